@@ -1,0 +1,39 @@
+# Needs only python3 (3.11 or newer) and make: hatch is put into a private environment, all else is hatch's.
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+HATCH := .venvs/hatch/bin/hatch
+PHOENIX := .venvs/phoenix/bin/phoenix
+ARGS ?=
+
+.PHONY: help demo test check fmt member clean
+
+help: ## Show these commands
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
+
+demo: $(HATCH) $(PHOENIX) ## Run the whole loop on four real agents; no key needed
+	@$(HATCH) run demo $(ARGS)
+
+test: $(HATCH) $(PHOENIX) ## Run all tests, the end-to-end ones included (ARGS="-k smolagents" for some)
+	@KAIZEN_E2E=true $(HATCH) run test $(ARGS)
+
+check: $(HATCH) ## Lint, format and types
+	@$(HATCH) run check
+
+fmt: $(HATCH) ## Mend what ruff can mend
+	@$(HATCH) run fmt
+
+member: $(HATCH) ## Build and check one package: make member NAME=kaizen-store
+	@$(HATCH) run member $(NAME)
+
+clean: ## Remove environments and build output
+	rm -rf .venvs dist packages/*/dist
+
+$(HATCH):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "kaizen needs Python 3.11 or newer")'
+	@echo "Setting up hatch ..."
+	@$(PYTHON) -m venv .venvs/hatch
+	@.venvs/hatch/bin/python -m pip install --quiet --disable-pip-version-check 'hatch>=1.18,<2' 'uv>=0.9,<1'
+
+$(PHOENIX): $(HATCH) pyproject.toml
+	@$(HATCH) env create phoenix
+	@touch $@

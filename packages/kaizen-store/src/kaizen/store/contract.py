@@ -1,0 +1,131 @@
+"""The contract of a store: what every backend offers, and nothing that only one of them can."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Protocol, Self, runtime_checkable
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from kaizen.store.model import Change, Commit, Entity, Expected, JsonValue, Namespace, Page
+    from kaizen.store.settings import StoreSettings
+
+
+@runtime_checkable
+class Store(Protocol):
+    """An open store. One instance may be shared by threads; several processes may open the same data.
+
+    Every method raises `InvalidInputError` for an unacceptable id or argument, `NotFoundError` for a
+    namespace that does not exist, `UnavailableError` and `CorruptDataError` for what lies below.
+    """
+
+    @property
+    def location(self) -> str:
+        """Where the data is, for people: a path or a URL without its password."""
+        ...
+
+    def create_namespace(self, namespace_id: str, *, exist_ok: bool = False) -> Namespace:
+        """Create a namespace; `ConflictError` where it exists, unless `exist_ok`."""
+        ...
+
+    def get_namespace(self, namespace_id: str) -> Namespace: ...
+
+    def list_namespaces(self) -> list[Namespace]:
+        """All namespaces in order of id."""
+        ...
+
+    def delete_namespace(self, namespace_id: str) -> None:
+        """Remove the namespace with its entities and its history. This cannot be undone."""
+        ...
+
+    def commit(
+        self,
+        namespace_id: str,
+        changes: Sequence[Change],
+        *,
+        expected: Expected | None = None,
+        actor: str = "",
+        reason: str = "",
+        run_id: str | None = None,
+    ) -> Commit:
+        """Apply all changes together or none of them, durably, and return the commit.
+
+        `changes` is not empty and names no entity twice. A `Delete` of what is not there raises
+        `NotFoundError`. `expected` is checked in the same step that applies the changes and raises
+        `ConflictError`; it may name entities that the changes do not touch.
+        """
+        ...
+
+    def get(self, namespace_id: str, entity_id: str) -> Entity:
+        """The entity; `NotFoundError` where it does not exist."""
+        ...
+
+    def get_many(self, namespace_id: str, entity_ids: Sequence[str]) -> dict[str, Entity]:
+        """Those of the named entities that exist, by id."""
+        ...
+
+    def list(
+        self,
+        namespace_id: str,
+        *,
+        type: str | None = None,
+        where: Mapping[str, JsonValue] | None = None,
+        after: str | None = None,
+        limit: int = 100,
+    ) -> Page:
+        """One page in order of id.
+
+        `where` maps dotted metadata paths to values that must be equal (`{"category": "recovery"}`); a
+        path that leads nowhere equals None.
+        """
+        ...
+
+    def iterate(
+        self, namespace_id: str, *, type: str | None = None, where: Mapping[str, JsonValue] | None = None
+    ) -> Iterator[Entity]:
+        """All matching entities in order of id, read page by page."""
+        ...
+
+    def count(
+        self, namespace_id: str, *, type: str | None = None, where: Mapping[str, JsonValue] | None = None
+    ) -> int: ...
+
+    def history(self, namespace_id: str, entity_id: str) -> list[Commit]:
+        """The commits that touched the entity, oldest first, each with only the changes to it.
+
+        Empty where no commit ever did; deleted entities keep theirs.
+        """
+        ...
+
+    def commits(
+        self, namespace_id: str, *, run_id: str | None = None, after: int = 0, limit: int = 100
+    ) -> list[Commit]:
+        """Commits whose version is greater than `after`, oldest first."""
+        ...
+
+    def check(self) -> None:
+        """Read and write enough to know that the store works; raises what a commit would raise."""
+        ...
+
+    def close(self) -> None:
+        """Release locks, files and connections. Closing twice is fine."""
+        ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None: ...
+
+
+class Backend(Protocol):
+    """A kind of store. What an entry point of the group `kaizen.store.backends` names."""
+
+    @staticmethod
+    def open(settings: StoreSettings) -> Store:
+        """Open the store that the settings describe, creating what is missing."""
+        ...

@@ -1,0 +1,109 @@
+"""The values a store deals in: entities, changes and the commits that carry them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TypeAlias
+
+JsonValue: TypeAlias = (
+    "str | int | float | bool | None | Sequence[JsonValue] | Mapping[str, JsonValue]"
+)
+"""A value that JSON can carry unchanged: finite numbers, string keys."""
+
+Metadata: TypeAlias = Mapping[str, JsonValue]
+
+Expected: TypeAlias = int | Mapping[str, int]
+"""A commit's precondition: the namespace's version, or the revision of each named entity (0: absent)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entity:
+    """One stored record.
+
+    `revision` is 1 when the entity is created and grows by one with every commit that changes it; it
+    starts again at 1 after a delete. Times are aware and in UTC. Treat `metadata` as read-only.
+    """
+
+    id: str
+    namespace_id: str
+    type: str
+    content: str
+    metadata: Metadata
+    created_at: datetime
+    updated_at: datetime
+    revision: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Put:
+    """Create the entity, or replace its type, content and metadata whole.
+
+    Without an `id` a new UUIDv7 is given. `id` may be any non-empty text of at most 512 characters
+    without control characters; `type` follows the rules of a namespace id.
+    """
+
+    type: str
+    content: str
+    metadata: Metadata = field(default_factory=dict)
+    id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delete:
+    """Remove the entity; its history stays."""
+
+    id: str
+
+
+Change: TypeAlias = Put | Delete
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Applied:
+    """What one change did: the entity before (None: it was created) and after (None: it was deleted)."""
+
+    before: Entity | None
+    after: Entity | None
+
+    @property
+    def entity_id(self) -> str:
+        entity = self.after or self.before
+        assert entity is not None
+        return entity.id
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Commit:
+    """Changes that happened together.
+
+    `id` is a UUIDv7; `version` is the namespace's version after this commit, 1 for its first one.
+    `run_id` groups the commits of one run (a sync, an import), so that a run can be undone as a whole.
+    """
+
+    id: str
+    namespace_id: str
+    version: int
+    at: datetime
+    actor: str
+    reason: str
+    run_id: str | None
+    changes: tuple[Applied, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Namespace:
+    """The unit of isolation. `version` counts its commits; it is 0 for a new one."""
+
+    id: str
+    created_at: datetime
+    version: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """Some entities in order of id, and the `cursor` to pass as `after` for more (None: that was all)."""
+
+    entities: tuple[Entity, ...]
+    cursor: str | None
