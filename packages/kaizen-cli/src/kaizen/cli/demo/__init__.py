@@ -1,0 +1,1 @@
+"""What `kaizen demo` is made of: a scripted model server, a Phoenix runner and the examples."""
