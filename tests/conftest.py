@@ -1,0 +1,86 @@
+"""What every test gets: a clean environment, a directory of its own, a scripted model, a real Phoenix."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from kaizen.cli.demo.model_server import ModelServer
+from kaizen.cli.demo.phoenix_server import PhoenixServer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).parent.parent
+SHARED_DATA = ROOT.parent / "shared" / "data"
+
+CLEARED = ("KAIZEN_", "PHOENIX_", "OPENAI_", "OPENINFERENCE_", "OTEL_", "LITELLM_", "AZURE_", "HF_", "XDG_")
+CLEARED_ENDINGS = ("_API_KEY", "_API_BASE", "_PROXY", "_proxy")
+
+# read before the environment is cleared
+PHOENIX = Path(os.environ.get("KAIZEN_TEST_PHOENIX") or ROOT / ".venvs/phoenix/bin/phoenix")
+
+# litellm downloads its price list when it is imported, and test modules are imported before any fixture runs
+os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in list(os.environ):
+        if name.startswith(CLEARED) or name.endswith(CLEARED_ENDINGS):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("LITELLM_LOCAL_MODEL_COST_MAP", "True")
+    monkeypatch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def model_server() -> Iterator[ModelServer]:
+    """A scripted model of the test's own, with the built-in scenarios."""
+    with ModelServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def phoenix_executable() -> Path:
+    """The real Phoenix that the tests start."""
+    if not os.access(PHOENIX, os.X_OK):
+        pytest.fail(
+            f"There is no Phoenix at {PHOENIX}. Run `make test`, or `hatch env create phoenix`, or name "
+            "another one in KAIZEN_TEST_PHOENIX.",
+            pytrace=False,
+        )
+    return PHOENIX
+
+
+@pytest.fixture(scope="session")
+def phoenix(phoenix_executable: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[PhoenixServer]:
+    """One real Phoenix for all tests; each test uses a project of its own."""
+    with PhoenixServer(phoenix_executable, tmp_path_factory.mktemp("phoenix"), deadline_s=90) as server:
+        yield server
+
+
+@pytest.fixture
+def project() -> str:
+    """The name of a Phoenix project that no other test uses."""
+    return f"test-{uuid.uuid4().hex[:12]}"
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """The root of the working tree."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Data that lies beside the repository on some machines, and is no part of it."""
+    if not SHARED_DATA.is_dir():
+        pytest.skip("../shared/data is not on this machine")
+    return SHARED_DATA
