@@ -1,0 +1,171 @@
+"""One logical call, one LLM span: layers that trace the same call are collapsed into the outermost."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any
+
+from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
+
+from kaizen.auto.spans import copy_span, is_openinference, kind_of, scope_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from opentelemetry.context import Context
+    from opentelemetry.sdk.trace import Span
+
+MODEL_CALLS = ("LLM", "EMBEDDING")
+# Spans that never end (a stream nobody reads, a smolagents run that raised) must not pile up.
+MAX_OPEN = 10_000
+# What an inner layer may know better than the outer one that is kept.
+SUMMED = ("llm.token_count.", "llm.cost.")
+FILLED = (
+    "llm.model_name",
+    "llm.provider",
+    "llm.system",
+    "llm.invocation_parameters",
+    "llm.input_messages.",
+    "llm.output_messages.",
+    "llm.tools.",
+    "llm.finish_reason",
+    "embedding.",
+)
+
+
+class Node:
+    """One span while it or its parent is open, and what ended below it and waits for it."""
+
+    __slots__ = ("ended", "held", "kind", "parent", "scope", "span")
+
+    def __init__(self, span: ReadableSpan, parent: Node | None) -> None:
+        self.span = span
+        self.scope = scope_of(span)
+        self.parent = parent
+        self.kind: str | None = None
+        self.ended = False
+        self.held: list[Node] = []
+
+    def current_kind(self) -> str | None:
+        return self.kind if self.ended else kind_of(self.span)
+
+
+class CollapseProcessor(SpanProcessor):
+    """Hands spans on to the next processor, without the LLM spans that repeat their parent.
+
+    A span repeats its parent when both are model calls of the same kind and were made by different
+    OpenInference instrumentors. It is held until the parent has ended: the parent may set its kind late, and
+    takes over what only the inner layer knew.
+    """
+
+    def __init__(self, following: SpanProcessor, *, enabled: bool) -> None:
+        self._following = following
+        self._enabled = enabled
+        self._open: OrderedDict[int, Node] = OrderedDict()
+        self._lock = threading.RLock()
+
+    def on_start(self, span: Span, parent_context: Context | None = None) -> None:
+        if not self._enabled or span.context is None:
+            return
+        released: list[Node] = []
+        with self._lock:
+            parent = self._open.get(span.parent.span_id) if span.parent is not None else None
+            self._open[span.context.span_id] = Node(span, parent)
+            if len(self._open) > MAX_OPEN:
+                released = self._open.popitem(last=False)[1].held
+        self._emit(released)
+
+    def on_end(self, span: ReadableSpan) -> None:
+        if not self._enabled or span.context is None:
+            self._following.on_end(span)
+            return
+        with self._lock:
+            node = self._open.pop(span.context.span_id, None)
+            ready = [Node(span, None)] if node is None else self._settle(node, span)
+        self._emit(ready)
+
+    def release(self) -> None:
+        """Hand on everything held: the process ends, and the parents will not."""
+        with self._lock:
+            held = [node for parent in self._open.values() for node in parent.held]
+            for parent in self._open.values():
+                parent.held = []
+        self._emit(held)
+
+    def shutdown(self) -> None:
+        self.release()
+        self._following.shutdown()
+
+    def force_flush(self, timeout_millis: int = 30000) -> bool:
+        return self._following.force_flush(timeout_millis)
+
+    def _settle(self, node: Node, span: ReadableSpan) -> list[Node]:
+        """What may go out now that this span has ended; it may itself be dropped, or held by its parent."""
+        node.span, node.kind, node.ended = span, kind_of(span), True
+        repeats = [child for child in node.held if _repeats(child, node)]
+        others = [child for child in node.held if child not in repeats]
+        for child in repeats:
+            others += [_moved(below, span) for below in child.held]
+        if repeats:
+            node.span = copy_span(span, attributes=_merged(span, [child.span for child in repeats]))
+        node.held = []
+        parent = node.parent
+        node.parent = None
+        if parent is None or not _may_repeat(node, parent):
+            if (
+                parent is not None
+                and not parent.ended
+                and parent.parent
+                and _may_repeat(parent, parent.parent)
+            ):
+                # The parent may be dropped, and this span then moves to what is above it.
+                parent.held.append(node)
+                return others
+            return [*others, node]
+        if parent.ended:
+            return others if _repeats(node, parent) else [*others, node]
+        node.held = others
+        parent.held.append(node)
+        return []
+
+    def _emit(self, nodes: Iterable[Node]) -> None:
+        for node in nodes:
+            self._emit(node.held)
+            self._following.on_end(node.span)
+
+
+def _may_repeat(node: Node, parent: Node) -> bool:
+    kind, above = node.current_kind(), parent.current_kind()
+    return (
+        node.scope != parent.scope
+        and is_openinference(node.span)
+        and is_openinference(parent.span)
+        and (kind in MODEL_CALLS or (kind is None and not node.ended))
+        and above in (kind, None)
+    )
+
+
+def _repeats(node: Node, parent: Node) -> bool:
+    return parent.kind is not None and _may_repeat(node, parent)
+
+
+def _moved(node: Node, parent: ReadableSpan) -> Node:
+    node.span = copy_span(node.span, parent=parent.context)
+    return node
+
+
+def _merged(span: ReadableSpan, repeats: list[ReadableSpan]) -> dict[str, Any]:
+    """The attributes of the span, completed by what only the layers below knew."""
+    own = dict(span.attributes or {})
+    merged = dict(own)
+    for repeated in reversed(repeats):
+        for name, value in (repeated.attributes or {}).items():
+            group = next((prefix for prefix in (*SUMMED, *FILLED) if name.startswith(prefix)), None)
+            if group is None or any(key.startswith(group) for key in own):
+                continue
+            if group in SUMMED and name in merged:
+                merged[name] += value  # type: ignore[operator]
+            else:
+                merged.setdefault(name, value)
+    return merged

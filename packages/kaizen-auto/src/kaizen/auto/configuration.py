@@ -1,0 +1,198 @@
+"""Where spans go and how: the arguments, then the environment, then the defaults."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import os
+import re
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    from kaizen.auto.tracing import Options
+
+logger = logging.getLogger("kaizen.auto")
+
+DEFAULT_PROJECT = "kaizen-agent"
+DEFAULT_ENDPOINT = "http://localhost:6006"
+TRACES_PATH = "/v1/traces"
+
+
+class Configuration(NamedTuple):
+    """Everything the provider and the export need, resolved."""
+
+    project: str
+    endpoint: str
+    protocol: str
+    headers: dict[str, str]
+    certificate: str | None
+    gzip: bool
+    collapse: bool
+    connect_timeout_s: float
+    read_timeout_s: float
+    exit_timeout_s: float
+    delay_s: float
+    queue_size: int
+    batch_size: int
+
+    @property
+    def is_local(self) -> bool:
+        return is_loopback(urlsplit(self.endpoint).hostname or "")
+
+
+def resolve(options: Options) -> Configuration:
+    """Read the settings now. Values that make no sense are warned of and replaced by the defaults."""
+    phoenix = _phoenix_settings()
+    protocol = _protocol(options.protocol)
+    endpoint = _endpoint(options.endpoint, phoenix, protocol)
+    queue_size = max(1, int(_number("OTEL_BSP_MAX_QUEUE_SIZE", 2048)))
+    return Configuration(
+        project=options.project or _project(phoenix),
+        endpoint=endpoint,
+        protocol=protocol,
+        headers=_headers(options, phoenix),
+        certificate=_first("OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE", "OTEL_EXPORTER_OTLP_CERTIFICATE") or None,
+        gzip=_first("OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "OTEL_EXPORTER_OTLP_COMPRESSION") == "gzip",
+        collapse=_boolean("KAIZEN_TRACING_COLLAPSE", True) if options.collapse is None else options.collapse,
+        connect_timeout_s=0.5 if is_loopback(urlsplit(endpoint).hostname or "") else 2.0,
+        read_timeout_s=2.0,
+        exit_timeout_s=_number("KAIZEN_TRACING_EXIT_TIMEOUT", 2.0),
+        delay_s=max(0.01, _number("OTEL_BSP_SCHEDULE_DELAY", 1000.0) / 1000),
+        queue_size=queue_size,
+        batch_size=min(queue_size, max(1, int(_number("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", 256)))),
+    )
+
+
+def is_loopback(host: str) -> bool:
+    return host in ("localhost", "::1") or host.endswith(".localhost") or host.startswith("127.")
+
+
+def complete_endpoint(endpoint: str, *, protocol: str) -> str:
+    """A collector URL as its protocol wants it: HTTP posts to `/v1/traces`, gRPC has no path."""
+    if "://" not in endpoint:
+        endpoint = f"http://{endpoint}"
+    parts = urlsplit(endpoint)
+    if parts.scheme not in ("http", "https") or not parts.hostname or (parts.port or 1) < 0:
+        raise ValueError(f"{endpoint!r} is no http or https URL")
+    path = parts.path.rstrip("/")
+    if protocol == "grpc":
+        return urlunsplit((parts.scheme, parts.netloc, "", "", ""))
+    if not path.endswith(TRACES_PATH):
+        path += TRACES_PATH
+    return urlunsplit((parts.scheme, parts.netloc, path, parts.query, ""))
+
+
+def _endpoint(given: str | None, phoenix: ModuleType | None, protocol: str) -> str:
+    own = (given, _first("KAIZEN_TRACING_ENDPOINT"))
+    inherited = (
+        _first("PHOENIX_COLLECTOR_ENDPOINT"),
+        _first("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"),
+        _ask(phoenix, "get_env_collector_endpoint"),
+        DEFAULT_ENDPOINT,
+    )
+    for value in (*own, *inherited):
+        if value:
+            try:
+                url = value if value in own else _phoenix_endpoint(value, phoenix, protocol)
+                return complete_endpoint(url, protocol=protocol)
+            except ValueError as exc:
+                logger.warning("A collector endpoint is ignored: %s.", exc)
+    return complete_endpoint(DEFAULT_ENDPOINT, protocol=protocol)
+
+
+def _phoenix_endpoint(value: str, phoenix: ModuleType | None, protocol: str) -> str:
+    """Phoenix's variables name its web address; gRPC is spoken on another port of the same host."""
+    parts = urlsplit(value if "://" in value else f"http://{value}")
+    if parts.hostname == "app.phoenix.arize.com":
+        space = re.match(r"/s/[A-Za-z0-9_-]+", parts.path)
+        return urlunsplit((parts.scheme, parts.netloc, space[0] if space else "", "", ""))
+    if protocol == "grpc" and parts.hostname:
+        host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+        return f"{parts.scheme}://{host}:{_ask(phoenix, 'get_env_grpc_port') or 4317}"
+    return value
+
+
+def _protocol(given: str | None) -> str:
+    value = given or _first("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
+    if value not in ("", "grpc", "http/protobuf"):
+        logger.warning("The protocol %r is not supported; http/protobuf is used.", value)
+    return "grpc" if value == "grpc" else "http/protobuf"
+
+
+def _project(phoenix: ModuleType | None) -> str:
+    own = _first("KAIZEN_TRACING_PROJECT", "PHOENIX_PROJECT", "PHOENIX_PROJECT_NAME")
+    asked = _ask(phoenix, "get_env_project_name")
+    # Phoenix answers "default" when nothing names a project.
+    return own or (asked if asked and asked != "default" else DEFAULT_PROJECT)
+
+
+def _headers(options: Options, phoenix: ModuleType | None) -> dict[str, str]:
+    headers: dict[str, str] = {}
+    for name in ("OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS", "PHOENIX_CLIENT_HEADERS"):
+        headers |= parse_headers(os.environ.get(name, ""))
+    headers |= _ask(phoenix, "get_env_client_headers") or {}
+    api_key = options.api_key or _first("PHOENIX_API_KEY")
+    if api_key:
+        headers["authorization"] = f"Bearer {api_key}"
+    else:
+        headers |= _ask(phoenix, "get_env_phoenix_auth_header") or {}
+    headers |= {name.lower(): value for name, value in (options.headers or {}).items()}
+    return headers
+
+
+def parse_headers(text: str) -> dict[str, str]:
+    """`name=value,name=value`, URL-encoded, as OTEL_EXPORTER_OTLP_HEADERS and PHOENIX_CLIENT_HEADERS are."""
+    pairs = [part.split("=", 1) for part in text.split(",") if "=" in part]
+    return {unquote(name).strip().lower(): unquote(value).strip() for name, value in pairs}
+
+
+def _first(*names: str) -> str:
+    return next((value for name in names if (value := os.environ.get(name, "").strip())), "")
+
+
+def _boolean(name: str, default: bool) -> bool:
+    value = _first(name).lower()
+    return default if not value else value not in ("false", "0", "no", "off")
+
+
+def _number(name: str, default: float) -> float:
+    value = _first(name)
+    try:
+        number = float(value) if value else default
+    except ValueError:
+        number = -1.0
+    if not 0 <= number < 1e9:
+        logger.warning("%s=%s is no number that makes sense; %s is used.", name, value, default)
+        return default
+    return number
+
+
+def _phoenix_settings() -> ModuleType | None:
+    """Phoenix's own reader of its variables and of `.env.phoenix`, loaded from its file.
+
+    From its file, because `import phoenix.otel.settings` costs ten seconds beside a Phoenix server.
+    """
+    try:
+        package = importlib.util.find_spec("phoenix")
+        for folder in (package and package.submodule_search_locations) or ():
+            path = os.path.join(folder, "otel", "settings.py")
+            if os.path.exists(path):
+                spec = importlib.util.spec_from_file_location("kaizen.auto._phoenix_settings", path)
+                if spec is not None and spec.loader is not None:
+                    module = importlib.util.module_from_spec(spec)
+                    spec.loader.exec_module(module)
+                    return module
+    except Exception as exc:  # noqa: BLE001 - another version may be laid out differently
+        logger.debug("Phoenix's settings cannot be read: %r", exc)
+    return None
+
+
+def _ask(phoenix: ModuleType | None, function: str) -> Any:
+    try:
+        return getattr(phoenix, function)() if phoenix is not None else None
+    except Exception as exc:  # noqa: BLE001 - it raises for values in the environment that it rejects
+        logger.warning("A Phoenix setting is ignored: %s", exc)
+        return None

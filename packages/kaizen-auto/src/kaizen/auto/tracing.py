@@ -1,0 +1,285 @@
+"""What this process traces: switched on, one framework after the other, and switched off again.
+
+Only the hook is loaded here; OpenTelemetry, Phoenix and the instrumentors come with the first framework.
+No lock is held while anything is imported: another thread may own the import lock this one waits for.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+
+from kaizen.auto import existing, hook
+from kaizen.auto.frameworks import FRAMEWORKS, Framework, select
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from types import ModuleType
+    from typing import Any
+
+    from opentelemetry.sdk.trace import TracerProvider
+
+    from kaizen.auto.provider import Pipeline
+
+
+class Options:
+    """The arguments of `enable_tracing`; None leaves the choice to the environment."""
+
+    def __init__(
+        self,
+        *,
+        project: str | None = None,
+        endpoint: str | None = None,
+        frameworks: Iterable[str] | str | None = None,
+        force: bool = False,
+        protocol: str | None = None,
+        headers: dict[str, str] | None = None,
+        api_key: str | None = None,
+        collapse: bool | None = None,
+        set_global: bool = False,
+    ) -> None:
+        self.project = project
+        self.endpoint = endpoint
+        self.frameworks, self.unknown_frameworks = select(frameworks)
+        self.force = force
+        self.protocol = protocol
+        self.headers = headers
+        self.api_key = api_key
+        self.collapse = collapse
+        self.set_global = set_global
+
+    @property
+    def destination(self) -> tuple[object, ...]:
+        """What cannot change any more once the provider is there."""
+        return (self.project, self.endpoint, self.protocol, self.headers, self.api_key, self.collapse)
+
+
+class Tracing:
+    """Tracing as switched on once: the hook, the pipeline when there is one, the frameworks traced."""
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+        self.pipeline: Pipeline | None = None
+        self.instrumentors: dict[str, Any] = {}
+        self.problems: dict[str, str] = {}
+        self.standing_back: str | None = None
+        self._claimed: set[str] = set()
+        self._lock = threading.Lock()
+        self._finder = hook.Finder(frozenset(f.module for f in FRAMEWORKS), self._imported)
+
+    def start(self) -> None:
+        hook.install(self._finder)
+        for framework in self.options.frameworks:
+            module = sys.modules.get(framework.module)
+            if module is not None:
+                self._found(framework, module)
+
+    def stop(self) -> None:
+        hook.remove(self._finder)
+        for name, instrumentor in list(self.instrumentors.items()):
+            vars(instrumentor).pop("instrument", None)
+            try:
+                instrumentor.uninstrument()
+            except Exception as exc:  # noqa: BLE001 - the next framework is still to be released
+                warn("%s could not be un-instrumented: %r", name, exc)
+        self.instrumentors.clear()
+        if self.pipeline is not None:
+            self.pipeline.close()
+
+    def ensure_pipeline(self) -> Pipeline:
+        """The pipeline, built by whoever comes first; a thread that built one in vain drops it."""
+        if self.pipeline is None:
+            from kaizen.auto.provider import build
+
+            built = build(self.options)
+            with self._lock:
+                if self.pipeline is None:
+                    self.pipeline = built
+            if self.pipeline is built:
+                built.start(set_global=self.options.set_global)
+        return self.pipeline
+
+    def blocked(self) -> str | None:
+        """Why nothing may be traced: tracing is switched off, or the application's own is in charge."""
+        if existing.is_switched_off() or not self.options.force:
+            return existing.reason(self.pipeline.provider if self.pipeline else None)
+        return None
+
+    def _imported(self, name: str, module: ModuleType) -> None:
+        for framework in self.options.frameworks:
+            if framework.module == name:
+                self._instrument_safely(framework, module)
+
+    def _found(self, framework: Framework, module: ModuleType) -> None:
+        """Take care of a module that was there before: executed, being executed, or waiting to be."""
+        spec = object.__getattribute__(module, "__dict__").get("__spec__")
+        if type(module).__name__ == "_LazyModule":
+            if spec is not None:
+                hook.watch(spec, self._imported)
+        elif getattr(spec, "_initializing", False):
+            from kaizen.auto import late
+
+            late.wait_for(module, lambda: self._instrument_safely(framework, module))
+        else:
+            self._instrument_safely(framework, module, late=True)
+
+    def _instrument_safely(self, framework: Framework, module: ModuleType, *, late: bool = False) -> None:
+        if _current is not self or not framework.is_framework(module):
+            return
+        with self._lock:
+            if framework.name in self._claimed:
+                return
+            self._claimed.add(framework.name)
+        try:
+            self._instrument(framework, module, late=late)
+        except (Exception, SystemExit) as exc:  # noqa: BLE001 - one framework less, the agent goes on
+            self.problems[framework.name] = f"{type(exc).__name__}: {exc}"
+            warn("%s is not traced: %r", framework.name, exc)
+        finally:
+            with self._lock:
+                self._claimed.discard(framework.name)
+
+    def _instrument(self, framework: Framework, module: ModuleType, *, late: bool) -> None:
+        if framework.name in self.instrumentors:
+            if not late:
+                self._again(framework)
+            return
+        self.standing_back = self.blocked()
+        if self.standing_back is not None:
+            inform("%s is not traced: %s", framework.name, self.standing_back)
+            return
+        instrumentor = framework.load_instrumentor()
+        if instrumentor.is_instrumented_by_opentelemetry:
+            self._traced_by_others(framework)
+            return
+        pipeline = self.ensure_pipeline()
+        before = dict(object.__getattribute__(module, "__dict__")) if late else {}
+        instrumentor.instrument(tracer_provider=pipeline.provider, **framework.arguments)
+        if not instrumentor.is_instrumented_by_opentelemetry:
+            raise RuntimeError("its instrumentor does not support the installed version")
+        self.instrumentors[framework.name] = instrumentor
+        self.problems.pop(framework.name, None)
+        # Set on the one object of its class that there is, so that an `instrument()` by the application,
+        # now or later, gets the framework instead of being refused.
+        instrumentor.instrument = lambda **kwargs: self._hand_over(framework, kwargs)
+        if late:
+            from kaizen.auto.late import warn_of_kept_functions
+
+            warn_of_kept_functions(framework, module, before)
+
+    def _again(self, framework: Framework) -> None:
+        """Instrument anew after a reload, which put the original functions back."""
+        instrumentor = self.instrumentors[framework.name]
+        handing_over = vars(instrumentor).pop("instrument", None)
+        instrumentor.uninstrument()
+        instrumentor.instrument(tracer_provider=self.ensure_pipeline().provider, **framework.arguments)
+        instrumentor.instrument = handing_over
+
+    def _traced_by_others(self, framework: Framework) -> None:
+        self.problems[framework.name] = "instrumented by the application"
+        if self.options.force and self.ensure_pipeline().attach(existing.global_provider()):
+            self.problems[framework.name] = "instrumented by the application; Kaizen listens to its provider"
+        elif self.options.force:
+            warn("%s is traced by the application through a provider that cannot be found", framework.name)
+
+    def _hand_over(self, framework: Framework, arguments: dict[str, Any]) -> Any:
+        """The application instruments the framework itself: its own set-up wins, whenever it comes."""
+        instrumentor = self.instrumentors.pop(framework.name, None) or framework.load_instrumentor()
+        vars(instrumentor).pop("instrument", None)
+        try:
+            instrumentor.uninstrument()
+        except Exception as exc:  # noqa: BLE001 - what the application asked for is still to be done
+            warn("%s could not be un-instrumented: %r", framework.name, exc)
+        result = instrumentor.instrument(**arguments)
+        self.problems[framework.name] = "instrumented by the application"
+        if self.options.force and self.pipeline is not None:
+            self.pipeline.attach(arguments.get("tracer_provider") or existing.global_provider())
+        return result
+
+
+_current: Tracing | None = None
+_lock = threading.Lock()
+
+
+def current() -> Tracing | None:
+    return _current
+
+
+def enable(options: Options) -> TracerProvider | None:
+    global _current
+    if options.unknown_frameworks:
+        known = ", ".join(framework.name for framework in FRAMEWORKS)
+        warn("Unknown frameworks are left out: %s. Known: %s", ", ".join(options.unknown_frameworks), known)
+    with _lock:
+        before = _current
+        if before is None:
+            _current = Tracing(options)
+        tracing = _current
+    assert tracing is not None
+    if before is not None:
+        _adopt(before, options)
+    tracing.start()
+    return tracing.pipeline.provider if tracing.pipeline is not None else None
+
+
+def _adopt(tracing: Tracing, options: Options) -> None:
+    if tracing.pipeline is not None:
+        if any(options.destination) and options.destination != tracing.options.destination:
+            warn("Tracing is on already and keeps its settings; call disable_tracing() first to change them")
+        tracing.options.force = tracing.options.force or options.force
+    else:
+        options.force = options.force or tracing.options.force
+        tracing.options = options
+
+
+def disable() -> None:
+    global _current
+    with _lock:
+        tracing, _current = _current, None
+    if tracing is not None:
+        tracing.stop()
+
+
+def provider() -> TracerProvider | None:
+    tracing = _current
+    if tracing is None:
+        return None
+    if tracing.pipeline is None:
+        try:
+            tracing.standing_back = tracing.blocked()
+            return None if tracing.standing_back is not None else tracing.ensure_pipeline().provider
+        except Exception as exc:  # noqa: BLE001 - the agent goes on without
+            warn("The tracer provider cannot be built: %r", exc)
+            return None
+    return tracing.pipeline.provider
+
+
+def flush(timeout_s: float) -> bool:
+    tracing = _current
+    return True if tracing is None or tracing.pipeline is None else tracing.pipeline.flush(timeout_s)
+
+
+def instrumented_frameworks() -> list[str]:
+    tracing = _current
+    return [] if tracing is None else sorted(tracing.instrumentors)
+
+
+def is_already_instrumented() -> bool:
+    tracing = _current
+    if tracing is not None and tracing.instrumentors:
+        return True
+    ours = tracing.pipeline.provider if tracing is not None and tracing.pipeline is not None else None
+    return existing.reason(ours) is not None or any(map(existing.is_instrumented, FRAMEWORKS))
+
+
+def warn(message: str, *arguments: object) -> None:
+    import logging
+
+    logging.getLogger("kaizen.auto").warning(message, *arguments)
+
+
+def inform(message: str, *arguments: object) -> None:
+    import logging
+
+    logging.getLogger("kaizen.auto").info(message, *arguments)
