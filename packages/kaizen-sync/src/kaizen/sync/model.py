@@ -1,0 +1,196 @@
+"""The values that flow from a source to the store: spans, traces, trajectories, tips."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+OutcomeName = Literal["success", "failure", "unknown"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpanEvent:
+    name: str
+    attributes: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """One operation of a trace. `attributes` are flat, with dotted keys; times are aware."""
+
+    span_id: str
+    trace_id: str
+    parent_id: str | None
+    name: str
+    kind: str
+    status: str
+    status_message: str
+    start_time: datetime
+    end_time: datetime
+    attributes: Mapping[str, Any]
+    events: tuple[SpanEvent, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IndexedSpan:
+    """What the index of a source tells of a span: enough for a digest, no attributes."""
+
+    span_id: str
+    parent_id: str | None
+    end_time: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IndexedTrace:
+    """A trace as the index of a source lists it, with all spans that have arrived so far."""
+
+    trace_id: str
+    start_time: datetime
+    spans: tuple[IndexedSpan, ...]
+
+    @property
+    def digest(self) -> str:
+        return span_digest(self.spans)
+
+    def is_settled(self, now: datetime, quiet_s: float) -> bool:
+        """Whether its root has ended, or its newest span ended at least `quiet_s` seconds ago.
+
+        A run that raises may never export its root, so no trace waits for one for ever.
+        """
+        if any(span.parent_id is None for span in self.spans):
+            return True
+        newest = max((span.end_time for span in self.spans), default=self.start_time)
+        return (now - newest).total_seconds() >= quiet_s
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trace:
+    """All spans that share a trace id, in order of their start."""
+
+    trace_id: str
+    spans: tuple[Span, ...]
+
+    @property
+    def digest(self) -> str:
+        return span_digest(self.spans)
+
+
+def span_digest(spans: tuple[IndexedSpan, ...] | tuple[Span, ...]) -> str:
+    """A digest of span ids and end times: the same for the same spans, whatever their order."""
+    lines = sorted(f"{span.span_id} {span.end_time.astimezone(UTC).isoformat()}" for span in spans)
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolCall:
+    """A call the model asked for. `arguments` is the JSON text as the model wrote it."""
+
+    id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """One message in OpenAI's chat format, and the span it was read from."""
+
+    role: str
+    content: str = ""
+    tool_calls: tuple[ToolCall, ...] = ()
+    tool_call_id: str = ""
+    name: str = ""
+    span_id: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """The message as OpenAI's chat API writes it, plus `span_id`."""
+        value: dict[str, Any] = {"role": self.role, "content": self.content}
+        if self.tool_calls:
+            value["tool_calls"] = [
+                {
+                    "id": call.id,
+                    "type": "function",
+                    "function": {"name": call.name, "arguments": call.arguments},
+                }
+                for call in self.tool_calls
+            ]
+        if self.tool_call_id:
+            value["tool_call_id"] = self.tool_call_id
+        if self.name:
+            value["name"] = self.name
+        if self.span_id:
+            value["span_id"] = self.span_id
+        return value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """How a trajectory ended, as far as is known, and who says so."""
+
+    name: OutcomeName = "unknown"
+    judged_by: str = ""
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """Tokens that the agent's own model calls used, each call counted once."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(
+            prompt_tokens=self.prompt_tokens + other.prompt_tokens,
+            completion_tokens=self.completion_tokens + other.completion_tokens,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conversation:
+    """A conversation beside the main one, such as a sub-agent's; `name` is its agent's, if known."""
+
+    name: str
+    messages: tuple[Message, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trajectory:
+    """The ordered messages of one trace.
+
+    `errors` are those that no message tells: failed model calls, steps that raised. `tools` are the
+    JSON schemas that the model was offered.
+    """
+
+    trace_id: str
+    messages: tuple[Message, ...]
+    side_conversations: tuple[Conversation, ...] = ()
+    errors: tuple[str, ...] = ()
+    tools: tuple[str, ...] = ()
+    outcome: Outcome = field(default_factory=Outcome)
+    usage: Usage = field(default_factory=Usage)
+    session_id: str = ""
+    models: tuple[str, ...] = ()
+
+    def all_messages(self) -> tuple[Message, ...]:
+        """Main and side conversations, one after the other."""
+        return self.messages + tuple(m for side in self.side_conversations for m in side.messages)
+
+
+Category = Literal["strategy", "recovery", "optimization"]
+CATEGORIES: tuple[Category, ...] = ("strategy", "recovery", "optimization")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tip:
+    """One lesson as the model worded it, with the verbatim `quote` that shows it."""
+
+    content: str
+    category: Category
+    rationale: str
+    trigger: str
+    implementation_steps: tuple[str, ...]
+    task_description: str
+    quote: str

@@ -1,0 +1,204 @@
+"""What a sync keeps in the store, and in which form: one record per trace, and tips with their sources."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import quote
+
+from kaizen.store import Put
+
+if TYPE_CHECKING:
+    from kaizen.store import Entity
+    from kaizen.sync.model import Tip, Trajectory
+
+TRAJECTORY = "trajectory"
+GUIDELINE = "guideline"
+
+State = Literal["learned", "no_lesson", "deferred", "skipped", "failed"]
+STATES: tuple[State, ...] = ("learned", "no_lesson", "deferred", "skipped", "failed")
+
+ERRORS_EXCLUDED = "errors excluded"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TraceRecord:
+    """That a trace was processed, and how that ended. `attempts` counts failures in a row."""
+
+    source: str
+    project: str
+    trace_id: str
+    digest: str
+    state: State
+    reason: str = ""
+    attempts: int = 0
+    tip_ids: tuple[str, ...] = ()
+
+    @property
+    def entity_id(self) -> str:
+        return record_id(self.source, self.project, self.trace_id)
+
+    def is_final(self, digest: str, *, include_errors: bool, max_attempts: int) -> bool:
+        """Whether a trace with this digest needs no more work."""
+        if self.digest != digest:
+            return False
+        if self.state == "failed":
+            return self.attempts >= max_attempts
+        return not (self.reason == ERRORS_EXCLUDED and include_errors)
+
+    def to_put(self, trajectory: Trajectory | None, details: Mapping[str, Any]) -> Put:
+        """The entity that keeps this record, with the (redacted) trajectory as its content."""
+        metadata = {
+            "source": self.source,
+            "project": self.project,
+            "trace_id": self.trace_id,
+            "digest": self.digest,
+            "state": self.state,
+            "reason": self.reason,
+            "attempts": self.attempts,
+            "tip_ids": list(self.tip_ids),
+            **(_trajectory_metadata(trajectory) if trajectory else {}),
+            **details,
+        }
+        return Put(
+            id=self.entity_id, type=TRAJECTORY, content=_trajectory_content(trajectory), metadata=metadata
+        )
+
+    @classmethod
+    def of(cls, entity: Entity) -> TraceRecord:
+        metadata: Mapping[str, Any] = entity.metadata
+        return cls(
+            source=metadata["source"],
+            project=metadata["project"],
+            trace_id=metadata["trace_id"],
+            digest=metadata["digest"],
+            state=metadata["state"],
+            reason=metadata["reason"],
+            attempts=metadata["attempts"],
+            tip_ids=tuple(metadata["tip_ids"]),
+        )
+
+
+def record_id(source: str, project: str, trace_id: str) -> str:
+    """`trajectory:<source>:<project>:<trace_id>`, the project percent-encoded where it must be."""
+    return f"trajectory:{source}:{quote(project, safe=' /@+')}:{trace_id}"
+
+
+def _trajectory_metadata(trajectory: Trajectory) -> dict[str, Any]:
+    outcome = trajectory.outcome
+    return {
+        "session_id": trajectory.session_id,
+        "outcome": {"name": outcome.name, "judged_by": outcome.judged_by, "detail": outcome.detail},
+        "models": list(trajectory.models),
+        "usage": {
+            "prompt_tokens": trajectory.usage.prompt_tokens,
+            "completion_tokens": trajectory.usage.completion_tokens,
+        },
+    }
+
+
+def _trajectory_content(trajectory: Trajectory | None) -> str:
+    if trajectory is None:
+        return ""
+    value = {
+        "messages": [message.to_json() for message in trajectory.messages],
+        "side_conversations": [
+            {"name": side.name, "messages": [message.to_json() for message in side.messages]}
+            for side in trajectory.side_conversations
+        ],
+        "errors": list(trajectory.errors),
+        "tools": list(trajectory.tools),
+    }
+    return json.dumps(value, ensure_ascii=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TipSource:
+    """One piece of evidence for a tip: where in which trace, and the words that show it."""
+
+    source: str
+    project: str
+    trace_id: str
+    span_id: str
+    quote: str
+    outcome: str
+    url: str
+
+    def to_json(self) -> dict[str, str]:
+        return {
+            "source": self.source,
+            "project": self.project,
+            "trace_id": self.trace_id,
+            "span_id": self.span_id,
+            "quote": self.quote,
+            "outcome": self.outcome,
+            "url": self.url,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredTip:
+    """A tip as the store has it, or will have it. Changing one gives a new value."""
+
+    id: str
+    content: str
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, entity: Entity) -> StoredTip:
+        return cls(id=entity.id, content=entity.content, metadata=dict(entity.metadata))
+
+    @classmethod
+    def create(
+        cls,
+        tip_id: str,
+        tip: Tip,
+        source: TipSource,
+        *,
+        quarantine_reason: str,
+        provenance: Mapping[str, Any],
+    ) -> StoredTip:
+        metadata = {
+            "category": tip.category,
+            "rationale": tip.rationale,
+            "trigger": tip.trigger,
+            "implementation_steps": list(tip.implementation_steps),
+            "task_description": tip.task_description,
+            "creation_mode": "auto-phoenix",
+            "status": "quarantined" if quarantine_reason else "active",
+            "quarantine_reason": quarantine_reason,
+            **provenance,
+        }
+        return cls(id=tip_id, content=tip.content, metadata=metadata).with_source(source)
+
+    @property
+    def sources(self) -> list[dict[str, Any]]:
+        return list(self.metadata.get("sources") or ())
+
+    @property
+    def is_manual(self) -> bool:
+        return self.metadata.get("creation_mode") == "manual"
+
+    def with_source(self, source: TipSource) -> StoredTip:
+        """The tip backed by this trace too; a trace counts once, however often it is added."""
+        others = [s for s in self.sources if s["trace_id"] != source.trace_id]
+        return self._with_sources([*others, source.to_json()])
+
+    def without_trace(self, trace_id: str) -> StoredTip:
+        return self._with_sources([s for s in self.sources if s["trace_id"] != trace_id])
+
+    def _with_sources(self, sources: list[dict[str, Any]]) -> StoredTip:
+        metadata = {
+            **self.metadata,
+            "sources": sources,
+            "support": len({s["trace_id"] for s in sources}),
+        }
+        if sources and not self.is_manual:
+            metadata["source_task_id"] = sources[0]["trace_id"]
+            metadata["source_span_id"] = sources[0]["span_id"]
+        return replace(self, metadata=metadata)
+
+    def to_put(self) -> Put:
+        return Put(id=self.id, type=GUIDELINE, content=self.content, metadata=self.metadata)

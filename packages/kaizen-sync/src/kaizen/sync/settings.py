@@ -1,0 +1,155 @@
+"""What a sync needs to know: options, then the environment, then `.env`, then defaults."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from kaizen.sync.errors import SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+DEFAULT_PHOENIX_URL = "http://localhost:6006"
+DEFAULT_PROJECT = "kaizen-agent"
+DEFAULT_MODEL = "gpt-4.1-mini"
+
+_URL_VARIABLES = (
+    "PHOENIX_URL",
+    "PHOENIX_ENDPOINT",
+    "PHOENIX_COLLECTOR_ENDPOINT",
+    "OTEL_EXPORTER_OTLP_ENDPOINT",
+    "PHOENIX_BASE_URL",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhoenixSettings:
+    """Where Phoenix is. `base_url` has no trailing slash; `timeout_s` holds for one request."""
+
+    base_url: str = DEFAULT_PHOENIX_URL
+    project: str = DEFAULT_PROJECT
+    headers: Mapping[str, str] = field(default_factory=dict)
+    timeout_s: float = 30.0
+
+    @classmethod
+    def from_environ(
+        cls, environ: Mapping[str, str], *, url: str | None = None, project: str | None = None
+    ) -> PhoenixSettings:
+        """Read Phoenix's own variables in Phoenix's own order, after `PHOENIX_URL`.
+
+        Raises `SettingsError` for a URL or a header list that cannot be one.
+        """
+        return cls(
+            base_url=_base_url(url or _phoenix_url(environ)),
+            project=project
+            or environ.get("KAIZEN_TRACING_PROJECT")
+            or environ.get("PHOENIX_PROJECT_NAME")
+            or DEFAULT_PROJECT,
+            headers=_headers(environ),
+            timeout_s=_seconds(environ, "KAIZEN_PHOENIX_TIMEOUT", 30.0),
+        )
+
+
+def _phoenix_url(environ: Mapping[str, str]) -> str:
+    for variable in _URL_VARIABLES:
+        if value := environ.get(variable):
+            return value
+    if host := environ.get("PHOENIX_HOST"):
+        reachable = "localhost" if host in ("0.0.0.0", "::") else host  # noqa: S104
+        return f"http://{reachable}:{environ.get('PHOENIX_PORT') or '6006'}"
+    return environ.get("KAIZEN_TRACING_ENDPOINT") or DEFAULT_PHOENIX_URL
+
+
+def _base_url(value: str) -> str:
+    url = value.strip().rstrip("/").removesuffix("/v1/traces").rstrip("/")
+    try:
+        parts = urlsplit(url)
+        valid = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        valid = False
+    if not valid:
+        raise SettingsError(
+            f"'{value}' is no URL of a Phoenix server; write it like {DEFAULT_PHOENIX_URL} "
+            "(--url, or PHOENIX_URL in the environment)"
+        )
+    return url
+
+
+def _headers(environ: Mapping[str, str]) -> dict[str, str]:
+    headers: dict[str, str] = {}
+    for pair in filter(str.strip, environ.get("PHOENIX_CLIENT_HEADERS", "").split(",")):
+        name, separator, value = pair.partition("=")
+        if not separator or not name.strip():
+            raise SettingsError(
+                f"PHOENIX_CLIENT_HEADERS holds '{pair.strip()}'; write it like name=value,other=value"
+            )
+        headers[name.strip().lower()] = value.strip()
+    if key := environ.get("PHOENIX_API_KEY"):
+        headers["authorization"] = f"Bearer {key}"
+    return headers
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelSettings:
+    """Which models write and reconcile tips, by any name that LiteLLM knows."""
+
+    tips_model: str = DEFAULT_MODEL
+    reconcile_model: str = DEFAULT_MODEL
+    custom_llm_provider: str | None = None
+    timeout_s: float = 120.0
+    attempts: int = 4
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str], *, model: str | None = None) -> ModelSettings:
+        """Read `KAIZEN_TIPS_MODEL`, `KAIZEN_CONFLICT_RESOLUTION_MODEL` and `KAIZEN_MODEL_NAME`.
+
+        `KAIZEN_MODEL_NAME` stands for whichever of the two is not set; the conflict resolution model
+        falls back to the tips model.
+        """
+        common = environ.get("KAIZEN_MODEL_NAME")
+        tips = model or environ.get("KAIZEN_TIPS_MODEL") or common or DEFAULT_MODEL
+        return cls(
+            tips_model=tips,
+            reconcile_model=environ.get("KAIZEN_CONFLICT_RESOLUTION_MODEL") or common or tips,
+            custom_llm_provider=environ.get("KAIZEN_CUSTOM_LLM_PROVIDER") or None,
+            timeout_s=_seconds(environ, "KAIZEN_MODEL_TIMEOUT", 120.0),
+        )
+
+
+def _seconds(environ: Mapping[str, str], variable: str, default: float) -> float:
+    text = environ.get(variable)
+    if not text:
+        return default
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not (math.isfinite(value) and value > 0):
+        raise SettingsError(f"{variable} is '{text}'; write a number of seconds greater than 0")
+    return value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SyncSettings:
+    """How one sync goes about it.
+
+    `limit` is the greatest number of new or changed traces to process, oldest first (None: all).
+    `quiet_s` is how long a trace without a root must have been silent. `max_attempts` is how often a
+    trace may fail before it is left alone.
+    """
+
+    namespace_id: str = "kaizen"
+    include_errors: bool = False
+    limit: int | None = None
+    concurrency: int = 8
+    quiet_s: float = 30.0
+    max_attempts: int = 5
+
+    def __post_init__(self) -> None:
+        if self.limit is not None and self.limit < 1:
+            raise SettingsError(f"--limit is {self.limit}; it counts traces and is at least 1")
+        if self.concurrency < 1:
+            raise SettingsError(f"--concurrency is {self.concurrency}; it is at least 1")
