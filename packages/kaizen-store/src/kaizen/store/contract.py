@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol, Self, runtime_checkable
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
     from types import TracebackType
 
     from kaizen.store.model import Change, Commit, Entity, Expected, JsonValue, Namespace, Page
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 @runtime_checkable
 class Store(Protocol):
     """An open store. One instance may be shared by threads; several processes may open the same data.
+
+    What it returns belongs to the caller: changing a returned `metadata` changes nothing stored.
 
     Every method raises `InvalidInputError` for an unacceptable id or argument, `NotFoundError` for a
     namespace that does not exist, `UnavailableError` and `CorruptDataError` for what lies below.
@@ -53,7 +55,8 @@ class Store(Protocol):
 
         `changes` is not empty and names no entity twice. A `Delete` of what is not there raises
         `NotFoundError`. `expected` is checked in the same step that applies the changes and raises
-        `ConflictError`; it may name entities that the changes do not touch.
+        `ConflictError`; it may name entities that the changes do not touch. It is checked first: a
+        `Delete` of what somebody else deleted meanwhile is a conflict where its revision was expected.
         """
         ...
 
@@ -65,6 +68,19 @@ class Store(Protocol):
         """Those of the named entities that exist, by id."""
         ...
 
+    def history(self, namespace_id: str, entity_id: str) -> list[Commit]:
+        """The commits that touched the entity, oldest first, each with only the change to it.
+
+        Empty where no commit ever did; deleted entities keep theirs.
+        """
+        ...
+
+    def commits(
+        self, namespace_id: str, *, run_id: str | None = None, after: int = 0, limit: int = 100
+    ) -> list[Commit]:
+        """Commits whose version is greater than `after`, oldest first."""
+        ...
+
     def list(
         self,
         namespace_id: str,
@@ -74,10 +90,10 @@ class Store(Protocol):
         after: str | None = None,
         limit: int = 100,
     ) -> Page:
-        """One page in order of id.
+        """One page in order of id, by code point.
 
         `where` maps dotted metadata paths to values that must be equal (`{"category": "recovery"}`); a
-        path that leads nowhere equals None.
+        path that leads nowhere equals None. Equal as JSON: 1 is 1.0 and is not true.
         """
         ...
 
@@ -91,25 +107,12 @@ class Store(Protocol):
         self, namespace_id: str, *, type: str | None = None, where: Mapping[str, JsonValue] | None = None
     ) -> int: ...
 
-    def history(self, namespace_id: str, entity_id: str) -> list[Commit]:
-        """The commits that touched the entity, oldest first, each with only the changes to it.
-
-        Empty where no commit ever did; deleted entities keep theirs.
-        """
-        ...
-
-    def commits(
-        self, namespace_id: str, *, run_id: str | None = None, after: int = 0, limit: int = 100
-    ) -> list[Commit]:
-        """Commits whose version is greater than `after`, oldest first."""
-        ...
-
     def check(self) -> None:
         """Read and write enough to know that the store works; raises what a commit would raise."""
         ...
 
     def close(self) -> None:
-        """Release locks, files and connections. Closing twice is fine."""
+        """Release locks, files and connections. Closing twice is fine; using it after raises `StoreError`."""
         ...
 
     def __enter__(self) -> Self: ...
@@ -127,5 +130,5 @@ class Backend(Protocol):
 
     @staticmethod
     def open(settings: StoreSettings) -> Store:
-        """Open the store that the settings describe, creating what is missing."""
+        """Open the store that the settings describe. What is missing may be created at the first write."""
         ...

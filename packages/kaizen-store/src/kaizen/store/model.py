@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime  # noqa: TC003 - who inspects the annotations at run time needs it
 from typing import TypeAlias
 
-JsonValue: TypeAlias = (
-    "str | int | float | bool | None | Sequence[JsonValue] | Mapping[str, JsonValue]"
-)
-"""A value that JSON can carry unchanged: finite numbers, string keys."""
+JsonValue: TypeAlias = "str | int | float | bool | Sequence[JsonValue] | Mapping[str, JsonValue] | None"
+"""A value that JSON can carry unchanged.
+
+String keys, finite floats, integers of at most 64 bits, no lone surrogates, at most 100 levels deep.
+"""
 
 Metadata: TypeAlias = Mapping[str, JsonValue]
 
@@ -22,8 +23,8 @@ Expected: TypeAlias = int | Mapping[str, int]
 class Entity:
     """One stored record.
 
-    `revision` is 1 when the entity is created and grows by one with every commit that changes it; it
-    starts again at 1 after a delete. Times are aware and in UTC. Treat `metadata` as read-only.
+    `revision` is 1 when the entity is created and grows by one with every commit that puts it, equal
+    content or not; it starts again at 1 after a delete. Times are aware and in UTC.
     """
 
     id: str
@@ -41,7 +42,8 @@ class Put:
     """Create the entity, or replace its type, content and metadata whole.
 
     Without an `id` a new UUIDv7 is given. `id` may be any non-empty text of at most 512 characters
-    without control characters; `type` follows the rules of a namespace id.
+    without control characters; `type` follows the rules of a namespace id: 1 to 100 ASCII letters,
+    digits, `.`, `_`, `-`, the first not a dot. `content` is kept exactly, NUL and all.
     """
 
     type: str
@@ -78,7 +80,8 @@ class Applied:
 class Commit:
     """Changes that happened together.
 
-    `id` is a UUIDv7; `version` is the namespace's version after this commit, 1 for its first one.
+    `id` is a UUIDv7; `version` is the namespace's version after this commit, 1 for its first one. `at`
+    never goes back within a namespace, whatever the clocks do.
     `run_id` groups the commits of one run (a sync, an import), so that a run can be undone as a whole.
     """
 

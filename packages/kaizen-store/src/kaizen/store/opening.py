@@ -1,0 +1,61 @@
+"""Opening a store: from settings to the backend they name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kaizen.store.errors import InvalidInputError, StoreError
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
+    from kaizen.store.contract import Backend, Store
+    from kaizen.store.settings import StoreSettings
+
+GROUP = "kaizen.store.backends"
+
+
+def open_store(settings: StoreSettings) -> Store:
+    """Open the store that the settings describe. No other backend is imported.
+
+    Raises `InvalidInputError` for a backend nobody registered, `StoreError` for one that does not import.
+    """
+    entry_point = _entry_points().get(settings.backend)
+    if entry_point is None:
+        raise InvalidInputError(
+            f"unknown backend {settings.backend!r}: set KAIZEN_BACKEND to one of "
+            f"{', '.join(available_backends()) or 'none, since no backend is installed'}"
+        )
+    return _load(entry_point).open(settings)
+
+
+def available_backends() -> list[str]:
+    """The names of the installed backends, none of them imported."""
+    return sorted(_entry_points())
+
+
+def _entry_points() -> dict[str, EntryPoint]:
+    # Costs 50 ms and more to import; a program that only uses the values should not pay for it.
+    from importlib.metadata import entry_points
+
+    return {entry_point.name.lower(): entry_point for entry_point in entry_points(group=GROUP)}
+
+
+def _load(entry_point: EntryPoint) -> Backend:
+    try:
+        backend: Backend = entry_point.load()
+    except (ImportError, AttributeError) as exc:
+        raise StoreError(
+            f"backend {entry_point.name!r} does not import ({exc}): "
+            f"run pip install {_requirement(entry_point)!r}"
+        ) from exc
+    return backend
+
+
+def _requirement(entry_point: EntryPoint) -> str:
+    """What to install: the distribution, with the extra that is called like the backend if there is one."""
+    distribution = entry_point.dist
+    if distribution is None:
+        return entry_point.module.partition(".")[0]
+    extras = distribution.metadata.get_all("Provides-Extra") or []
+    return distribution.name + (f"[{entry_point.name}]" if entry_point.name in extras else "")

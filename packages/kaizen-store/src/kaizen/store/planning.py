@@ -1,0 +1,73 @@
+"""What a commit does to the current entities: pure, and the same for every backend."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kaizen.store.errors import ConflictError, NotFoundError
+from kaizen.store.model import Applied, Change, Delete, Entity, Expected
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+
+
+def check_expected(
+    namespace_id: str, expected: Expected | None, *, version: int, current: Mapping[str, Entity]
+) -> None:
+    """Raise `ConflictError` unless the namespace is as expected."""
+    if expected is None:
+        return
+    if isinstance(expected, int):
+        if expected != version:
+            raise ConflictError(
+                f"namespace {namespace_id!r} is at version {version}, not {expected}: read again and retry",
+                namespace_id=namespace_id,
+            )
+        return
+    found = {entity_id: _revision(current.get(entity_id)) for entity_id in expected}
+    differing = tuple(sorted(entity_id for entity_id in expected if found[entity_id] != expected[entity_id]))
+    if differing:
+        first = differing[0]
+        more = f" (and {len(differing) - 1} more)" if len(differing) > 1 else ""
+        raise ConflictError(
+            f"entity {first!r} of namespace {namespace_id!r} is at revision {found[first]}, "
+            f"not {expected[first]}{more}: read again and retry",
+            namespace_id=namespace_id,
+            entity_ids=differing,
+        )
+
+
+def apply_changes(
+    namespace_id: str, changes: Sequence[Change], *, current: Mapping[str, Entity], at: datetime
+) -> tuple[Applied, ...]:
+    """What each change does; `changes` went through `clean_changes`. Raises `NotFoundError`."""
+    return tuple(_apply(namespace_id, change, current, at) for change in changes)
+
+
+def _apply(namespace_id: str, change: Change, current: Mapping[str, Entity], at: datetime) -> Applied:
+    assert change.id is not None
+    before = current.get(change.id)
+    if isinstance(change, Delete):
+        if before is None:
+            raise NotFoundError(
+                f"entity {change.id!r} does not exist in namespace {namespace_id!r}, so it cannot be deleted",
+                namespace_id=namespace_id,
+                entity_id=change.id,
+            )
+        return Applied(before=before, after=None)
+    after = Entity(
+        id=change.id,
+        namespace_id=namespace_id,
+        type=change.type,
+        content=change.content,
+        metadata=change.metadata,
+        created_at=before.created_at if before else at,
+        updated_at=at,
+        revision=_revision(before) + 1,
+    )
+    return Applied(before=before, after=after)
+
+
+def _revision(entity: Entity | None) -> int:
+    return entity.revision if entity else 0

@@ -1,0 +1,114 @@
+"""A namespace in memory: its current entities, and where in the journal each commit is."""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_left, bisect_right, insort
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from kaizen.store.model import Entity, JsonValue, Page
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from datetime import datetime
+
+    from kaizen.store.filtering import Filter
+    from kaizen.store.records import Record
+
+
+class NamespaceState:
+    """What the commits so far add up to. Not safe for threads: the journal holds a lock around it."""
+
+    def __init__(self, created_at: datetime) -> None:
+        self.created_at = created_at
+        self.last_at = created_at
+        self.entities: dict[str, Entity] = {}
+        self.offsets = array("Q")
+        """Where in the journal the commit of each version starts, version 1 first."""
+        self.versions_by_entity: dict[str, list[int]] = {}
+        self.versions_by_run: dict[str, list[int]] = {}
+        self._sorted_ids: list[str] | None = None
+
+    @property
+    def version(self) -> int:
+        return len(self.offsets)
+
+    def apply(self, record: Record, offset: int) -> None:
+        """Take the next commit over, whole or not at all; `ValueError` where it does not follow."""
+        if record.version != self.version + 1:
+            raise ValueError(f"this is version {record.version} where {self.version + 1} must follow")
+        for entity_id, after in record.after.items():
+            self._check_follows(entity_id, after)
+        self.offsets.append(offset)
+        self.last_at = max(self.last_at, record.at)
+        if record.run_id is not None:
+            self.versions_by_run.setdefault(record.run_id, []).append(record.version)
+        for entity_id, after in record.after.items():
+            self.versions_by_entity.setdefault(entity_id, []).append(record.version)
+            self._set(entity_id, after)
+
+    def page(self, selected: Filter, *, after: str | None, limit: int) -> Page:
+        found: list[Entity] = []
+        for entity in self._from(after):
+            if selected.selects(entity):
+                if len(found) == limit:
+                    return Page(entities=tuple(map(copied, found)), cursor=found[-1].id)
+                found.append(entity)
+        return Page(entities=tuple(map(copied, found)), cursor=None)
+
+    def count(self, selected: Filter) -> int:
+        return sum(map(selected.selects, self.entities.values()))
+
+    def versions(self, run_id: str | None, *, after: int, limit: int) -> Sequence[int]:
+        """Versions greater than `after`, at most `limit`, oldest first."""
+        if run_id is None:
+            return range(after + 1, min(after + limit, self.version) + 1)
+        of_run = self.versions_by_run.get(run_id, [])
+        start = bisect_right(of_run, after)
+        return of_run[start : start + limit]
+
+    def version_before(self, entity_id: str, version: int) -> int | None:
+        """The last version before `version` that touched the entity."""
+        touching = self.versions_by_entity[entity_id]
+        index = bisect_left(touching, version)
+        return touching[index - 1] if index else None
+
+    def _check_follows(self, entity_id: str, after: Entity | None) -> None:
+        before = self.entities.get(entity_id)
+        if after is None and before is None:
+            raise ValueError(f"entity {entity_id!r} is deleted and was not there")
+        if after is not None and after.revision != (before.revision if before else 0) + 1:
+            raise ValueError(f"entity {entity_id!r} gets revision {after.revision}, which is not the next")
+
+    def _set(self, entity_id: str, after: Entity | None) -> None:
+        ids = self._sorted_ids
+        if after is None:
+            del self.entities[entity_id]
+            if ids is not None:
+                del ids[bisect_left(ids, entity_id)]
+            return
+        if ids is not None and entity_id not in self.entities:
+            insort(ids, entity_id)
+        self.entities[entity_id] = after
+
+    def _from(self, after: str | None) -> Iterator[Entity]:
+        # Sorted at the first listing rather than while loading: one sort is cheaper than many insertions.
+        if self._sorted_ids is None:
+            self._sorted_ids = sorted(self.entities)
+        start = 0 if after is None else bisect_right(self._sorted_ids, after)
+        for index in range(start, len(self._sorted_ids)):
+            yield self.entities[self._sorted_ids[index]]
+
+
+def copied(entity: Entity) -> Entity:
+    """The same entity with a `metadata` of its own, so that its receiver may do with it as they like."""
+    return replace(entity, metadata={key: _copied_json(item) for key, item in entity.metadata.items()})
+
+
+def _copied_json(value: JsonValue) -> JsonValue:
+    if isinstance(value, dict):
+        return {key: _copied_json(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_copied_json(item) for item in value]
+    return value
