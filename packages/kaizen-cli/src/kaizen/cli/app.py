@@ -1,0 +1,79 @@
+"""The `kaizen` app: its command groups, and the one place where errors become words and exit codes."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from kaizen.cli import demo_command, doctor, entities, namespaces, sync
+from kaizen.cli.__about__ import __version__
+from kaizen.cli.options import load_env_file
+from kaizen.cli.output import print_error
+from kaizen.store import StoreError
+from kaizen.sync.errors import SyncError
+
+app = typer.Typer(
+    name="kaizen",
+    help="Make the next run of your agents better than the last: turn their traces into tips.",
+    epilog="New here? `kaizen demo` shows the whole loop, `kaizen doctor` checks your set-up.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.add_typer(sync.app, name="sync")
+app.add_typer(entities.app, name="entities")
+app.add_typer(namespaces.app, name="namespaces")
+app.command("doctor")(doctor.doctor)
+app.command("demo")(demo_command.demo)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        parts = ", ".join(f"{name} {version(name)}" for name in ("kaizen-store", "kaizen-sync"))
+        typer.echo(f"kaizen {__version__} ({parts})")
+        raise typer.Exit
+
+
+@app.callback()
+def _kaizen(
+    verbose: Annotated[
+        int, typer.Option("--verbose", "-v", count=True, help="Say more on stderr; twice for details.")
+    ] = 0,
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Show versions and exit."),
+    ] = False,
+) -> None:
+    if verbose:
+        logging.basicConfig(
+            stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s", level=logging.WARNING
+        )
+        logging.getLogger("kaizen").setLevel(logging.DEBUG if verbose > 1 else logging.INFO)
+
+
+def main() -> None:
+    """Run the app; every error we know becomes one line on stderr and exit code 1."""
+    as_json = "--json" in sys.argv[1:]
+    try:
+        load_env_file()
+        app()
+    except (StoreError, SyncError) as error:
+        print_error(error, as_json=as_json)
+        sys.exit(1)
+    except BrokenPipeError:
+        # Whoever read our output has read enough (`kaizen entities list | head`).
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except SystemExit as exit_:
+        if exit_.code == 2 and as_json:
+            typer.echo(json.dumps({"error": {"type": "UsageError", "message": "see stderr"}}))
+        raise

@@ -1,0 +1,58 @@
+"""Progress of a sync on stderr: a live line on a terminal, now and then a line elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING, Self
+
+from kaizen.cli.output import print_note
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from rich.status import Status
+
+    from kaizen.sync.report import Report
+
+_EVERY_S = 10.0
+
+
+class SyncProgress:
+    """Shows a report while it grows; with `quiet` it shows nothing."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        self._quiet = quiet
+        self._status: Status | None = None
+        self._said_at = time.monotonic()
+
+    def __enter__(self) -> Self:
+        if not self._quiet and sys.stderr.isatty():
+            from rich.console import Console
+
+            self._status = Console(stderr=True).status("Reading the index of traces ...")
+            self._status.start()
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._status is not None:
+            self._status.stop()
+
+    def update(self, report: Report) -> None:
+        now = time.monotonic()
+        if self._status is not None:
+            self._status.update(_line(report))
+        elif not self._quiet and now - self._said_at >= _EVERY_S:
+            self._said_at = now
+            print_note(_line(report))
+
+
+def _line(report: Report) -> str:
+    states = ", ".join(f"{n} {state}" for state, n in sorted(report.states.items()) if n)
+    tips, calls = report.tips["created"], report.model_calls
+    return f"{report.traces} traces: {states}; {tips} new tips, {calls} model calls"
