@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import os
+import sys
 import uuid
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,6 +42,16 @@ def _clean_environment(
     monkeypatch.setenv("LITELLM_LOCAL_MODEL_COST_MAP", "True")
     monkeypatch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(autouse=True)
+def _close_stray_event_loop() -> Iterator[None]:
+    yield
+    # a synchronous call of litellm makes an event loop for the main thread, and leaves it open
+    if "litellm" in sys.modules:
+        with warnings.catch_warnings(action="ignore"), contextlib.suppress(RuntimeError):
+            asyncio.get_event_loop().close()
+            asyncio.set_event_loop(None)
 
 
 @pytest.fixture
