@@ -30,8 +30,9 @@ def demo(
 ) -> None:
     """Show the whole loop on four real agents.
 
-    Traces them into a real Phoenix and turns the traces into tips. Needs no key and no account: unless OPENAI_API_KEY or KAIZEN_TIPS_MODEL is set, a scripted model answers.
-    Everything runs on this machine, in a directory that is thrown away at the end.
+    Traces them into a real Phoenix and turns the traces into tips, on this machine and in a directory that
+    is thrown away at the end. Needs no key and no account: unless OPENAI_API_KEY or KAIZEN_TIPS_MODEL is
+    set, a scripted model answers.
     """
     from kaizen.cli.demo.loop import run_demo
 

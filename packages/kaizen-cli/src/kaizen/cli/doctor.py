@@ -52,7 +52,8 @@ def doctor(
 ) -> None:
     """Check the set-up.
 
-    Looks at settings, tracing, Phoenix, the store and the model, and says what to do. The exit code is 1 if anything fails.
+    Looks at settings, tracing, Phoenix, the store and the model, and says what to do about each. The exit
+    code is 1 if anything fails.
     """
     checks: list[Check] = []
     where = store_settings(backend, data_dir, namespace)
