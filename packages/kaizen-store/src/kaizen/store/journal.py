@@ -208,6 +208,8 @@ class Journal:
         loaded.torn = False
         for line in file:
             self._take(loaded, line)
+            if loaded.torn:
+                break  # it may be a line that is being written now, and the rest of it could follow
         return loaded
 
     def _read_header(self, file: BinaryIO) -> _Loaded:

@@ -1,0 +1,136 @@
+"""Settings, and the way from their backend's name to an open store."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from kaizen.store import InvalidInputError, StoreError, StoreSettings, available_backends, open_store
+from kaizen.store.filesystem import FilesystemStore
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+THIRD_PARTY = """
+from kaizen.store.filesystem import FilesystemStore
+
+class Backend:
+    @staticmethod
+    def open(settings):
+        return FilesystemStore(settings.data_dir / "third-party")
+"""
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Put a distribution that registers a backend on `sys.path`, as pip would."""
+
+    def install(backend: str, module: str, code: str, *, extra: str = "") -> None:
+        site = tmp_path / "site"
+        info = site / "acme_store-1.0.dist-info"
+        info.mkdir(parents=True)
+        provides = f"Provides-Extra: {extra}\n" if extra else ""
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: acme-store\nVersion: 1.0\n{provides}")
+        (info / "entry_points.txt").write_text(f"[kaizen.store.backends]\n{backend} = {module}:Backend\n")
+        (site / f"{module}.py").write_text(code)
+        monkeypatch.syspath_prepend(str(site))
+        monkeypatch.delitem(sys.modules, module, raising=False)
+
+    return install
+
+
+def test_the_defaults_need_no_environment() -> None:
+    settings = StoreSettings.from_environ({})
+    assert settings == StoreSettings()
+    assert (settings.backend, settings.namespace_id) == ("filesystem", "kaizen")
+    assert settings.data_dir == Path("~/.local/share/kaizen").expanduser()
+
+
+def test_the_environment_is_read(tmp_path: Path) -> None:
+    settings = StoreSettings.from_environ(
+        {"KAIZEN_BACKEND": " FileSystem ", "KAIZEN_DATA_DIR": str(tmp_path), "KAIZEN_NAMESPACE_ID": "team"}
+    )
+    assert settings == StoreSettings(backend="filesystem", data_dir=tmp_path, namespace_id="team")
+
+
+def test_what_is_passed_wins_over_the_environment(tmp_path: Path) -> None:
+    environ = {"KAIZEN_BACKEND": "x", "KAIZEN_DATA_DIR": "/x", "KAIZEN_NAMESPACE_ID": "x"}
+    settings = StoreSettings.from_environ(environ, backend="y", data_dir=tmp_path, namespace_id="y")
+    assert settings == StoreSettings(backend="y", data_dir=tmp_path, namespace_id="y")
+
+
+def test_empty_variables_count_as_unset() -> None:
+    environ = {"KAIZEN_BACKEND": "", "KAIZEN_DATA_DIR": "", "KAIZEN_NAMESPACE_ID": ""}
+    assert StoreSettings.from_environ(environ) == StoreSettings()
+
+
+def test_the_data_directory_is_made_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    assert StoreSettings(data_dir=Path("data")).data_dir == tmp_path / "data"
+    assert StoreSettings(data_dir=Path("~/data")).data_dir == tmp_path / "home" / "data"
+
+
+@pytest.mark.parametrize("data_dir", ["~no-such-user/x", "a\0b"])
+def test_a_data_directory_that_cannot_be_is_refused(data_dir: str) -> None:
+    with pytest.raises(InvalidInputError, match="KAIZEN_DATA_DIR"):
+        StoreSettings.from_environ({"KAIZEN_DATA_DIR": data_dir})
+
+
+def test_the_filesystem_backend_is_registered_and_opened(tmp_path: Path) -> None:
+    assert "filesystem" in available_backends()
+    with open_store(StoreSettings(data_dir=tmp_path)) as store:
+        assert isinstance(store, FilesystemStore)
+        assert store.location == str(tmp_path)
+
+
+def test_an_unknown_backend_is_refused_with_those_there_are(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInputError, match=r"'milvus'.*KAIZEN_BACKEND.*filesystem"):
+        open_store(StoreSettings(backend="milvus", data_dir=tmp_path))
+
+
+def test_a_backend_of_a_third_party_is_opened_by_its_name(
+    install: Callable[..., None], tmp_path: Path
+) -> None:
+    install("Acme", "acme_backend_good", THIRD_PARTY)
+    assert available_backends() == ["acme", "filesystem"]
+    with open_store(StoreSettings(backend="acme", data_dir=tmp_path)) as store:
+        store.create_namespace("n")
+    assert (tmp_path / "third-party" / "namespaces" / "n.jsonl").exists()
+
+
+def test_a_backend_that_is_not_asked_for_is_not_imported(
+    install: Callable[..., None], tmp_path: Path
+) -> None:
+    install("acme", "acme_backend_bomb", "raise SystemExit('imported')")
+    assert "acme" in available_backends()
+    open_store(StoreSettings(data_dir=tmp_path)).close()
+    assert "acme_backend_bomb" not in sys.modules
+
+
+@pytest.mark.parametrize(("extra", "requirement"), [("", "acme-store"), ("acme", r"acme-store\[acme\]")])
+def test_a_backend_whose_driver_is_missing_says_what_to_install(
+    install: Callable[..., None], tmp_path: Path, extra: str, requirement: str
+) -> None:
+    install("acme", "acme_backend_broken", "import no_such_driver", extra=extra)
+    with pytest.raises(StoreError, match=f"'acme'.*no_such_driver.*pip install '{requirement}'"):
+        open_store(StoreSettings(backend="acme", data_dir=tmp_path))
+
+
+def test_a_backend_that_is_not_in_its_module_is_said(install: Callable[..., None], tmp_path: Path) -> None:
+    install("acme", "acme_backend_empty", "")
+    with pytest.raises(StoreError, match=r"'acme'.*acme-store"):
+        open_store(StoreSettings(backend="acme", data_dir=tmp_path))
+
+
+def test_importing_the_package_brings_nothing_but_the_standard_library() -> None:
+    code = (
+        "import sys; before = set(sys.modules); import kaizen.store, kaizen.store.filesystem;"
+        "print(*{name.split('.')[0] for name in set(sys.modules) - before} - set(sys.stdlib_module_names))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["kaizen"]
