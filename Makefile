@@ -4,6 +4,9 @@ PYTHON ?= python3
 HATCH := .venvs/hatch/bin/hatch
 PHOENIX := .venvs/phoenix/bin/phoenix
 ARGS ?=
+NAME ?= --all
+# hatch's environments get the Python that hatch itself runs on
+export HATCH_PYTHON := self
 
 .PHONY: help demo test check fmt member clean
 
@@ -22,11 +25,11 @@ check: $(HATCH) ## Lint, format and types
 fmt: $(HATCH) ## Mend what ruff can mend
 	@$(HATCH) run fmt
 
-member: $(HATCH) ## Build and check one package: make member NAME=kaizen-store
+member: $(HATCH) ## Build and check one package alone (NAME=kaizen-store), or all
 	@$(HATCH) run member $(NAME)
 
-clean: ## Remove environments and build output
-	rm -rf .venvs dist packages/*/dist
+clean: ## Remove environments, build output and caches
+	rm -rf .venvs dist packages/*/dist packages.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
 
 $(HATCH):
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "kaizen needs Python 3.11 or newer")'
@@ -35,5 +38,6 @@ $(HATCH):
 	@.venvs/hatch/bin/python -m pip install --quiet --disable-pip-version-check 'hatch>=1.18,<2' 'uv>=0.9,<1'
 
 $(PHOENIX): $(HATCH) pyproject.toml
-	@$(HATCH) env create phoenix
+	@echo "Setting up Phoenix, in an environment of its own ..."
+	@$(HATCH) run phoenix:python -c ''
 	@touch $@
