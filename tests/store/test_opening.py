@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from kaizen.store import InvalidInputError, StoreError, StoreSettings, available_backends, open_store
+from kaizen.store import (
+    InvalidInputError,
+    StoreError,
+    StoreSettings,
+    available_backends,
+    open_store,
+    opening,
+)
 from kaizen.store.filesystem import FilesystemStore
 
 if TYPE_CHECKING:
@@ -86,6 +94,11 @@ def test_the_filesystem_backend_is_registered_and_opened(tmp_path: Path) -> None
     with open_store(StoreSettings(data_dir=tmp_path)) as store:
         assert isinstance(store, FilesystemStore)
         assert store.location == str(tmp_path)
+
+
+def test_what_is_known_by_heart_is_what_is_registered() -> None:
+    registered = {entry_point.name: entry_point.value for entry_point in entry_points(group=opening.GROUP)}
+    assert opening._KNOWN.items() <= registered.items()
 
 
 def test_an_unknown_backend_is_refused_with_those_there_are(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ FORMAT = 1
 _Kind = TypeVar("_Kind")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Record:
     """One commit as its line tells it: each entity it touched, as it was after (None: deleted)."""
 

@@ -1,0 +1,73 @@
+"""What the pages about the store show works."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from kaizen.store import Put, StoreSettings, open_store
+
+ROOT = Path(__file__).parents[2]
+README = ROOT / "packages" / "kaizen-store" / "README.md"
+EXPLANATION = ROOT / "docs" / "explanation" / "store.md"
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    return re.findall(
+        rf"^```{language}\n(.*?)^```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+    )
+
+
+def test_the_example_runs_twice_and_keeps_its_history(tmp_path: Path) -> None:
+    example = blocks(README, "python")[0]
+    for runs in (1, 2):
+        done = subprocess.run(
+            [sys.executable, "-c", example], cwd=tmp_path, capture_output=True, text=True, check=True
+        )
+        first, *history = done.stdout.splitlines()
+        assert first.startswith(f"retry {2 * runs} Retry a 429")
+        assert len(history) == 2 * runs
+
+
+def test_the_contract_is_used_as_shown(tmp_path: Path) -> None:
+    (tmp_path / "test_mine.py").write_text(blocks(README, "python")[1])
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-k", "same_again or filtered", "test_mine.py"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_commands_for_reading_a_journal_by_hand_work(tmp_path: Path) -> None:
+    with open_store(StoreSettings(data_dir=tmp_path)) as store:
+        store.create_namespace("kaizen")
+        store.commit("kaizen", [Put(id="retry", type="guideline", content="Retry.")])
+    (commands,) = blocks(EXPLANATION, "sh")
+    environ = {**os.environ, "KAIZEN_DATA_DIR": str(tmp_path)}
+    for command in commands.splitlines():
+        done = subprocess.run(["sh", "-c", command], env=environ, capture_output=True, text=True, check=True)
+        assert done.stdout.strip()
+        assert not done.stderr
+
+
+def test_the_journal_shown_is_one_that_is_read(tmp_path: Path) -> None:
+    (journal,) = blocks(EXPLANATION, "json")
+    (tmp_path / "namespaces").mkdir()
+    (tmp_path / "namespaces" / "kaizen.jsonl").write_text(journal)
+    with open_store(StoreSettings(data_dir=tmp_path)) as store:
+        assert [commit.version for commit in store.history("kaizen", "retry")] == [1, 2]
+        assert store.count("kaizen") == 0
+
+
+@pytest.mark.parametrize("page", [README, EXPLANATION], ids=lambda page: page.name)
+def test_links_lead_to_pages(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
+        assert (page.parent / target).exists(), target
