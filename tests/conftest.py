@@ -40,6 +40,8 @@ def _clean_environment(
         if name.startswith(CLEARED) or name.endswith(CLEARED_ENDINGS):
             monkeypatch.delenv(name)
     monkeypatch.setenv("LITELLM_LOCAL_MODEL_COST_MAP", "True")
+    # nothing of a test leaves the machine: openai-agents, for one, uploads its traces to OpenAI by itself
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
     monkeypatch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
     monkeypatch.chdir(tmp_path)
 

@@ -7,7 +7,8 @@ A scenario file is a JSON object with any of these lists:
     contained in the first message of that role), ``tools`` (names that are all offered), ``schema`` (the name
     of the JSON schema asked for; without it, none must be asked for). Step n is the model's answer number n,
     and the last one is repeated: ``{"text": ..}``, ``{"json": ..}`` or ``{"tool_calls": [{"name",
-    "arguments"}]}``, with text allowed beside calls.
+    "arguments"}]}``, with text allowed beside calls. A step with ``after`` is due as soon as the conversation
+    contains that text, for agents that do not tell the model of answers that led to an error.
 ``tips`` and ``decisions``
     ``{"pattern", "answer"}``. Each distinct match of the regular expression in the conversation adds one
     answer to what a ``kaizen_tips`` or ``kaizen_reconcile`` request gets; its strings may use the match's
@@ -65,10 +66,23 @@ class When:
 
 
 @dataclass(frozen=True, slots=True)
+class Step:
+    """What the model says next; ``after`` is a text that makes it due, whatever was said before."""
+
+    answer: Answer
+    after: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class AgentScenario:
     name: str
     when: When
-    steps: tuple[Answer, ...]
+    steps: tuple[Step, ...]
+
+    def answer(self, conversation: Conversation) -> Answer:
+        seen = (n for n, step in enumerate(self.steps) if step.after and step.after in conversation.text)
+        due = max(conversation.step, *seen, 0)
+        return self.steps[min(due, len(self.steps) - 1)].answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,14 +146,15 @@ def _agent(item: dict[str, Any]) -> AgentScenario:
     when["tools"] = frozenset(when.get("tools", ()))
     if not item["steps"]:
         raise ScenarioError(f"the scenario {item['name']} has no steps")
-    return AgentScenario(item["name"], When(**when), tuple(_answer(step) for step in item["steps"]))
+    return AgentScenario(item["name"], When(**when), tuple(_step(step) for step in item["steps"]))
 
 
-def _answer(step: dict[str, Any]) -> Answer:
-    if unknown := step.keys() - {"text", "json", "tool_calls"}:
+def _step(step: dict[str, Any]) -> Step:
+    if unknown := step.keys() - {"text", "json", "tool_calls", "after"}:
         raise ScenarioError(f"a step has unknown keys {sorted(unknown)}")
     text = json.dumps(step["json"]) if "json" in step else step.get("text", "")
-    return Answer(text, tuple(ToolCall(**call) for call in step.get("tool_calls", ())))
+    calls = tuple(ToolCall(**call) for call in step.get("tool_calls", ()))
+    return Step(Answer(text, calls), step.get("after", ""))
 
 
 def _rule(item: dict[str, Any]) -> Rule:

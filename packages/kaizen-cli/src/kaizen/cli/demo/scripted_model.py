@@ -28,7 +28,7 @@ def reply_to(conversation: Conversation, scenarios: Scenarios) -> Reply:
     step = conversation.step
     for agent in scenarios.agents:
         if agent.name == conversation.resumed[0] if conversation.resumed else agent.when.holds(conversation):
-            return Reply(agent.steps[min(step, len(agent.steps) - 1)], agent.name, step + 1)
+            return Reply(agent.answer(conversation), agent.name, step + 1)
     match conversation.schema_name:
         case None:
             return Reply(UNSCRIPTED, "unscripted", step + 1)
