@@ -16,9 +16,10 @@ from typing import Any
 
 from kaizen.sync.model import Message, Span, ToolCall
 
-_MESSAGE_KEY = re.compile(r"llm\.(input|output)_messages\.(\d+)\.message\.(.+)", re.DOTALL)
-_CONTENT_KEY = re.compile(r"contents\.(\d+)\.message_content\.(.+)", re.DOTALL)
-_TOOL_CALL_KEY = re.compile(r"tool_calls\.(\d+)\.tool_call\.(.+)", re.DOTALL)
+_MESSAGE_KEY = re.compile(r"llm\.(input|output)_messages\.(\d{1,9})\.message\.(.+)", re.DOTALL)
+_CONTENT_KEY = re.compile(r"contents\.(\d{1,9})\.message_content\.(.+)", re.DOTALL)
+_TOOL_CALL_KEY = re.compile(r"tool_calls\.(\d{1,9})\.tool_call\.(.+)", re.DOTALL)
+_TOOL_SCHEMA_KEY = re.compile(r"llm\.tools\.(\d{1,9})\.tool\.json_schema")
 _DATA_URL = re.compile(r"data:([\w.+-]+/[\w.+-]+)?[^,]*,(.*)", re.DOTALL)
 
 _ROLES = {"developer": "system", "model": "assistant", "ai": "assistant", "human": "user", "function": "tool"}
@@ -29,14 +30,14 @@ _SMOLAGENTS_RESPONSE = "tool-response"
 def input_messages(span: Span) -> list[Message]:
     """What the model was given, in order; empty where the span does not tell."""
     flat = _flat_messages(span, "input")
-    return merge_assistants(flat or _with_span(span, _messages_of_json(_json_value(span, "input.value"))))
+    return merge_assistants(flat or _with_span(span, messages_of_json(_json_value(span, "input.value"))))
 
 
 def output_messages(span: Span) -> list[Message]:
     """What the model answered: at most one message, since an answer given in items is merged."""
     messages = _flat_messages(span, "output")
     if not messages:
-        messages = _with_span(span, _messages_of_json(_json_value(span, "output.value")))
+        messages = _with_span(span, messages_of_json(_json_value(span, "output.value")))
     if not messages:
         messages = _plain_output(span)
     return merge_assistants([message for message in messages if message.role == "assistant"])
@@ -60,16 +61,33 @@ def merge_assistants(messages: Sequence[Message]) -> list[Message]:
 
 def tool_schemas(span: Span) -> list[str]:
     """The JSON schemas of the tools that the model was offered, as text."""
-    keys = (key for key in span.attributes if key.startswith("llm.tools.") and key.endswith(".json_schema"))
-    return [_text(span.attributes[key]) for key in sorted(keys, key=lambda key: int(key.split(".")[2]))]
+    found = ((_TOOL_SCHEMA_KEY.fullmatch(key), value) for key, value in span.attributes.items())
+    schemas = [(int(match[1]), _text(value)) for match, value in found if match]
+    return [schema for _, schema in sorted(schemas)]
+
+
+def response_ids(span: Span) -> tuple[str, str]:
+    """The id of an answer of the Responses API and the id of the one it follows, each empty if unknown."""
+    value = _json_value(span, "output.value")
+    if not isinstance(value, dict) or value.get("object") != "response":
+        return "", ""
+    return _text(value.get("id")), _text(value.get("previous_response_id"))
 
 
 def canonical_arguments(arguments: str) -> str:
     """Tool arguments in one spelling, so that re-serialised ones compare equal."""
     try:
-        return json.dumps(json.loads(arguments), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    except ValueError:
+        return json.dumps(load_json(arguments), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    except (ValueError, RecursionError):
         return arguments.strip()
+
+
+def load_json(text: str) -> Any:
+    """The JSON value of a text; raises `ValueError` for what is none, also where it is nested without end."""
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
 
 
 def _flat_messages(span: Span, direction: str) -> list[Message]:
@@ -127,7 +145,8 @@ def image_placeholder(url: str) -> str:
     """What stands for an image: its media type and size, never its bytes."""
     match = _DATA_URL.fullmatch(url)
     if not match:
-        return f"[image: {url[:200]}]"
+        # A signed link carries its signature in the query.
+        return f"[image: {url.partition('?')[0][:200]}]"
     return f"[image: {match[1] or 'unknown type'}, about {len(match[2]) * 3 // 4:,} bytes]"
 
 
@@ -140,7 +159,8 @@ def _message(
     name: str = "",
 ) -> Message | None:
     if role == _SMOLAGENTS_CALL:
-        return Message(role="assistant", tool_calls=_calls_in_text(content))
+        calls = _calls_in_text(content)
+        return Message(role="assistant", content="" if calls else content, tool_calls=calls)
     if role == _SMOLAGENTS_RESPONSE:
         return Message(role="tool", content=content.removeprefix("Observation:").strip())
     role = _ROLES.get(role, role) or ("assistant" if tool_calls else "")
@@ -173,27 +193,28 @@ def _json_value(span: Span, key: str) -> Any:
     if not isinstance(value, str) or value[:1] not in ("{", "["):
         return value if isinstance(value, dict | list) else None
     try:
-        return json.loads(value)
+        return load_json(value)
     except ValueError:
         return None
 
 
-def _messages_of_json(value: Any) -> list[Message]:
+def messages_of_json(value: Any) -> list[Message]:
     """Messages in a request or a response of the chat completions or the Responses API."""
     if isinstance(value, list):
-        return [message for item in value for message in _messages_of_json(item)]
+        items = [item for item in value if isinstance(item, dict)]
+        return [message for item in items for message in messages_of_json(item)]
     if not isinstance(value, dict):
         return []
     if isinstance(value.get("messages"), list):
-        return _messages_of_json(value["messages"])
+        return messages_of_json(value["messages"])
     if isinstance(value.get("choices"), list):
         first = next((choice for choice in value["choices"] if isinstance(choice, dict)), {})
-        return _messages_of_json(first.get("message"))
+        return messages_of_json(first.get("message"))
     if isinstance(value.get("output"), list):
-        return _messages_of_json(value["output"])
+        return messages_of_json(value["output"])
     if "input" in value and ("model" in value or "instructions" in value):
         given = value["input"]
-        asked = [Message(role="user", content=given)] if isinstance(given, str) else _messages_of_json(given)
+        asked = [Message(role="user", content=given)] if isinstance(given, str) else messages_of_json(given)
         instructions = _text(value.get("instructions"))
         return [Message(role="system", content=instructions), *asked] if instructions else asked
     message = _message_of_json(value)

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from kaizen.sync.errors import UnknownShapeError
-from kaizen.sync.messages import canonical_arguments, input_messages, output_messages, tool_schemas
-from kaizen.sync.model import Conversation, Message, Outcome, Span, ToolCall, Trace, Trajectory, Usage
+from kaizen.sync.messages import (
+    canonical_arguments,
+    input_messages,
+    load_json,
+    messages_of_json,
+    output_messages,
+    response_ids,
+    tool_schemas,
+)
+from kaizen.sync.model import Conversation, Message, Outcome, Span, Trace, Trajectory, Usage
+from kaizen.sync.tool_results import ToolSpans, error_text, with_tool_results
 
 NO_LLM_SPAN = "no LLM span"
 
@@ -20,16 +28,23 @@ def build_trajectory(trace: Trace) -> Trajectory:
     Raises `UnknownShapeError` where the trace has no LLM span, or none whose messages are understood; the
     message then names the attributes seen.
     """
+    try:
+        return _build(trace)
+    except RecursionError as error:
+        raise UnknownShapeError("unknown shape: values nested too deeply") from error
+
+
+def _build(trace: Trace) -> Trajectory:
     calls = _model_calls(trace)
     if not calls:
         raise UnknownShapeError(NO_LLM_SPAN)
     threads = _threads(trace, calls)
     if not threads:
-        raise UnknownShapeError(f"unknown shape: {_attribute_names(calls)}")
-    tools = [span for span in trace.spans if span.kind == "TOOL"]
+        raise UnknownShapeError(_no_messages(calls))
+    tools = ToolSpans(trace)
     for thread in threads:
-        thread.messages = _with_tool_results(thread.messages, tools)
-    main = max(threads, key=lambda thread: len(thread.messages))
+        thread.messages = with_tool_results(thread.messages, tools)
+    main = _main(threads)
     _append_final_answer(trace, main)
     messages = tuple(main.messages)
     sides = tuple(
@@ -57,6 +72,9 @@ def build_trajectory(trace: Trace) -> Trajectory:
     )
 
 
+_Key = tuple[object, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class _Call:
     """One logical model call: a span, and those nested in it because several layers trace the same call."""
@@ -65,6 +83,8 @@ class _Call:
     given: list[Message]
     answer: Message | None
     usage: Usage
+    response_id: str = ""
+    previous_response_id: str = ""
 
 
 def _model_calls(trace: Trace) -> list[_Call]:
@@ -85,76 +105,130 @@ def _call(top: Span, nest: list[Span]) -> _Call:
     given = next(filter(None, map(input_messages, layers)), [])
     answers = next(filter(None, map(output_messages, layers)), [])
     usages = [_usage(span) for span in layers]
+    response_id, previous_response_id = next(filter(any, map(response_ids, layers)), ("", ""))
     return _Call(
         span=top,
         given=given,
         answer=answers[0] if answers else None,
         usage=max(usages, key=lambda usage: usage.prompt_tokens + usage.completion_tokens),
+        response_id=response_id,
+        previous_response_id=previous_response_id,
     )
 
 
 def _usage(span: Span) -> Usage:
     def count(name: str) -> int:
         value = span.attributes.get(f"llm.token_count.{name}")
-        return int(value) if isinstance(value, int | float) else 0
+        return int(value) if isinstance(value, int | float) and math.isfinite(value) else 0
 
     return Usage(prompt_tokens=count("prompt"), completion_tokens=count("completion"))
 
 
 @dataclass(slots=True)
 class _Thread:
-    """One conversation while it grows: all its messages, and what its newest call was given."""
+    """One conversation while it grows: all its messages, and what its newest call was given.
+
+    `around` are the ids of the AGENT and TOOL spans that it runs in, from the innermost.
+    """
 
     name: str
     messages: list[Message]
-    given: list[Message] = field(default_factory=list)
+    around: tuple[str, ...] = ()
+    is_in_tool: bool = False
+    given: list[_Key] = field(default_factory=list)
     system: tuple[str, ...] = ()
     answer: Message | None = None
+    response_id: str = ""
 
-    def continues_with(self, given: Sequence[Message]) -> bool:
+    def continues_with(self, given: Sequence[_Key]) -> bool:
         """Whether a call given these messages is the next one of this conversation.
 
         The same messages once more are a retry if there was no answer, otherwise a call of its own.
         """
-        if not self.given or _keys(given[: len(self.given)]) != _keys(self.given):
+        if not self.given or given[: len(self.given)] != self.given:
             return False
         return len(given) > len(self.given) or self.answer is None
 
-    def awaits(self, given: Sequence[Message]) -> bool:
-        """Whether these are only results of the tools that this conversation called last."""
+    def awaits(self, results: Sequence[Message]) -> bool:
+        """Whether these are results of the tools that this conversation called last."""
         called = {call.id for call in self.answer.tool_calls} if self.answer else set()
-        return bool(given) and all(m.role == "tool" and m.tool_call_id in called for m in given)
+        return all(message.tool_call_id in called for message in results)
 
 
 def _threads(trace: Trace, calls: Iterable[_Call]) -> list[_Thread]:
-    parents = {span.span_id: span for span in trace.spans}
+    spans = {span.span_id: span for span in trace.spans}
     threads: list[_Thread] = []
     for call in calls:
         if not call.given and call.answer is None:
             continue
         system = tuple(m.content for m in call.given if m.role == "system")
         given = [message for message in call.given if message.role != "system"]
-        thread = _thread_for(threads, given)
+        keys = _keys(given)
+        thread, new = _thread_for(threads, call, given, keys)
         if thread is None:
-            thread = _Thread(name=_agent_name(call.span, parents), messages=list(call.given), system=system)
+            thread = _new_thread(call, spans, system)
             threads.append(thread)
         else:
-            new = given if thread.awaits(given) else given[len(thread.given) :]
             changed = [m for m in call.given if m.role == "system"] if system != thread.system else []
             thread.system = system
             _extend(thread, new, changed)
-        thread.given = given
+        thread.given = keys
         thread.answer = call.answer
+        thread.response_id = call.response_id
         if call.answer is not None:
             thread.messages.append(call.answer)
     return threads
 
 
-def _thread_for(threads: list[_Thread], given: list[Message]) -> _Thread | None:
-    continued = [thread for thread in threads if thread.continues_with(given)]
+def _thread_for(
+    threads: list[_Thread], call: _Call, given: list[Message], keys: list[_Key]
+) -> tuple[_Thread | None, list[Message]]:
+    """The conversation that a call continues, and which of its messages are new in it."""
+    continued = [thread for thread in threads if thread.continues_with(keys)]
     if continued:
-        return max(continued, key=lambda thread: len(thread.given))
-    return next((thread for thread in reversed(threads) if thread.awaits(given)), None)
+        longest = max(continued, key=lambda thread: len(thread.given))
+        return longest, given[len(longest.given) :]
+    for thread in reversed(threads):
+        # The Responses API keeps the history on its side: such a call is given only what is new.
+        if call.previous_response_id and call.previous_response_id == thread.response_id:
+            return thread, given
+    if not given or any(message.role != "tool" for message in given):
+        return None, given
+    return next((thread for thread in reversed(threads) if thread.awaits(given)), None), given
+
+
+def _new_thread(call: _Call, spans: Mapping[str, Span], system: tuple[str, ...]) -> _Thread:
+    around = [span for span in _ancestors(call.span, spans) if span.kind in ("AGENT", "TOOL")]
+    agent = next((span for span in around if span.kind == "AGENT"), None)
+    return _Thread(
+        name=str(agent.attributes.get("agent.name") or agent.name) if agent else "",
+        messages=list(call.given),
+        around=tuple(span.span_id for span in around),
+        is_in_tool=any(span.kind == "TOOL" for span in around),
+        system=system,
+    )
+
+
+def _main(threads: Sequence[_Thread]) -> _Thread:
+    """The longest of the conversations that run in no other's agent or tool."""
+    homes = {thread.around[0] for thread in threads if thread.around}
+    has_outermost = any(not thread.around for thread in threads)
+    outer = [
+        thread
+        for thread in threads
+        if homes.isdisjoint(thread.around[1:]) and not (has_outermost and thread.is_in_tool)
+    ]
+    return max(outer or threads, key=lambda thread: len(thread.messages))
+
+
+def _ancestors(span: Span, spans: Mapping[str, Span]) -> Iterator[Span]:
+    """The span itself, its parent, and so on; an endless circle of parents is left."""
+    seen: set[str] = set()
+    current: Span | None = span
+    while current is not None and current.span_id not in seen:
+        seen.add(current.span_id)
+        yield current
+        current = spans.get(current.parent_id or "")
 
 
 def _extend(thread: _Thread, new: list[Message], system: list[Message]) -> None:
@@ -170,108 +244,11 @@ def _extend(thread: _Thread, new: list[Message], system: list[Message]) -> None:
     thread.messages += [*new[:rest], *system, *new[rest:]]
 
 
-def _keys(messages: Sequence[Message]) -> list[tuple[object, ...]]:
+def _keys(messages: Sequence[Message]) -> list[_Key]:
     return [
         (m.role, m.content.strip(), *((c.name, canonical_arguments(c.arguments)) for c in m.tool_calls))
         for m in messages
     ]
-
-
-def _agent_name(span: Span, spans: dict[str, Span]) -> str:
-    seen: set[str] = set()
-    current: Span | None = span
-    while current is not None and current.span_id not in seen:
-        seen.add(current.span_id)
-        if current.kind == "AGENT":
-            return str(current.attributes.get("agent.name") or current.name)
-        current = spans.get(current.parent_id or "")
-    return ""
-
-
-def _with_tool_results(messages: Sequence[Message], tools: Sequence[Span]) -> list[Message]:
-    """Pair every tool call with its result: by id, else by order; TOOL spans fill in what is missing."""
-    complete: list[Message] = []
-    waiting: list[ToolCall] = []
-    unused = list(tools)
-
-    def settle() -> None:
-        for call in waiting:
-            span = _take_span(unused, call)
-            if span is not None and (text := _span_result(span)):
-                complete.append(
-                    Message(role="tool", content=text, tool_call_id=call.id, span_id=span.span_id)
-                )
-        waiting.clear()
-
-    for message in messages:
-        if message.role != "tool":
-            settle()
-            waiting += message.tool_calls
-            complete.append(message)
-            continue
-        answered = _answered(waiting, message)
-        if answered is not None:
-            waiting.remove(answered)
-            span = _take_span(unused, answered)
-            content = _with_span_error(message.content, span)
-            message = replace(message, content=content, tool_call_id=message.tool_call_id or answered.id)
-        complete.append(message)
-    settle()
-    return complete
-
-
-def _answered(waiting: Sequence[ToolCall], result: Message) -> ToolCall | None:
-    if result.tool_call_id:
-        return next((call for call in waiting if call.id == result.tool_call_id), None)
-    named = (call for call in waiting if result.name and call.name == result.name)
-    return next(named, waiting[0] if waiting else None)
-
-
-def _take_span(unused: list[Span], call: ToolCall) -> Span | None:
-    """The first unused TOOL span of that tool, one with the same arguments before any other."""
-    named = [span for span in unused if (span.attributes.get("tool.name") or span.name) == call.name]
-    same = [span for span in named if _span_arguments(span) == canonical_arguments(call.arguments)]
-    for span in same or named:
-        unused.remove(span)
-        return span
-    return None
-
-
-def _span_arguments(span: Span) -> str:
-    value = span.attributes.get("input.value")
-    text = value if isinstance(value, str) else json.dumps(value)
-    try:
-        parsed = json.loads(text)
-    except ValueError:
-        return text.strip()
-    if isinstance(parsed, dict) and "kwargs" in parsed and "args" in parsed:
-        parsed = parsed["kwargs"]
-    return canonical_arguments(json.dumps(parsed))
-
-
-def _span_result(span: Span) -> str:
-    output = span.attributes.get("output.value")
-    text = output if isinstance(output, str) else json.dumps(output) if output is not None else ""
-    return _with_span_error(text, span)
-
-
-def _with_span_error(text: str, span: Span | None) -> str:
-    """Some frameworks show the model less than the span tells, such as 'An error occurred'."""
-    error = _error_text(span) if span is not None and span.status == "ERROR" else ""
-    if not error or error in text:
-        return text
-    return f"{text}\n[error: {error}]" if text else f"[error: {error}]"
-
-
-def _error_text(span: Span) -> str:
-    if span.status_message:
-        return span.status_message
-    for event in span.events:
-        if event.name == "exception":
-            attributes: dict[str, Any] = dict(event.attributes)
-            kind, text = attributes.get("exception.type", ""), attributes.get("exception.message", "")
-            return f"{kind}: {text}".strip(": ")
-    return ""
 
 
 def _append_final_answer(trace: Trace, main: _Thread) -> None:
@@ -281,15 +258,23 @@ def _append_final_answer(trace: Trace, main: _Thread) -> None:
         if span.parent_id is not None or span.kind not in ("AGENT", "CHAIN") or not isinstance(answer, str):
             continue
         recent = "\n".join(m.content + "".join(c.arguments for c in m.tool_calls) for m in main.messages[-3:])
-        if answer.strip() and answer.strip() not in recent:
+        if answer.strip() and answer.strip() not in recent and not _is_conversation(answer):
             main.messages.append(Message(role="assistant", content=answer, span_id=span.span_id))
+
+
+def _is_conversation(output: str) -> bool:
+    """Whether an output is the messages of a run, as graphs give their state, and no answer."""
+    try:
+        return bool(messages_of_json(load_json(output)))
+    except ValueError:
+        return False
 
 
 def _untold_errors(trace: Trace, known: Sequence[str]) -> Iterable[str]:
     told = "\n".join(known)
     seen: set[str] = set()
     for span in trace.spans:
-        error = _error_text(span) if span.status == "ERROR" else ""
+        error = error_text(span) if span.status == "ERROR" else ""
         # A step repeats the error of the tool in it behind a class name of its own.
         core = error.rpartition("Error: ")[2].strip() or error
         if error and core not in told and core not in seen:
@@ -300,21 +285,31 @@ def _untold_errors(trace: Trace, known: Sequence[str]) -> Iterable[str]:
 def _outcome(trace: Trace, calls: Sequence[_Call]) -> Outcome:
     """Failure where a root, an agent or the last model call ended in an error; otherwise unknown.
 
-    openai-agents leaves its root OK when the run below it failed, so agents count wherever they are.
+    openai-agents leaves its root OK when the run below it failed, so agents count wherever they are. An
+    error after which a model call was answered did not end the run.
     """
     ids = {span.span_id for span in trace.spans}
+    answered = max((call.span.start_time for call in calls if call.answer is not None), default=None)
     for span in trace.spans:
         is_top = span.parent_id is None or span.parent_id not in ids
-        if span.status == "ERROR" and (is_top or span.kind == "AGENT"):
+        went_on = answered is not None and answered >= span.end_time
+        if span.status == "ERROR" and (is_top or span.kind == "AGENT") and not went_on:
             return Outcome(
                 name="failure",
                 judged_by=f"status of {span.kind} span '{span.name}'",
-                detail=_error_text(span),
+                detail=error_text(span),
             )
     last = calls[-1].span
     if last.status == "ERROR" and calls[-1].answer is None:
-        return Outcome(name="failure", judged_by="status of the last LLM span", detail=_error_text(last))
+        return Outcome(name="failure", judged_by="status of the last LLM span", detail=error_text(last))
     return Outcome()
+
+
+def _no_messages(calls: Sequence[_Call]) -> str:
+    failed = [call.span for call in calls if call.span.status == "ERROR"]
+    if len(failed) == len(calls):
+        return f"no messages, only failed model calls: {error_text(failed[0]) or 'no error text'}"
+    return f"unknown shape: {_attribute_names(calls)}"
 
 
 def _attribute_names(calls: Sequence[_Call]) -> str:
