@@ -195,6 +195,15 @@ def test_embeddings_are_the_same_in_both_encodings_and_near_for_shared_words(cli
     assert client.embeddings.create(model="e", input="x", dimensions=8).data[0].embedding[:8]
 
 
+def test_a_step_is_due_once_its_text_is_seen_whatever_was_said_before(
+    client: openai.OpenAI, server: ModelServer
+) -> None:
+    steps = [{"text": "One."}, {"text": "Two.", "after": "too heavy"}, {"text": "Three."}]
+    server.scenarios = Scenarios.from_json({"agents": [{"name": "n", "when": {}, "steps": steps}]})
+    assert _ask(client, "Quote it") == "One."
+    assert _ask(client, "Quote it. Error: too heavy") == "Two."
+
+
 def test_models_are_listed(client: openai.OpenAI) -> None:
     assert [model.id for model in client.models.list()] == ["kaizen-scripted"]
 
