@@ -1,18 +1,16 @@
-"""Running agents as processes of their own, with a collector to send to and a model to call."""
+"""A collector for every test, and agents that send to it."""
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-import textwrap
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 
 from tests.auto.collector import Collector
+from tests.auto.process import run_python
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Iterator
     from pathlib import Path
 
@@ -20,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class RunAgent(Protocol):
-    """Run Python source as a process and return how it ended, with stdout and stderr as text."""
+    """Run Python source in a process of its own."""
 
     def __call__(
         self, source: str, *, enabled: bool = True, python: tuple[str, ...] = (), **environment: str
@@ -35,26 +33,15 @@ def collector() -> Iterator[Collector]:
 
 @pytest.fixture
 def run_agent(collector: Collector, model_server: ModelServer, tmp_path: Path) -> RunAgent:
-    def run(
-        source: str, *, enabled: bool = True, python: tuple[str, ...] = (), **environment: str
-    ) -> subprocess.CompletedProcess[str]:
-        agent = tmp_path / "agent.py"
-        agent.write_text(textwrap.dedent(source))
-        given = {
-            "KAIZEN_AUTO_ENABLED": "true" if enabled else "",
-            "KAIZEN_TRACING_ENDPOINT": collector.url,
-            "OPENAI_BASE_URL": model_server.base_url,
-            "OPENAI_API_KEY": "no-key",
-            **environment,
-        }
-        return subprocess.run(
-            [sys.executable, *python, str(agent)],
-            env={**os.environ, **{name: value for name, value in given.items() if value}},
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            timeout=100,
-            check=False,
+    def run(source: str, **settings: Any) -> subprocess.CompletedProcess[str]:
+        return run_python(
+            source,
+            **{
+                "folder": tmp_path,
+                "collector_url": collector.url,
+                "model_url": model_server.base_url,
+                **settings,
+            },
         )
 
     return run

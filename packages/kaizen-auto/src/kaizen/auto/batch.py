@@ -203,9 +203,7 @@ class BatchQueue(SpanProcessor):
         if outcome.delivered and was_paused:
             logger.warning("Spans are sent again; %d were lost meanwhile", lost)
         elif not outcome.delivered and not was_paused:
-            logger.warning(
-                "Spans cannot be sent: %s. The agent goes on; sending is tried again", outcome.error
-            )
+            logger.warning("Spans cannot be sent: %s. The agent goes on; trying later", outcome.error)
 
     def _put_back(self, batch: list[ReadableSpan]) -> None:
         room = max(0, self._queue_size - len(self._spans))

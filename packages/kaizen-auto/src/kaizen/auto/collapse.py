@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
@@ -66,9 +67,21 @@ class CollapseProcessor(SpanProcessor):
         self._lock = threading.RLock()
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
-        if not self._enabled or span.context is None:
-            return
+        if self._enabled and span.context is not None:
+            # The agent's own code is running: nothing of ours may reach it.
+            with suppress(Exception):
+                self._opened(span)
+
+    def on_end(self, span: ReadableSpan) -> None:
+        with suppress(Exception):
+            if self._enabled and span.context is not None:
+                self._ended(span)
+            else:
+                self._following.on_end(span)
+
+    def _opened(self, span: Span) -> None:
         released: list[Node] = []
+        assert span.context is not None
         with self._lock:
             parent = self._open.get(span.parent.span_id) if span.parent is not None else None
             self._open[span.context.span_id] = Node(span, parent)
@@ -76,10 +89,8 @@ class CollapseProcessor(SpanProcessor):
                 released = self._open.popitem(last=False)[1].held
         self._emit(released)
 
-    def on_end(self, span: ReadableSpan) -> None:
-        if not self._enabled or span.context is None:
-            self._following.on_end(span)
-            return
+    def _ended(self, span: ReadableSpan) -> None:
+        assert span.context is not None
         with self._lock:
             node = self._open.pop(span.context.span_id, None)
             ready = [Node(span, None)] if node is None else self._settle(node, span)
@@ -156,16 +167,22 @@ def _moved(node: Node, parent: ReadableSpan) -> Node:
 
 
 def _merged(span: ReadableSpan, repeats: list[ReadableSpan]) -> dict[str, Any]:
-    """The attributes of the span, completed by what only the layers below knew."""
+    """The attributes of the span, completed by what only the layers below knew.
+
+    Tokens and cost of several calls below are added up, unless the span counted on its own: then only what
+    it did not count is taken, from the last call. The rest is taken from the last call that knew it.
+    """
     own = dict(span.attributes or {})
+    counted = {group for group in SUMMED if any(name.startswith(group) for name in own)}
     merged = dict(own)
     for repeated in reversed(repeats):
         for name, value in (repeated.attributes or {}).items():
             group = next((prefix for prefix in (*SUMMED, *FILLED) if name.startswith(prefix)), None)
-            if group is None or any(key.startswith(group) for key in own):
-                continue
-            if group in SUMMED and name in merged:
-                merged[name] += value  # type: ignore[operator]
-            else:
+            if group in SUMMED:
+                if name in merged and group not in counted:
+                    merged[name] += value  # type: ignore[operator]
+                else:
+                    merged.setdefault(name, value)
+            elif group is not None and not any(key.startswith(group) for key in own):
                 merged.setdefault(name, value)
     return merged

@@ -41,7 +41,7 @@ def warn_of_kept_functions(framework: Framework, module: ModuleType, before: dic
     replaced = {
         id(value): name
         for name, value in before.items()
-        if callable(value) and not isinstance(value, type) and vars(module).get(name) is not value
+        if callable(value) and not issubclass(type(value), type) and vars(module).get(name) is not value
     }
     kept: set[str] = set()
     for name, other in list(sys.modules.items()):

@@ -19,6 +19,7 @@ T = TypeVar("T")
 
 SCOPE = "kaizen.auto"
 SESSION_ID = "session.id"
+WITHIN_RUN = "kaizen.auto.within_run"
 
 
 class AgentRun:
@@ -159,8 +160,9 @@ class _RunSpan:
         from kaizen.auto.spans import is_openinference
 
         around = trace.get_current_span()
-        foreign = around.get_span_context().is_valid and not is_openinference(cast("Any", around))
-        outer = context.get_current()
+        within_run = context.get_value(WITHIN_RUN) or is_openinference(cast("Any", around))
+        foreign = around.get_span_context().is_valid and not within_run
+        outer = context.set_value(WITHIN_RUN, True)
         if session_id is not None:
             outer = context.set_value(SESSION_ID, session_id, outer)
         # Below a span that Phoenix never gets, the run would be an orphan, or not sampled at all.

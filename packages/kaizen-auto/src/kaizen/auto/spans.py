@@ -16,8 +16,8 @@ SPAN_KIND = "openinference.span.kind"
 
 
 def scope_of(span: ReadableSpan) -> str:
-    scope = span.instrumentation_scope
-    return scope.name if scope is not None else ""
+    scope = getattr(span, "instrumentation_scope", None)
+    return str(scope.name) if scope is not None else ""
 
 
 def is_openinference(span: ReadableSpan) -> bool:

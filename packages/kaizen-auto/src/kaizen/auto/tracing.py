@@ -14,7 +14,7 @@ from kaizen.auto.frameworks import FRAMEWORKS, Framework, select
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from types import ModuleType
     from typing import Any
 
@@ -62,6 +62,7 @@ class Tracing:
         self.options = options
         self.pipeline: Pipeline | None = None
         self.instrumentors: dict[str, Any] = {}
+        self._unguard: dict[str, Callable[[], None]] = {}
         self.problems: dict[str, str] = {}
         self.standing_back: str | None = None
         self._claimed: set[str] = set()
@@ -78,11 +79,7 @@ class Tracing:
     def stop(self) -> None:
         hook.remove(self._finder)
         for name, instrumentor in list(self.instrumentors.items()):
-            vars(instrumentor).pop("instrument", None)
-            try:
-                instrumentor.uninstrument()
-            except Exception as exc:  # noqa: BLE001 - the next framework is still to be released
-                warn("%s could not be un-instrumented: %r", name, exc)
+            self._uninstrument(name, instrumentor)
         self.instrumentors.clear()
         if self.pipeline is not None:
             self.pipeline.close()
@@ -143,7 +140,7 @@ class Tracing:
     def _instrument(self, framework: Framework, module: ModuleType, *, late: bool) -> None:
         if framework.name in self.instrumentors:
             if not late:
-                self._again(framework)
+                self._again(framework, module)
             return
         self.standing_back = self.blocked()
         if self.standing_back is not None:
@@ -158,23 +155,36 @@ class Tracing:
         instrumentor.instrument(tracer_provider=pipeline.provider, **framework.arguments)
         if not instrumentor.is_instrumented_by_opentelemetry:
             raise RuntimeError("its instrumentor does not support the installed version")
-        self.instrumentors[framework.name] = instrumentor
-        self.problems.pop(framework.name, None)
-        # Set on the one object of its class that there is, so that an `instrument()` by the application,
-        # now or later, gets the framework instead of being refused.
-        instrumentor.instrument = lambda **kwargs: self._hand_over(framework, kwargs)
+        self._take(framework, module, instrumentor)
         if late:
             from kaizen.auto.late import warn_of_kept_functions
 
             warn_of_kept_functions(framework, module, before)
 
-    def _again(self, framework: Framework) -> None:
+    def _again(self, framework: Framework, module: ModuleType) -> None:
         """Instrument anew after a reload, which put the original functions back."""
         instrumentor = self.instrumentors[framework.name]
-        handing_over = vars(instrumentor).pop("instrument", None)
-        instrumentor.uninstrument()
+        self._uninstrument(framework.name, instrumentor)
         instrumentor.instrument(tracer_provider=self.ensure_pipeline().provider, **framework.arguments)
-        instrumentor.instrument = handing_over
+        self._take(framework, module, instrumentor)
+
+    def _take(self, framework: Framework, module: ModuleType, instrumentor: Any) -> None:
+        from kaizen.auto.guard import guard
+
+        self.instrumentors[framework.name] = instrumentor
+        self.problems.pop(framework.name, None)
+        # Set on the one object of its class that there is, so that an `instrument()` by the application,
+        # now or later, gets the framework instead of being refused.
+        instrumentor.instrument = lambda **kwargs: self._hand_over(framework, kwargs)
+        self._unguard[framework.name] = guard(module, instrumentor)
+
+    def _uninstrument(self, name: str, instrumentor: Any) -> None:
+        vars(instrumentor).pop("instrument", None)
+        try:
+            self._unguard.pop(name, lambda: None)()
+            instrumentor.uninstrument()
+        except Exception as exc:  # noqa: BLE001 - what is asked for next is still to be done
+            warn("%s could not be un-instrumented: %r", name, exc)
 
     def _traced_by_others(self, framework: Framework) -> None:
         self.problems[framework.name] = "instrumented by the application"
@@ -186,11 +196,7 @@ class Tracing:
     def _hand_over(self, framework: Framework, arguments: dict[str, Any]) -> Any:
         """The application instruments the framework itself: its own set-up wins, whenever it comes."""
         instrumentor = self.instrumentors.pop(framework.name, None) or framework.load_instrumentor()
-        vars(instrumentor).pop("instrument", None)
-        try:
-            instrumentor.uninstrument()
-        except Exception as exc:  # noqa: BLE001 - what the application asked for is still to be done
-            warn("%s could not be un-instrumented: %r", framework.name, exc)
+        self._uninstrument(framework.name, instrumentor)
         result = instrumentor.instrument(**arguments)
         self.problems[framework.name] = "instrumented by the application"
         if self.options.force and self.pipeline is not None:

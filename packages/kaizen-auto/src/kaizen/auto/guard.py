@@ -1,0 +1,184 @@
+"""Instrumented calls that cannot fail because of their instrumentor.
+
+An instrumentor wraps the framework's functions. Around each such wrapper goes a guard that knows what the
+framework itself did: its results and its errors pass, an error of the wrapper is swallowed.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import logging
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
+
+import wrapt
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+    from types import ModuleType
+
+logger = logging.getLogger("kaizen.auto")
+
+
+class HostCall(wrapt.ObjectProxy):  # type: ignore[type-arg]
+    """The framework's function as a wrapper gets to see it, remembering what became of the call."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        super().__init__(function)
+        self._self_called = False
+        self._self_done = False
+        self._self_result: Any = None
+        self._self_error: BaseException | None = None
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        self._self_called = True
+        try:
+            result = self.__wrapped__(*args, **kwargs)
+        except BaseException as exc:
+            self._self_error = exc
+            raise
+        if inspect.isawaitable(result):
+            return self._awaited(result)
+        self._self_result = self._iterated(result) if inspect.isgenerator(result) else result
+        self._self_done = True
+        return self._self_result
+
+    async def _awaited(self, awaitable: Any) -> Any:
+        try:
+            self._self_result = await awaitable
+        except BaseException as exc:
+            self._self_error = exc
+            raise
+        self._self_done = True
+        return self._self_result
+
+    def _iterated(self, generator: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
+        try:
+            return (yield from generator)
+        except BaseException as exc:
+            self._self_error = exc
+            raise
+
+    def settle(self, fault: Exception) -> bool:
+        """Raise what the framework raised; else say whether it answered, so that it is not called twice."""
+        if self._self_error is not None:
+            if self._self_error is fault:
+                raise fault
+            raise self._self_error from None
+        logger.debug("An instrumentor failed, the call goes on: %r", fault)
+        return self._self_called
+
+
+def guard(framework_module: ModuleType, instrumentor: Any) -> Callable[[], None]:
+    """Guard what an instrumentor has just replaced in a framework; the result undoes it."""
+    # Asked of the type: isinstance would wake the lazy proxies that openai exports.
+    classes: list[Any] = [value for value in list(vars(framework_module).values()) if _is_class(value)]
+    for owner in classes:
+        for name, value in list(vars(owner).items()):
+            if isinstance(value, wrapt.FunctionWrapper) and _is_instrumentor_s(value):
+                wrapper = wrapt.FunctionWrapper(value.__wrapped__, guarded(value._self_wrapper))
+                setattr(owner, name, wrapper)
+    return _guard_functions(framework_module, instrumentor)
+
+
+def guarded(wrapper: Callable[..., Any]) -> Callable[..., Any]:
+    """A wrapper for wrapt that does what `wrapper` does, as long as it works."""
+    called = wrapper if inspect.isroutine(wrapper) else type(wrapper).__call__
+    if inspect.iscoroutinefunction(called):
+
+        async def call_async(function: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+            host = HostCall(function)
+            try:
+                return await wrapper(host, instance, args, kwargs)
+            except Exception as exc:  # noqa: BLE001 - the framework's own are raised again
+                return host._self_result if host.settle(exc) else await function(*args, **kwargs)
+
+        return call_async
+
+    def call(function: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+        host = HostCall(function)
+        try:
+            result = wrapper(host, instance, args, kwargs)
+        except Exception as exc:  # noqa: BLE001 - the framework's own are raised again
+            return host._self_result if host.settle(exc) else function(*args, **kwargs)
+        if inspect.isgenerator(result) and result is not host._self_result:
+            return _guarded_generator(result, host, args, kwargs)
+        return result
+
+    return call
+
+
+def _guarded_generator(
+    generator: Generator[Any, Any, Any], host: HostCall, args: Any, kwargs: Any
+) -> Generator[Any, Any, Any]:
+    try:
+        return (yield from generator)
+    except Exception as exc:  # noqa: BLE001 - the framework's own are raised again
+        # What the framework has not yielded yet is still in its own generator.
+        rest = host._self_result if host.settle(exc) else host.__wrapped__(*args, **kwargs)
+        return (yield from rest) if rest is not None else None
+
+
+def _is_class(value: object) -> bool:
+    return issubclass(type(value), type)
+
+
+def _is_instrumentor_s(value: Any) -> bool:
+    wrapper = value._self_wrapper
+    return str(getattr(wrapper, "__module__", "")).startswith("openinference.")
+
+
+def _guard_functions(module: ModuleType, instrumentor: Any) -> Callable[[], None]:
+    """Guard functions of a module that were replaced by methods of its instrumentor (litellm)."""
+    originals: dict[str, Any] = getattr(instrumentor, "original_litellm_funcs", {})
+    kept = dict(originals)
+    for name, original in kept.items():
+        method = getattr(module, name, None)
+        if getattr(method, "__self__", None) is instrumentor:
+            current: ContextVar[HostCall | None] = ContextVar(f"kaizen_auto_{name}", default=None)
+            originals[name] = _through(current, original)
+            setattr(module, name, _guarded_function(method, original, current))
+    return lambda: originals.update(kept)
+
+
+def _through(current: ContextVar[HostCall | None], original: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(original)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        return (current.get() or original)(*args, **kwargs)
+
+    return call
+
+
+def _guarded_function(
+    method: Any, original: Callable[..., Any], current: ContextVar[HostCall | None]
+) -> Callable[..., Any]:
+    def as_wrapper(host: HostCall, instance: Any, args: Any, kwargs: Any) -> Any:
+        token = current.set(host)
+        try:
+            return method(*args, **kwargs)
+        finally:
+            current.reset(token)
+
+    async def as_async_wrapper(host: HostCall, instance: Any, args: Any, kwargs: Any) -> Any:
+        token = current.set(host)
+        try:
+            return await method(*args, **kwargs)
+        finally:
+            current.reset(token)
+
+    if inspect.iscoroutinefunction(method):
+        guarded_async = guarded(as_async_wrapper)
+
+        @functools.wraps(original)
+        async def call_async(*args: Any, **kwargs: Any) -> Any:
+            return await guarded_async(original, None, args, kwargs)
+
+        return call_async
+    guarded_call = guarded(as_wrapper)
+
+    @functools.wraps(original)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        return guarded_call(original, None, args, kwargs)
+
+    return call

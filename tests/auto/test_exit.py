@@ -1,0 +1,151 @@
+"""How a process ends: its spans arrive, and a bad collector holds it up no longer than it may."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from kaizen.cli.demo.model_server import ModelServer
+from tests.auto.collector import Collector, closed_port
+from tests.auto.process import run_python
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+# A span of its own stands for a call: what it takes to get out is the same, and no framework is imported.
+CALL = """
+import kaizen.auto
+import os, sys, time
+
+def ask():
+    with kaizen.auto.agent_run("call"): pass
+"""
+
+SIGTERM = """
+import signal
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+ask()
+os.kill(os.getpid(), signal.SIGTERM)
+time.sleep(30)
+"""
+FORK = """
+child = os.fork()
+if child == 0: ask()
+else: assert os.waitpid(child, 0)[1] == 0
+"""
+MULTIPROCESSING = """
+if __name__ == "__main__":
+    import multiprocessing
+    process = multiprocessing.get_context("{}").Process(target=ask)
+    process.start()
+    process.join()
+    assert process.exitcode == 0
+"""
+POOL = """
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
+with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("fork")) as pool:
+    pool.submit(ask).result()
+"""
+ENDS = {
+    "normally": (0, "ask()"),
+    "with an exception": (1, "ask(); raise ZeroDivisionError"),
+    "with sys.exit": (7, "ask(); sys.exit(7)"),
+    "by SIGTERM with a handler": (143, SIGTERM),
+    "after a flush, by os._exit": (0, "ask(); assert kaizen.auto.flush_traces(); os._exit(0)"),
+    "in the child of a fork": (0, FORK),
+    "in a multiprocessing child": (0, MULTIPROCESSING.format("fork")),
+    "in a spawned child": (0, MULTIPROCESSING.format("spawn")),
+    "in a process pool": (0, POOL),
+}
+
+
+@pytest.fixture(scope="module")
+def ended(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Any, list[str]]]:
+    def run(end: str) -> tuple[Any, list[str]]:
+        with Collector() as collector:
+            process = run_python(
+                CALL + ENDS[end][1],
+                folder=tmp_path_factory.mktemp("end"),
+                collector_url=collector.url,
+                model_url=model_server.base_url,
+                # Nothing leaves before the end unless the end sees to it.
+                OTEL_BSP_SCHEDULE_DELAY="60000",
+            )
+            return process, [span.name for span in collector.spans]
+
+    with ModelServer() as model_server, ThreadPoolExecutor(2) as pool:
+        return dict(zip(ENDS, pool.map(run, ENDS), strict=True))
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_the_span_survives_a_process_that_ends(end: str, ended: dict[str, tuple[Any, list[str]]]) -> None:
+    process, spans = ended[end]
+    assert process.returncode == ENDS[end][0], process.stderr
+    assert spans == ["call"]
+    assert process.stdout == ""
+
+
+@pytest.mark.parametrize("collector", ["down", "silent"])
+def test_a_bad_collector_delays_the_exit_no_longer_than_allowed(collector: str, tmp_path: Path) -> None:
+    source = (
+        CALL
+        + """
+import atexit
+for _ in range(3): ask()
+atexit.register(lambda: print(time.monotonic(), flush=True))
+"""
+    )
+    with Collector(silent=True) as silent, ModelServer() as model_server:
+        url = silent.url if collector == "silent" else f"http://127.0.0.1:{closed_port()}"
+        process = run_python(
+            source,
+            folder=tmp_path,
+            collector_url=url,
+            model_url=model_server.base_url,
+            KAIZEN_TRACING_EXIT_TIMEOUT="0.3",
+            OTEL_BSP_SCHEDULE_DELAY="60000",
+        )
+        after = time.monotonic()
+    assert process.returncode == 0
+    assert process.stderr.count("Spans cannot be sent") <= 1
+    # Well below the 7 to 33 seconds of the exporters of OpenTelemetry, well above a busy machine.
+    assert after - float(process.stdout) < 5
+
+
+def test_calls_never_wait_for_a_silent_collector(tmp_path: Path) -> None:
+    source = """
+import asyncio, time
+import kaizen.auto
+from openai import AsyncOpenAI
+
+async def main():
+    client = AsyncOpenAI()
+    for _ in range(20):
+        await client.chat.completions.create(
+            model="gpt-4o-mini", messages=[{"role": "user", "content": "hello"}]
+        )
+
+asyncio.run(main())
+queue = kaizen.auto.tracing.current().pipeline.queue
+deadline = time.monotonic() + 20
+while not queue.last_error and time.monotonic() < deadline: time.sleep(0.01)
+print(queue.sent, queue.queued, "timed out" in queue.last_error)
+"""
+    with Collector(silent=True) as silent, ModelServer() as model_server:
+        process = run_python(
+            source,
+            folder=tmp_path,
+            collector_url=silent.url,
+            model_url=model_server.base_url,
+            KAIZEN_TRACING_EXIT_TIMEOUT="0",
+            OTEL_BSP_SCHEDULE_DELAY="10",
+        )
+        attempts = silent.attempts
+    assert process.stdout == "0 20 True\n", process.stderr
+    assert process.stderr.count("\n") == 1
+    # All calls were made while the first export waited: had they waited for it, there would be more.
+    assert attempts <= 2
