@@ -378,4 +378,6 @@ def test_a_wrong_scenario_file_is_named_with_what_is_wrong(
 
 
 def _post(server: ModelServer, body: dict[str, Any]) -> httpx.Response:
-    return httpx.post(f"{server.base_url}/chat/completions", json=body, trust_env=False, timeout=20)
+    return httpx.post(
+        f"{server.base_url}/chat/completions", json=body, trust_env=False, verify=False, timeout=20
+    )
