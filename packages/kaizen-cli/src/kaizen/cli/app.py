@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import io
 import logging
 import os
 import sys
@@ -13,7 +13,7 @@ import typer
 from kaizen.cli import demo_command, doctor, entities, namespaces, sync
 from kaizen.cli.__about__ import __version__
 from kaizen.cli.options import load_env_file
-from kaizen.cli.output import print_error
+from kaizen.cli.output import print_error, print_error_json
 from kaizen.store import StoreError
 from kaizen.sync.errors import SyncError
 
@@ -61,19 +61,29 @@ def _kaizen(
 
 
 def main() -> None:
-    """Run the app; every error we know becomes one line on stderr and exit code 1."""
+    """Run the app; every error we know becomes one line on stderr, JSON for programs, and an exit code."""
     as_json = "--json" in sys.argv[1:]
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal that lacks a character gets its code, not a stack trace.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         load_env_file()
-        app()
+        sys.exit(app(prog_name="kaizen", standalone_mode=False))
     except (StoreError, SyncError) as error:
         print_error(error, as_json=as_json)
+        sys.exit(1)
+    except typer.TyperException as error:
+        error.show()  # type: ignore[attr-defined]  # all that Typer raises can
+        if as_json:
+            print_error_json("UsageError", error.format_message())
+        sys.exit(error.exit_code)
+    except typer.Abort:
+        typer.echo("Aborted.", err=True)
+        if as_json:
+            print_error_json("Aborted", "aborted by the user")
         sys.exit(1)
     except BrokenPipeError:
         # Whoever read our output has read enough (`kaizen entities list | head`).
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
-    except SystemExit as exit_:
-        if exit_.code == 2 and as_json:
-            typer.echo(json.dumps({"error": {"type": "UsageError", "message": "see stderr"}}))
-        raise

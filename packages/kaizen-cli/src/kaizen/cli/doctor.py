@@ -21,7 +21,7 @@ from kaizen.cli.options import (
     UrlOption,
     store_settings,
 )
-from kaizen.cli.output import print_json
+from kaizen.cli.output import one_line, print_json
 from kaizen.store import StoreError, StoreSettings, open_store
 from kaizen.sync.errors import ModelError, SourceError, SyncError
 from kaizen.sync.settings import ModelSettings, PhoenixSettings
@@ -78,7 +78,7 @@ def doctor(
 
 def _print(check: Check) -> None:
     mark = {"ok": "ok  ", "note": "note", "fail": "FAIL"}[check.status]
-    typer.echo(f"{mark}  {check.name}: {check.detail}")
+    typer.echo(f"{mark}  {check.name}: {one_line(check.detail)}")
     if check.advice:
         typer.echo(f"      -> {check.advice}")
 
@@ -127,7 +127,7 @@ def _phoenix(url: str | None, project: str | None) -> Iterator[Check]:
             version = source.ping()
             projects = source.projects()
     except (SourceError, SyncError) as error:
-        yield Check(name="phoenix", status="fail", detail=_one_line(error), advice="phoenix serve")
+        yield Check(name="phoenix", status="fail", detail=str(error), advice="phoenix serve")
         return
     if not version:
         yield Check(
@@ -160,7 +160,7 @@ def _store(where: StoreSettings) -> Iterator[Check]:
         yield Check(
             name="store",
             status="fail",
-            detail=_one_line(error),
+            detail=str(error),
             advice="choose another place with KAIZEN_DATA_DIR, or another backend with KAIZEN_BACKEND",
         )
         return
@@ -176,7 +176,7 @@ def _model(*, call: bool) -> Iterator[Check]:
     try:
         settings = ModelSettings.from_environ(os.environ)
     except SyncError as error:
-        yield Check(name="model", status="fail", detail=_one_line(error))
+        yield Check(name="model", status="fail", detail=str(error))
         return
     names = dict.fromkeys((settings.tips_model, settings.reconcile_model))
     if not call:
@@ -190,12 +190,8 @@ def _model(*, call: bool) -> Iterator[Check]:
             yield Check(
                 name="model",
                 status="fail",
-                detail=_one_line(error),
+                detail=str(error),
                 advice="set the provider's key (such as OPENAI_API_KEY), or another KAIZEN_TIPS_MODEL",
             )
         else:
             yield Check(name="model", status="ok", detail=f"{name} answers")
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())

@@ -69,13 +69,13 @@ def list_(
 
 
 _COLUMNS: dict[str, Callable[[Entity], str]] = {
-    "ID": lambda e: printable(e.id),
+    "ID": lambda e: e.id,
     "TYPE": lambda e: e.type,
     "UPDATED": lambda e: e.updated_at.astimezone().strftime("%Y-%m-%d %H:%M"),
     "CONTENT": lambda e: e.content[:200],
 }
 _TIP_COLUMNS: dict[str, Callable[[Entity], str]] = {
-    "ID": lambda e: printable(e.id),
+    "ID": lambda e: e.id,
     "CATEGORY": lambda e: str(e.metadata.get("category") or "-"),
     "SUPPORT": lambda e: str(e.metadata.get("support", "-")),
     "STATUS": lambda e: str(e.metadata.get("status") or "-"),
@@ -100,18 +100,13 @@ def show(
     typer.echo(printable(entity.content))
     typer.echo("")
     metadata: dict[str, Any] = dict(entity.metadata)
-    sources = metadata.pop("sources", [])
-    print_fields(
-        {
-            "id": entity.id,
-            "type": entity.type,
-            **metadata,
-            "created_at": entity.created_at.isoformat(),
-            "updated_at": entity.updated_at.isoformat(),
-            "revision": str(entity.revision),
-        }
-    )
-    for source in sources if isinstance(sources, list) else []:
+    sources = metadata.get("sources")
+    evidence = [s for s in sources if isinstance(s, dict)] if isinstance(sources, list) else []
+    if evidence:
+        del metadata["sources"]
+    record = {key: value for key, value in entity_json(entity).items() if key not in ("content", "metadata")}
+    print_fields({key: value for key, value in metadata.items() if key not in record} | record)
+    for source in evidence:
         typer.echo("")
         print_fields(
             {"evidence": f"trace {source.get('trace_id')} of project {source.get('project')}", **source}

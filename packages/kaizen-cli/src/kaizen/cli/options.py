@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kaizen.store import StoreSettings, open_store
+from kaizen.sync.errors import SettingsError
 
 if TYPE_CHECKING:
     from kaizen.store import Store
@@ -51,7 +52,10 @@ def load_env_file() -> None:
     if path.is_file():
         from dotenv import load_dotenv
 
-        load_dotenv(path, override=False)
+        try:
+            load_dotenv(path, override=False)
+        except (OSError, ValueError) as error:
+            raise SettingsError(f"{path.absolute()} cannot be read ({error}); mend or remove it") from error
 
 
 def store_settings(

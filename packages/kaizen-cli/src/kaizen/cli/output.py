@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sys
 import textwrap
@@ -14,18 +15,27 @@ import typer
 if TYPE_CHECKING:
     from kaizen.store import Entity
 
+# What JSON leaves as it is and a terminal may obey: DEL, the C1 controls, and changes of text direction.
+_CONTROLS = re.compile("[\\x7f-\\x9f\\u200e\\u200f\\u202a-\\u202e\\u2066-\\u2069]")
+
 
 def print_json(value: Any) -> None:
-    """Print one JSON document on stdout."""
-    typer.echo(json.dumps(value, ensure_ascii=False, indent=2))
+    """Print one JSON document on stdout, harmless to a terminal too."""
+    text = json.dumps(value, ensure_ascii=False, indent=2)
+    typer.echo(_CONTROLS.sub(lambda match: f"\\u{ord(match[0]):04x}", text))
 
 
 def print_error(error: Exception, *, as_json: bool) -> None:
     """Say what failed in one line on stderr, and as JSON on stdout for programs."""
-    message = " ".join(str(error).split())
+    message = one_line(error)
     typer.echo(f"Error: {message}", err=True)
     if as_json:
-        print_json({"error": {"type": type(error).__name__, "message": message}})
+        print_error_json(type(error).__name__, message)
+
+
+def print_error_json(kind: str, message: str) -> None:
+    """Print what every command prints on stdout when it fails under `--json`."""
+    print_json({"error": {"type": kind, "message": message}})
 
 
 def print_note(text: str) -> None:
@@ -35,16 +45,21 @@ def print_note(text: str) -> None:
 
 def print_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print rows under headers; the last column takes the rest of the line and is wrapped on a terminal."""
-    widths = [max(len(line[i]) for line in [headers, *rows]) for i in range(len(headers) - 1)]
+    lines = [[one_line(cell) for cell in line] for line in [headers, *rows]]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(headers) - 1)]
     indent = sum(widths) + 2 * len(widths)
     room = max(20, shutil.get_terminal_size().columns - indent) if sys.stdout.isatty() else None
-    for line in [headers, *rows]:
+    for line in lines:
         start = "".join(cell.ljust(width) + "  " for cell, width in zip(line, widths, strict=False))
-        last = " ".join(printable(line[-1]).split())
-        wrapped = textwrap.wrap(last, room) if room else [last]
+        wrapped = textwrap.wrap(line[-1], room) if room else [line[-1]]
         typer.echo((start + (wrapped[0] if wrapped else "")).rstrip())
         for more in wrapped[1:]:
             typer.echo(" " * indent + more)
+
+
+def one_line(value: object) -> str:
+    """The value as text in one line, without what could steer a terminal."""
+    return " ".join(printable(str(value)).split())
 
 
 def printable(text: str) -> str:
@@ -68,10 +83,9 @@ def entity_json(entity: Entity) -> dict[str, Any]:
 
 def print_fields(fields: Mapping[str, Any]) -> None:
     """Print names and values; lists one item a line, empty values not at all."""
-    width = max((len(name) for name in fields), default=0)
-    for name, value in fields.items():
-        if value in ("", None, [], {}):
-            continue
+    shown = {one_line(name): value for name, value in fields.items() if value not in ("", None, [], {})}
+    width = max(map(len, shown), default=0)
+    for name, value in shown.items():
         lines = [_inline(item) for item in value] if isinstance(value, list) else [_inline(value)]
         for index, line in enumerate(lines):
             typer.echo(f"{(name if index == 0 else '').ljust(width)}  {line}")

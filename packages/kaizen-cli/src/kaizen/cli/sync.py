@@ -18,7 +18,7 @@ from kaizen.cli.options import (
     UrlOption,
     store_settings,
 )
-from kaizen.cli.output import print_json, print_note, print_table
+from kaizen.cli.output import one_line, print_json, print_note, print_table
 from kaizen.store import open_store
 
 if TYPE_CHECKING:
@@ -140,7 +140,8 @@ def print_report(report: Report) -> None:
         typer.echo(f"Secrets redacted: {report.redacted.total()}.")
     for failure in report.failures[:10]:
         typer.echo(
-            f"failed: trace {failure.trace_id} (attempt {failure.attempts}): {failure.reason}", err=True
+            f"failed: trace {failure.trace_id} (attempt {failure.attempts}): {one_line(failure.reason)}",
+            err=True,
         )
     if len(report.failures) > 10:
         typer.echo(f"failed: {len(report.failures) - 10} more; --json lists all", err=True)

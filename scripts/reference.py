@@ -1,0 +1,195 @@
+"""Write docs/reference/cli.md from the command itself; with --check, only say whether it is up to date."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from kaizen.cli.app import app
+
+TARGET = Path(__file__).resolve().parent.parent / "docs/reference/cli.md"
+
+INTRODUCTION = """\
+# The `kaizen` command
+
+<!-- Written by scripts/reference.py from the command itself: `hatch run docs` writes it again. -->
+
+`python -m kaizen.cli` and the older spelling `python -m kaizen.frontend.cli.cli` run the same command.
+
+What counts is the option, then the environment variable, then `.env` in the working directory, then the
+default. An empty variable counts as unset. All variables: [settings](settings.md).
+
+Results go to stdout, everything else (progress, notes, errors) to stderr.
+
+| exit code | means |
+|---|---|
+| 0 | done |
+| 1 | something failed: one line `Error: ...` on stderr says what, and what to do. Also: a sync in which a \
+trace failed, or that was stopped; a `kaizen doctor` in which a check failed |
+| 2 | the command was not written as it should be: stderr shows how |
+
+With `--json`, stdout is one JSON document whatever happens. A command that ends with an error prints
+`{"error": {"type": ..., "message": ...}}`; a sync with failed traces prints its report.
+"""
+
+ENTITY = {
+    "id": "id of the entity",
+    "namespace": "its namespace",
+    "type": "`guideline` (a tip), `trajectory`, ...",
+    "content": "its text",
+    "metadata": "its fields; those of a tip: [the loop](../explanation/loop.md#what-a-tip-carries)",
+    "created_at": "time, ISO 8601",
+    "updated_at": "time, ISO 8601",
+    "revision": "1 when created, one more with every change",
+}
+NAMESPACE = {
+    "id": "the namespace",
+    "created_at": "time, ISO 8601",
+    "version": "how many commits it has seen",
+}
+
+# The documents that `--json` prints. A value may hold more than is listed only where it is a map of names.
+JSON_KEYS: dict[str, dict[str, str]] = {
+    "sync phoenix": {
+        "run_id": "id of this run; every commit it made carries it",
+        "source": "`phoenix`",
+        "project": "the project that was read",
+        "namespace": "where tips and records went",
+        "traces": "how many traces the project has",
+        "states.learned": "traces that taught at least one tip",
+        "states.no_lesson": "traces in which the model saw no lesson",
+        "states.deferred": "traces left for a later sync; `reasons` says why",
+        "states.skipped": "traces that will not be read; `reasons` says why",
+        "states.failed": "traces that failed; `failures` lists them. These five add up to `traces`",
+        "processed.learned": "traces that this run worked on, by state",
+        "processed.no_lesson": "likewise",
+        "processed.deferred": "likewise",
+        "processed.skipped": "likewise",
+        "processed.failed": "likewise",
+        "reasons[].state": "a state",
+        "reasons[].reason": "a reason for it",
+        "reasons[].traces": "how many traces are in it for that reason",
+        "failures[].trace_id": "a trace that failed",
+        "failures[].reason": "why",
+        "failures[].attempts": "how often in a row by now",
+        "tips.created": "new tips",
+        "tips.duplicates": "lessons that were known: the tip got one more source",
+        "tips.merged": "lessons that were merged into a tip, which got a new wording",
+        "tips.contradicting": "lessons that contradict a known tip",
+        "tips.quarantined": "tips of this run that wait for a person's approval",
+        "tips.removed": "tips that no trace backs any more",
+        "redacted": "secrets removed, by kind",
+        "model.calls": "model calls of this run",
+        "model.prompt_tokens": "tokens sent",
+        "model.completion_tokens": "tokens received",
+        "duration_s": "seconds the run took",
+        "stopped": "whether it was stopped before the end",
+    },
+    "entities list": {"namespace": "the namespace"}
+    | {f"entities[].{key}": meaning for key, meaning in ENTITY.items()}
+    | {"cursor": "give it to `--after` for more; null: that was all"},
+    "entities show": ENTITY,
+    "entities add": ENTITY,
+    "entities delete": {"namespace": "the namespace", "deleted": "ids of the deleted entities"},
+    "namespaces list": {f"namespaces[].{key}": meaning for key, meaning in NAMESPACE.items()},
+    "namespaces create": NAMESPACE,
+    "namespaces info": NAMESPACE
+    | {
+        "location": "where the store is",
+        "entities": "entities by type",
+        "tips": "tips by status",
+        "traces": "traces by state",
+    },
+    "namespaces delete": {"id": "the namespace", "deleted_entities": "how many entities it had"},
+    "doctor": {
+        "ok": "whether nothing failed",
+        "checks[].name": "what was looked at",
+        "checks[].status": "`ok`, `note` or `fail`",
+        "checks[].detail": "what was seen",
+        "checks[].advice": "what to do about it",
+    },
+}
+
+
+def commands() -> Iterator[tuple[str, Any]]:
+    """All commands that do something, by the words that follow `kaizen`."""
+
+    def walk(words: list[str], command: Any) -> Iterator[tuple[str, Any]]:
+        if hasattr(command, "commands"):
+            for name, sub in command.commands.items():
+                yield from walk([*words, name], sub)
+        else:
+            yield " ".join(words), command
+
+    yield from walk([], typer.main.get_command(app))
+
+
+def reference() -> str:
+    """The whole page."""
+    return "\n".join([INTRODUCTION, *(_command(words, command) for words, command in commands())])
+
+
+def _command(words: str, command: Any) -> str:
+    parameters = [p for p in command.params if p.name != "help"]
+    arguments = [p for p in parameters if p.param_type_name == "argument"]
+    options = [p for p in parameters if p.param_type_name == "option"]
+    usage = " ".join(["kaizen", words, *(a.metavar for a in arguments), "[OPTIONS]"])
+    lines = [f"## kaizen {words}", "", f"    {usage}", "", command.help.strip(), ""]
+    if arguments:
+        lines += ["| argument | meaning |", "|---|---|"]
+        lines += [f"| `{a.metavar}` | {_cell(a.help)} |" for a in arguments] + [""]
+    lines += ["| option | default | environment | meaning |", "|---|---|---|---|"]
+    lines += [_option(option) for option in options] + [""]
+    if keys := JSON_KEYS.get(words):
+        lines += ["| `--json` key | meaning |", "|---|---|"]
+        lines += [f"| `{key}` | {meaning} |" for key, meaning in keys.items()] + [""]
+    return "\n".join(lines)
+
+
+def _option(option: Any) -> str:
+    names = ", ".join(f"`{name}`" for name in (*option.opts, *option.secondary_opts))
+    meaning, settings = _split_help(option.help or "")
+    default = settings.get("default", "")
+    if not default and isinstance(option.show_default, str):
+        default = option.show_default
+    elif not default and not option.is_flag and option.default is not None:
+        default = f"`{option.default}`"
+    elif "default" in settings:
+        default = f"`{default}`"
+    variables = settings.get("env", "") or option.envvar or ""
+    named = re.sub(r"\b([A-Z]+_[A-Z_]+)\b", r"`\1`", variables)
+    return f"| {names} | {default} | {named} | {_cell(meaning)} |"
+
+
+def _split_help(text: str) -> tuple[str, dict[str, str]]:
+    """The help of an option, and what its `[env: ...; default: ...]` says."""
+    found = re.search(r"\s*\[((?:env|default): .*)\]$", text)
+    if found is None:
+        return text, {}
+    pairs = (part.partition(": ") for part in found[1].split("; "))
+    return text[: found.start()], {name: value for name, _, value in pairs}
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true")
+    given = parser.parse_args()
+    if not given.check:
+        TARGET.parent.mkdir(parents=True, exist_ok=True)
+        TARGET.write_text(reference(), encoding="utf-8")
+    elif TARGET.read_text(encoding="utf-8") != reference():
+        sys.exit(f"{TARGET} does not say what the command says: run `hatch run docs`")
+
+
+if __name__ == "__main__":
+    main()
