@@ -11,10 +11,12 @@ if TYPE_CHECKING:
 Value = TypeVar("Value")
 
 
-def wait_until(ready: Callable[[], Value], *, what: str, timeout_s: float = 30.0) -> Value:
+def wait_until(
+    ready: Callable[[], Value], *, what: str, timeout_s: float = 30.0, every_s: float = 0.05
+) -> Value:
     """Call ``ready`` until it returns something true, and return that."""
     deadline = time.monotonic() + timeout_s
     while not (value := ready()):
         assert time.monotonic() < deadline, f"not within {timeout_s:g} s: {what}"
-        time.sleep(0.05)
+        time.sleep(every_s)
     return value

@@ -20,7 +20,6 @@ import typer
 from kaizen.cli.demo.model_server import ModelServer
 from kaizen.cli.demo.phoenix_server import PhoenixError, PhoenixServer
 from kaizen.cli.demo.scenario import load_scenarios
-from kaizen.cli.sync import print_report
 from kaizen.store import Entity, Store, StoreSettings, open_store
 from kaizen.sync.errors import SyncError
 from kaizen.sync.phoenix import PhoenixSource
@@ -165,11 +164,11 @@ def _run_agents(python: Path, phoenix_url: str, environ: Mapping[str, str], dire
         ]
         for agent, process in running:
             try:
-                output, _ = process.communicate(timeout=_AGENT_TIMEOUT_S)
+                output, errors = process.communicate(timeout=_AGENT_TIMEOUT_S)
             except subprocess.TimeoutExpired as error:
                 raise DemoError(f"{agent.script} did not end within {_AGENT_TIMEOUT_S:g} s") from error
             if process.returncode != 0:
-                raise DemoError(f"{agent.script} failed:\n{output[-2000:]}")
+                raise DemoError(f"{agent.script} failed: {(errors or output).strip()[-1000:]}")
             lines = [line for line in output.splitlines() if line.strip()]
             traces = _wait_for_traces(phoenix_url, agent.project)
             _say(f"   {agent.framework:<18} {agent.script:<22} {traces} traces. It ended with:")
@@ -192,7 +191,7 @@ def _agent_process(
             "LITELLM_LOCAL_MODEL_COST_MAP": "True",
         },
         stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
+        stderr=subprocess.PIPE,
         text=True,
         encoding="utf-8",
         errors="replace",
@@ -203,8 +202,9 @@ def _agent_process(
         if process.poll() is None:
             process.kill()
         process.wait()
-        if process.stdout is not None:
-            process.stdout.close()
+        for stream in (process.stdout, process.stderr):
+            if stream is not None:
+                stream.close()
 
 
 def _wait_for_traces(phoenix_url: str, project: str) -> int:
@@ -239,8 +239,11 @@ def _sync_all(phoenix_url: str, store: Store, environ: Mapping[str, str]) -> Non
         settings = PhoenixSettings(base_url=phoenix_url, project=agent.project)
         with PhoenixSource(settings) as source:
             report = Sync(source, store, SyncSettings(namespace_id=NAMESPACE), models).run()
-        typer.echo(f"\n   --project {agent.project}")
-        print_report(report)
+        states = ", ".join(f"{count} {state}" for state, count in report.states.items())
+        _say(
+            f"   --project {agent.project:<24} {report.traces} traces: {states}; "
+            f"{report.tips['created']} new tips, {report.model_calls} model calls"
+        )
         if report.states["failed"]:
             raise DemoError(f"the sync of project '{agent.project}' failed: {report.failures[0].reason}")
 

@@ -1,0 +1,65 @@
+"""Running a sync the way the command does, and comparing what it leaves in a store."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from kaizen.store import StoreSettings, open_store
+from kaizen.sync import ModelSettings, PhoenixSettings, SyncSettings
+from kaizen.sync.phoenix import PhoenixSource
+from kaizen.sync.pipeline import Sync
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from kaizen.store import Store
+    from kaizen.sync.report import Report
+
+MODEL = "openai/gpt-4.1-mini"
+
+
+def open_data_dir(data_dir: Path) -> Store:
+    return open_store(StoreSettings(backend="filesystem", data_dir=data_dir))
+
+
+def make_sync(source: PhoenixSource, store: Store, **settings: Any) -> Sync:
+    models = ModelSettings(tips_model=MODEL, reconcile_model=MODEL, timeout_s=10, attempts=1)
+    return Sync(source, store, SyncSettings(**settings), models)
+
+
+def run_sync(phoenix_url: str, project: str, data_dir: Path, **settings: Any) -> Report:
+    """One sync into the store of that directory, with the model that the environment names."""
+    where = PhoenixSettings(base_url=phoenix_url, project=project)
+    with PhoenixSource(where) as source, open_data_dir(data_dir) as store:
+        return make_sync(source, store, **settings).run()
+
+
+def snapshot(data_dir: Path) -> dict[str, Any]:
+    """What a store says, without what no two runs share: tip ids, run ids, times, revisions."""
+    with open_data_dir(data_dir) as store:
+        entities = list(store.iterate("kaizen"))
+    names = {entity.id: f"tip:{entity.content}" for entity in entities if entity.type == "guideline"}
+    known: dict[str, Any] = {}
+    for entity in entities:
+        metadata = json.loads(json.dumps(entity.metadata))
+        metadata.pop("run_id", None)
+        metadata["tip_ids"] = sorted(names[tip_id] for tip_id in metadata.get("tip_ids", []))
+        key = names.get(entity.id, entity.id)
+        assert key not in known, f"stored twice: {key}"
+        known[key] = {"type": entity.type, "content": entity.content, "metadata": metadata}
+    return known
+
+
+def tips(data_dir: Path) -> dict[str, dict[str, Any]]:
+    """The metadata of all tips by their content."""
+    with open_data_dir(data_dir) as store:
+        return {e.content: dict(e.metadata) for e in store.iterate("kaizen", type="guideline")}
+
+
+def records(data_dir: Path) -> dict[str, dict[str, Any]]:
+    """The metadata of all trace records by trace id."""
+    with open_data_dir(data_dir) as store:
+        return {
+            str(e.metadata["trace_id"]): dict(e.metadata) for e in store.iterate("kaizen", type="trajectory")
+        }

@@ -1,0 +1,18 @@
+"""What the tests of kaizen-sync share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from kaizen.cli.demo.model_server import ModelServer
+
+
+@pytest.fixture
+def scripted(model_server: ModelServer, monkeypatch: pytest.MonkeyPatch) -> ModelServer:
+    """The scripted model, as the model that the OpenAI variables name."""
+    monkeypatch.setenv("OPENAI_BASE_URL", model_server.base_url)
+    monkeypatch.setenv("OPENAI_API_KEY", "scripted")
+    return model_server

@@ -1,0 +1,123 @@
+"""A sync that is killed anywhere and run again leaves the store that an undisturbed one leaves."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from kaizen.cli.demo.model_server import ModelServer
+from tests.support.polling import wait_until
+from tests.support.spans import START, lesson_span, llm_span, send_spans
+from tests.support.syncing import run_sync, snapshot
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from kaizen.cli.demo.phoenix_server import PhoenixServer
+
+WORDS = ["alpha", "beta", "alpha", "gamma", "beta", "alpha"]
+
+
+@pytest.fixture
+def slow_model(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModelServer]:
+    """A model that takes a moment, so that there is a moment to be killed in."""
+    with ModelServer(delay_s=0.05) as server:
+        monkeypatch.setenv("OPENAI_BASE_URL", server.base_url)
+        monkeypatch.setenv("OPENAI_API_KEY", "scripted")
+        yield server
+
+
+@pytest.fixture
+def forked(
+    phoenix: PhoenixServer, project: str, slow_model: ModelServer, repository: Path
+) -> Iterator[subprocess.Popen[str]]:
+    """The process that forks a sync for every data directory it is told."""
+    spans = [lesson_span(word, start=START + timedelta(minutes=i)) for i, word in enumerate(WORDS)]
+    spans.append(llm_span([{"role": "user", "content": "nothing to learn"}], "no", start=START))
+    send_spans(phoenix.url, project, spans)
+    with subprocess.Popen(
+        [sys.executable, "-m", "tests.support.forked_sync", phoenix.url, project],
+        cwd=repository,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        yield process
+        process.kill()
+
+
+def sync(forked: subprocess.Popen[str], data_dir: Path) -> int:
+    """Start a sync into that directory, and return its process id."""
+    assert forked.stdin is not None
+    assert forked.stdout is not None
+    forked.stdin.write(f"{data_dir}\n")
+    forked.stdin.flush()
+    started, pid = forked.stdout.readline().split()
+    assert started == "started"
+    return int(pid)
+
+
+def ended(forked: subprocess.Popen[str]) -> int:
+    assert forked.stdout is not None
+    return int(forked.stdout.readline().split()[1])
+
+
+def test_killed_at_any_model_call_and_run_again_the_store_is_that_of_an_undisturbed_run(
+    forked: subprocess.Popen[str],
+    slow_model: ModelServer,
+    phoenix: PhoenixServer,
+    project: str,
+    tmp_path: Path,
+) -> None:
+    sync(forked, tmp_path / "undisturbed")
+    assert ended(forked) == 0
+    expected = snapshot(tmp_path / "undisturbed")
+    calls = len(slow_model.requests)
+    assert calls > len(WORDS)
+    kills = 0
+    moment = random.Random(0)
+    for round_ in range(14):
+        data_dir = tmp_path / f"killed-{round_}"
+        slow_model.clear()
+        pid = sync(forked, data_dir)
+        wanted = 1 + round_ % calls
+        wait_until(
+            lambda wanted=wanted: len(slow_model.requests) >= wanted,
+            what=f"model call {wanted}",
+            every_s=0.002,
+        )
+        time.sleep(moment.uniform(0, 0.04))
+        os.kill(pid, signal.SIGKILL)
+        kills += ended(forked) == -signal.SIGKILL
+        sync(forked, data_dir)
+        assert ended(forked) == 0
+        assert snapshot(data_dir) == expected
+    # On a busy machine a kill may find the sync at its end already; most must have hit.
+    assert kills >= 7
+    slow_model.clear()
+    run_sync(phoenix.url, project, tmp_path / "killed-0")
+    assert slow_model.requests == []
+
+
+def test_killed_in_the_middle_of_a_commit_the_next_sync_repairs_the_journal(
+    phoenix: PhoenixServer, project: str, slow_model: ModelServer, tmp_path: Path
+) -> None:
+    send_spans(phoenix.url, project, [lesson_span("torn")])
+    run_sync(phoenix.url, project, tmp_path)
+    expected = snapshot(tmp_path)
+    (journal,) = tmp_path.rglob("*.jsonl")
+    whole = journal.read_bytes()
+    journal.write_bytes(whole[:-40])
+    run_sync(phoenix.url, project, tmp_path)
+    assert snapshot(tmp_path) == expected
