@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import TYPE_CHECKING
@@ -13,44 +13,50 @@ if TYPE_CHECKING:
     from kaizen.sync.model import Conversation, Message, Trajectory
 
 _KNOWN = (
-    "artifactory.ArtifactoryDetector",
     "aws.AWSKeyDetector",
     "azure_storage_key.AzureStorageKeyDetector",
     "discord.DiscordBotTokenDetector",
     "github_token.GitHubTokenDetector",
     "gitlab_token.GitLabTokenDetector",
     "mailchimp.MailchimpDetector",
-    "npm.NpmDetector",
-    "openai.OpenAIDetector",
     "pypi_token.PypiTokenDetector",
     "sendgrid.SendGridDetector",
     "slack.SlackDetector",
     "square_oauth.SquareOAuthDetector",
-    "stripe.StripeDetector",
     "telegram_token.TelegramBotTokenDetector",
     "twilio.TwilioKeyDetector",
 )
 
 _NAME = "api[_-]?key|apikey|secret|passwd|password|access[_-]?token|auth[_-]?token|private[_-]?key"
+# Every repetition is bounded or possessive: traces are untrusted, and megabytes of `password` take no time.
 _KEYWORD = (
-    rf"(?i)(?<![A-Za-z])[\w-]*(?:{_NAME})[\w-]*\\?[\"']?\s*(?:[:=]|=>|:=)\s*\\?[\"']?"
-    r"(?P<secret>[^\s\"'\\,;{}<>()\[\]]{8,})"
+    rf"(?i)(?:{_NAME})[\w-]{{0,40}}+\\{{0,4}}[\"']?\s{{0,16}}+(?:=>|:=|[:=])\s{{0,16}}+\\{{0,4}}[\"']?"
+    r"(?P<secret>[^\s\"'\\,;{}<>()\[\]]{8,}+)(?![(\[])"
 )
 
-# What detect-secrets does not know, or knows only the first line of.
-_OWN = (
-    ("Private Key", r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)"),
+_BLOCK = "[A-Z ]{0,40}PRIVATE KEY(?: BLOCK)?-----"
+# What detect-secrets does not know, knows only in part, or searches for in quadratic time.
+_FIRST = (
+    ("Private Key", rf"-----BEGIN {_BLOCK}.*?(?:-----END {_BLOCK}|\Z)"),
     ("JSON Web Token", r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)?"),
-    ("API Key", r"\b(?:sk|rk|pk)-[A-Za-z0-9_-]{20,}"),
+)
+_OWN = (
+    ("Artifactory Credentials", r"\b(?:AKC|AP[\dA-F])(?=[a-zA-Z]{0,60}\d)[a-zA-Z0-9]{20,}+\b"),
+    ("NPM Token", r"(?<=/:_authToken=)\s{0,8}+[^\s\"'\\]++|\bnpm_[A-Za-z0-9]{36,}+"),
+    ("GitHub Token", r"\bgithub_pat_[A-Za-z0-9_]{20,}+"),
+    ("Stripe Access Key", r"\b[rs]k_(?:live|test)_[0-9a-zA-Z]{16,}+"),
+    ("API Key", r"\b(?:sk|rk|pk)-(?=[A-Za-z_-]{0,100}\d)[A-Za-z0-9_-]{20,}+"),
     ("Google API Key", r"\bAIza[0-9A-Za-z_-]{35}"),
-    ("Hugging Face Token", r"\bhf_[A-Za-z0-9]{30,}"),
+    ("Hugging Face Token", r"\bhf_[A-Za-z0-9]{30,}+"),
     (
         "Authorization Header",
-        r"(?i)(?<=\bbearer )[A-Za-z0-9._~+/-]{12,}=*|(?<=\bbasic )[A-Za-z0-9+/]{16,}={0,2}",
+        r"(?i)(?<=\bbearer )[A-Za-z0-9._~+/-]{12,}+=*|(?<=\bbasic )[A-Za-z0-9+/]{16,}+={0,2}",
     ),
-    ("Password in URL", r"(?<=://)[^\s:/@'\"]*:[^\s/@'\"]+(?=@)"),
+    ("Password in URL", r"(?<=://)[^\s:/@'\"?#]*+:[^\s/'\"?#]+(?=@)"),
     ("Secret Keyword", _KEYWORD),
 )
+# Kinds whose expressions match ordinary words too.
+_DOUBTFUL = frozenset({"Authorization Header", "Secret Keyword"})
 
 
 @dataclass(slots=True)
@@ -61,56 +67,87 @@ class Redactor:
 
     def text(self, text: str) -> str:
         """The text without the secrets that a detector knows, and without what UTF-8 cannot carry."""
-        if not text.isascii():
-            text = text.encode("utf-8", "replace").decode()
+        text = _encodable(text)
         for kind, pattern in _patterns():
             text = pattern.sub(self._replacement(kind), text)
         return text
 
     def _replacement(self, kind: str) -> Callable[[re.Match[str]], str]:
         def replacement(match: re.Match[str]) -> str:
-            secret = match["secret"] if "secret" in match.re.groupindex else match[0]
-            if secret.startswith("[redacted") or (kind == "Secret Keyword" and not _looks_secret(secret)):
+            group = "secret" if "secret" in match.re.groupindex else 0
+            if kind in _DOUBTFUL and not _looks_secret(match[group]):
                 return match[0]
             self.counts[kind] += 1
-            return match[0].replace(secret, f"[redacted: {kind}]")
+            start, end = match.start(group) - match.start(), match.end(group) - match.start()
+            return f"{match[0][:start]}[redacted: {kind}]{match[0][end:]}"
 
         return replacement
 
     def trajectory(self, trajectory: Trajectory) -> Trajectory:
         """The trajectory with every text of it redacted."""
+        outcome = trajectory.outcome
         return replace(
             trajectory,
             messages=tuple(map(self._message, trajectory.messages)),
             side_conversations=tuple(map(self._conversation, trajectory.side_conversations)),
             errors=tuple(map(self.text, trajectory.errors)),
             tools=tuple(map(self.text, trajectory.tools)),
-            outcome=replace(trajectory.outcome, detail=self.text(trajectory.outcome.detail)),
+            outcome=replace(
+                outcome, judged_by=self.text(outcome.judged_by), detail=self.text(outcome.detail)
+            ),
+            session_id=self.text(trajectory.session_id),
+            models=tuple(map(self.text, trajectory.models)),
         )
 
     def _conversation(self, conversation: Conversation) -> Conversation:
-        return replace(conversation, messages=tuple(map(self._message, conversation.messages)))
+        return replace(
+            conversation,
+            name=self.text(conversation.name),
+            messages=tuple(map(self._message, conversation.messages)),
+        )
 
     def _message(self, message: Message) -> Message:
         return replace(
             message,
+            role=self.text(message.role),
             content=self.text(message.content),
+            name=self.text(message.name),
+            tool_call_id=_encodable(message.tool_call_id),
             tool_calls=tuple(
-                replace(call, arguments=self.text(call.arguments)) for call in message.tool_calls
+                replace(
+                    call,
+                    id=_encodable(call.id),
+                    name=self.text(call.name),
+                    arguments=self.text(call.arguments),
+                )
+                for call in message.tool_calls
             ),
         )
 
 
+def _encodable(text: str) -> str:
+    """The text without what UTF-8 cannot carry, such as the half of an emoji that was cut."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
+
+
 def _looks_secret(value: str) -> bool:
-    """Whether a value next to a telling name is one: words such as 'required' are not."""
-    return any(c.isdigit() for c in value) or (value != value.lower() and value != value.title())
+    """Whether a value in a telling place is one: words, and names of constants, are not."""
+    if any(c.isdigit() for c in value):
+        return True
+    if value.rpartition(".")[2].replace("_", "").isupper():
+        return False
+    return value != value.lower() and value != value.title()
 
 
 @cache
 def _patterns() -> tuple[tuple[str, re.Pattern[str]], ...]:
-    own = [(kind, re.compile(pattern, re.DOTALL)) for kind, pattern in _OWN]
-    # The first two of ours go first: they match whole what the library matches in part.
-    return (*own[:2], *_library_patterns(), *own[2:])
+    # Ours that the library would match in part go first.
+    return (*_compiled(_FIRST), *_library_patterns(), *_compiled(_OWN))
+
+
+def _compiled(expressions: Iterable[tuple[str, str]]) -> Iterator[tuple[str, re.Pattern[str]]]:
+    for kind, expression in expressions:
+        yield kind, re.compile(expression, re.DOTALL)
 
 
 def _library_patterns() -> Iterator[tuple[str, re.Pattern[str]]]:
