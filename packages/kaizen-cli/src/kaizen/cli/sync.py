@@ -149,5 +149,10 @@ def print_report(report: Report) -> None:
         typer.echo("Stopped before the end; run it again to go on.", err=True)
     elif report.states["failed"]:
         typer.echo("The next sync tries failed traces again.", err=True)
-    elif report.traces and sys.stdout.isatty():
+    elif not report.traces:
+        print_note(
+            f"Project '{one_line(report.project)}' has no traces yet: run an agent with "
+            f"KAIZEN_AUTO_ENABLED=true and KAIZEN_TRACING_PROJECT={one_line(report.project)}"
+        )
+    elif sys.stdout.isatty():
         typer.echo(f"Look at the tips: kaizen entities list {report.namespace_id} --type guideline", err=True)
