@@ -153,6 +153,9 @@ def _model_environment(stack: ExitStack) -> dict[str, str]:
         "OPENAI_BASE_URL": server.base_url,
         "KAIZEN_TIPS_MODEL": _SCRIPTED_MODEL,
         "KAIZEN_CONFLICT_RESOLUTION_MODEL": _SCRIPTED_MODEL,
+        # The Agents SDK uploads its own traces to OpenAI when there is a key. Ours is none; nothing leaves.
+        "HTTPS_PROXY": "http://127.0.0.1:9",
+        "NO_PROXY": "127.0.0.1,localhost",
     }
 
 

@@ -128,6 +128,7 @@ class PhoenixServer:
             **inherited,
             **PRIVATE,
             "HOME": directory,
+            "TMPDIR": directory,
             "PHOENIX_WORKING_DIR": directory,
             "PHOENIX_SQL_DATABASE_URL": f"sqlite:///{directory}/phoenix.db",
             "PYTHONUNBUFFERED": "1",
