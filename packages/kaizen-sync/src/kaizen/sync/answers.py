@@ -8,7 +8,8 @@ from pydantic import BaseModel, ConfigDict
 
 
 class _Answer(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+    # Strict schemas must forbid other keys; an answer that has some is usable all the same.
+    model_config = ConfigDict(extra="ignore", json_schema_extra={"additionalProperties": False})
 
 
 class WordedTip(_Answer):

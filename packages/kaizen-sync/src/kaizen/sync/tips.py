@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from kaizen.sync.model import Tip
@@ -46,18 +45,19 @@ def generate_tips(trajectory: Trajectory, model: Model) -> list[Tip]:
 
 def fold(text: str) -> str:
     """The text as it is compared: case, white space and closing punctuation do not count."""
-    return re.sub(r"\s+", " ", text).strip().rstrip(".!").casefold()
+    return " ".join(text.split()).rstrip(".! ").casefold()
 
 
 def quoted_span(trajectory: Trajectory, quote: str) -> str | None:
     """The id of the span whose message holds the quote (white space folded); None where none does."""
-    wanted = re.sub(r"\s+", " ", quote).strip()
+    # What the prompt writes before a call is no part of it.
+    wanted = " ".join(quote.split()).removeprefix("-> calls ")
     if not wanted:
         return None
     for message in trajectory.all_messages():
         texts = [message.content, *(f"{call.name}({call.arguments})" for call in message.tool_calls)]
-        if any(wanted in re.sub(r"\s+", " ", text) for text in texts):
+        if any(wanted in " ".join(text.split()) for text in texts):
             return message.span_id
-    if any(wanted in re.sub(r"\s+", " ", error) for error in trajectory.errors):
+    if any(wanted in " ".join(error.split()) for error in trajectory.errors):
         return trajectory.messages[-1].span_id if trajectory.messages else ""
     return None
