@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import re
+from base64 import b64encode
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from kaizen.sync.errors import SettingsError
 
@@ -23,6 +25,10 @@ _URL_VARIABLES = (
     "OTEL_EXPORTER_OTLP_ENDPOINT",
     "PHOENIX_BASE_URL",
 )
+
+_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_NO_URL = re.compile(r"[\s\x00-\x1f\x7f\\]")
+_USER = re.compile(r"(?<=//)[^/]*@")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,13 +48,14 @@ class PhoenixSettings:
 
         Raises `SettingsError` for a URL or a header list that cannot be one.
         """
+        base_url, credentials = _base_url(url or _phoenix_url(environ))
         return cls(
-            base_url=_base_url(url or _phoenix_url(environ)),
+            base_url=base_url,
             project=project
             or environ.get("KAIZEN_TRACING_PROJECT")
             or environ.get("PHOENIX_PROJECT_NAME")
             or DEFAULT_PROJECT,
-            headers=_headers(environ),
+            headers={**credentials, **_headers(environ)},
             timeout_s=_seconds(environ, "KAIZEN_PHOENIX_TIMEOUT", 30.0),
         )
 
@@ -59,37 +66,63 @@ def _phoenix_url(environ: Mapping[str, str]) -> str:
             return value
     if host := environ.get("PHOENIX_HOST"):
         reachable = "localhost" if host in ("0.0.0.0", "::") else host  # noqa: S104
-        return f"http://{reachable}:{environ.get('PHOENIX_PORT') or '6006'}"
+        address = f"[{reachable}]" if ":" in reachable else reachable
+        return f"http://{address}:{environ.get('PHOENIX_PORT') or '6006'}"
     return environ.get("KAIZEN_TRACING_ENDPOINT") or DEFAULT_PHOENIX_URL
 
 
-def _base_url(value: str) -> str:
+def _base_url(value: str) -> tuple[str, dict[str, str]]:
+    """The URL without user and password, which end up in messages and in stored links, and their header."""
     url = value.strip().rstrip("/").removesuffix("/v1/traces").rstrip("/")
     try:
         parts = urlsplit(url)
-        valid = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        valid = (
+            parts.scheme in ("http", "https")
+            and bool(parts.hostname)
+            and parts.port != 0
+            and not (parts.query or parts.fragment or _NO_URL.search(url))
+        )
     except ValueError:
         valid = False
     if not valid:
         raise SettingsError(
-            f"'{value}' is no URL of a Phoenix server; write it like {DEFAULT_PHOENIX_URL} "
+            f"'{_USER.sub('', value)}' is no URL of a Phoenix server; write it like {DEFAULT_PHOENIX_URL} "
             "(--url, or PHOENIX_URL in the environment)"
         )
-    return url
+    user, at, address = parts.netloc.rpartition("@")
+    if not at:
+        return url, {}
+    token = b64encode(unquote(user).encode()).decode()
+    return parts._replace(netloc=address).geturl(), {"authorization": f"Basic {token}"}
 
 
 def _headers(environ: Mapping[str, str]) -> dict[str, str]:
+    """Extra headers, URL-encoded as Phoenix reads them, and the API key."""
     headers: dict[str, str] = {}
     for pair in filter(str.strip, environ.get("PHOENIX_CLIENT_HEADERS", "").split(",")):
-        name, separator, value = pair.partition("=")
-        if not separator or not name.strip():
+        name, separator, value = (unquote(part).strip() for part in pair.partition("="))
+        if not separator or not _HEADER_NAME.fullmatch(name):
             raise SettingsError(
-                f"PHOENIX_CLIENT_HEADERS holds '{pair.strip()}'; write it like name=value,other=value"
+                f"PHOENIX_CLIENT_HEADERS holds '{_shown(pair)}'; write it like name=value,other=value"
             )
-        headers[name.strip().lower()] = value.strip()
-    if key := environ.get("PHOENIX_API_KEY"):
-        headers["authorization"] = f"Bearer {key}"
+        headers[name.lower()] = _header_value(value, "PHOENIX_CLIENT_HEADERS")
+    if key := environ.get("PHOENIX_API_KEY", "").strip():
+        headers["authorization"] = f"Bearer {_header_value(key, 'PHOENIX_API_KEY')}"
     return headers
+
+
+def _header_value(value: str, variable: str) -> str:
+    if not (value.isascii() and value.isprintable()):
+        raise SettingsError(
+            f"{variable} holds a character that no HTTP header can carry; copy the value once more"
+        )
+    return value
+
+
+def _shown(pair: str) -> str:
+    """The beginning of what may be a credential."""
+    text = pair.strip()
+    return text if len(text) <= 8 else f"{text[:4]}..."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
