@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import sys
 import time
 from collections.abc import Mapping
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from kaizen.sync.errors import ModelAccessError, ModelError
 from kaizen.sync.model import Usage
 from kaizen.sync.phoenix import retry_after_s
+from kaizen.sync.redact import Redactor
 
 if TYPE_CHECKING:
     import tenacity
@@ -28,6 +30,15 @@ A = TypeVar("A", bound="BaseModel")
 _log = logging.getLogger(__name__)
 
 _LONGEST_WAIT_S = 60.0
+_NOT_FOUND = 404
+_KEY_REFUSED = frozenset({401, 403})
+_KEY_MISSING = re.compile(r"(?i)missing (?:\w+ ){0,2}(?:credentials|api[ _-]?key)")
+_KEY_VARIABLES = ("_API_KEY", "_TOKEN", "_SECRET_ACCESS_KEY")
+_SHORTEST_KEY = 8
+_TRANSIENT = frozenset({408, 409, 425, 429})
+_SERVER_ERROR = 500
+# Repairing what is no JSON takes time that grows with the square of its length.
+_REPAIRABLE_CHARS = 40_000
 _REASK = "That was no JSON object of the given schema ({problem}). Answer again, with the JSON object alone."
 
 
@@ -99,7 +110,10 @@ class Model:
             wait=_wait,
             retry=tenacity.retry_if_exception(_is_transient),
             reraise=True,
-            before_sleep=lambda state: _log.info("model call failed, trying again: %s", _said(state)),
+            before_sleep=lambda state: _log.info(
+                "model call failed, trying again: %s",
+                _said(state.outcome.exception() if state.outcome else None)[:200],
+            ),
         )
         try:
             with _untraced():
@@ -126,19 +140,18 @@ class Model:
         return (choices[0].message.content or "") if choices else ""
 
     def _wrapped(self, error: Exception) -> ModelError:
-        said = " ".join(str(error).split())[:300]
-        name = type(error).__name__
-        if name in ("AuthenticationError", "PermissionDeniedError"):
+        said = _said(error)[:300]
+        if _is_about_key(error):
             return ModelAccessError(
                 f"model '{self.name}' refuses the key ({said}); set the provider's key variable, "
                 "such as OPENAI_API_KEY, or choose another model with KAIZEN_TIPS_MODEL"
             )
-        if name == "NotFoundError" or "LLM Provider NOT provided" in said:
+        if _status(error) == _NOT_FOUND or "LLM Provider NOT provided" in said:
             return ModelAccessError(
                 f"there is no model '{self.name}' ({said}); name it as LiteLLM does, such as gpt-4.1-mini or "
-                "anthropic/claude-sonnet-4-5, in KAIZEN_TIPS_MODEL"
+                "anthropic/claude-sonnet-4-5, in KAIZEN_TIPS_MODEL, and check the provider's base URL"
             )
-        return ModelError(f"model '{self.name}' failed: {name}: {said}")
+        return ModelError(f"model '{self.name}' failed: {type(error).__name__}: {said}")
 
 
 def _litellm() -> Any:
@@ -157,31 +170,43 @@ def _untraced() -> AbstractContextManager[Any]:
     return instrumentation.suppress_tracing() if instrumentation is not None else nullcontext()
 
 
+def _status(error: BaseException) -> int:
+    """The HTTP status of one of LiteLLM's errors; what never reached a provider is a 500 there."""
+    status = getattr(error, "status_code", None)
+    return status if isinstance(status, int) else 0
+
+
+def _is_about_key(error: BaseException) -> bool:
+    """Whether a key is missing or refused; LiteLLM has a type for that with some providers only."""
+    return _status(error) in _KEY_REFUSED or bool(_KEY_MISSING.search(str(error)))
+
+
 def _is_transient(error: BaseException) -> bool:
-    return type(error).__name__ in (
-        "APIConnectionError",
-        "InternalServerError",
-        "RateLimitError",
-        "ServiceUnavailableError",
-        "Timeout",
-        "BadGatewayError",
-        "APIError",
-    )
+    status = _status(error)
+    return (status in _TRANSIENT or status >= _SERVER_ERROR) and not _is_about_key(error)
 
 
 def _wait(state: tenacity.RetryCallState) -> float:
+    """Exponential backoff with jitter, or what Retry-After asks for."""
     import tenacity
 
     error = state.outcome.exception() if state.outcome else None
-    headers = getattr(getattr(error, "response", None), "headers", None) or {}
-    asked = retry_after_s(headers.get("retry-after"), time.time)
+    headers = getattr(error, "litellm_response_headers", None) or getattr(
+        getattr(error, "response", None), "headers", None
+    )
+    asked = retry_after_s(headers.get("retry-after") if headers else None, time.time)
     if asked is not None:
         return min(asked, _LONGEST_WAIT_S)
-    return tenacity.wait_exponential_jitter(initial=0.5, max=20.0, jitter=0.5)(state)
+    return (tenacity.wait_exponential(multiplier=0.5, max=20.0) + tenacity.wait_random(0, 0.5))(state)
 
 
-def _said(state: tenacity.RetryCallState) -> str:
-    return str(state.outcome.exception())[:200] if state.outcome else ""
+def _said(error: BaseException | None) -> str:
+    """What an error says in one line, without the keys that some providers repeat in it."""
+    text = " ".join(str(error).split())
+    for name, value in os.environ.items():
+        if name.endswith(_KEY_VARIABLES) and len(value) >= _SHORTEST_KEY:
+            text = text.replace(value, f"[value of {name}]")
+    return Redactor().text(text)
 
 
 def _response_format(schema: Mapping[str, Any], name: str) -> dict[str, Any]:
@@ -199,14 +224,32 @@ def parse_answer(text: str, answer: type[A]) -> A | str:
     """The answer as a value of that type, its JSON repaired where needed, or what is wrong with it."""
     if "{" not in text:
         return "no JSON in it" if text.strip() else "an empty answer"
-    import json_repair
     import pydantic
 
-    value = json_repair.loads(text[text.index("{") :])
+    # Models that think aloud use braces before they answer.
+    first = re.escape(next(iter(answer.model_fields)))
+    found = re.search(rf"\{{\s*[\"']{first}[\"']", text)
+    value = _loads(text[found.start() if found else text.index("{") :])
     if isinstance(value, list):
         value = next((item for item in value if isinstance(item, dict)), None)
     try:
         return answer.model_validate(value)
     except pydantic.ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        return f"{'.'.join(map(str, first['loc'])) or 'the answer'}: {first['msg']}"
+        problem = error.errors(include_url=False)[0]
+        return f"{'.'.join(map(str, problem['loc'])) or 'the answer'}: {problem['msg']}"
+
+
+def _loads(text: str) -> Any:
+    """The JSON value that the text begins with, repaired where needed; None where there is none."""
+    import json_repair
+
+    try:
+        return json.JSONDecoder().raw_decode(text)[0]
+    except (ValueError, RecursionError):
+        pass
+    if len(text) > _REPAIRABLE_CHARS:
+        return None
+    try:
+        return json_repair.loads(text)
+    except RecursionError:
+        return None

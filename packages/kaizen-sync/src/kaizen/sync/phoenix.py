@@ -241,7 +241,7 @@ def _wait(state: tenacity.RetryCallState) -> float:
         asked = retry_after_s(error.response.headers.get("retry-after"), time.time)
         if asked is not None:
             return min(asked, _LONGEST_WAIT_S)
-    return tenacity.wait_exponential_jitter(initial=0.2, max=5.0, jitter=0.2)(state)
+    return (tenacity.wait_exponential(multiplier=0.2, max=5.0) + tenacity.wait_random(0, 0.2))(state)
 
 
 def retry_after_s(value: str | None, now: Callable[[], float]) -> float | None:
