@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from kaizen.cli.demo.model_server import ModelServer
-from kaizen.cli.demo.phoenix_server import PhoenixServer
+from tests.support.shared import SharedServer, shared_phoenix
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -76,9 +76,14 @@ def phoenix_executable() -> Path:
 
 
 @pytest.fixture(scope="session")
-def phoenix(phoenix_executable: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[PhoenixServer]:
-    """One real Phoenix for all tests; each test uses a project of its own."""
-    with PhoenixServer(phoenix_executable, tmp_path_factory.mktemp("phoenix"), deadline_s=90) as server:
+def phoenix(
+    phoenix_executable: Path, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[SharedServer]:
+    """One real Phoenix for all tests of all test processes; each test uses a project of its own."""
+    base = tmp_path_factory.getbasetemp()
+    # The processes of pytest-xdist have directories of their own in that of the run.
+    directory = (base.parent if hasattr(request.config, "workerinput") else base) / "phoenix"
+    with shared_phoenix(phoenix_executable, directory) as server:
         yield server
 
 

@@ -126,6 +126,7 @@ def test_a_long_outage_loses_the_oldest_and_says_how_many(caplog: pytest.LogCapt
     queue = make_queue(recorder, queue_size=10)
     end_spans(queue, 30)
     wait_until(lambda: queue.dropped == 20, what="the oldest are dropped")
+    wait_until(lambda: len(caplog.messages) == 1, what="the outage is told")
     recorder.outcome = Outcome(True)
     wait_until(lambda: queue.sent == 10, what="the newest are sent")
     wait_until(lambda: len(caplog.messages) == 2, what="the end of the outage is told")

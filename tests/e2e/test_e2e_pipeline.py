@@ -17,13 +17,11 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
-from kaizen.cli.demo.model_server import ModelServer
 from tests.support.polling import wait_until
 from tests.support.spans import read_spans
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
+    from kaizen.cli.demo.model_server import ModelServer
     from kaizen.cli.demo.phoenix_server import PhoenixServer
 
 # Read when the module is imported: every test gets a cleared environment.
@@ -44,17 +42,16 @@ pytestmark = [
 
 
 @pytest.fixture
-def model_environment() -> Iterator[dict[str, str]]:
+def model_environment(model_server: ModelServer) -> dict[str, str]:
     """The variables that say which model answers the agent and the sync."""
     if REAL:
-        yield CONFIGURED
-        return
-    with ModelServer() as server:
-        yield {
-            "OPENAI_API_KEY": "scripted",
-            "OPENAI_BASE_URL": server.base_url,
-            "KAIZEN_TIPS_MODEL": "openai/gpt-4.1-mini",
-        }
+        return CONFIGURED
+    return {
+        "OPENAI_API_KEY": "scripted",
+        "OPENAI_BASE_URL": model_server.base_url,
+        "KAIZEN_TIPS_MODEL": "openai/gpt-4.1-mini",
+        "KAIZEN_EXAMPLE_AGENT_MODEL": "openai/gpt-4o",
+    }
 
 
 def run(command: list[str], environment: dict[str, str]) -> str:
@@ -65,18 +62,24 @@ def run(command: list[str], environment: dict[str, str]) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize(
-    ("agent", "script"),
-    [
-        pytest.param("openai", "simple_openai.py", id="openai"),
-        pytest.param("litellm", "litellm_demo.py", id="litellm"),
-        pytest.param("smolagents", "smolagents_demo.py", id="smolagents"),
-        pytest.param("openai-agents", "openai_agents_demo.py", id="openai_agents"),
-    ],
-)
+# The script, what goes wrong in it, and the end that shows that it was put right.
+AGENTS = {
+    "openai": ("simple_openai.py", "date must look like 05JAN26", "The booking code is K7QX2."),
+    "litellm": ("litellm_demo.py", "read until a page is empty", "its receipt is F-88."),
+    "smolagents": ("smolagents_demo.py", "is over the limit of 70 kg", "to Porto costs 22.00 EUR."),
+    "openai_agents": ("openai_agents_demo.py", "call drain_service before a restart", "it is healthy again"),
+}
+
+
+@pytest.mark.parametrize("agent", AGENTS)
 def test_an_agent_run_becomes_tips(
-    agent: str, script: str, phoenix: PhoenixServer, model_environment: dict[str, str], tmp_path: Path
+    agent: str,
+    phoenix: PhoenixServer,
+    model_server: ModelServer,
+    model_environment: dict[str, str],
+    tmp_path: Path,
 ) -> None:
+    script, error, end = AGENTS[agent]
     project = f"e2e-{agent}-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
 
     # 1. Run the example; the import at its top is all that it knows of Kaizen.
@@ -87,6 +90,12 @@ def test_an_agent_run_becomes_tips(
     }
     said = run([sys.executable, str(EXAMPLES / script)], {**model_environment, **tracing})
     assert said.strip()
+    if not REAL:
+        assert end in " ".join(said.splitlines()[-2:])
+        asked = [str(request.body) for request in model_server.requests]
+        first = next(number for number, body in enumerate(asked) if error in body)
+        assert 0 < first < len(asked) - 1, "the error is told to the model, which then goes on"
+        assert {request.body["model"] for request in model_server.requests} == {"gpt-4o"}
 
     # 2. Its traces are in Phoenix, each with its root, as `curl` would show them.
     def whole() -> list[dict]:

@@ -87,11 +87,11 @@ def test_killed_at_any_model_call_and_run_again_the_store_is_that_of_an_undistur
     assert calls > len(WORDS)
     kills = 0
     moment = random.Random(0)
-    for round_ in range(14):
+    for round_ in range(calls):
         data_dir = tmp_path / f"killed-{round_}"
         slow_model.clear()
         pid = sync(forked, data_dir)
-        wanted = 1 + round_ % calls
+        wanted = 1 + round_
         wait_until(
             lambda wanted=wanted: len(slow_model.requests) >= wanted,
             what=f"model call {wanted}",
@@ -104,7 +104,7 @@ def test_killed_at_any_model_call_and_run_again_the_store_is_that_of_an_undistur
         assert ended(forked) == 0
         assert snapshot(data_dir) == expected
     # On a busy machine a kill may find the sync at its end already; most must have hit.
-    assert kills >= 7
+    assert kills >= calls // 2
     slow_model.clear()
     run_sync(phoenix.url, project, tmp_path / "killed-0")
     assert slow_model.requests == []

@@ -1,0 +1,73 @@
+"""One Phoenix for all the processes of a parallel test run: whoever comes first starts it and ends last."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from kaizen.cli.demo.phoenix_server import PhoenixServer
+from tests.support.polling import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+
+class SharedServer:
+    """A Phoenix that this process or another one of the same test run has started."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+
+@contextmanager
+def shared_phoenix(executable: Path, directory: Path) -> Iterator[SharedServer]:
+    """A Phoenix for every process that names the same directory."""
+    directory.mkdir(exist_ok=True)
+    server: PhoenixServer | None = None
+
+    def join(state: dict[str, Any]) -> str:
+        nonlocal server
+        if not state.get("users"):
+            server = PhoenixServer(executable, directory, deadline_s=100).start()
+            state["url"] = server.url
+        state["users"] = state.get("users", 0) + 1
+        return str(state["url"])
+
+    def leave(state: dict[str, Any]) -> None:
+        state["users"] -= 1
+
+    def alone(state: dict[str, Any]) -> bool:
+        if state["users"] > 1:
+            return False
+        state["users"] = 0
+        return True
+
+    url = _update(directory, join)
+    try:
+        yield SharedServer(url)
+    finally:
+        if server is None:
+            _update(directory, leave)
+        else:
+            try:
+                wait_until(lambda: _update(directory, alone), what="other users of Phoenix", timeout_s=300)
+            finally:
+                server.stop()
+
+
+def _update(directory: Path, change: Callable[[dict[str, Any]], Any]) -> Any:
+    """Change the state that all processes share, one at a time."""
+    with open(directory / "users.json", "a+", encoding="utf-8") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.seek(0)
+        text = file.read()
+        state = json.loads(text) if text else {}
+        result = change(state)
+        file.seek(0)
+        file.truncate()
+        file.write(json.dumps(state))
+        file.flush()
+    return result
