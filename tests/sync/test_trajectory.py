@@ -742,10 +742,79 @@ def test_recorded_runs_of_the_four_frameworks_are_valid_conversations(shared_dat
 
 def test_our_own_recordings_are_valid_conversations(repository: Path) -> None:
     dumps = recorded(repository / "tests" / "data" / "phoenix")
-    if not dumps:
-        pytest.skip("tests/data/phoenix holds no dumps yet")
+
+    assert len(dumps) >= 8
     for path in dumps:
         assert_readable(path)
+
+
+def ending(repository: Path, dump: str) -> Trajectory:
+    """The trajectory of the last trace of one of our own dumps: the longest, where each call is a trace."""
+    traces = load_traces(repository / "tests" / "data" / "phoenix" / f"{dump}.json")
+    return build_trajectory(max(traces, key=lambda one: one.spans[-1].end_time))
+
+
+@pytest.mark.parametrize(
+    ("dump", "calls", "end"),
+    [
+        ("openai", ["find_trains", "find_trains", "book_train"], "The booking code is K7QX2."),
+        (
+            "litellm",
+            ["list_invoices", "file_total", "list_invoices", "list_invoices", "list_invoices", "file_total"],
+            "its receipt is F-88.",
+        ),
+        (
+            "smolagents",
+            ["look_up_product", "quote_shipping", "quote_shipping", "final_answer"],
+            "costs 22.00 EUR.",
+        ),
+        (
+            "openai_agents",
+            ["service_status", "service_status", "restart_service", "drain_service", "restart_service"],
+            "checkout was fine and is untouched.",
+        ),
+    ],
+)
+def test_a_recorded_run_keeps_every_call_its_result_and_the_end(
+    repository: Path, dump: str, calls: list[str], end: str
+) -> None:
+    trajectory = ending(repository, dump)
+
+    made = [call for message in trajectory.messages for call in message.tool_calls]
+    answered = [message.tool_call_id for message in trajectory.messages if message.role == "tool"]
+    assert [call.name for call in made] == calls
+    assert sorted(call.id for call in made) == sorted(answered)
+    assert trajectory.messages[-1].content.endswith(end)
+    assert trajectory.errors == ()
+    assert trajectory.outcome.name == "unknown"
+    assert trajectory.side_conversations == ()
+
+
+@pytest.mark.parametrize(
+    ("dump", "judged_by"),
+    [
+        ("openai_failed", "LLM span 'ChatCompletion'"),
+        ("litellm_failed", "LLM span 'completion'"),
+        ("smolagents_failed", "CHAIN span 'Step 3'"),
+        ("openai_agents_failed", "AGENT span 'On-call engineer'"),
+    ],
+)
+def test_a_recorded_failure_is_told_by_the_error_that_ended_it(
+    repository: Path, dump: str, judged_by: str
+) -> None:
+    trajectory = ending(repository, dump)
+
+    assert trajectory.outcome.name == "failure"
+    assert trajectory.outcome.judged_by == f"status of {judged_by}"
+    assert "Scripted failure 400" in trajectory.outcome.detail
+    assert sum("Scripted failure 400" in error for error in trajectory.errors) == 1
+
+
+def test_an_error_in_a_dict_of_openai_agents_is_not_repeated(repository: Path) -> None:
+    texts = [message.content for message in ending(repository, "openai_agents").messages]
+
+    assert sum("payments has 17 jobs in progress" in text for text in texts) == 1
+    assert not any("[error:" in text for text in texts)
 
 
 @pytest.mark.parametrize(

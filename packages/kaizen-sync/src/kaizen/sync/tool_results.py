@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -107,7 +108,7 @@ def _span_result(span: Span) -> str:
 def _with_span_error(text: str, span: Span | None) -> str:
     """Some frameworks show the model less than the span tells, such as 'An error occurred'."""
     error = error_text(span) if span is not None and span.status == "ERROR" else ""
-    if not error or error in text:
+    if not error or error in text or unwrapped(error) in text:
         return text
     return f"{text}\n[error: {error}]" if text else f"[error: {error}]"
 
@@ -121,3 +122,14 @@ def error_text(span: Span) -> str:
             kind, text = attributes.get("exception.type", ""), attributes.get("exception.message", "")
             return f"{kind}: {text}".strip(": ")
     return ""
+
+
+def unwrapped(error: str) -> str:
+    """The error that openai-agents puts into a dict, as in `Error running tool: {'error': '...'}`."""
+    _, brace, rest = error.partition(": {")
+    try:
+        value = ast.literal_eval("{" + rest) if brace else None
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        value = None
+    inner = value.get("error") if isinstance(value, dict) else None
+    return inner if isinstance(inner, str) and inner else error

@@ -17,7 +17,7 @@ from kaizen.sync.messages import (
     tool_schemas,
 )
 from kaizen.sync.model import Conversation, Message, Outcome, Span, Trace, Trajectory, Usage
-from kaizen.sync.tool_results import ToolSpans, error_text, with_tool_results
+from kaizen.sync.tool_results import ToolSpans, error_text, unwrapped, with_tool_results
 
 NO_LLM_SPAN = "no LLM span"
 
@@ -272,14 +272,16 @@ def _is_conversation(output: str) -> bool:
 
 def _untold_errors(trace: Trace, known: Sequence[str]) -> Iterable[str]:
     told = "\n".join(known)
-    seen: set[str] = set()
+    untold: dict[str, str] = {}
     for span in trace.spans:
         error = error_text(span) if span.status == "ERROR" else ""
         # A step repeats the error of the tool in it behind a class name of its own.
-        core = error.rpartition("Error: ")[2].strip() or error
-        if error and core not in told and core not in seen:
-            seen.add(core)
-            yield f"{span.kind} {span.name}: {error}"
+        core = unwrapped(error).rpartition("Error: ")[2].strip() or error
+        if core and core not in told:
+            untold.setdefault(core, f"{span.kind} {span.name}: {error}")
+    for core, line in untold.items():
+        if not any(core in other for other in untold if other != core):
+            yield line
 
 
 def _outcome(trace: Trace, calls: Sequence[_Call]) -> Outcome:
@@ -290,15 +292,17 @@ def _outcome(trace: Trace, calls: Sequence[_Call]) -> Outcome:
     """
     ids = {span.span_id for span in trace.spans}
     answered = max((call.span.start_time for call in calls if call.answer is not None), default=None)
-    for span in trace.spans:
-        is_top = span.parent_id is None or span.parent_id not in ids
-        went_on = answered is not None and answered >= span.end_time
-        if span.status == "ERROR" and (is_top or span.kind == "AGENT") and not went_on:
-            return Outcome(
-                name="failure",
-                judged_by=f"status of {span.kind} span '{span.name}'",
-                detail=error_text(span),
-            )
+    fatal = [
+        span
+        for span in trace.spans
+        if span.status == "ERROR"
+        and (span.kind == "AGENT" or span.parent_id not in ids)
+        and (answered is None or answered < span.end_time)
+    ]
+    if fatal:
+        span = max(fatal, key=lambda span: span.end_time)
+        judged_by = f"status of {span.kind} span '{span.name}'"
+        return Outcome(name="failure", judged_by=judged_by, detail=error_text(span))
     last = calls[-1].span
     if last.status == "ERROR" and calls[-1].answer is None:
         return Outcome(name="failure", judged_by="status of the last LLM span", detail=error_text(last))
