@@ -1,0 +1,242 @@
+"""The documentation says what is so: its commands parse, its Python resolves, its links lead somewhere."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import re
+import shlex
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from kaizen.cli.app import app
+from scripts import reference
+from tests.support.command import kaizen
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted(
+    path
+    for path in (ROOT / "README.md", *ROOT.glob("docs/**/*.md"), *ROOT.glob("packages/*/README.md"))
+    if path.is_file()
+)
+GUIDES = ("README.md", "docs/guides/low-code-tracing.md", "packages/kaizen-cli/README.md")
+
+# What is installed by name from an index, and by file from the checkout.
+INSTALLABLE = {"arize-phoenix", "kaizen-auto", "kaizen-store", "kaizen-store[testing]"}
+# Variables of others, and what stands for any provider's.
+FOREIGN_VARIABLES = {"OPENAI_API_KEY", "OTEL_TRACES_SAMPLER", "OTEL_TRACES_SAMPLER_ARG"}
+
+
+def name(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    found: list[str] = re.findall(
+        rf"^```{language}\n(.*?)^```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+    )
+    return found
+
+
+def prose(page: Path) -> str:
+    return re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+
+
+SHELL = [
+    pytest.param(name(page), line, id=f"{name(page)}: {line}")
+    for page in PAGES
+    # what it shows of a journal's file is run by tests/store/test_docs.py
+    if name(page) != "docs/explanation/store.md"
+    for block in blocks(page, "sh")
+    for line in block.splitlines()
+    if line.strip()
+]
+PYTHON = [
+    pytest.param(block, id=f"{name(page)}: {number}")
+    for page in PAGES
+    for number, block in enumerate(blocks(page, "python"))
+]
+
+
+# Shell
+
+
+def check_kaizen(words: list[str]) -> None:
+    command, context = typer.main.get_command(app), None
+    while hasattr(command, "commands"):
+        context = command.make_context("kaizen", [words[0]], parent=context)
+        command, words = command.commands[words[0]], words[1:]
+    command.make_context(command.name, list(words), parent=context)
+
+
+def check_python(words: list[str]) -> None:
+    if words[0] != "-m":
+        assert (ROOT / words[0]).is_file(), words[0]
+    elif words[1].startswith("kaizen.") and words[1] != "kaizen.auto":
+        check_kaizen(words[2:])
+    elif words[1] == "pytest":
+        assert [word for word in words if word.startswith("tests/")]
+        assert all((ROOT / word).exists() for word in words if word.startswith("tests/"))
+    else:
+        assert words[1] in ("venv", "kaizen.auto")
+
+
+def check_pip(words: list[str]) -> None:
+    assert words[0] == "install"
+    for word in words[1:]:
+        assert word in INSTALLABLE or (ROOT / word / "pyproject.toml").is_file(), word
+
+
+def check_make(words: list[str]) -> None:
+    subprocess.run(["make", "-n", *words], cwd=ROOT, capture_output=True, check=True)
+
+
+def check_curl(words: list[str]) -> None:
+    assert re.fullmatch(r"http://localhost:6006/v1/projects(/[\w-]+/spans\?limit=\d+)?", words[-1])
+
+
+CHECKS = {
+    "kaizen": check_kaizen,
+    "python": check_python,
+    "python3": check_python,
+    "pip": check_pip,
+    "make": check_make,
+    "curl": check_curl,
+    "phoenix": lambda words: None,
+    "export": lambda words: None,
+}
+
+
+@pytest.mark.parametrize(("page", "line"), SHELL)
+def test_a_command_in_the_documentation_is_one_that_there_is(page: str, line: str) -> None:
+    words = shlex.split(line, comments=True)
+    variables = [word.partition("=")[0] for word in words if re.match(r"[A-Z][A-Z0-9_]*=", word)]
+    known = settings_page()
+    for variable in variables:
+        assert variable in known or variable in FOREIGN_VARIABLES or variable.startswith("OPENINFERENCE_")
+    words = [word for word in words if word.partition("=")[0] not in variables]
+    CHECKS[Path(words[0]).name](words[1:])
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_a_command_named_in_a_sentence_is_one_that_there_is(page: Path) -> None:
+    for text in re.findall(r"`kaizen ([a-z][^`]*)`", prose(page)):
+        command: Any = typer.main.get_command(app)
+        for word in text.split():
+            if not hasattr(command, "commands"):
+                break
+            command = command.commands[word]
+    for target in re.findall(r"`make ([a-z]+)", prose(page)):
+        check_make([target])
+    scripts = set(re.findall(r"^(\w+) = ", (ROOT / "pyproject.toml").read_text(), re.MULTILINE))
+    assert set(re.findall(r"`hatch run (\w+)", prose(page))) <= scripts
+
+
+def test_the_commands_of_the_guides_on_a_store_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KAIZEN_DATA_DIR", str(tmp_path))
+    assert kaizen("namespaces", "create", "kaizen").exit_code == 0
+    tip = kaizen("entities", "add", "kaizen", "--content", "x", "--json").json
+    ran = 0
+    for page in GUIDES:
+        for block in blocks(ROOT / page, "sh"):
+            for line in block.splitlines():
+                if line.startswith(("kaizen entities", "kaizen namespaces", "kaizen --version")):
+                    words = [tip["id"] if word == "ID" else word for word in shlex.split(line)[1:]]
+                    ended = kaizen(*words)
+                    assert (ended.exit_code, bool(ended.stdout)) == (0, True) or "list" in words, line
+                    ran += 1
+    assert ran >= 6
+
+
+@pytest.mark.parametrize("target", ["", "help"])
+def test_make_help_shows_every_command(target: str) -> None:
+    said = subprocess.run(
+        ["make", *target.split()], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+    shown = {line.split()[0] for line in said.splitlines() if line}
+    assert shown == {"help", "demo", "test", "check", "fmt", "member", "clean"}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_nothing_tells_people_to_install_the_packages_of_strangers(page: Path) -> None:
+    """`kaizen` and `kaizen-cli` on the public index belong to other people."""
+    for block in blocks(page, "sh"):
+        for line in block.splitlines():
+            if " install " in line:
+                assert not {"kaizen", "kaizen-cli"} & set(shlex.split(line))
+
+
+# Python
+
+
+@pytest.mark.parametrize("block", PYTHON)
+def test_python_in_the_documentation_imports_what_there_is(block: str) -> None:
+    for node in ast.walk(ast.parse(block)):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                importlib.import_module(alias.name)
+        elif isinstance(node, ast.ImportFrom):
+            module = importlib.import_module(node.module or "")
+            for alias in node.names:
+                if not hasattr(module, alias.name):
+                    importlib.import_module(f"{node.module}.{alias.name}")
+
+
+# Links
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", prose(page), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for link in re.findall(r"\]\(([^)]+)\)", prose(page)):
+        target, _, anchor = link.partition("#")
+        if target.startswith("https://"):
+            continue
+        found = (page.parent / target).resolve() if target else page
+        assert found.exists(), link
+        assert not anchor or anchor in anchors(found), link
+
+
+def test_the_readme_leads_to_every_page() -> None:
+    readme = ROOT / "README.md"
+    links = re.findall(r"\]\(([^)#]+)", prose(readme))
+    assert {(ROOT / link).resolve() for link in links} >= set(PAGES) - {readme}
+
+
+# Reference
+
+
+def test_the_reference_of_the_command_is_what_the_command_says() -> None:
+    assert reference.TARGET.read_text(encoding="utf-8") == reference.reference(), "run `hatch run docs`"
+
+
+def settings_page() -> set[str]:
+    text = (ROOT / "docs/reference/settings.md").read_text(encoding="utf-8")
+    return set(re.findall(r"`([A-Z][A-Z0-9]*_[A-Z0-9_]+)`", text))
+
+
+def variables_read() -> set[str]:
+    owners = "KAIZEN|PHOENIX|OTEL|OPENINFERENCE|LITELLM|STORE_CONTRACT"
+    pattern = rf"""["']((?:{owners})_[A-Z][A-Z0-9_]*[A-Z0-9])["']"""
+    found: set[str] = set()
+    for place in ("packages/*/src/**/*.py", "examples/**/*.py", "tests/conftest.py", "tests/e2e/*.py"):
+        for path in ROOT.glob(place):
+            # this one starts a Phoenix, and sets what that reads
+            if path.name != "phoenix_server.py":
+                found.update(re.findall(pattern, path.read_text(encoding="utf-8")))
+    return found
+
+
+def test_every_variable_that_the_code_reads_is_documented_and_no_other() -> None:
+    documented = {variable for variable in settings_page() if not variable.startswith("OPENAI_")}
+    assert variables_read() - documented == set()
+    assert documented - variables_read() == set()
