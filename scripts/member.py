@@ -24,11 +24,12 @@ INSTRUMENTORS = r"openinference-instrumentation.*"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Member:
-    """What must hold for a member: the siblings it installs with, and what must not come along."""
+    """What must hold for a member: siblings it installs with, files it carries, what must not come along."""
 
     siblings: tuple[str, ...] = ()
     unwanted: str
     imports: str
+    carries: tuple[str, ...] = ()
     commands: tuple[tuple[str, ...], ...] = ()
 
 
@@ -46,11 +47,17 @@ MEMBERS = {
         siblings=("kaizen-store",),
         unwanted=rf"{INSTRUMENTORS}|smolagents|openai-agents|pandas|kaizen-(?!store$|sync$).*",
         imports="kaizen.sync, kaizen.sync.phoenix, kaizen.sync.pipeline",
+        carries=("kaizen/sync/prompts/tips-1.md",),
     ),
     "kaizen-cli": Member(
         siblings=("kaizen-store", "kaizen-sync"),
         unwanted=rf"{INSTRUMENTORS}|smolagents|openai-agents|pandas|kaizen-auto",
-        imports="kaizen.cli, kaizen.cli.app",
+        imports="kaizen.cli, kaizen.cli.app, kaizen.cli.demo.loop",
+        carries=(
+            "kaizen/frontend/cli/cli.py",
+            "kaizen/cli/demo/examples/simple_openai.py",
+            "kaizen/cli/demo/scenarios/simple_openai.json",
+        ),
         commands=(
             ("kaizen", "--version"),
             ("python", "-m", "kaizen.frontend.cli.cli", "--version"),
@@ -145,6 +152,7 @@ def check_contents(name: str, wheel: Path, dist: Path) -> None:
         "it has no description": not (metadata.get_payload() or "").strip(),
         "it has no py.typed": f"kaizen/{leaf}/py.typed" not in files,
         "it has no LICENSE": f"{info}/licenses/LICENSE" not in files,
+        f"it lacks one of {MEMBERS[name].carries}": not set(MEMBERS[name].carries) <= set(files),
         "it ships kaizen/__init__.py": "kaizen/__init__.py" in files,
         "it ships tests": any(re.search(r"(^|/)(tests?/|test_|conftest)", file) for file in files),
         "it ships something outside kaizen/": any(not f.startswith(("kaizen/", f"{info}/")) for f in files),
