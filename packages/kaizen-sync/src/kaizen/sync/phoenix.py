@@ -7,6 +7,7 @@ client offers neither, and takes far longer to import than a sync takes to run.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
@@ -135,22 +136,31 @@ class PhoenixSource:
 
     def _projects(self) -> list[dict[str, str]]:
         projects = list(self._pages("/v1/projects", [("limit", "500")]))
-        if not all(isinstance(p, dict) and p.get("id") and p.get("name") for p in projects):
+        if not all(
+            isinstance(p, dict) and all(isinstance(p.get(key), str) for key in ("id", "name"))
+            for p in projects
+        ):
             raise SourceError(self._unexpected("/v1/projects", "projects without id or name"))
         return projects
 
     def _pages(self, path: str, parameters: Sequence[tuple[str, str]]) -> Iterator[Any]:
         cursor: str | None = None
+        seen: set[str] = set()
+        before: list[Any] = []
         while True:
             more = [("cursor", cursor)] if cursor else []
             answer = self._get(path, [*parameters, *more])
             data, following = answer.get("data"), answer.get("next_cursor")
-            if not isinstance(data, list) or (following and following == cursor):
+            if not isinstance(data, list):
                 raise SourceError(self._unexpected(path, "no page of data"))
+            # A proxy that drops or caches the query would be read for ever.
+            if following and (str(following) in seen or data in ([], before)):
+                raise SourceError(self._unexpected(path, "pages without end"))
             yield from data
             if not following:
                 return
-            cursor = str(following)
+            cursor, before = str(following), data
+            seen.add(cursor)
 
     def _get(self, path: str, parameters: Mapping[str, str] | Iterable[tuple[str, str]]) -> dict[str, Any]:
         """One GET, tried again after a connection error, a 429 or a 5xx; raises `SourceError` otherwise."""
@@ -173,7 +183,8 @@ class PhoenixSource:
                 f"Phoenix at {self.url} did not answer within {self._settings.timeout_s:g} s ({path}); "
                 "it may be busy: try again, or give it more time with KAIZEN_PHOENIX_TIMEOUT"
             ) from error
-        except httpx.HTTPError as error:
+        # The last two are for hosts that cannot be.
+        except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
             raise SourceError(
                 f"cannot reach Phoenix at {self.url} ({error}); start it with `phoenix serve`, "
                 "or say where it is with --url or PHOENIX_URL"
@@ -201,7 +212,7 @@ class PhoenixSource:
             )
         try:
             answer = response.json()
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise SourceError(self._unexpected(path, "broken JSON")) from error
         if not isinstance(answer, dict):
             raise SourceError(self._unexpected(path, type(answer).__name__))
@@ -209,13 +220,20 @@ class PhoenixSource:
 
     def _refused(self, response: httpx.Response) -> str:
         said = " ".join(response.text.split())[:200]
+        if response.has_redirect_location:
+            said = f"a redirect to {response.headers['location'][:200]}"
         advice = {
             401: "set PHOENIX_API_KEY to a valid key",
             403: "the key in PHOENIX_API_KEY may not read this project",
             404: "check --url; the project may have been deleted meanwhile",
             422: "the server may be of a version that Kaizen does not know; run `kaizen doctor`",
             429: "Phoenix is refusing so many requests; try again later",
-        }.get(response.status_code, "look at the server's log, then try again")
+        }.get(
+            response.status_code,
+            "name the server itself with --url"
+            if response.has_redirect_location
+            else "look at the server's log, then try again",
+        )
         return f"Phoenix at {self.url} answered {response.status_code} ({said or 'no text'}): {advice}"
 
     def _unexpected(self, path: str, what: str) -> str:
@@ -249,12 +267,13 @@ def retry_after_s(value: str | None, now: Callable[[], float]) -> float | None:
     if not value:
         return None
     try:
-        return max(0.0, float(value))
+        seconds = float(value)
+        return max(0.0, seconds) if math.isfinite(seconds) else None
     except ValueError:
         pass
     try:
         return max(0.0, parsedate_to_datetime(value).timestamp() - now())
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
 
 

@@ -1,0 +1,117 @@
+"""An HTTP server that plays a Phoenix which is ill, one answer after the other."""
+
+from __future__ import annotations
+
+import json
+import threading
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import parse_qsl, urlsplit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+VERSION = "20.26.1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """One answer; ``fault`` cuts the connection after the headers or before them, or says nothing at all."""
+
+    status: int = 200
+    body: Any = None
+    content_type: str = "application/json"
+    headers: Mapping[str, str] = field(default_factory=dict)
+    fault: Literal["", "cut", "drop", "hang"] = ""
+
+    def content(self) -> bytes:
+        return self.body.encode() if isinstance(self.body, str) else json.dumps(self.body).encode()
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    path: str
+    query: dict[str, str]
+    headers: dict[str, str]
+
+
+def page(*data: Any, cursor: str | None = None) -> Answer:
+    """A page as Phoenix gives it."""
+    return Answer(body={"data": list(data), "next_cursor": cursor})
+
+
+PROJECTS = page({"id": "UHJvamVjdDox", "name": "p"})
+
+
+class IllPhoenix:
+    """Gives the answers in turn, the last one for ever; or what a function of the request says."""
+
+    def __init__(self, *answers: Answer | Callable[[Request], Answer]) -> None:
+        self._answers = list(answers)
+        self._lock = threading.Lock()
+        self.requests: list[Request] = []
+        self.stopping = threading.Event()
+        self._http = _Server(self)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._http.server_port}"
+
+    def answer(self, request: Request) -> Answer:
+        with self._lock:
+            self.requests.append(request)
+            answer = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
+        return answer if isinstance(answer, Answer) else answer(request)
+
+    def __enter__(self) -> IllPhoenix:
+        threading.Thread(target=self._http.serve_forever, args=(0.02,), daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stopping.set()
+        self._http.shutdown()
+        self._http.server_close()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __init__(self, owner: IllPhoenix) -> None:
+        self.owner = owner
+        super().__init__(("127.0.0.1", 0), _Handler)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that goes away is its own affair."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    wbufsize = -1
+    disable_nagle_algorithm = True
+    server: _Server
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Say nothing: the requests are recorded."""
+
+    def do_GET(self) -> None:
+        parts = urlsplit(self.path)
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        # A proxy is asked for a whole URL.
+        path = f"{parts.scheme}://{parts.netloc}{parts.path}" if parts.scheme else parts.path
+        answer = self.server.owner.answer(Request(path, dict(parse_qsl(parts.query)), headers))
+        if answer.fault == "hang":
+            self.server.owner.stopping.wait()
+        if answer.fault in ("hang", "drop"):
+            self.close_connection = True
+            return
+        content = answer.content()
+        self.send_response(answer.status)
+        self.send_header("Content-Type", answer.content_type)
+        self.send_header("Content-Length", str(len(content)))
+        for name, value in {"x-phoenix-server-version": VERSION, **answer.headers}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(content[: len(content) // 2] if answer.fault == "cut" else content)
+        self.wfile.flush()
+        self.close_connection = answer.fault == "cut"
