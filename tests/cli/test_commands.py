@@ -139,6 +139,19 @@ def test_info_counts_entities_by_type_tips_by_status_and_traces_by_state(
     assert "1 active, 1 quarantined" in kaizen("namespaces", "info", namespace).stdout
 
 
+def test_a_namespace_that_is_not_there_is_named_with_how_to_find_or_make_one() -> None:
+    error = kaizen("entities", "list", "kaizen").error
+    assert error.startswith("Error: namespace 'kaizen' does not exist")
+    assert "`kaizen namespaces list`" in error
+    assert "`kaizen sync phoenix`" in error
+
+
+def test_verbose_says_more_on_stderr_only(namespace: str) -> None:
+    ended = kaizen_process("-vv", "entities", "list", namespace, "--json")
+    assert ended.exit_code == 0
+    assert ended.json["entities"] == []
+
+
 def test_a_namespace_that_exists_is_not_created_again(namespace: str) -> None:
     assert "kaizen" in kaizen("namespaces", "create", namespace).error
 
@@ -156,7 +169,9 @@ def test_a_tip_is_added_listed_shown_and_deleted(namespace: str) -> None:
     assert "Before a delete." in shown
     assert "manual" in shown
     assert kaizen("entities", "delete", namespace, tip["id"]).stdout == "Deleted 1 entity.\n"
-    assert tip["id"] in kaizen("entities", "show", namespace, tip["id"]).error
+    error = kaizen("entities", "show", namespace, tip["id"]).error
+    assert tip["id"] in error
+    assert "`kaizen entities list kaizen`" in error
 
 
 def test_all_entities_are_deleted_or_none(namespace: str) -> None:

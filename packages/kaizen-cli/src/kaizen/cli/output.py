@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from kaizen.store import NotFoundError
+
 if TYPE_CHECKING:
     from kaizen.store import Entity
 
@@ -27,10 +29,19 @@ def print_json(value: Any) -> None:
 
 def print_error(error: Exception, *, as_json: bool) -> None:
     """Say what failed in one line on stderr, and as JSON on stdout for programs."""
-    message = one_line(error)
+    message = one_line(error) + _advice(error)
     typer.echo(f"Error: {message}", err=True)
     if as_json:
         print_error_json(type(error).__name__, message)
+
+
+def _advice(error: Exception) -> str:
+    """What to run next, where only the command knows it."""
+    if isinstance(error, NotFoundError):
+        if error.entity_id is None:
+            return "; `kaizen namespaces list` shows those there are, `kaizen sync phoenix` makes its own"
+        return f"; `kaizen entities list {error.namespace_id}` shows those there are"
+    return ""
 
 
 def print_error_json(kind: str, message: str) -> None:
