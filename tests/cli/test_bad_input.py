@@ -10,7 +10,7 @@ import pytest
 
 from kaizen.cli.demo.faults import Fault
 from tests.support.command import Ended, kaizen
-from tests.support.odd_phoenix import Answer, OddPhoenix
+from tests.support.ill_phoenix import Answer, IllPhoenix
 from tests.support.spans import lesson_span, send_spans
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def stored() -> list[dict[str, Any]]:
     ids=lambda value: f"{value.status} {value.body[:20]}" if isinstance(value, Answer) else "",
 )
 def test_an_odd_answer_of_phoenix_is_one_line_that_says_what_to_do(answer: Answer, says: str) -> None:
-    with OddPhoenix(answer) as server:
+    with IllPhoenix(answer) as server:
         ended = sync("--url", server.url, "--json")
     assert says in ended.error
     assert server.url in ended.error
@@ -101,7 +101,7 @@ def test_a_phoenix_that_is_down_is_named_with_how_to_start_one() -> None:
 
 def test_a_phoenix_that_never_answers_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KAIZEN_PHOENIX_TIMEOUT", "0.2")
-    with OddPhoenix(Answer(hang=True)) as server:
+    with IllPhoenix(Answer(fault="hang")) as server:
         ended = sync("--url", server.url)
     assert "did not answer within 0.2 s" in ended.error
     assert "KAIZEN_PHOENIX_TIMEOUT" in ended.error
@@ -113,7 +113,7 @@ def test_a_url_that_is_none_is_shown_with_an_example(url: str) -> None:
 
 
 def test_text_of_a_strange_server_cannot_steer_the_terminal() -> None:
-    with OddPhoenix(Answer(status=404, body="\x1b[2J\x9bgone", content_type="text/plain")) as server:
+    with IllPhoenix(Answer(status=404, body="\x1b[2J\x9bgone", content_type="text/plain")) as server:
         ended = sync("--url", server.url, "--json")
     assert not {"\x1b", "\x9b"} & {*ended.stderr, *ended.stdout}
 

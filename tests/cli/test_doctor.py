@@ -9,7 +9,7 @@ import pytest
 from kaizen.cli.demo.faults import Fault
 from tests.cli.test_commands import assert_documented
 from tests.support.command import kaizen
-from tests.support.odd_phoenix import Answer, OddPhoenix
+from tests.support.ill_phoenix import Answer, IllPhoenix, page
 from tests.support.spans import lesson_span, send_spans
 
 if TYPE_CHECKING:
@@ -19,20 +19,19 @@ if TYPE_CHECKING:
     from kaizen.cli.demo.model_server import ModelServer
     from kaizen.cli.demo.phoenix_server import PhoenixServer
 
-PROJECTS = '{"data": [{"id": "1", "name": "shop"}], "next_cursor": null}'
+PROJECTS = page({"id": "1", "name": "shop"})
 
 
 @pytest.fixture(autouse=True)
-def healthy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[OddPhoenix]:
+def healthy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Everything well but for the model, which the tests that need one add."""
-    answer = Answer(body=PROJECTS, headers={"x-phoenix-server-version": "20.26.1"})
     monkeypatch.setattr("kaizen.sync.phoenix._wait", lambda _: 0.0)
     monkeypatch.setenv("KAIZEN_DATA_DIR", str(tmp_path / "data"))
     monkeypatch.setenv("KAIZEN_TRACING_PROJECT", "shop")
     monkeypatch.setenv("KAIZEN_AUTO_ENABLED", "true")
-    with OddPhoenix(answer) as server:
+    with IllPhoenix(PROJECTS) as server:
         monkeypatch.setenv("PHOENIX_URL", server.url)
-        yield server
+        yield
 
 
 @pytest.fixture
@@ -103,9 +102,10 @@ def test_a_phoenix_that_is_down_fails_with_how_to_start_it() -> None:
     assert check["advice"] == "phoenix serve"
 
 
-def test_a_server_without_phoenixs_version_header_is_noted(healthy: OddPhoenix) -> None:
-    healthy.answer = Answer(body=PROJECTS)
-    assert checks("--no-model")["phoenix"]["status"] == "note"
+def test_a_server_without_phoenixs_version_header_is_noted() -> None:
+    unnamed = Answer(body=PROJECTS.body, headers={"x-phoenix-server-version": ""})
+    with IllPhoenix(unnamed) as server:
+        assert checks("--no-model", "--url", server.url)["phoenix"]["status"] == "note"
 
 
 def test_a_project_that_is_not_there_yet_is_noted_beside_those_that_are() -> None:
