@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import math
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from kaizen.sync.errors import UnknownShapeError
+from kaizen.sync.messages import canonical_arguments
 from kaizen.sync.model import Trace, Usage
+from kaizen.sync.redact import Redactor
 from kaizen.sync.trajectory import NO_LLM_SPAN, build_trajectory
 from tests.support.cpu import cpu_time
 from tests.support.traces import (
@@ -27,6 +32,7 @@ from tests.support.traces import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from kaizen.sync.model import Span, Trajectory
@@ -264,6 +270,27 @@ def test_a_handoff_keeps_the_conversation_and_shows_the_new_instructions() -> No
         "system: You are the expert.",
         "assistant: Done.",
     ]
+
+
+@pytest.mark.parametrize("kept", [1, 2, 3])
+def test_a_call_whose_older_history_was_cut_continues_its_conversation(kept: int) -> None:
+    history = [user("one"), says("1"), user("two"), says("2"), user("three")]
+    after = [*history[-kept:], says("", PARIS), result("c1", "sunny")]
+    trajectory = build(
+        llm("a", history, says("", PARIS), at=0),
+        llm("b", after, "Sunny.", at=2),
+        llm("c", [*after, says("Sunny."), user("Thanks")], "Bye.", at=4),
+    )
+
+    assert told(trajectory.messages)[4:] == [
+        "user: three",
+        'assistant:  -> weather({"city": "Paris"})',
+        "tool: sunny",
+        "assistant: Sunny.",
+        "user: Thanks",
+        "assistant: Bye.",
+    ]
+    assert trajectory.side_conversations == ()
 
 
 def test_a_title_generator_does_not_replace_the_real_work() -> None:
@@ -885,3 +912,85 @@ def test_spans_of_any_other_stack_are_read_or_skipped_but_never_fatal(shared_dat
 
     assert read > 100
     assert skipped > 0
+
+
+def outline(message: Mapping[str, Any]) -> tuple[Any, ...]:
+    """What two stacks must agree on: role, text and calls, whatever their spelling of arguments."""
+    calls = [call["function"] for call in message.get("tool_calls") or ()]
+    called = [(call["name"], canonical_arguments(call["arguments"])) for call in calls]
+    return message["role"], (message.get("content") or "").strip(), called
+
+
+@pytest.mark.parametrize("stack", ["oi-openai", "oi-litellm", "oi-langchain", "ollm"])
+def test_a_real_conversation_reads_the_same_through_every_stack(shared_data: Path, stack: str) -> None:
+    replay = shared_data / "spans" / "replay_retail"
+    expected = json.loads(gzip.decompress((replay / "expected_trajectories.json.gz").read_bytes()))
+    # The user's last word ends the run: it is in no model call, and only the root repeats it.
+    wanted = [[outline(message) for message in one["messages"][:-1]] for one in expected]
+
+    traces = load_traces(replay / f"{stack}.rest.json.gz")
+
+    assert len(traces) == len(wanted) == 8
+    for one in traces:
+        roots = {span.span_id for span in one.spans if span.parent_id is None}
+        messages = build_trajectory(one).messages
+        assert order_faults(messages) == []
+        assert [outline(m.to_json()) for m in messages if m.span_id not in roots] in wanted
+
+
+ODD_VALUES = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(),
+    st.text(max_size=20),
+    st.sampled_from(["assistant", "user", "tool", "tool-call", "Calling tools: [{}]", '{"messages": [{}]}']),
+    st.lists(st.text(max_size=3), max_size=2),
+    st.dictionaries(st.sampled_from(["role", "content", "text"]), st.text(max_size=3), max_size=2),
+)
+ODD_KEYS = st.sampled_from(
+    [
+        "input.value",
+        "output.value",
+        "output.mime_type",
+        "tool.name",
+        "agent.name",
+        "session.id",
+        "llm.model_name",
+        "llm.token_count.prompt",
+        "llm.invocation_parameters",
+        "llm.tools.0.tool.json_schema",
+        "llm.input_messages.0.message.role",
+        "llm.input_messages.0.message.content",
+        "llm.input_messages.0.message.contents.0.message_content.text",
+        "llm.input_messages.0.message.tool_calls.0.tool_call.function.name",
+        "llm.output_messages.0.message.role",
+        "llm.output_messages.0.message.content",
+        "llm.output_messages.0.message.tool_calls.0.tool_call.id",
+    ]
+)
+ODD_SPANS = st.lists(
+    st.builds(
+        span,
+        st.sampled_from("abcd"),
+        st.sampled_from(["LLM", "TOOL", "AGENT", "CHAIN", "UNKNOWN"]),
+        at=st.integers(0, 5),
+        parent=st.sampled_from([None, "a", "b", "c", "gone"]),
+        error=st.sampled_from(["", "boom", "Error: {'error': 'x'}", "Error: {"]),
+        attributes=st.dictionaries(ODD_KEYS, ODD_VALUES, max_size=10),
+    ),
+    max_size=4,
+    unique_by=lambda one: one.span_id,
+)
+
+
+@given(ODD_SPANS)
+@settings(max_examples=100, deadline=None)
+def test_any_spans_are_read_or_skipped_but_never_fatal(spans: list[Span]) -> None:
+    try:
+        trajectory = build_trajectory(trace(*spans))
+    except UnknownShapeError:
+        return
+    assert trajectory.messages
+    Redactor().trajectory(trajectory)
+    json.dumps([message.to_json() for message in trajectory.all_messages()])

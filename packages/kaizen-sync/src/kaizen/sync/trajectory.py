@@ -128,7 +128,8 @@ def _usage(span: Span) -> Usage:
 class _Thread:
     """One conversation while it grows: all its messages, and what its newest call was given.
 
-    `around` are the ids of the AGENT and TOOL spans that it runs in, from the innermost.
+    `around` are the ids of the AGENT and TOOL spans that it runs in, from the innermost. `exchange` is the
+    last message that the newest call was given, and its answer.
     """
 
     name: str
@@ -136,6 +137,7 @@ class _Thread:
     around: tuple[str, ...] = ()
     is_in_tool: bool = False
     given: list[_Key] = field(default_factory=list)
+    exchange: list[_Key] = field(default_factory=list)
     system: tuple[str, ...] = ()
     answer: Message | None = None
     response_id: str = ""
@@ -148,6 +150,15 @@ class _Thread:
         if not self.given or given[: len(self.given)] != self.given:
             return False
         return len(given) > len(self.given) or self.answer is None
+
+    def echoed_in(self, given: Sequence[_Key]) -> int | None:
+        """Where the last answer comes back, right after what was asked then; the history may be cut before.
+
+        Agents drop old messages to save room, and span limits drop the oldest attributes.
+        """
+        if len(self.exchange) < 2 or self.exchange[1] not in given:
+            return None
+        return next((i for i in range(len(given) - 1, 0, -1) if given[i - 1 : i + 1] == self.exchange), None)
 
     def awaits(self, results: Sequence[Message]) -> bool:
         """Whether these are results of the tools that this conversation called last."""
@@ -174,6 +185,7 @@ def _threads(trace: Trace, calls: Iterable[_Call]) -> list[_Thread]:
             _extend(thread, new, changed)
         thread.given = keys
         thread.answer = call.answer
+        thread.exchange = [*keys[-1:], *_keys([call.answer])] if call.answer else []
         thread.response_id = call.response_id
         if call.answer is not None:
             thread.messages.append(call.answer)
@@ -189,6 +201,8 @@ def _thread_for(
         longest = max(continued, key=lambda thread: len(thread.given))
         return longest, given[len(longest.given) :]
     for thread in reversed(threads):
+        if (echo := thread.echoed_in(keys)) is not None:
+            return thread, given[echo:]
         # The Responses API keeps the history on its side: such a call is given only what is new.
         if call.previous_response_id and call.previous_response_id == thread.response_id:
             return thread, given
