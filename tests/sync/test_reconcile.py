@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ from kaizen.sync import ModelError, ModelSettings
 from kaizen.sync.llm import Model
 from kaizen.sync.model import Tip
 from kaizen.sync.reconcile import Learned, Reconciled, reconcile
-from kaizen.sync.records import StoredTip, TipSource
+from kaizen.sync.records import QUOTE_MISSING, StoredTip, TipSource
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -300,3 +301,63 @@ def test_line_breaks_in_a_tip_cannot_pass_for_another_tip(server: ModelServer, m
 
     [request] = server.requests
     assert request.body["messages"][-1]["content"].count("\nKNOWN tips:\n") == 1
+
+
+def unverified(new: Learned) -> Learned:
+    """The same tip, with a quote that is not in its trace."""
+    evidence = replace(new.source, verified=False, span_id="")
+    create = partial(
+        StoredTip.create, "n1", new.tip, evidence, quarantine_reason=QUOTE_MISSING, provenance={}
+    )
+    return replace(new, source=evidence, create=create)
+
+
+def test_evidence_whose_quote_is_invented_does_not_raise_support(model: Model) -> None:
+    result = reconcile([unverified(learned("n1", RETRY))], known(stored("k1", RETRY)), model)
+
+    assert traces(result.tips["k1"]) == ["old"]
+    assert result.tips["k1"].metadata["support"] == 1
+
+
+def test_a_tip_quarantined_for_its_quote_is_released_by_a_trace_that_shows_it(model: Model) -> None:
+    quarantined = unverified(learned("n1", RETRY, trace="liar")).create()
+    assert quarantined.metadata["status"] == "quarantined"
+
+    result = reconcile([learned("n2", RETRY)], known(quarantined), model)
+
+    assert result.tips["n1"].metadata["status"] == "active"
+    assert result.tips["n1"].metadata["quarantine_reason"] == ""
+    assert traces(result.tips["n1"]) == ["new"]
+
+
+def test_a_tip_quarantined_for_another_reason_stays_so(model: Model) -> None:
+    suspect = stored("k1", RETRY)
+    suspect = replace(
+        suspect, metadata={**suspect.metadata, "status": "quarantined", "quarantine_reason": "a person"}
+    )
+    result = reconcile([learned("n1", RETRY)], known(suspect), model)
+
+    assert result.tips["k1"].metadata["status"] == "quarantined"
+
+
+@pytest.mark.parametrize("decision", ["merge", "contradicts"])
+def test_what_a_trace_does_not_show_changes_no_known_tip(
+    decision: str, server: ModelServer, model: Model
+) -> None:
+    decides(server, {"new": 1, "decision": decision, "known": 1, "content": "Reworded."})
+    result = reconcile([unverified(learned("n1", RETRY_ALIKE))], known(stored("k1", RETRY)), model)
+
+    assert set(result.tips) == {"n1"}
+    assert result.tips["n1"].metadata["status"] == "quarantined"
+
+
+def test_a_merge_leaves_the_words_of_a_person(server: ModelServer, model: Model) -> None:
+    decides(server, {"new": 1, "decision": "merge", "known": 1, "content": "Reworded."})
+    by_hand = StoredTip(
+        id="k1", content=RETRY, metadata={"creation_mode": "manual", "status": "active", "sources": []}
+    )
+    result = reconcile([learned("n1", RETRY_ALIKE, steps=("wait",))], known(by_hand), model)
+
+    assert result.tips["k1"].content == RETRY
+    assert result.tips["k1"].metadata["implementation_steps"] == ["wait"]
+    assert traces(result.tips["k1"]) == ["new"]

@@ -25,7 +25,7 @@ from kaizen.sync.errors import ModelAccessError, ModelError, UnknownShapeError
 from kaizen.sync.llm import Meter, Model
 from kaizen.sync.prompting import TIPS_PROMPT
 from kaizen.sync.reconcile import Learned, Reconciled, reconcile
-from kaizen.sync.records import ERRORS_EXCLUDED, StoredTip, TipSource, TraceRecord, record_id
+from kaizen.sync.records import ERRORS_EXCLUDED, QUOTE_MISSING, StoredTip, TipSource, TraceRecord, record_id
 from kaizen.sync.redact import Redactor
 from kaizen.sync.report import Failure, Report
 from kaizen.sync.tipbook import TipBook
@@ -291,13 +291,14 @@ class Sync:
                 quote=tip.quote,
                 outcome=result.trajectory.outcome.name,
                 url=self._source.span_url(result.trace_id, span_id or ""),
+                verified=span_id is not None,
             )
             create = partial(
                 StoredTip.create,
                 uuid7(),
                 tip,
                 source,
-                quarantine_reason="" if span_id is not None else "its quote is not in the trace",
+                quarantine_reason="" if span_id is not None else QUOTE_MISSING,
                 provenance={"model": self._models.tips_model, "prompt_version": TIPS_PROMPT},
             )
             learned.append(Learned(tip=tip, source=source, create=create))

@@ -104,6 +104,9 @@ def _decide(
         if decision_.decision == "duplicate":
             _put(result, current.with_source(new.source))
             result.duplicates += 1
+        elif not new.source.verified:
+            # What the trace does not show may not change what is known.
+            _create(result, new)
         elif decision_.decision == "merge":
             _put(result, _merged(current, new, decision_.content or ""))
             result.merged += 1
@@ -129,8 +132,10 @@ def _merged(current: StoredTip, new: Learned, wording: str) -> StoredTip:
     for step in new.tip.implementation_steps:
         steps.setdefault(fold(step), step)
     metadata = {**current.metadata, "implementation_steps": list(steps.values())}
-    # Without a wording of the model's both texts are kept, so that nothing either said is lost.
-    content = wording.strip() or f"{current.content}\n{new.tip.content}"
+    # Without a wording of the model's both texts are kept, so that nothing either said is lost; what a
+    # person wrote stays as it is.
+    content = current.content if current.is_manual else wording.strip()
+    content = content or f"{current.content}\n{new.tip.content}"
     return replace(current, content=content, metadata=metadata).with_source(new.source)
 
 

@@ -21,6 +21,7 @@ State = Literal["learned", "no_lesson", "deferred", "skipped", "failed"]
 STATES: tuple[State, ...] = ("learned", "no_lesson", "deferred", "skipped", "failed")
 
 ERRORS_EXCLUDED = "errors excluded"
+QUOTE_MISSING = "its quote is not in the trace"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,7 +117,10 @@ def _trajectory_content(trajectory: Trajectory | None) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TipSource:
-    """One piece of evidence for a tip: where in which trace, and the words that show it."""
+    """One piece of evidence for a tip: where in which trace, and the words that show it.
+
+    `verified` says that the quote was found in the trace.
+    """
 
     source: str
     project: str
@@ -125,8 +129,9 @@ class TipSource:
     quote: str
     outcome: str
     url: str
+    verified: bool = True
 
-    def to_json(self) -> dict[str, str]:
+    def to_json(self) -> dict[str, str | bool]:
         return {
             "source": self.source,
             "project": self.project,
@@ -135,6 +140,7 @@ class TipSource:
             "quote": self.quote,
             "outcome": self.outcome,
             "url": self.url,
+            "verified": self.verified,
         }
 
 
@@ -182,9 +188,18 @@ class StoredTip:
         return self.metadata.get("creation_mode") == "manual"
 
     def with_source(self, source: TipSource) -> StoredTip:
-        """The tip backed by this trace too; a trace counts once, however often it is added."""
+        """The tip backed by this trace too; a trace counts once, however often it is added.
+
+        Unverified evidence adds nothing to what a person or verified evidence says, and gives way to it.
+        """
         others = [s for s in self.sources if s["trace_id"] != source.trace_id]
-        return self._with_sources([*others, source.to_json()])
+        verified = [s for s in others if s.get("verified")]
+        if not source.verified:
+            return self if self.is_manual or verified else self._with_sources([*others, source.to_json()])
+        backed = self._with_sources([*verified, source.to_json()])
+        if self.metadata.get("quarantine_reason") != QUOTE_MISSING:
+            return backed
+        return replace(backed, metadata={**backed.metadata, "status": "active", "quarantine_reason": ""})
 
     def without_trace(self, trace_id: str) -> StoredTip:
         return self._with_sources([s for s in self.sources if s["trace_id"] != trace_id])
