@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import pytest
 
 from tests.auto.collector import Collector
-from tests.auto.process import run_python
+from tests.auto.process import OPENAI, TRACING, WarmPython, run_python
 
 if TYPE_CHECKING:
     import subprocess
@@ -18,10 +18,17 @@ if TYPE_CHECKING:
 
 
 class RunAgent(Protocol):
-    """Run Python source in a process of its own."""
+    """Run Python source in a process of its own; `cold` in one that has imported nothing yet."""
 
     def __call__(
-        self, source: str, *, enabled: bool = True, python: tuple[str, ...] = (), **environment: str
+        self,
+        source: str,
+        *,
+        enabled: bool = True,
+        cold: bool = False,
+        fresh: tuple[str, ...] = ("openai",),
+        teardown: bool = False,
+        **environment: str,
     ) -> subprocess.CompletedProcess[str]: ...
 
 
@@ -31,17 +38,33 @@ def collector() -> Iterator[Collector]:
         yield collector
 
 
+@pytest.fixture(scope="session")
+def warm_python() -> Iterator[WarmPython]:
+    with WarmPython(*OPENAI, *TRACING) as python:
+        yield python
+
+
 @pytest.fixture
-def run_agent(collector: Collector, model_server: ModelServer, tmp_path: Path) -> RunAgent:
-    def run(source: str, **settings: Any) -> subprocess.CompletedProcess[str]:
-        return run_python(
-            source,
-            **{
-                "folder": tmp_path,
-                "collector_url": collector.url,
-                "model_url": model_server.base_url,
-                **settings,
-            },
-        )
+def run_agent(
+    collector: Collector, model_server: ModelServer, tmp_path: Path, request: pytest.FixtureRequest
+) -> RunAgent:
+    def run(
+        source: str,
+        *,
+        cold: bool = False,
+        fresh: tuple[str, ...] = ("openai",),
+        teardown: bool = False,
+        **settings: Any,
+    ) -> subprocess.CompletedProcess[str]:
+        given: dict[str, Any] = {
+            "folder": tmp_path,
+            "collector_url": collector.url,
+            "model_url": model_server.base_url,
+            **settings,
+        }
+        if cold:
+            return run_python(source, **given)
+        python: WarmPython = request.getfixturevalue("warm_python")
+        return python.run(source, fresh=fresh, teardown=teardown, **given)
 
     return run

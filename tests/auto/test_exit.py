@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import time
-from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
-from kaizen.cli.demo.model_server import ModelServer
 from tests.auto.collector import Collector, closed_port
-from tests.auto.process import run_python
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from tests.auto.conftest import RunAgent
 
 # A span of its own stands for a call: what it takes to get out is the same, and no framework is imported.
 CALL = """
@@ -63,34 +60,18 @@ ENDS = {
 }
 
 
-@pytest.fixture(scope="module")
-def ended(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Any, list[str]]]:
-    def run(end: str) -> tuple[Any, list[str]]:
-        with Collector() as collector:
-            process = run_python(
-                CALL + ENDS[end][1],
-                folder=tmp_path_factory.mktemp("end"),
-                collector_url=collector.url,
-                model_url=model_server.base_url,
-                # Nothing leaves before the end unless the end sees to it.
-                OTEL_BSP_SCHEDULE_DELAY="60000",
-            )
-            return process, [span.name for span in collector.spans]
-
-    with ModelServer() as model_server, ThreadPoolExecutor(2) as pool:
-        return dict(zip(ENDS, pool.map(run, ENDS), strict=True))
-
-
 @pytest.mark.parametrize("end", ENDS)
-def test_the_span_survives_a_process_that_ends(end: str, ended: dict[str, tuple[Any, list[str]]]) -> None:
-    process, spans = ended[end]
-    assert process.returncode == ENDS[end][0], process.stderr
-    assert spans == ["call"]
+def test_the_span_survives_a_process_that_ends(end: str, run_agent: RunAgent, collector: Collector) -> None:
+    returncode, source = ENDS[end]
+    # Nothing leaves before the end unless the end sees to it.
+    process = run_agent(CALL + source, teardown=True, OTEL_BSP_SCHEDULE_DELAY="60000")
+    assert process.returncode == returncode, process.stderr
+    assert [span.name for span in collector.spans] == ["call"]
     assert process.stdout == ""
 
 
-@pytest.mark.parametrize("collector", ["down", "silent"])
-def test_a_bad_collector_delays_the_exit_no_longer_than_allowed(collector: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("bad", ["down", "silent"])
+def test_a_bad_collector_delays_the_exit_no_longer_than_allowed(bad: str, run_agent: RunAgent) -> None:
     source = (
         CALL
         + """
@@ -99,13 +80,11 @@ for _ in range(3): ask()
 atexit.register(lambda: print(time.monotonic(), flush=True))
 """
     )
-    with Collector(silent=True) as silent, ModelServer() as model_server:
-        url = silent.url if collector == "silent" else f"http://127.0.0.1:{closed_port()}"
-        process = run_python(
+    with Collector(silent=True) as silent:
+        process = run_agent(
             source,
-            folder=tmp_path,
-            collector_url=url,
-            model_url=model_server.base_url,
+            teardown=True,
+            KAIZEN_TRACING_ENDPOINT=silent.url if bad == "silent" else f"http://127.0.0.1:{closed_port()}",
             KAIZEN_TRACING_EXIT_TIMEOUT="0.3",
             OTEL_BSP_SCHEDULE_DELAY="60000",
         )
@@ -116,7 +95,7 @@ atexit.register(lambda: print(time.monotonic(), flush=True))
     assert after - float(process.stdout) < 5
 
 
-def test_calls_never_wait_for_a_silent_collector(tmp_path: Path) -> None:
+def test_calls_never_wait_for_a_silent_collector(run_agent: RunAgent) -> None:
     source = """
 import asyncio, time
 import kaizen.auto
@@ -135,12 +114,11 @@ deadline = time.monotonic() + 20
 while not queue.last_error and time.monotonic() < deadline: time.sleep(0.01)
 print(queue.sent, queue.queued, "timed out" in queue.last_error)
 """
-    with Collector(silent=True) as silent, ModelServer() as model_server:
-        process = run_python(
+    with Collector(silent=True) as silent:
+        process = run_agent(
             source,
-            folder=tmp_path,
-            collector_url=silent.url,
-            model_url=model_server.base_url,
+            teardown=True,
+            KAIZEN_TRACING_ENDPOINT=silent.url,
             KAIZEN_TRACING_EXIT_TIMEOUT="0",
             OTEL_BSP_SCHEDULE_DELAY="10",
         )

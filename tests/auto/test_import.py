@@ -22,7 +22,7 @@ HEAVY = ("opentelemetry", "openinference", "phoenix", "openai", "litellm", "smol
 
 
 def test_disabled_it_loads_itself_only_and_installs_nothing(run_agent: RunAgent) -> None:
-    ended = run_agent(NEW_MODULES, enabled=False)
+    ended = run_agent(NEW_MODULES, enabled=False, cold=True)
     seen = json.loads(ended.stdout)
     assert seen["modules"] == ["kaizen", "kaizen.auto"]
     assert "kaizen.auto.hook" not in seen["hooks"]
@@ -30,7 +30,7 @@ def test_disabled_it_loads_itself_only_and_installs_nothing(run_agent: RunAgent)
 
 
 def test_enabled_it_loads_nothing_of_opentelemetry_phoenix_or_a_framework(run_agent: RunAgent) -> None:
-    ended = run_agent(NEW_MODULES)
+    ended = run_agent(NEW_MODULES, cold=True)
     seen = json.loads(ended.stdout)
     assert not [name for name in seen["modules"] if name.split(".")[0] in HEAVY]
     assert not [name for name in seen["modules"] if name in ("logging", "dataclasses", "typing", "asyncio")]
@@ -69,7 +69,8 @@ def test_the_variable_decides(value: str, enabled: bool, monkeypatch: pytest.Mon
 
 
 def test_an_agent_that_imports_no_framework_is_left_alone(run_agent: RunAgent) -> None:
-    ended = run_agent("""
+    ended = run_agent(
+        """
         import sys
         import kaizen.auto
         import json, email, http.client
@@ -77,7 +78,9 @@ def test_an_agent_that_imports_no_framework_is_left_alone(run_agent: RunAgent) -
         assert not kaizen.auto.is_already_instrumented()
         assert kaizen.auto.flush_traces()
         assert not [name for name in sys.modules if name.startswith("opentelemetry")]
-    """)
+        """,
+        cold=True,
+    )
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
 
 
@@ -104,5 +107,6 @@ def test_every_public_function_works_when_tracing_is_off(run_agent: RunAgent) ->
         for name in auto.__all__: assert callable(getattr(auto, name))
         """,
         enabled=False,
+        cold=True,
     )
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
-
-from kaizen.cli.demo.model_server import ModelServer
-from tests.auto.collector import Collector
-from tests.auto.process import run_python
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tests.auto.collector import Collector
     from tests.auto.conftest import RunAgent
 
 ASK = """
 def ask(client):
     messages = [{"role": "user", "content": "hello"}]
     return client.chat.completions.create(model="gpt-4o-mini", messages=messages)
+"""
+
+# Executes the whole of the framework once more, as in a process that has never seen it.
+COLD = """
+import sys
+for name in list(sys.modules):
+    if name.split(".")[0] == "openai": del sys.modules[name]
 """
 
 ORDERS = {
@@ -67,7 +70,7 @@ spec.loader = importlib.util.LazyLoader(spec.loader)
 module = importlib.util.module_from_spec(spec)
 sys.modules["openai"] = module
 spec.loader.exec_module(module)
-assert "openinference" not in sys.modules
+assert "kaizen.auto.provider" not in sys.modules
 ask(module.OpenAI())
 """,
     "lazily loaded before kaizen, used after": """
@@ -78,11 +81,12 @@ module = importlib.util.module_from_spec(spec)
 sys.modules["openai"] = module
 spec.loader.exec_module(module)
 import kaizen.auto
-assert "openinference" not in sys.modules
+assert "kaizen.auto.provider" not in sys.modules
 ask(module.OpenAI())
 """,
-    "six threads at once": """
-import sys, threading
+    "six threads at once": COLD
+    + """
+import threading
 import kaizen.auto
 barrier, failures = threading.Barrier(6), []
 def work():
@@ -98,8 +102,9 @@ threads = [threading.Thread(target=work) for _ in range(6)]
 assert not failures, failures
 ask(sys.modules["openai"].OpenAI())
 """,
-    "switched on while another thread imports": """
-import sys, threading, time
+    "switched on while another thread imports": COLD
+    + """
+import threading, time
 import os; os.environ["KAIZEN_AUTO_ENABLED"] = "1"
 thread = threading.Thread(target=lambda: __import__("openai"))
 thread.start()
@@ -122,29 +127,11 @@ ask(OpenAI())
 }
 
 
-@pytest.fixture(scope="module")
-def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Any, list[str]]]:
-    """How each process ended and the names of its spans; two processes at a time, for they mostly import."""
-
-    def run(order: str) -> tuple[Any, list[str]]:
-        with Collector() as collector:
-            ended = run_python(
-                ASK + ORDERS[order],
-                folder=tmp_path_factory.mktemp("order"),
-                collector_url=collector.url,
-                model_url=model_server.base_url,
-            )
-            return ended, [span.name for span in collector.spans]
-
-    with ModelServer() as model_server, ThreadPoolExecutor(2) as pool:
-        return dict(zip(ORDERS, pool.map(run, ORDERS), strict=True))
-
-
 @pytest.mark.parametrize("order", ORDERS)
-def test_the_call_is_traced_once(order: str, results: dict[str, tuple[Any, list[str]]]) -> None:
-    ended, spans = results[order]
+def test_the_call_is_traced_once(order: str, run_agent: RunAgent, collector: Collector) -> None:
+    ended = run_agent(ASK + ORDERS[order])
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
-    assert spans == ["ChatCompletion"]
+    assert [span.name for span in collector.spans] == ["ChatCompletion"]
 
 
 def test_a_function_kept_from_before_is_warned_of_once(run_agent: RunAgent, collector: Collector) -> None:
@@ -171,7 +158,8 @@ def test_modules_of_the_user_s_own_that_share_a_name_are_left_alone(
     (tmp_path / "agents" / "__init__.py").write_text("from .planner import plan\n")
     (tmp_path / "agents" / "planner.py").write_text("def plan():\n    return 'planned'\n")
     (tmp_path / "openai.py").write_text("value = 1\n")
-    ended = run_agent("""
+    ended = run_agent(
+        """
         import sys
         import kaizen.auto
         import agents, openai
@@ -179,7 +167,9 @@ def test_modules_of_the_user_s_own_that_share_a_name_are_left_alone(
         assert agents.__loader__ is agents.__spec__.loader
         assert not [name for name in sys.modules if name.startswith("opentelemetry")]
         assert kaizen.auto.get_instrumented_frameworks() == []
-    """)
+        """,
+        cold=True,
+    )
     assert (ended.stdout, ended.stderr) == ("planned 1 SourceFileLoader\n", "")
 
 
