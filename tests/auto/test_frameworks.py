@@ -65,6 +65,13 @@ THREE = """
     with agent_run("streamed"):
         asyncio.run(streamed())
     assert Own.ended == 3
+
+    import sys
+    assert "agents.realtime" not in sys.modules
+    from agents.realtime.session import RealtimeSession
+    assert hasattr(RealtimeSession._put_event, "_self_wrapper")
+    with agent_run("with its extension"):
+        Runner.run_sync(Agent(name="chat", model="gpt-4o-mini"), "hello")
     assert kaizen.auto.get_instrumented_frameworks() == ["litellm", "openai", "openai_agents", "smolagents"]
 """
 
@@ -126,7 +133,7 @@ def test_smolagents_runs_have_one_llm_span_per_request_however_many_layers(three
     assert kinds(spans)["CHAIN"] == 1
 
 
-@pytest.mark.parametrize("run", ["responses", "chat", "streamed"])
+@pytest.mark.parametrize("run", ["responses", "chat", "streamed", "with its extension"])
 def test_openai_agents_runs_have_one_llm_span_per_request(three: object, run: str) -> None:
     _, runs = three  # type: ignore[misc]
     (call,) = calls(runs[run])
@@ -160,6 +167,7 @@ def test_openai_chat_streamed_responses_embeddings_and_async(
         )
         assert kaizen.auto.get_instrumented_frameworks() == ["openai"]
         """,
+        cold=True,
         KAIZEN_TRACING_PROJECT=PROJECT,
     )
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
@@ -189,7 +197,7 @@ def test_a_phoenix_server_beside_the_agent_changes_no_span(
         print(type(provider).__module__.split(".")[0], "phoenix" in sys.modules)
     """
     alone = run_agent(source)
-    beside = run_agent(source, PYTHONPATH=str(server.parent))
+    beside = run_agent(source, cold=True, PYTHONPATH=str(server.parent))
     assert (alone.stdout, beside.stdout) == ("phoenix True\n", "openinference False\n"), beside.stderr
     first, second = collector.spans
     assert first.attributes.keys() == second.attributes.keys()

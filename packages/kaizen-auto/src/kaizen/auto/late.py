@@ -43,12 +43,16 @@ def warn_of_kept_functions(framework: Framework, module: ModuleType, before: dic
         for name, value in before.items()
         if callable(value) and not issubclass(type(value), type) and vars(module).get(name) is not value
     }
+    if not replaced:
+        return
     kept: set[str] = set()
     for name, other in list(sys.modules.items()):
         if name.split(".")[0] == framework.module or type(other).__name__ == "_LazyModule":
             continue
         values = list(getattr(other, "__dict__", {}).values())
-        kept.update(f"{name}.{replaced[id(value)]}" for value in values if id(value) in replaced)
+        # A process has a hundred thousand of them: no Python code for each.
+        if any(map(replaced.__contains__, map(id, values))):
+            kept.update(f"{name}.{replaced[id(value)]}" for value in values if id(value) in replaced)
     if kept:
         logger.warning(
             "%s: imported by name before kaizen.auto and therefore not traced: %s. Import kaizen.auto first.",

@@ -67,7 +67,10 @@ class Tracing:
         self.standing_back: str | None = None
         self._claimed: set[str] = set()
         self._lock = threading.Lock()
-        self._finder = hook.Finder(frozenset(f.module for f in FRAMEWORKS), self._imported)
+        watched = [
+            name for framework in FRAMEWORKS for name in (framework.module, framework.extension) if name
+        ]
+        self._finder = hook.Finder(frozenset(watched), self._imported)
 
     def start(self) -> None:
         hook.install(self._finder)
@@ -107,6 +110,8 @@ class Tracing:
         for framework in self.options.frameworks:
             if framework.module == name:
                 self._instrument_safely(framework, module)
+            elif framework.extension == name and framework.name in self.instrumentors:
+                self._instrument_safely(framework, sys.modules[framework.module])
 
     def _found(self, framework: Framework, module: ModuleType) -> None:
         """Take care of a module that was there before: executed, being executed, or waiting to be."""
@@ -152,9 +157,16 @@ class Tracing:
             return
         pipeline = self.ensure_pipeline()
         before = dict(object.__getattribute__(module, "__dict__")) if late else {}
-        instrumentor.instrument(tracer_provider=pipeline.provider, **framework.arguments)
-        if not instrumentor.is_instrumented_by_opentelemetry:
-            raise RuntimeError("its instrumentor does not support the installed version")
+        try:
+            framework.instrument(instrumentor, pipeline.provider)
+            if not instrumentor.is_instrumented_by_opentelemetry:
+                raise RuntimeError("its instrumentor does not support the installed version")
+        except (Exception, SystemExit):
+            from kaizen.auto.guard import guard
+
+            # What it replaced before it failed stays replaced.
+            guard(module, instrumentor)
+            raise
         self._take(framework, module, instrumentor)
         if late:
             from kaizen.auto.late import warn_of_kept_functions
@@ -162,10 +174,10 @@ class Tracing:
             warn_of_kept_functions(framework, module, before)
 
     def _again(self, framework: Framework, module: ModuleType) -> None:
-        """Instrument anew after a reload, which put the original functions back."""
+        """Instrument anew after a reload, which put the original functions back, or with an extension."""
         instrumentor = self.instrumentors[framework.name]
         self._uninstrument(framework.name, instrumentor)
-        instrumentor.instrument(tracer_provider=self.ensure_pipeline().provider, **framework.arguments)
+        framework.instrument(instrumentor, self.ensure_pipeline().provider)
         self._take(framework, module, instrumentor)
 
     def _take(self, framework: Framework, module: ModuleType, instrumentor: Any) -> None:
