@@ -181,21 +181,15 @@ def test_the_defaults_are_those_promised() -> None:
         {"KAIZEN_TRACING_PROJECT": "shop"},
         {"PHOENIX_PROJECT_NAME": "shop"},
         {"KAIZEN_TRACING_PROJECT": "shop", "PHOENIX_PROJECT_NAME": "other"},
-        pytest.param(
-            {"PHOENIX_PROJECT": "shop"},
-            marks=pytest.mark.xfail(strict=True, reason="tracing reads PHOENIX_PROJECT, the sync does not"),
-        ),
+        {"PHOENIX_PROJECT": "shop"},
         {"KAIZEN_TRACING_ENDPOINT": "http://phoenix.example:6006/v1/traces"},
         {"KAIZEN_TRACING_ENDPOINT": "https://phoenix.example/prefix"},
         {"PHOENIX_COLLECTOR_ENDPOINT": "http://phoenix.example:6006"},
         {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://phoenix.example:6006"},
-        pytest.param(
-            {
-                "KAIZEN_TRACING_ENDPOINT": "http://one.example:6006",
-                "PHOENIX_COLLECTOR_ENDPOINT": "http://two.example:6006",
-            },
-            marks=pytest.mark.xfail(strict=True, reason="the sync asks KAIZEN_TRACING_ENDPOINT last"),
-        ),
+        {
+            "KAIZEN_TRACING_ENDPOINT": "http://one.example:6006",
+            "PHOENIX_COLLECTOR_ENDPOINT": "http://two.example:6006",
+        },
     ],
     ids=lambda environ: ", ".join(environ) or "nothing set",
 )

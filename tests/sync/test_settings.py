@@ -15,21 +15,21 @@ def phoenix(environ: dict[str, str] | None = None, **options: str) -> PhoenixSet
 
 URLS = (
     ("PHOENIX_URL", "http://one:1"),
+    ("KAIZEN_TRACING_ENDPOINT", "http://seven:7/v1/traces"),
     ("PHOENIX_ENDPOINT", "http://two:2"),
     ("PHOENIX_COLLECTOR_ENDPOINT", "http://three:3"),
     ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://four:4"),
     ("PHOENIX_BASE_URL", "http://five:5"),
     ("PHOENIX_HOST", "six"),
-    ("KAIZEN_TRACING_ENDPOINT", "http://seven:7/v1/traces"),
 )
 EXPECTED = (
     "http://one:1",
+    "http://seven:7",
     "http://two:2",
     "http://three:3",
     "http://four:4",
     "http://five:5",
     "http://six:6006",
-    "http://seven:7",
     "http://localhost:6006",
 )
 
@@ -57,6 +57,7 @@ def test_empty_variables_are_not_set() -> None:
     ("environ", "project"),
     [
         ({"KAIZEN_TRACING_PROJECT": "a", "PHOENIX_PROJECT_NAME": "b"}, "a"),
+        ({"PHOENIX_PROJECT": "c", "PHOENIX_PROJECT_NAME": "b"}, "c"),
         ({"PHOENIX_PROJECT_NAME": "b"}, "b"),
         ({}, "kaizen-agent"),
     ],

@@ -20,6 +20,7 @@ DEFAULT_MODEL = "gpt-4.1-mini"
 
 _URL_VARIABLES = (
     "PHOENIX_URL",
+    "KAIZEN_TRACING_ENDPOINT",
     "PHOENIX_ENDPOINT",
     "PHOENIX_COLLECTOR_ENDPOINT",
     "OTEL_EXPORTER_OTLP_ENDPOINT",
@@ -44,7 +45,7 @@ class PhoenixSettings:
     def from_environ(
         cls, environ: Mapping[str, str], *, url: str | None = None, project: str | None = None
     ) -> PhoenixSettings:
-        """Read Phoenix's own variables in Phoenix's own order, after `PHOENIX_URL`.
+        """Read `PHOENIX_URL`, then what tracing reads in the order in which it does.
 
         Raises `SettingsError` for a URL or a header list that cannot be one.
         """
@@ -53,6 +54,7 @@ class PhoenixSettings:
             base_url=base_url,
             project=project
             or environ.get("KAIZEN_TRACING_PROJECT")
+            or environ.get("PHOENIX_PROJECT")
             or environ.get("PHOENIX_PROJECT_NAME")
             or DEFAULT_PROJECT,
             headers={**credentials, **_headers(environ)},
@@ -68,7 +70,7 @@ def _phoenix_url(environ: Mapping[str, str]) -> str:
         reachable = "localhost" if host in ("0.0.0.0", "::") else host  # noqa: S104
         address = f"[{reachable}]" if ":" in reachable else reachable
         return f"http://{address}:{environ.get('PHOENIX_PORT') or '6006'}"
-    return environ.get("KAIZEN_TRACING_ENDPOINT") or DEFAULT_PHOENIX_URL
+    return DEFAULT_PHOENIX_URL
 
 
 def _base_url(value: str) -> tuple[str, dict[str, str]]:
