@@ -1,71 +1,124 @@
-"""What kaizen.auto costs an agent: `python benchmarks/auto.py [--calls 200] [--repeat 3]`.
+"""What kaizen.auto costs an agent, beside no tracing and beside phoenix.otel: `python benchmarks/auto.py`.
 
-Every number comes from processes of their own that talk to a scripted model over HTTP on this machine. CPU is
-process time, best of the repeats; per call, the median.
+Prints a Markdown table. Every number comes from agents in processes of their own that call a scripted model
+over HTTP on this machine. Each round runs every variant once, in turn; a number with a sign is the difference
+to the untraced agent of the same round, and the median of the rounds is shown, so that a busy moment moves
+all variants or none. CPU is that of the whole process, its export thread included.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib.metadata
 import json
 import os
+import platform
 import socket
+import statistics
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from packaging.requirements import Requirement
 
 from kaizen.cli.demo.model_server import ModelServer
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+REGISTER = (
+    "from phoenix.otel import register\n"
+    "register(endpoint=endpoint + '/v1/traces', auto_instrument=True, batch={}, verbose=False)\n"
+)
+KAIZEN = "os.environ['KAIZEN_AUTO_ENABLED'] = '1'\nimport kaizen.auto\n"
+NONE, SIMPLE, BATCH, OURS, BESIDE = (
+    "no tracing",
+    "phoenix.otel",
+    "phoenix.otel, batch",
+    "kaizen.auto",
+    "kaizen.auto beside a Phoenix server",
+)
 VARIANTS = {
-    "no tracing": "",
-    "phoenix.otel, auto_instrument": (
-        "from phoenix.otel import register\n"
-        "register(endpoint=endpoint + '/v1/traces', auto_instrument=True, verbose=False)\n"
-    ),
-    "phoenix.otel, batch": (
-        "from phoenix.otel import register\n"
-        "register(endpoint=endpoint + '/v1/traces', auto_instrument=True, batch=True, verbose=False)\n"
-    ),
-    "kaizen.auto": "os.environ['KAIZEN_AUTO_ENABLED'] = '1'\nimport kaizen.auto\n",
+    NONE: "",
+    SIMPLE: REGISTER.format(False),
+    BATCH: REGISTER.format(True),
+    OURS: KAIZEN,
+    BESIDE: KAIZEN,
 }
-COLLECTORS = ("up", "down", "silent")
+COLLECTORS = ("up", "down", "silent", "slow")
 
 IMPORT = """
-import json, time
-before = time.process_time()
+import json, sys, time
+modules, before = set(sys.modules), time.process_time()
 import kaizen.auto
-print(json.dumps(time.process_time() - before))
+took = time.process_time() - before
+print(json.dumps([took, sorted(set(sys.modules) - modules)]))
 """
 
 AGENT = """
-import atexit, json, os, statistics, time
+import asyncio, json, os, resource, statistics, time
 endpoint = os.environ["KAIZEN_TRACING_ENDPOINT"]
-before = time.process_time()
+memory, started = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
 {setup}
 import openai
-imported = time.process_time() - before
+imported = time.process_time() - started
+grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - memory
 client = openai.OpenAI(timeout=60)
-messages = [{{"role": "user", "content": "hello"}}] * {messages}
-wall, cpu = [], []
-for _ in range({calls}):
-    a, b = time.perf_counter(), time.process_time()
-    client.chat.completions.create(model="gpt-4o-mini", messages=messages)
-    wall.append(time.perf_counter() - a)
-    cpu.append(time.process_time() - b)
-print(json.dumps([imported, statistics.median(wall), statistics.median(cpu), time.time()]), flush=True)
+
+def prompt(messages):
+    return {{"model": "gpt-4o-mini", "messages": [{{"role": "user", "content": "hello"}}] * messages}}
+
+def call(messages, times):
+    walls, before = [], time.process_time()
+    for _ in range(times):
+        at = time.perf_counter()
+        client.chat.completions.create(**prompt(messages))
+        walls.append(time.perf_counter() - at)
+    return statistics.median(walls), (time.process_time() - before) / times
+
+call(2, 1)
+first_call = time.process_time() - started
+call(2, {calls} // 10 or 1)
+short, long = call(2, {calls}), call(100, {calls} // 2)
+
+async def ticks(done):
+    longest, at = 0.0, time.perf_counter()
+    while not done.is_set():
+        await asyncio.sleep(0.005)
+        now = time.perf_counter()
+        longest, at = max(longest, now - at), now
+    return longest
+
+async def concurrently():
+    client, done = openai.AsyncOpenAI(timeout=60), asyncio.Event()
+    await client.chat.completions.create(**prompt(2))
+    ticker = asyncio.create_task(ticks(done))
+    for _ in range({calls} // 4 or 1):
+        await client.chat.completions.create(**prompt(2))
+    done.set()
+    return await ticker
+
+stall = asyncio.run(concurrently())
+print(json.dumps({{
+    "import CPU": imported, "first call CPU": first_call, "memory": grown,
+    "short wall": short[0], "short CPU": short[1], "long wall": long[0], "long CPU": long[1],
+    "stall": stall, "last line": time.monotonic(),
+}}), flush=True)
 """
+# Three calls and an exit: for those that wait for the collector in each call.
+BRIEF = AGENT.replace("call(2, {calls} // 10 or 1)\n", "").replace("call(100, {calls} // 2)", "call(100, 1)")
 
 
 class Collector:
-    """A collector that answers, or takes the request and says nothing."""
+    """A collector that answers, answers after 1.5 s, takes requests and says nothing, or is not there."""
 
     def __init__(self, mode: str) -> None:
-        self.mode = mode
         stopping = self._stopping = threading.Event()
 
         class Handler(BaseHTTPRequestHandler):
@@ -76,6 +129,8 @@ class Collector:
                 if mode == "silent":
                     stopping.wait(120)
                     return
+                if mode == "slow":
+                    stopping.wait(1.5)
                 self.send_response(200)
                 self.send_header("content-length", "0")
                 self.end_headers()
@@ -85,76 +140,207 @@ class Collector:
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
-        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
-
-    @property
-    def url(self) -> str:
-        if self.mode == "down":
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        if mode == "down":
+            self._server.server_close()
             with socket.socket() as free:
                 free.bind(("127.0.0.1", 0))
-                return f"http://127.0.0.1:{free.getsockname()[1]}"
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
+                self.url = f"http://127.0.0.1:{free.getsockname()[1]}"
+        else:
+            threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
 
-    def close(self) -> None:
+    def close(self, mode: str) -> None:
         self._stopping.set()
-        self._server.shutdown()
+        if mode != "down":
+            self._server.shutdown()
+            self._server.server_close()
 
 
-def run(source: str, folder: Path, **environment: str) -> tuple[Any, float]:
+def run(source: str, **environment: str) -> tuple[Any, float]:
     """The last line that a process printed, as JSON, and when the process had ended."""
-    agent = folder / "agent.py"
-    agent.write_text(source)
-    cleared = ("KAIZEN", "OTEL", "PHOENIX")
+    cleared = ("KAIZEN", "OTEL", "PHOENIX", "OPENAI")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(cleared)}
     ended = subprocess.run(
-        [sys.executable, str(agent)],
-        env={**kept, "OPENAI_API_KEY": "no-key", "LITELLM_LOCAL_MODEL_COST_MAP": "True", **environment},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
+        [sys.executable, "-c", source],
+        env={**kept, "OPENAI_API_KEY": "no-key", **environment},
+        capture_output=True,
         text=True,
-        check=True,
+        check=False,
     )
-    return json.loads(ended.stdout.splitlines()[-1]), time.time()
+    at = time.monotonic()
+    if ended.returncode:
+        raise SystemExit(ended.stderr)
+    return json.loads(ended.stdout.splitlines()[-1]), at
+
+
+class Bench:
+    """Agents of every variant against every kind of collector, and what they said."""
+
+    def __init__(self, model_url: str, folder: Path, *, calls: int, rounds: int) -> None:
+        self._model_url = model_url
+        self._calls = calls
+        self._rounds = rounds
+        self._server = folder / "phoenix"
+        self._server.mkdir()
+        (self._server / "__init__.py").write_text("raise ImportError('the server was imported')\n")
+        self.runs: dict[tuple[str, str], list[dict[str, float]]] = {}
+
+    def agent(self, variant: str, mode: str, *, calls: int = 0) -> None:
+        collector = Collector(mode)
+        source = (BRIEF if calls else AGENT).format(setup=VARIANTS[variant], calls=calls or self._calls)
+        environment = {"PYTHONPATH": str(self._server.parent)} if variant == BESIDE else {}
+        said, ended = run(
+            source, KAIZEN_TRACING_ENDPOINT=collector.url, OPENAI_BASE_URL=self._model_url, **environment
+        )
+        collector.close(mode)
+        said["exit"] = ended - said["last line"]
+        self.runs.setdefault((variant, mode), []).append(said)
+
+    def measure(self, *, quick: bool) -> None:
+        for _ in range(self._rounds):
+            for variant in (NONE, OURS) if quick else VARIANTS:
+                self.agent(variant, "up")
+            for mode in () if quick else COLLECTORS[1:]:
+                self.agent(OURS, mode)
+
+    def measure_those_that_wait(self) -> None:
+        """All at once: they do little but wait, up to a minute each."""
+        waiting = [(variant, mode) for variant in (SIMPLE, BATCH) for mode in COLLECTORS[1:]]
+        with ThreadPoolExecutor(len(waiting)) as pool:
+            list(pool.map(lambda pair: self.agent(*pair, calls=1), waiting))
+
+    def value(self, variant: str, what: str, mode: str = "up") -> float | None:
+        runs = self.runs.get((variant, mode))
+        return statistics.median(run[what] for run in runs) if runs else None
+
+    def added(self, variant: str, what: str, mode: str = "up") -> float | None:
+        runs, without = self.runs.get((variant, mode)), self.runs[(NONE, "up")]
+        if not runs:
+            return None
+        base = statistics.median(run[what] for run in without)
+        paired = len(runs) == len(without)
+        return statistics.median(
+            run[what] - (without[number][what] if paired else base) for number, run in enumerate(runs)
+        )
+
+
+def installed() -> tuple[list[str], float]:
+    """What `pip install kaizen-auto` brings, from the metadata of this environment: names, MB of files."""
+    found: dict[str, importlib.metadata.Distribution] = {}
+    waiting = ["kaizen-auto"]
+    while waiting:
+        distribution = importlib.metadata.distribution(waiting.pop())
+        name = distribution.name.lower().replace("_", "-")
+        if name in found:
+            continue
+        found[name] = distribution
+        requirements = map(Requirement, distribution.requires or ())
+        waiting += [one.name for one in requirements if not one.marker or one.marker.evaluate({"extra": ""})]
+    files = [
+        Path(str(path.locate()))
+        for distribution in found.values()
+        for path in distribution.files or ()
+        if path.suffix != ".pyc"
+    ]
+    return sorted(found), sum(path.stat().st_size for path in files if path.is_file()) / 1e6
+
+
+def import_rows(rounds: int) -> list[str]:
+    rows = []
+    for label, enabled, target in (
+        ("import, disabled", "", "<= 2 ms"),
+        ("import, enabled, no framework", "1", "<= 15 ms"),
+    ):
+        said = [run(IMPORT, KAIZEN_AUTO_ENABLED=enabled)[0] for _ in range(rounds)]
+        took, modules = statistics.median(one[0] for one in said), said[0][1]
+        ours = ", ".join(f"`{name}`" for name in modules) if len(modules) < 3 else f"{len(modules)} modules"
+        rows.append(f"| {label} | {target} | | | | {took * 1e3:.1f} ms; {ours} | |")
+    return rows
+
+
+def agent_rows(bench: Bench) -> list[str]:
+    def row(label: str, target: str, cell: Callable[[str], str]) -> str:
+        return f"| {label} | {target} | {' | '.join(cell(variant) for variant in VARIANTS)} |"
+
+    def number(value: float | None, unit: str, scale: float, digits: int) -> str:
+        return "" if value is None else f"{value * scale:.{digits}f} {unit}"
+
+    def cell(
+        what: str, unit: str, scale: float, digits: int, mode: str = "up", *, absolute: bool = False
+    ) -> Callable[[str], str]:
+        def of(variant: str) -> str:
+            if variant == NONE or absolute:
+                return number(bench.value(variant, what, mode), unit, scale, digits)
+            added = number(bench.added(variant, what, mode), unit, scale, digits)
+            return added if not added or added.startswith("-") else f"+{added}"
+
+        return of
+
+    rows = [
+        row("import of `openai`, CPU", "<= +350 ms, +200 ms beside", cell("import CPU", "ms", 1e3, 0)),
+        row("until the first answer, CPU", "", cell("first call CPU", "ms", 1e3, 0)),
+        row("import of `openai`, memory", "<= +40 MB", cell("memory", "MB", 1 / 1024, 0)),
+        row("call of 2 messages, median", "<= +1 ms", cell("short wall", "ms", 1e3, 2)),
+        row("call of 2 messages, CPU", "", cell("short CPU", "ms", 1e3, 2)),
+        row("call of 100 messages, median", "", cell("long wall", "ms", 1e3, 2)),
+        row("call of 100 messages, CPU", "<= +5 ms", cell("long CPU", "ms", 1e3, 2)),
+    ]
+    for mode in COLLECTORS[1:]:
+        rows.append(
+            row(
+                f"call of 2 messages, collector {mode}",
+                "as up, within 10%",
+                cell("short wall", "ms", 1e3, 2, mode, absolute=True),
+            )
+        )
+    for mode in COLLECTORS:
+        rows.append(
+            row(
+                f"longest stall of an asyncio loop, collector {mode}",
+                "< 100 ms",
+                cell("stall", "ms", 1e3, 0, mode, absolute=True),
+            )
+        )
+    for mode, target in zip(COLLECTORS, ("<= +0.5 s", "<= +0.5 s", "<= +2 s", "<= +2 s"), strict=True):
+        rows.append(row(f"exit, collector {mode}", target, cell("exit", "s", 1, 2, mode)))
+    return rows
+
+
+def table(bench: Bench, rounds: int) -> str:
+    names, megabytes = installed()
+    return "\n".join(
+        [
+            f"| | target | {' | '.join(VARIANTS)} |",
+            f"|---|---{'|---' * len(VARIANTS)}|",
+            *import_rows(rounds),
+            *agent_rows(bench),
+            f"| installed | <= 32 distributions, <= 35 MB | | | | {len(names)}, {megabytes:.0f} MB | |",
+        ]
+    )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--calls", type=int, default=100)
-    parser.add_argument("--repeat", type=int, default=3)
-    parser.add_argument(
-        "--blocking", action="store_true", help="also the variants that wait for the collector"
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.add_argument("--calls", type=int, default=80, help="calls of 2 messages in each agent")
+    parser.add_argument("--rounds", type=int, default=4)
+    parser.add_argument("--quick", action="store_true", help="only see that it works: one round, few calls")
     given = parser.parse_args()
+    calls, rounds = (4, 1) if given.quick else (given.calls, given.rounds)
+    started = time.monotonic()
     with tempfile.TemporaryDirectory() as name, ModelServer() as model:
-        folder = Path(name)
-        for label, enabled in (("disabled", ""), ("enabled, no framework", "1")):
-            best = min(run(IMPORT, folder, KAIZEN_AUTO_ENABLED=enabled)[0] for _ in range(given.repeat))
-            print(f"import kaizen.auto, {label}: {best * 1e3:.1f} ms CPU")
-        print("\n| variant | collector | messages | import CPU ms | call ms | call CPU ms | exit s |")
-        print("|---|---|---|---|---|---|---|")
-        for variant, setup in VARIANTS.items():
-            for mode in COLLECTORS if variant != "no tracing" else ("up",):
-                if mode != "up" and variant == "phoenix.otel, auto_instrument" and not given.blocking:
-                    continue
-                for messages in (2, 100):
-                    source = AGENT.format(setup=setup, messages=messages, calls=given.calls)
-                    rows = []
-                    for _ in range(given.repeat if mode == "up" else 1):
-                        collector = Collector(mode)
-                        (imported, wall, cpu, last), end = run(
-                            source,
-                            folder,
-                            KAIZEN_TRACING_ENDPOINT=collector.url,
-                            OPENAI_BASE_URL=model.base_url,
-                        )
-                        collector.close()
-                        rows.append((imported, wall, cpu, end - last))
-                    imported, wall, cpu, left = (min(column) for column in zip(*rows, strict=True))
-                    print(
-                        f"| {variant} | {mode} | {messages} | {imported * 1e3:.0f} | {wall * 1e3:.2f} "
-                        f"| {cpu * 1e3:.2f} | {left:.2f} |",
-                        flush=True,
-                    )
+        bench = Bench(model.base_url, Path(name), calls=calls, rounds=rounds)
+        bench.measure(quick=given.quick)
+        if not given.quick:
+            bench.measure_those_that_wait()
+        print(table(bench, 1 if given.quick else 15))
+    names, _ = installed()
+    print(f"\nPython {platform.python_version()}, {platform.machine()}, {os.cpu_count()} cores;", end=" ")
+    versions = ("openai", "arize-phoenix-otel", "openinference-instrumentation-openai", "opentelemetry-sdk")
+    print(", ".join(f"{name} {importlib.metadata.version(name)}" for name in versions), end=". ")
+    print(f"{rounds} rounds, {calls} calls, {time.monotonic() - started:.0f} s.\n")
+    print(f"Installed: {', '.join(names)}.")
 
 
 if __name__ == "__main__":

@@ -127,3 +127,54 @@ print(queue.sent, queue.queued, "timed out" in queue.last_error)
     assert process.stderr.count("\n") == 1
     # All calls were made while the first export waited: had they waited for it, there would be more.
     assert attempts <= 2
+
+
+def test_an_event_loop_is_not_stalled_by_a_bad_collector(run_agent: RunAgent) -> None:
+    source = """
+import asyncio, time
+from openai import AsyncOpenAI
+from kaizen import auto
+
+async def ticks(done):
+    longest, at = 0.0, time.perf_counter()
+    while not done.is_set():
+        await asyncio.sleep(0.005)
+        now = time.perf_counter()
+        longest, at = max(longest, now - at), now
+    return longest
+
+async def calls():
+    client, done = AsyncOpenAI(), asyncio.Event()
+    ask = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "hello"}] * 5}
+    await client.chat.completions.create(**ask)
+    ticker = asyncio.create_task(ticks(done))
+    for _ in range(5):
+        await asyncio.gather(*[client.chat.completions.create(**ask) for _ in range(4)])
+    done.set()
+    return await ticker
+
+def best():
+    return min(asyncio.run(calls()) for _ in range(2))
+
+without = best()
+auto.enable_tracing()
+traced = best()
+queue = auto.tracing.current().pipeline.queue
+deadline = time.monotonic() + 20
+while not queue.last_error and time.monotonic() < deadline: time.sleep(0.01)
+print(int(1000 * without), int(1000 * traced), bool(queue.last_error))
+"""
+    with Collector(silent=True) as silent:
+        for endpoint in (silent.url, f"http://127.0.0.1:{closed_port()}"):
+            process = run_agent(
+                source,
+                enabled=False,
+                KAIZEN_TRACING_ENDPOINT=endpoint,
+                KAIZEN_TRACING_EXIT_TIMEOUT="0",
+                OTEL_BSP_SCHEDULE_DELAY="10",
+            )
+            assert process.returncode == 0, process.stderr
+            without, traced, failed = process.stdout.split()
+            assert failed == "True"
+            # An export that held the loop up would do so for 500 ms or 2 s, in both tries.
+            assert int(traced) < int(without) + 100

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 NEW_MODULES = """
     import json, sys
+    # The interpreter has it already where a .pth file or sitecustomize of the environment wants it.
+    import __future__
     before = set(sys.modules)
     import kaizen.auto
     after = set(sys.modules)
