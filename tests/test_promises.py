@@ -6,9 +6,10 @@ A key is a piece of the promise's own words in ../shared/PROMISES.md; a value na
 from __future__ import annotations
 
 import ast
-import importlib
 import os
 import re
+import subprocess
+import sys
 from functools import cache
 from pathlib import Path
 
@@ -204,17 +205,16 @@ def test_one_environment_means_the_same_place_to_tracing_and_to_the_sync(
     assert traced.endpoint == f"{read.base_url}/v1/traces"
 
 
-def test_each_agent_of_the_loop_is_selected_by_its_name() -> None:
+@pytest.mark.parametrize("agent", ["litellm", "openai", "openai_agents", "smolagents"])
+def test_each_agent_of_the_loop_is_selected_by_its_name(agent: str, repository: Path) -> None:
     module, function = LOOP.split("::")
-    test = getattr(importlib.import_module("tests.e2e.test_e2e_pipeline"), function)
-    (agents,) = [mark.args[1] for mark in test.pytestmark if mark.name == "parametrize"]
-
-    def selected(word: str) -> list[str]:
-        """What `-k word` selects: pytest looks for the word in the names of file, function and parameters."""
-        return [agent for agent in agents if word in f"{module}::{function}[{agent}]"]
-
-    assert len(agents) == 4
-    for word in ("litellm", "smolagents", "openai_agents"):
-        assert selected(word) == [word]
-    # takes openai_agents along, whose name it is part of
-    assert "openai" in selected("openai")
+    command = [sys.executable, "-m", "pytest", f"tests/{module}", "-k", agent, "--collect-only", "-q"]
+    said = subprocess.run(
+        [*command, "-p", "no:randomly"],
+        cwd=repository,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    ).stdout
+    assert [line for line in said.splitlines() if "::" in line] == [f"tests/{module}::{function}[{agent}]"]

@@ -20,6 +20,7 @@ import typer
 from kaizen.cli.demo.model_server import ModelServer
 from kaizen.cli.demo.phoenix_server import PhoenixError, PhoenixServer
 from kaizen.cli.demo.scenario import load_scenarios
+from kaizen.cli.output import printable
 from kaizen.store import Entity, Store, StoreSettings, open_store
 from kaizen.sync.errors import SyncError
 from kaizen.sync.phoenix import PhoenixSource
@@ -175,7 +176,7 @@ def _run_agents(python: Path, phoenix_url: str, environ: Mapping[str, str], dire
             lines = [line for line in output.splitlines() if line.strip()]
             traces = _wait_for_traces(phoenix_url, agent.project)
             _say(f"   {agent.framework:<18} {agent.script:<22} {traces} traces. It ended with:")
-            _say(f"      {lines[-1][:120] if lines else '(nothing)'}")
+            _say(f"      {printable(lines[-1][:120]) if lines else '(nothing)'}")
 
 
 @contextmanager
@@ -261,11 +262,11 @@ def _print_tips(store: Store) -> None:
 
 def _print_tip(tip: Entity) -> None:
     metadata = tip.metadata
-    typer.echo(f"\n   [{metadata['category']}] {tip.content}")
-    typer.echo(f"      when:   {metadata['trigger']}")
+    typer.echo(printable(f"\n   [{metadata['category']}] {tip.content}"))
+    typer.echo(printable(f"      when:   {metadata['trigger']}"))
     sources = metadata["sources"]
     assert isinstance(sources, list)
     for source in sources:
         assert isinstance(source, dict)
         typer.echo(f"      from:   project {source['project']}, trace {source['trace_id']}")
-        typer.echo(f'      quote:  "{source["quote"]}"')
+        typer.echo(printable(f'      quote:  "{source["quote"]}"'))
