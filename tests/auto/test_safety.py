@@ -322,9 +322,7 @@ def faults(framework: str) -> dict[str, str]:
 NO_RESOURCES = ("the exporter raises", "there are no threads for us", "the disk is full")
 
 
-@pytest.mark.skipif(
-    not SLOW, reason="faults in the slow frameworks run with KAIZEN_TEST_SLOW=true, as CI sets it"
-)
+@pytest.mark.skipif(not SLOW, reason="runs with KAIZEN_TEST_SLOW=true, as CI sets it")
 def test_so_do_agents_of_the_frameworks_that_are_slow_to_import(
     model_server: ModelServer, collector: Collector, tmp_path: Path
 ) -> None:
