@@ -375,3 +375,20 @@ def test_a_source_that_breaks_off_keeps_what_was_done(
     with pytest.raises(SourceError, match="gone"):
         run_sync(phoenix.url, project, tmp_path)
     assert len(tips(tmp_path)) == 1
+
+
+def test_a_secret_in_why_a_trace_was_skipped_does_not_reach_the_store(
+    phoenix: PhoenixServer, project: str, scripted: ModelServer, tmp_path: Path
+) -> None:
+    secret = "sk-proj-Abc123Abc123Abc123Abc123Abc123Abc123"
+    refused = make_span(
+        status="ERROR",
+        status_message=f"AuthenticationError: Incorrect API key provided: {secret}",
+        attributes={"llm.system": "openai"},
+    )
+    send_spans(phoenix.url, project, [refused])
+    report = run_sync(phoenix.url, project, tmp_path, include_errors=True)
+    assert report.states["skipped"] == 1
+    (record,) = records(tmp_path).values()
+    assert record["reason"].startswith("no messages, only failed model calls: AuthenticationError")
+    assert not any(secret in path.read_text() for path in tmp_path.rglob("*") if path.is_file())

@@ -183,13 +183,13 @@ class Sync:
         except UnknownShapeError as error:
             return result(state="skipped", reason=str(error))
         except ModelAccessError as error:
-            self._refusal = self._refusal or _said(error)
+            self._refusal = self._refusal or str(error)
             return result(state="failed", reason=self._refusal)
         except ModelError as error:
-            return result(state="failed", reason=_said(error))
+            return result(state="failed", reason=str(error))
         except Exception as error:  # noqa: BLE001 - one trace is isolated from the next
             _log.exception("trace %s failed", trace.trace_id)
-            return result(state="failed", reason=f"internal error: {_said(error)}")
+            return result(state="failed", reason=f"internal error: {error!r}")
         state: State = "learned" if tips else "no_lesson"
         return result(state=state, trajectory=trajectory, tips=tips, redacted=redactor.counts)
 
@@ -221,11 +221,11 @@ class Sync:
             try:
                 changes, outcome, reconciled = self._plan(result, known, book)
             except ModelAccessError as error:
-                self._refusal = self._refusal or _said(error)
+                self._refusal = self._refusal or str(error)
                 self._count_refused(result.trace_id)
                 return
             except ModelError as error:
-                result = replace(result, state="failed", reason=_said(error), tips=(), trajectory=None)
+                result = replace(result, state="failed", reason=str(error), tips=(), trajectory=None)
                 continue
             try:
                 commit = self._store.commit(
@@ -258,7 +258,8 @@ class Sync:
             trace_id=result.trace_id,
             digest=result.digest,
             state=result.state,
-            reason=result.reason,
+            # Whatever it came from, a span's error text or our own, it is stored and shown.
+            reason=Redactor().text(result.reason),
         )
         if result.state == "failed":
             attempts = known.attempts + 1 if known and known.digest == result.digest else 1
@@ -352,12 +353,6 @@ class Sync:
         self._update_usage()
         self.report.stopped = self._stopping.is_set()
         self.report.duration_s = time.monotonic() - started
-
-
-def _said(error: Exception) -> str:
-    """What an error says, without the secrets that some providers repeat in it."""
-    text = str(error) if isinstance(error, ModelError) else repr(error)
-    return Redactor().text(text)
 
 
 def _deleted(changes: Sequence[Change]) -> int:
