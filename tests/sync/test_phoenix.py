@@ -15,7 +15,8 @@ import pytest
 
 from kaizen.sync import PhoenixSettings, ProjectNotFoundError, SourceError
 from kaizen.sync import phoenix as reading
-from kaizen.sync.phoenix import PhoenixSource, retry_after_s
+from kaizen.sync.backoff import retry_after_s
+from kaizen.sync.phoenix import PhoenixSource
 from tests.support.ill_phoenix import PROJECTS, VERSION, Answer, IllPhoenix, Request, page
 from tests.support.polling import wait_until
 from tests.support.spans import START, llm_span, make_span, post_spans, send_spans

@@ -7,16 +7,15 @@ import logging
 import os
 import re
 import sys
-import time
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from threading import Lock
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from kaizen.sync.backoff import wait_s
 from kaizen.sync.errors import ModelAccessError, ModelError
 from kaizen.sync.model import Usage
-from kaizen.sync.phoenix import retry_after_s
 from kaizen.sync.redact import Redactor
 
 if TYPE_CHECKING:
@@ -187,17 +186,18 @@ def _is_transient(error: BaseException) -> bool:
 
 
 def _wait(state: tenacity.RetryCallState) -> float:
-    """Exponential backoff with jitter, or what Retry-After asks for."""
-    import tenacity
-
     error = state.outcome.exception() if state.outcome else None
     headers = getattr(error, "litellm_response_headers", None) or getattr(
         getattr(error, "response", None), "headers", None
     )
-    asked = retry_after_s(headers.get("retry-after") if headers else None, time.time)
-    if asked is not None:
-        return min(asked, _LONGEST_WAIT_S)
-    return (tenacity.wait_exponential(multiplier=0.5, max=20.0) + tenacity.wait_random(0, 0.5))(state)
+    return wait_s(
+        state,
+        headers.get("retry-after") if headers else None,
+        longest_asked_s=_LONGEST_WAIT_S,
+        first_s=0.5,
+        longest_s=20.0,
+        jitter_s=0.5,
+    )
 
 
 def _said(error: BaseException | None) -> str:

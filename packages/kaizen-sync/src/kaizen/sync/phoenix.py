@@ -7,13 +7,11 @@ client offers neither, and takes far longer to import than a sync takes to run.
 
 from __future__ import annotations
 
-import math
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
+from kaizen.sync.backoff import wait_s
 from kaizen.sync.errors import ProjectNotFoundError, SourceError
 from kaizen.sync.model import IndexedSpan, IndexedTrace, Span, SpanEvent, Trace
 
@@ -251,30 +249,16 @@ class _TransientAnswerError(Exception):
 
 
 def _wait(state: tenacity.RetryCallState) -> float:
-    """Exponential backoff with jitter, or what Retry-After asks for (RFC 9110 section 10.2.3)."""
-    import tenacity
-
     error = state.outcome.exception() if state.outcome else None
-    if isinstance(error, _TransientAnswerError):
-        asked = retry_after_s(error.response.headers.get("retry-after"), time.time)
-        if asked is not None:
-            return min(asked, _LONGEST_WAIT_S)
-    return (tenacity.wait_exponential(multiplier=0.2, max=5.0) + tenacity.wait_random(0, 0.2))(state)
-
-
-def retry_after_s(value: str | None, now: Callable[[], float]) -> float | None:
-    """Seconds that a Retry-After header asks to wait, given as a number or as an HTTP date."""
-    if not value:
-        return None
-    try:
-        seconds = float(value)
-        return max(0.0, seconds) if math.isfinite(seconds) else None
-    except ValueError:
-        pass
-    try:
-        return max(0.0, parsedate_to_datetime(value).timestamp() - now())
-    except (ValueError, OverflowError):
-        return None
+    headers = error.response.headers if isinstance(error, _TransientAnswerError) else {}
+    return wait_s(
+        state,
+        headers.get("retry-after"),
+        longest_asked_s=_LONGEST_WAIT_S,
+        first_s=0.2,
+        longest_s=5.0,
+        jitter_s=0.2,
+    )
 
 
 def _is_local(url: str) -> bool:
