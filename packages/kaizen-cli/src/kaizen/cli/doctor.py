@@ -23,7 +23,7 @@ from kaizen.cli.options import (
 )
 from kaizen.cli.output import one_line, print_json
 from kaizen.store import StoreError, StoreSettings, open_store
-from kaizen.sync.errors import ModelError, SourceError, SyncError
+from kaizen.sync.errors import ModelError, SyncError
 from kaizen.sync.settings import ModelSettings, PhoenixSettings
 
 _PING_TIMEOUT_S = 20.0
@@ -126,7 +126,7 @@ def _phoenix(url: str | None, project: str | None) -> Iterator[Check]:
         with PhoenixSource(settings) as source:
             version = source.ping()
             projects = source.projects()
-    except (SourceError, SyncError) as error:
+    except SyncError as error:
         yield Check(name="phoenix", status="fail", detail=str(error), advice="phoenix serve")
         return
     if not version:

@@ -18,6 +18,7 @@ from kaizen.cli.options import (
 )
 from kaizen.cli.output import entity_json, print_fields, print_json, print_note, print_table, printable
 from kaizen.store import Delete, Put
+from kaizen.sync.model import CATEGORIES
 
 if TYPE_CHECKING:
     from kaizen.store import Entity
@@ -27,8 +28,6 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
 )
-
-_CATEGORIES = ("strategy", "recovery", "optimization")
 
 
 @app.command("list")
@@ -119,7 +118,7 @@ def add(
     content: Annotated[str, typer.Option("--content", help="The text; - reads it from standard input.")],
     type_: Annotated[str, typer.Option("--type", help="Type of the entity.")] = "guideline",
     category: Annotated[
-        str | None, typer.Option("--category", help=f"Category of a tip: {', '.join(_CATEGORIES)}.")
+        str | None, typer.Option("--category", help=f"Category of a tip: {', '.join(CATEGORIES)}.")
     ] = None,
     trigger: Annotated[str | None, typer.Option("--trigger", help="When a tip applies.")] = None,
     metadata: Annotated[
@@ -133,8 +132,8 @@ def add(
     text = sys.stdin.read() if content == "-" else content
     if not text.strip():
         raise typer.BadParameter("the content is empty", param_hint="--content")
-    if category is not None and category not in _CATEGORIES:
-        raise typer.BadParameter(f"'{category}' is none of {', '.join(_CATEGORIES)}", param_hint="--category")
+    if category is not None and category not in CATEGORIES:
+        raise typer.BadParameter(f"'{category}' is none of {', '.join(CATEGORIES)}", param_hint="--category")
     fields: dict[str, Any] = {"creation_mode": "manual"}
     if type_ == "guideline":
         fields |= {"category": category or "strategy", "status": "active", "support": 0, "sources": []}

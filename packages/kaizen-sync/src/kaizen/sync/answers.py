@@ -6,6 +6,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from kaizen.sync.model import Category  # noqa: TC001 - pydantic reads it at run time
+
 
 class _Answer(BaseModel):
     # Strict schemas must forbid other keys; an answer that has some is usable all the same.
@@ -16,7 +18,7 @@ class WordedTip(_Answer):
     """One tip as the model words it."""
 
     content: str
-    category: Literal["strategy", "recovery", "optimization"]
+    category: Category
     rationale: str
     trigger: str
     implementation_steps: list[str]

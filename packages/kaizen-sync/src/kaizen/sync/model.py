@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 OutcomeName = Literal["success", "failure", "unknown"]
 
@@ -180,7 +180,7 @@ class Trajectory:
 
 
 Category = Literal["strategy", "recovery", "optimization"]
-CATEGORIES: tuple[Category, ...] = ("strategy", "recovery", "optimization")
+CATEGORIES: tuple[Category, ...] = get_args(Category)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -103,19 +103,19 @@ class Sync:
         """Process every new or changed trace; a `SourceError` or `StoreError` ends the run."""
         started = time.monotonic()
         self._store.create_namespace(self._settings.namespace_id, exist_ok=True)
-        pending: deque[tuple[IndexedTrace, Future[_Result]]] = deque()
+        pending: deque[Future[_Result]] = deque()
         executor = ThreadPoolExecutor(self._settings.concurrency, thread_name_prefix="kaizen-sync")
         try:
             wanted = self._wanted()
             while batch := list(islice(wanted, _FETCH)):
-                for indexed, trace in self._fetched(batch):
-                    pending.append((indexed, executor.submit(self._process, trace)))
+                for trace in self._fetched(batch):
+                    pending.append(executor.submit(self._process, trace))
                     while len(pending) >= 2 * self._settings.concurrency:
-                        self._finish(*pending.popleft())
+                        self._finish(pending.popleft())
         finally:
             try:
                 while pending:
-                    self._finish(*pending.popleft())
+                    self._finish(pending.popleft())
             finally:
                 executor.shutdown(wait=False, cancel_futures=True)
                 self._close_report(started)
@@ -159,11 +159,12 @@ class Sync:
         self._taken += 1
         return True
 
-    def _fetched(self, batch: Sequence[IndexedTrace]) -> Iterator[tuple[IndexedTrace, Trace]]:
-        by_id = {trace.trace_id: trace for trace in batch}
+    def _fetched(self, batch: Sequence[IndexedTrace]) -> Iterator[Trace]:
+        missing = {trace.trace_id for trace in batch}
         for trace in self._source.fetch(batch):
-            yield by_id.pop(trace.trace_id), trace
-        for _ in by_id:
+            missing.remove(trace.trace_id)
+            yield trace
+        for _ in missing:
             self.report.count("skipped", "deleted meanwhile", processed=True)
 
     def _process(self, trace: Trace) -> _Result:
@@ -193,12 +194,12 @@ class Sync:
         state: State = "learned" if tips else "no_lesson"
         return result(state=state, trajectory=trajectory, tips=tips, redacted=redactor.counts)
 
-    def _finish(self, indexed: IndexedTrace, future: Future[_Result]) -> None:
+    def _finish(self, future: Future[_Result]) -> None:
         result = future.result()
         if result.state == "deferred":
             self.report.count("deferred", result.reason, processed=False)
         elif result.state == "failed" and self._refusal:
-            self._count_refused(indexed.trace_id)
+            self._count_refused(result.trace_id)
         else:
             self._commit(result)
         self._update_usage()
