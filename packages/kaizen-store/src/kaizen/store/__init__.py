@@ -21,6 +21,7 @@ from kaizen.store.model import (
     Namespace,
     Page,
     Put,
+    SearchHit,
 )
 from kaizen.store.opening import available_backends, open_store
 from kaizen.store.settings import StoreSettings
@@ -42,6 +43,7 @@ __all__ = [
     "NotFoundError",
     "Page",
     "Put",
+    "SearchHit",
     "Store",
     "StoreError",
     "StoreSettings",

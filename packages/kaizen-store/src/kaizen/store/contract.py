@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Protocol, Self, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from datetime import datetime
     from types import TracebackType
 
-    from kaizen.store.model import Change, Commit, Entity, Expected, JsonValue, Namespace, Page
+    from kaizen.store.model import Change, Commit, Entity, Expected, JsonValue, Namespace, Page, SearchHit
     from kaizen.store.settings import StoreSettings
 
 
@@ -27,8 +28,13 @@ class Store(Protocol):
         """Where the data is, for people: a path or a URL without its password."""
         ...
 
-    def create_namespace(self, namespace_id: str, *, exist_ok: bool = False) -> Namespace:
-        """Create a namespace; `ConflictError` where it exists, unless `exist_ok`."""
+    def create_namespace(
+        self, namespace_id: str, *, exist_ok: bool = False, created_at: datetime | None = None
+    ) -> Namespace:
+        """Create a namespace; `ConflictError` where it exists, unless `exist_ok`.
+
+        `created_at` is for copies of a namespace that was created elsewhere; by default it is now.
+        """
         ...
 
     def get_namespace(self, namespace_id: str) -> Namespace: ...
@@ -57,6 +63,14 @@ class Store(Protocol):
         `NotFoundError`. `expected` is checked in the same step that applies the changes and raises
         `ConflictError`; it may name entities that the changes do not touch. It is checked first: a
         `Delete` of what somebody else deleted meanwhile is a conflict where its revision was expected.
+        """
+        ...
+
+    def restore(self, namespace_id: str, commits: Sequence[Commit]) -> None:
+        """Append commits that were made elsewhere as they are, together or not at all.
+
+        Ids, versions, times and revisions are kept. `ConflictError` unless the versions go on from the
+        namespace's and each change starts from what is there.
         """
         ...
 
@@ -106,6 +120,22 @@ class Store(Protocol):
     def count(
         self, namespace_id: str, *, type: str | None = None, where: Mapping[str, JsonValue] | None = None
     ) -> int: ...
+
+    def search(
+        self,
+        namespace_id: str,
+        query: str,
+        *,
+        type: str | None = None,
+        where: Mapping[str, JsonValue] | None = None,
+        limit: int = 10,
+    ) -> list[SearchHit]:
+        """The entities that fit the query best, best first, out of those that `type` and `where` select.
+
+        By words (an entity need not have all of them) and, with an embedder, by meaning. What is searched
+        is the content, and of tips their trigger and task too: see `kaizen.store.text`.
+        """
+        ...
 
     def check(self) -> None:
         """Read and write enough to know that the store works; raises what a commit would raise."""

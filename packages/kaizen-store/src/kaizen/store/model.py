@@ -110,3 +110,18 @@ class Page:
 
     entities: tuple[Entity, ...]
     cursor: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchHit:
+    """An entity that a search found, and why.
+
+    `score` orders the hits and compares only within one search. `lexical` is the score of the words
+    (greater is better; None: it shares none with the query), `dense` the cosine of the meanings from -1
+    to 1 (None: no embedder, or the entity is not embedded yet).
+    """
+
+    entity: Entity
+    score: float
+    lexical: float | None
+    dense: float | None

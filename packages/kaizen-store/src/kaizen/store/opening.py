@@ -16,8 +16,12 @@ if TYPE_CHECKING:
 GROUP = "kaizen.store.backends"
 
 # Looking through the metadata of all that is installed takes up to 100 ms, a fifth of what a command may
-# take. So the backend of most people is known by heart; it is registered like any other all the same.
-_KNOWN = {"filesystem": "kaizen.store.filesystem:FilesystemBackend"}
+# take. So our own backends are known by heart; they are registered like any other all the same.
+_KNOWN = {
+    "filesystem": "kaizen.store.filesystem:FilesystemBackend",
+    "postgres": "kaizen.store.postgres:PostgresBackend",
+    "sqlite": "kaizen.store.sqlite:SqliteBackend",
+}
 
 
 def open_store(settings: StoreSettings) -> Store:

@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import TypeAlias
 
 from kaizen.store.errors import InvalidInputError
@@ -63,6 +64,13 @@ def check_limit(limit: int) -> int:
 
 def check_after_version(after: int) -> int:
     return _check_int("after", after, minimum=0)
+
+
+def check_time(what: str, time: datetime) -> datetime:
+    """The time in UTC; it must say its time zone."""
+    if not isinstance(time, datetime) or time.tzinfo is None:
+        raise InvalidInputError(f"{what} must be a time with a time zone, not {_shown(time)}")
+    return time.astimezone(UTC)
 
 
 def clean_changes(changes: Sequence[Change]) -> list[Change]:

@@ -1,0 +1,68 @@
+"""Embedders: what turns text into vectors whose cosine says how alike two meanings are."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+from kaizen.store.errors import InvalidInputError, StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+GROUP = "kaizen.store.embedders"
+NONE = "none"
+
+# Known by heart for the reason that `opening` gives; registered as entry points all the same.
+_KNOWN = {
+    "wordllama": "kaizen.store.embed_wordllama:load",
+    "minilm": "kaizen.store.embed_minilm:load",
+}
+
+
+@runtime_checkable
+class Embedder(Protocol):
+    """A model that embeds texts. Vectors of different `model`s are never compared."""
+
+    @property
+    def model(self) -> str:
+        """Names the model and its version; it is stored with each vector."""
+        ...
+
+    @property
+    def dimension(self) -> int: ...
+
+    def embed(self, texts: Sequence[str]) -> NDArray[object]:
+        """A float32 array of shape (len(texts), dimension) with rows of length 1 (or 0: nothing to embed)."""
+        ...
+
+
+def load_embedder(name: str) -> Embedder | None:
+    """The embedder of that name; None for `none`. `litellm/<model>` is what kaizen-sync registers.
+
+    Raises `InvalidInputError` for a name nobody registered, `StoreError` for one that does not load.
+    """
+    if name == NONE:
+        return None
+    kind, _, model = name.partition("/")
+    target = _KNOWN.get(kind) or _registered().get(kind)
+    if target is None:
+        known = ", ".join(sorted({NONE, *_KNOWN, *_registered()}))
+        raise InvalidInputError(f"unknown embedder {name!r}: set KAIZEN_EMBEDDER to one of {known}")
+    module, _, function = target.partition(":")
+    try:
+        embedder: Embedder = getattr(import_module(module), function)(model)
+    except ImportError as exc:
+        raise StoreError(
+            f"embedder {name!r} does not import ({exc}): install what it needs "
+            "(pip install 'kaizen-store[onnx]' for minilm), or set KAIZEN_EMBEDDER=none"
+        ) from exc
+    return embedder
+
+
+def _registered() -> dict[str, str]:
+    from importlib.metadata import entry_points
+
+    return {entry_point.name: entry_point.value for entry_point in entry_points(group=GROUP)}
