@@ -43,7 +43,7 @@ def journal(data_dir: Path) -> Path:
 
 
 def reopen(data_dir: Path) -> Store:
-    return open_store(StoreSettings(data_dir=data_dir))
+    return open_store(StoreSettings(backend="filesystem", data_dir=data_dir))
 
 
 def torn_file(journal: Path) -> Path:
@@ -239,7 +239,7 @@ FULL_DISK = """
 import resource, sys
 from pathlib import Path
 from kaizen.store import *
-store = open_store(StoreSettings(data_dir=Path(sys.argv[1])))
+store = open_store(StoreSettings(backend="filesystem", data_dir=Path(sys.argv[1])))
 store.count("n")
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), resource.RLIM_INFINITY))
 try:

@@ -28,7 +28,7 @@ from kaizen.store.testing import OpenStore, StoreContract
 class TestFilesystemStore(StoreContract):
     @pytest.fixture
     def open_store(self, tmp_path: Path) -> OpenStore:
-        return partial(FilesystemBackend.open, StoreSettings(data_dir=tmp_path / "data"))
+        return partial(FilesystemBackend.open, StoreSettings(backend="filesystem", data_dir=tmp_path / "data"))
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def data_dir(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def store(data_dir: Path) -> Store:
-    return open_store(StoreSettings(data_dir=data_dir))
+    return open_store(StoreSettings(backend="filesystem", data_dir=data_dir))
 
 
 def files_below(directory: Path) -> list[str]:
@@ -120,7 +120,7 @@ def test_a_namespace_replaced_by_another_process_is_noticed_though_size_and_inod
     store: Store, data_dir: Path
 ) -> None:
     for round_ in range(20):
-        other = open_store(StoreSettings(data_dir=data_dir))
+        other = open_store(StoreSettings(backend="filesystem", data_dir=data_dir))
         other.create_namespace("n")
         other.commit("n", [Put(id="e", type="t", content=f"{round_:02}")])
         assert store.get("n", "e").content == f"{round_:02}"
@@ -220,7 +220,7 @@ def test_check_finds_damage_in_any_namespace(store: Store, data_dir: Path) -> No
     with (data_dir / "namespaces" / "bad.jsonl").open("ab") as file:
         file.write(b"damage\n")
     with pytest.raises(CorruptDataError, match="line 2"):
-        open_store(StoreSettings(data_dir=data_dir)).check()
+        open_store(StoreSettings(backend="filesystem", data_dir=data_dir)).check()
 
 
 def test_a_lock_that_is_never_freed_is_said(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol, Self, runtime_checkable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from datetime import datetime
     from types import TracebackType
 
@@ -67,10 +67,10 @@ class Store(Protocol):
         ...
 
     def restore(self, namespace_id: str, commits: Sequence[Commit]) -> None:
-        """Append commits that were made elsewhere as they are, together or not at all.
+        """Append commits that were made elsewhere as they are: ids, versions, times and revisions are kept.
 
-        Ids, versions, times and revisions are kept. `ConflictError` unless the versions go on from the
-        namespace's and each change starts from what is there.
+        `ConflictError`, and nothing changed, unless the versions go on from the namespace's and each change
+        starts from what is there. After a crash in the middle, some of the first commits may be there.
         """
         ...
 
@@ -153,6 +153,19 @@ class Store(Protocol):
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None: ...
+
+
+@runtime_checkable
+class Reindexable(Protocol):
+    """A store that keeps embeddings and can bring them all up to date."""
+
+    def reindex(self, namespace_id: str, *, progress: Callable[[int, int], None] = ...) -> int:
+        """Embed what the current embedder has not embedded yet; returns how many entities that were.
+
+        Embeddings by other models are removed. `progress` is called with how many are done and how many
+        there are to do. A search embeds on its own, so this is for many entities at once.
+        """
+        ...
 
 
 class Backend(Protocol):

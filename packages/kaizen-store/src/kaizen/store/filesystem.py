@@ -5,34 +5,25 @@ from __future__ import annotations
 import os
 import threading
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from kaizen.store import files, locking
+from kaizen.store.checked import CheckedStore
 from kaizen.store.errors import CorruptDataError, NotFoundError, StoreError
-from kaizen.store.filtering import Filter
 from kaizen.store.ids import uuid7
 from kaizen.store.journal import JOURNALS, SUFFIX, Journal
 from kaizen.store.names import namespace_id_of
 from kaizen.store.state import copied
-from kaizen.store.validation import (
-    check_after_version,
-    check_entity_id,
-    check_limit,
-    check_namespace_id,
-    check_text,
-    clean_changes,
-    clean_expected,
-)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Sequence
+    from datetime import datetime
     from pathlib import Path
-    from types import TracebackType
 
-    from kaizen.store.model import Change, Commit, Entity, Expected, JsonValue, Namespace, Page
+    from kaizen.store.filtering import Filter
+    from kaizen.store.model import Change, Commit, Entity, Expected, Namespace, Page, SearchHit
+    from kaizen.store.replica import Replica
     from kaizen.store.settings import StoreSettings
-
-_ITERATE_PAGE = 500
 
 
 class FilesystemBackend:
@@ -41,36 +32,38 @@ class FilesystemBackend:
     @staticmethod
     def open(settings: StoreSettings) -> FilesystemStore:
         """Open the store in `settings.data_dir`; the directory is made at the first write."""
-        return FilesystemStore(settings.data_dir)
+        return FilesystemStore(settings.data_dir, embedder=settings.embedder)
 
 
-class FilesystemStore:
+class FilesystemStore(CheckedStore):
     """Implements `kaizen.store.Store`; see there for what each method promises."""
 
-    def __init__(self, data_dir: Path) -> None:
+    def __init__(self, data_dir: Path, *, embedder: str) -> None:
         self._data_dir = data_dir
+        self._embedder = embedder
         self._journals: dict[str, Journal] = {}
         self._lock = threading.Lock()
         self._closed = False
+        self._replica: Replica | None = None
 
     @property
     def location(self) -> str:
         return str(self._data_dir)
 
-    def create_namespace(self, namespace_id: str, *, exist_ok: bool = False) -> Namespace:
+    def _create_namespace(self, namespace_id: str, *, exist_ok: bool, created_at: datetime) -> Namespace:
         with self._journal(namespace_id) as journal:
             if exist_ok:
                 try:
                     return journal.describe()
                 except NotFoundError:
                     pass
-            return journal.create(exist_ok=exist_ok)
+            return journal.create(exist_ok=exist_ok, created_at=created_at)
 
-    def get_namespace(self, namespace_id: str) -> Namespace:
+    def _get_namespace(self, namespace_id: str) -> Namespace:
         with self._journal(namespace_id) as journal:
             return journal.describe()
 
-    def list_namespaces(self) -> list[Namespace]:
+    def _list_namespaces(self) -> list[Namespace]:
         found: list[Namespace] = []
         for namespace_id in self._namespace_ids():
             try:
@@ -79,99 +72,57 @@ class FilesystemStore:
                 continue
         return found
 
-    def delete_namespace(self, namespace_id: str) -> None:
+    def _delete_namespace(self, namespace_id: str) -> None:
         with self._journal(namespace_id) as journal:
             journal.delete()
 
-    def commit(
+    def _commit(
         self,
         namespace_id: str,
         changes: Sequence[Change],
         *,
-        expected: Expected | None = None,
-        actor: str = "",
-        reason: str = "",
-        run_id: str | None = None,
+        expected: Expected | None,
+        actor: str,
+        reason: str,
+        run_id: str | None,
     ) -> Commit:
         with self._journal(namespace_id) as journal:
-            return journal.commit(
-                clean_changes(changes),
-                expected=clean_expected(expected),
-                actor=check_text("actor", actor),
-                reason=check_text("reason", reason),
-                run_id=None if run_id is None else check_text("run id", run_id),
-            )
+            return journal.commit(changes, expected=expected, actor=actor, reason=reason, run_id=run_id)
 
-    def get(self, namespace_id: str, entity_id: str) -> Entity:
-        check_entity_id(entity_id)
-        found = self.get_many(namespace_id, [entity_id])
-        if entity_id not in found:
-            raise NotFoundError(
-                f"entity {entity_id!r} does not exist in namespace {namespace_id!r}",
-                namespace_id=namespace_id,
-                entity_id=entity_id,
-            )
-        return found[entity_id]
+    def _restore(self, namespace_id: str, commits: Sequence[Commit]) -> None:
+        with self._journal(namespace_id) as journal:
+            journal.restore(commits)
 
-    def get_many(self, namespace_id: str, entity_ids: Sequence[str]) -> dict[str, Entity]:
-        asked = [check_entity_id(entity_id) for entity_id in entity_ids]
+    def _get_many(self, namespace_id: str, entity_ids: Sequence[str]) -> dict[str, Entity]:
         with self._journal(namespace_id) as journal, journal.reading() as state:
             return {
                 entity_id: copied(state.entities[entity_id])
-                for entity_id in asked
+                for entity_id in entity_ids
                 if entity_id in state.entities
             }
 
-    def history(self, namespace_id: str, entity_id: str) -> list[Commit]:
-        check_entity_id(entity_id)
+    def _history(self, namespace_id: str, entity_id: str) -> list[Commit]:
         with self._journal(namespace_id) as journal:
             return journal.read_history(entity_id)
 
-    def commits(
-        self, namespace_id: str, *, run_id: str | None = None, after: int = 0, limit: int = 100
-    ) -> list[Commit]:
+    def _commits(self, namespace_id: str, *, run_id: str | None, after: int, limit: int) -> list[Commit]:
         with self._journal(namespace_id) as journal:
-            return journal.read_commits(
-                None if run_id is None else check_text("run id", run_id),
-                after=check_after_version(after),
-                limit=check_limit(limit),
-            )
+            return journal.read_commits(run_id, after=after, limit=limit)
 
-    def list(
-        self,
-        namespace_id: str,
-        *,
-        type: str | None = None,
-        where: Mapping[str, JsonValue] | None = None,
-        after: str | None = None,
-        limit: int = 100,
-    ) -> Page:
-        selected = Filter.parse(type, where)
-        check_limit(limit)
-        after = None if after is None else check_text("after", after)
+    def _page(self, namespace_id: str, selected: Filter, *, after: str | None, limit: int) -> Page:
         with self._journal(namespace_id) as journal, journal.reading() as state:
             return state.page(selected, after=after, limit=limit)
 
-    def iterate(
-        self, namespace_id: str, *, type: str | None = None, where: Mapping[str, JsonValue] | None = None
-    ) -> Iterator[Entity]:
-        # The first page is read here, so that a wrong argument is raised at the call already.
-        first = self.list(namespace_id, type=type, where=where, limit=_ITERATE_PAGE)
-
-        def entities(page: Page) -> Iterator[Entity]:
-            yield from page.entities
-            while page.cursor is not None:
-                page = self.list(namespace_id, type=type, where=where, after=page.cursor, limit=_ITERATE_PAGE)
-                yield from page.entities
-
-        return entities(first)
-
-    def count(
-        self, namespace_id: str, *, type: str | None = None, where: Mapping[str, JsonValue] | None = None
-    ) -> int:
-        selected = Filter.parse(type, where)
+    def _count(self, namespace_id: str, selected: Filter) -> int:
         with self._journal(namespace_id) as journal, journal.reading() as state:
             return state.count(selected)
+
+    def _search(self, namespace_id: str, query: str, selected: Filter, *, limit: int) -> list[SearchHit]:
+        return self._searching().search(self, namespace_id, query, selected, limit=limit)
+
+    def reindex(self, namespace_id: str, *, progress: Callable[[int, int], None] = lambda *_: None) -> int:
+        """See `kaizen.store.contract.Reindexable`."""
+        return self._searching().reindex(self, namespace_id, progress)
 
     def check(self) -> None:
         directory = self._data_dir / JOURNALS
@@ -191,21 +142,19 @@ class FilesystemStore:
         with self._lock:
             self._closed = True
             self._journals.clear()
+            if self._replica is not None:
+                self._replica.close()
 
-    def __enter__(self) -> Self:
-        return self
+    def _searching(self) -> Replica:
+        from kaizen.store.replica import Replica
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
+        with self._lock:
+            if self._replica is None:
+                self._replica = Replica(self._data_dir / "search", embedder=self._embedder)
+            return self._replica
 
     @contextmanager
     def _journal(self, namespace_id: str) -> Iterator[Journal]:
-        check_namespace_id(namespace_id)
         with self._lock:
             if self._closed:
                 raise StoreError(f"the store in {self.location} is closed: open it again")

@@ -32,7 +32,7 @@ class Filter:
 
     def selects(self, entity: Entity) -> bool:
         return (self.type is None or entity.type == self.type) and all(
-            json_equal(_value_at(entity.metadata, path), value) for path, value in self.values
+            json_equal(value_at(entity.metadata, path), value) for path, value in self.values
         )
 
 
@@ -58,7 +58,7 @@ def _parse_path(path: str) -> tuple[str, ...]:
     return parts
 
 
-def _value_at(metadata: JsonValue, path: tuple[str, ...]) -> JsonValue:
+def value_at(metadata: JsonValue, path: tuple[str, ...]) -> JsonValue:
     value = metadata
     for part in path:
         value = value.get(part) if isinstance(value, Mapping) else None

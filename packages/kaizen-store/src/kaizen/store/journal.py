@@ -15,7 +15,7 @@ from kaizen.store.errors import ConflictError, CorruptDataError, NotFoundError
 from kaizen.store.ids import uuid7
 from kaizen.store.model import Applied, Change, Commit, Entity, Expected, Namespace
 from kaizen.store.names import file_name
-from kaizen.store.planning import apply_changes, check_expected
+from kaizen.store.planning import apply_changes, check_expected, check_restored
 from kaizen.store.state import NamespaceState, copied
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ class Journal:
             versions = state.versions_by_entity.get(entity_id, [])
             return [lines.commit(version, only=entity_id) for version in versions]
 
-    def create(self, *, exist_ok: bool) -> Namespace:
+    def create(self, *, exist_ok: bool, created_at: datetime) -> Namespace:
         files.make_directory(self.path.parent)
         with self._writing():
             if self._exists():
@@ -104,7 +104,7 @@ class Journal:
                         f"namespace {self.namespace_id!r} exists already", namespace_id=self.namespace_id
                     )
             else:
-                header = records.encode_header(self.namespace_id, datetime.now(UTC))
+                header = records.encode_header(self.namespace_id, created_at)
                 files.create(self.path, header, by_way_of=self._new_path)
             return self.describe()
 
@@ -151,6 +151,21 @@ class Journal:
             self._append(loaded, records.encode_commit(commit))
             return replace(commit, changes=tuple(map(_with_own_before, commit.changes)))
 
+    def restore(self, commits: Sequence[Commit]) -> None:
+        """See `Store.restore`; all lines go in with one write."""
+        self._require()
+        with self._writing():
+            with self._open() as file:
+                loaded = self._refresh(file)
+            version = loaded.state.version
+            known = {c.entity_id: loaded.state.entities.get(c.entity_id) for m in commits for c in m.changes}
+            for commit in commits:
+                current = {entity_id: entity for entity_id, entity in known.items() if entity is not None}
+                check_restored(self.namespace_id, commit, version=version, current=current)
+                known.update((change.entity_id, change.after) for change in commit.changes)
+                version = commit.version
+            self._append(loaded, *map(records.encode_commit, commits))
+
     def check(self) -> None:
         """Read it all, and open it for writing."""
         with self.reading():
@@ -170,12 +185,14 @@ class Journal:
         with self._writer, locking.exclusive(self._lock_path), self._memory:
             yield
 
-    def _append(self, loaded: _Loaded, line: bytes) -> None:
+    def _append(self, loaded: _Loaded, *lines: bytes) -> None:
         if loaded.torn:
             files.move_tail(self.path, loaded.length, to=self._torn_path)
             loaded.torn = False
-        files.append(self.path, b"\n" + line if loaded.unterminated else line)
-        self._take(loaded, line)
+        data = b"".join(lines)
+        files.append(self.path, b"\n" + data if loaded.unterminated else data)
+        for line in lines:
+            self._take(loaded, line)
 
     def _open(self) -> BinaryIO:
         try:

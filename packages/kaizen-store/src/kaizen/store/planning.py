@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kaizen.store.errors import ConflictError, NotFoundError
-from kaizen.store.model import Applied, Change, Delete, Entity, Expected
+from kaizen.store.model import Applied, Change, Commit, Delete, Entity, Expected
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -43,6 +43,27 @@ def apply_changes(
 ) -> tuple[Applied, ...]:
     """What each change does; `changes` went through `clean_changes`. Raises `NotFoundError`."""
     return tuple(_apply(namespace_id, change, current, at) for change in changes)
+
+
+def check_restored(
+    namespace_id: str, commit: Commit, *, version: int, current: Mapping[str, Entity]
+) -> None:
+    """Raise `ConflictError` unless a commit made elsewhere goes on from this version and these entities."""
+    if commit.version != version + 1:
+        raise ConflictError(
+            f"namespace {namespace_id!r} is at version {version}, so commit {commit.version} cannot follow",
+            namespace_id=namespace_id,
+        )
+    differing = tuple(
+        change.entity_id for change in commit.changes if change.before != current.get(change.entity_id)
+    )
+    if differing:
+        raise ConflictError(
+            f"commit {commit.version} starts from another {differing[0]!r} than namespace "
+            f"{namespace_id!r} holds: restore into a namespace that has just the commits before it",
+            namespace_id=namespace_id,
+            entity_ids=differing,
+        )
 
 
 def _apply(namespace_id: str, change: Change, current: Mapping[str, Entity], at: datetime) -> Applied:

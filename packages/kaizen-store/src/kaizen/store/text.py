@@ -12,6 +12,8 @@ SEARCHED_METADATA = ("trigger", "task_description")
 # What follows in a long text (a trajectory) tells little about what it is about, and costs time and space.
 MAX_SEARCHED_CHARACTERS = 4_000
 MAX_QUERY_WORDS = 32
+# Of SQLite's FTS5; PostgreSQL's configuration `english` stems by the same rules.
+FTS_TOKENIZER = "porter unicode61 remove_diacritics 2"
 
 # Written without spaces between words: each character counts as a word of its own.
 _UNSPACED = re.compile("([\\u3040-\\u30ff\\u3400-\\u4dbf\\u4e00-\\u9fff\\uf900-\\ufaff\\U00020000-\\U0003ffff])")

@@ -1,0 +1,159 @@
+"""Connections to one SQLite file: shared by threads, not by processes, with their errors in our words."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from kaizen.store import files, locking, sqlite_schema
+from kaizen.store.errors import CorruptDataError, StoreError, UnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+BUSY_TIMEOUT_S = 60.0
+
+_DAMAGED = ("malformed", "not a database", "corrupt")
+
+
+class Connections:
+    """A pool without a limit: each use takes an idle connection or opens one.
+
+    WAL lets readers go on while somebody writes. With `synchronous` FULL a commit is on the disk when it
+    returns (SQLite, "PRAGMA synchronous": in WAL mode NORMAL may lose the last commits in a power failure).
+    Whoever wants to write waits for `BUSY_TIMEOUT_S` at most. `durable=False` is for what can be made again.
+    """
+
+    def __init__(self, path: Path, *, durable: bool = True) -> None:
+        self.path = path
+        self._synchronous = "FULL" if durable else "OFF"
+        self._idle: list[sqlite3.Connection] = []
+        self._lock = threading.Lock()
+        self._process_id = os.getpid()
+        self._closed = False
+
+    def exists(self) -> bool:
+        """Whether there is a database; reading makes none."""
+        self._check_open()
+        with files.os_errors(self.path):
+            try:
+                return os.stat(self.path).st_size > 0
+            except FileNotFoundError:
+                return False
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """One consistent view of the data."""
+        with self._transaction("BEGIN", create=False) as connection:
+            yield connection
+
+    @contextmanager
+    def writing(self, *, create: bool = False) -> Iterator[sqlite3.Connection]:
+        """A transaction that no other writer overlaps; an exception undoes it all."""
+        with self._transaction("BEGIN IMMEDIATE", create=create) as connection:
+            yield connection
+
+    def close(self) -> None:
+        with self._lock:
+            self._closed = True
+            idle, self._idle = self._idle, []
+        if self._process_id == os.getpid():
+            for connection in idle:
+                connection.close()
+
+    @contextmanager
+    def _transaction(self, begin: str, *, create: bool) -> Iterator[sqlite3.Connection]:
+        with self._errors():
+            connection = self._take(create=create)
+            try:
+                connection.execute(begin)
+                yield connection
+                connection.execute("COMMIT")
+            except BaseException:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+            finally:
+                self._give_back(connection)
+
+    def _take(self, *, create: bool) -> sqlite3.Connection:
+        self._check_open()
+        with self._lock:
+            if self._process_id != os.getpid():
+                # A connection must not be used, nor closed, by a child of the process that opened it
+                # (SQLite, "How To Corrupt", section 2.6).
+                self._process_id, self._idle = os.getpid(), []
+            if self._idle:
+                return self._idle.pop()
+        return self._open(create=create)
+
+    def _give_back(self, connection: sqlite3.Connection) -> None:
+        with self._lock:
+            if not self._closed and self._process_id == os.getpid():
+                self._idle.append(connection)
+                return
+        connection.close()
+
+    def _open(self, *, create: bool) -> sqlite3.Connection:
+        if create:
+            files.make_directory(self.path.parent)
+        mode = "rwc" if create else "rw"
+        connection = sqlite3.connect(
+            f"{self.path.absolute().as_uri()}?mode={mode}",
+            uri=True,
+            timeout=BUSY_TIMEOUT_S,
+            isolation_level=None,
+            check_same_thread=False,
+        )
+        try:
+            connection.execute(f"PRAGMA synchronous = {self._synchronous}")
+            connection.execute("PRAGMA cache_size = -16000")
+            self._prepare(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _prepare(self, connection: sqlite3.Connection) -> None:
+        migrations = sqlite_schema.MIGRATIONS
+        version = sqlite_schema.version_of(connection)
+        sqlite_schema.check_version(version, self.path, migrations)
+        if version < len(migrations):
+            with locking.exclusive(self.path.with_name(f"{self.path.name}.lock"), timeout_s=BUSY_TIMEOUT_S):
+                connection.execute("PRAGMA journal_mode = WAL")
+                sqlite_schema.migrate(connection, self.path, migrations)
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise StoreError(f"the store in {self.path} is closed: open it again")
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        with files.os_errors(self.path):
+            try:
+                yield
+            except sqlite3.DatabaseError as exc:
+                raise self._explained(exc) from exc
+
+    def _explained(self, error: sqlite3.DatabaseError) -> StoreError:
+        said = str(error)
+        if any(word in said for word in _DAMAGED):
+            return CorruptDataError(
+                f"{self.path}: {said}; nothing was changed: restore the file from a backup, or move it away",
+                path=str(self.path),
+            )
+        if "locked" in said or "busy" in said:
+            advice = f"another process has been writing for {BUSY_TIMEOUT_S:.0f} seconds; end it if it hangs"
+        elif "full" in said:
+            advice = "free some space, then try again"
+        elif "readonly" in said or "unable to open" in said:
+            advice = "give this user write access, or set KAIZEN_DATA_DIR to another directory"
+        elif "too big" in said:
+            advice = "SQLite holds at most 1,000,000,000 bytes in one value: store less"
+        else:
+            advice = "mend that, then try again"
+        return UnavailableError(f"{self.path}: {said}; {advice}")

@@ -1,0 +1,200 @@
+"""Hybrid search of the sqlite backend: words by FTS5, meanings by comparing all vectors with numpy."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from kaizen.store import ranking
+from kaizen.store.embedding import load_embedder
+from kaizen.store.errors import StoreError
+from kaizen.store.model import SearchHit
+from kaizen.store.sqlite_reading import OF_STATE, Selection
+from kaizen.store.sqlite_rows import to_entity
+from kaizen.store.sqlite_vectors import VectorMatrix, embed_pending, top
+from kaizen.store.text import query_words
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+
+    from kaizen.store.embedding import Embedder
+    from kaizen.store.filtering import Filter
+    from kaizen.store.model import Entity
+    from kaizen.store.sqlite_connections import Connections
+
+_log = logging.getLogger(__name__)
+
+# A search embeds at most this many entities that nobody embedded yet: a second or so. `reindex` has no limit.
+MAX_EMBEDDED_BY_SEARCH = 2_000
+# Up to so many selected entities the search looks only at them; beyond, at the best ones until enough fit.
+_FEW = 2_000
+_GROWTH = 4
+
+
+class Searcher:
+    """The searches of one store. Vectors stay in memory, a kilobyte or so for each entity searched."""
+
+    def __init__(
+        self,
+        connections: Connections,
+        embedder: str,
+        ns_of: Callable[[sqlite3.Connection, str], int],
+    ) -> None:
+        self._connections = connections
+        self._embedder_name = embedder
+        self._embedder: Embedder | None = None
+        self._ns_of = ns_of
+        self._matrices: dict[int, VectorMatrix] = {}
+        self._lock = threading.Lock()
+
+    def search(self, namespace_id: str, query: str, selected: Filter, *, limit: int) -> list[SearchHit]:
+        embedder, vector = self._embedded(query)
+        with self._connections.reading() as connection:
+            ns = self._ns_of(connection, namespace_id)
+            kinds = _kinds(connection, ns, selected.type)
+        if embedder is not None:
+            for kind in kinds:
+                embed_pending(self._connections, kind, embedder, at_most=MAX_EMBEDDED_BY_SEARCH)
+        with self._connections.reading() as connection:
+            fitting = _Fitting(connection, Selection.of(connection, ns, selected))
+            wanted = ranking.candidates(limit)
+            lexical = fitting.best(_by_words(connection, kinds, query_words(query), fitting.only), wanted)
+            dense: dict[int, float] = {}
+            if embedder is not None:
+                matrices = [self._matrix(connection, kind, embedder) for kind in kinds]
+                dense = fitting.best(_by_meaning(matrices, vector, fitting.only), wanted)
+            fused = ranking.fuse(lexical, dense)
+            best = list(fused)[:limit]
+            entities = _entities(connection, namespace_id, best)
+        return [
+            SearchHit(
+                entity=entities[state_id],
+                score=fused[state_id],
+                lexical=lexical.get(state_id),
+                dense=dense.get(state_id),
+            )
+            for state_id in best
+        ]
+
+    def reindex(self, namespace_id: str, progress: Callable[[int, int], None]) -> int:
+        embedder = self._load()
+        if embedder is None:
+            return 0
+        with self._connections.writing() as connection:
+            kinds = _kinds(connection, self._ns_of(connection, namespace_id), None)
+            for kind in kinds:
+                for table in ("vectors", "embedded"):
+                    connection.execute(
+                        f"DELETE FROM {table} WHERE kind = ? AND model <> ?",  # noqa: S608 - names of ours
+                        (kind, embedder.model),
+                    )
+        done = 0
+        for kind in kinds:
+            done += embed_pending(
+                self._connections,
+                kind,
+                embedder,
+                progress=lambda now, total, before=done: progress(before + now, before + total),
+            )
+        return done
+
+    def _embedded(self, query: str) -> tuple[Embedder | None, Any]:
+        """The embedder and the query's vector; without either where it fails, since words are found all the same."""
+        try:
+            embedder = self._load()
+            return embedder, None if embedder is None else embedder.embed([query])[0]
+        except StoreError as error:
+            _log.warning("Searching by words only: %s", error)
+            return None, None
+
+    def _load(self) -> Embedder | None:
+        with self._lock:
+            if self._embedder is None:
+                self._embedder = load_embedder(self._embedder_name)
+            return self._embedder
+
+    def _matrix(self, connection: sqlite3.Connection, kind: int, embedder: Embedder) -> VectorMatrix:
+        with self._lock:
+            matrix = self._matrices.get(kind)
+            if matrix is None or matrix.model != embedder.model:
+                matrix = self._matrices[kind] = VectorMatrix(kind, embedder.model, embedder.dimension)
+            matrix.refresh(connection)
+            return matrix
+
+
+class _Fitting:
+    """Which states a filter selects. `only` names them where they are few."""
+
+    def __init__(self, connection: sqlite3.Connection, selection: Selection) -> None:
+        self._connection = connection
+        self._selection = selection
+        self.only = selection.few(connection, limit=_FEW)
+
+    def best(self, found: Callable[[int], dict[int, float]], wanted: int) -> dict[int, float]:
+        """The best `wanted` states of what `found(how_many)` gives, best first, that are current and selected."""
+        asked = wanted
+        while True:
+            scores = found(asked)
+            fitting = self._selection.among(self._connection, scores)
+            if len(fitting) >= wanted or len(scores) < asked:
+                best = ((state_id, score) for state_id, score in scores.items() if state_id in fitting)
+                return dict(islice(best, wanted))
+            asked *= _GROWTH
+
+
+def _kinds(connection: sqlite3.Connection, ns: int, type_: str | None) -> list[int]:
+    of_type = "" if type_ is None else "AND type = ?"
+    rows = connection.execute(
+        f"SELECT kind FROM kinds WHERE ns = ? AND size > 0 {of_type}",  # noqa: S608
+        (ns, *([] if type_ is None else [type_])),
+    )
+    return [kind for (kind,) in rows]
+
+
+def _by_words(
+    connection: sqlite3.Connection, kinds: Sequence[int], words: Sequence[str], only: Sequence[int] | None
+) -> Callable[[int], dict[int, float]]:
+    # Each word is a string of FTS5's query language, so that none of it is taken for an operator.
+    match = " OR ".join(f'"{word}"' for word in words)
+    among = "" if only is None else "AND rowid IN (SELECT value FROM json_each(?))"
+    values = [match] if only is None else [match, json.dumps(only)]
+
+    def found(how_many: int) -> dict[int, float]:
+        scores: list[tuple[float, int]] = []
+        for kind in kinds if words else ():
+            scores += connection.execute(
+                f"SELECT -rank, rowid FROM text_{int(kind)} WHERE text_{int(kind)} MATCH ? {among} "  # noqa: S608
+                "ORDER BY rank LIMIT ?",
+                (*values, how_many),
+            )
+        return {state_id: score for score, state_id in sorted(scores, reverse=True)[:how_many]}
+
+    return found
+
+
+def _by_meaning(
+    matrices: Sequence[VectorMatrix], vector: NDArray[Any], only: Sequence[int] | None
+) -> Callable[[int], dict[int, float]]:
+    scores = [matrix.scores(vector, only) for matrix in matrices]
+
+    def found(how_many: int) -> dict[int, float]:
+        best = [pair for ids, cosines in scores for pair in top(ids, cosines, how_many)]
+        return {state_id: score for score, state_id in sorted(best, reverse=True)[:how_many]}
+
+    return found
+
+
+def _entities(
+    connection: sqlite3.Connection, namespace_id: str, state_ids: Sequence[int]
+) -> dict[int, Entity]:
+    rows = connection.execute(
+        f"SELECT s.state_id, {OF_STATE} FROM json_each(?) j CROSS JOIN states s ON s.state_id = j.value",  # noqa: S608
+        (json.dumps(state_ids),),
+    )
+    return {state_id: to_entity(namespace_id, row) for state_id, *row in rows}
