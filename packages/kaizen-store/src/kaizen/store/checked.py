@@ -82,9 +82,7 @@ class CheckedStore(ABC):
     def _count(self, namespace_id: str, selected: Filter) -> int: ...
 
     @abstractmethod
-    def _search(
-        self, namespace_id: str, query: str, selected: Filter, *, limit: int
-    ) -> list[SearchHit]: ...
+    def _search(self, namespace_id: str, query: str, selected: Filter, *, limit: int) -> list[SearchHit]: ...
 
     @abstractmethod
     def check(self) -> None: ...
@@ -205,7 +203,7 @@ class CheckedStore(ABC):
         type: str | None = None,
         where: Mapping[str, JsonValue] | None = None,
         limit: int = 10,
-    ) -> list[SearchHit]:
+    ) -> Sequence[SearchHit]:
         return self._search(
             check_namespace_id(namespace_id),
             check_text("query", query),

@@ -129,7 +129,7 @@ class Store(Protocol):
         type: str | None = None,
         where: Mapping[str, JsonValue] | None = None,
         limit: int = 10,
-    ) -> list[SearchHit]:
+    ) -> Sequence[SearchHit]:
         """The entities that fit the query best, best first, out of those that `type` and `where` select.
 
         By words (an entity need not have all of them) and, with an embedder, by meaning. What is searched
@@ -162,8 +162,8 @@ class Reindexable(Protocol):
     def reindex(self, namespace_id: str, *, progress: Callable[[int, int], None] = ...) -> int:
         """Embed what the current embedder has not embedded yet; returns how many entities that were.
 
-        Embeddings by other models are removed. `progress` is called with how many are done and how many
-        there are to do. A search embeds on its own, so this is for many entities at once.
+        Embeddings by other models are removed. `progress` is called with how many of a type are done and
+        how many there are. A search embeds on its own, so this is for many entities at once.
         """
         ...
 

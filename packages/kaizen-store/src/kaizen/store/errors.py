@@ -36,7 +36,7 @@ class ConflictError(StoreError):
 
 
 class CorruptDataError(StoreError):
-    """Stored data does not parse. It is kept as it is; `path` and `line` (from 1, if known) say where to look."""
+    """Stored data does not parse. It is kept as it is; `path` and `line` (from 1) say where to look."""
 
     def __init__(self, message: str, *, path: str, line: int | None = None) -> None:
         super().__init__(message)

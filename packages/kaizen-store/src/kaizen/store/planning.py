@@ -45,9 +45,7 @@ def apply_changes(
     return tuple(_apply(namespace_id, change, current, at) for change in changes)
 
 
-def check_restored(
-    namespace_id: str, commit: Commit, *, version: int, current: Mapping[str, Entity]
-) -> None:
+def check_restored(namespace_id: str, commit: Commit, *, version: int, current: Mapping[str, Entity]) -> None:
     """Raise `ConflictError` unless a commit made elsewhere goes on from this version and these entities."""
     if commit.version != version + 1:
         raise ConflictError(

@@ -1,4 +1,4 @@
-"""Search for stores that have none of their own: an SQLite copy of their namespaces, made anew if it is lost."""
+"""Search for stores without one of their own: an SQLite copy of their namespaces that may get lost."""
 
 from __future__ import annotations
 

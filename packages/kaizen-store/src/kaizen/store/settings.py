@@ -49,7 +49,7 @@ class StoreSettings:
         data_dir: str | os.PathLike[str] | None = None,
         namespace_id: str | None = None,
     ) -> StoreSettings:
-        """Read `KAIZEN_BACKEND`, `KAIZEN_DATA_DIR`, `KAIZEN_PG_DSN`, `KAIZEN_NAMESPACE_ID`, `KAIZEN_EMBEDDER`.
+        """Read `KAIZEN_BACKEND`, `KAIZEN_DATA_DIR`, `KAIZEN_NAMESPACE_ID` and so on.
 
         What is passed wins; `backend` and `KAIZEN_BACKEND` may also be one URL, see `from_url`. An empty
         variable counts as unset.

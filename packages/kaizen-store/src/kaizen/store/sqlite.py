@@ -24,7 +24,7 @@ from kaizen.store.sqlite_rows import (
 from kaizen.store.sqlite_writing import delete_namespace, write_commit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
     from kaizen.store.filtering import Filter

@@ -73,7 +73,7 @@ class Selection:
         return int(connection.execute(sql, values).fetchone()[0])
 
     def few(self, connection: sqlite3.Connection, *, limit: int) -> list[int] | None:
-        """The states that have the fields asked for, or None where they are more than `limit` or none are asked for."""
+        """The states with the fields asked for; None if more than `limit`, or if no fields are asked for."""
         if not self.fields or self.is_empty:
             return [] if self.is_empty else None
         tables, condition, values, _ = self._source()

@@ -55,7 +55,7 @@ def to_entity(namespace_id: str, row: Sequence[Any]) -> Entity:
 def read_commits(
     connection: sqlite3.Connection, namespace_id: str, commits: Iterable[Row], states_of: str, key: Row
 ) -> list[Commit]:
-    """Commits from their rows, with the changes that `states_of` (a condition with the values `key`) selects."""
+    """Commits from their rows, with those changes that the condition `states_of` on states `a` selects."""
     columns = ", ".join(f"{side}.{name.strip()}" for side in "ab" for name in STATE_COLUMNS.split(","))
     changes: dict[int, list[Applied]] = {}
     for version, *both in connection.execute(

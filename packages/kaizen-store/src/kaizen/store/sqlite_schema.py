@@ -120,7 +120,8 @@ def migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[str
         connection.execute("BEGIN IMMEDIATE")
         try:
             connection.execute(
-                "CREATE TABLE IF NOT EXISTS migrations (version INTEGER PRIMARY KEY, applied_at TEXT NOT NULL)"
+                "CREATE TABLE IF NOT EXISTS migrations "
+                "(version INTEGER PRIMARY KEY, applied_at TEXT NOT NULL)"
             )
             for statement in filter(str.strip, script.split(";\n")):
                 connection.execute(statement)

@@ -53,9 +53,7 @@ class VectorMatrix:
             if rows:
                 self._append(rows)
 
-    def scores(
-        self, vector: NDArray[Any], only: Sequence[int] | None
-    ) -> tuple[NDArray[Any], NDArray[Any]]:
+    def scores(self, vector: NDArray[Any], only: Sequence[int] | None) -> tuple[NDArray[Any], NDArray[Any]]:
         """State ids and the cosine of each with the vector; of those in `only`, if given."""
         with self._lock:
             state_ids, vectors = self._state_ids[: self._rows], self._vectors[: self._rows]
@@ -101,7 +99,9 @@ def embed_pending(
     at_most: int | None = None,
     progress: Callable[[int, int], None] = lambda *_: None,
 ) -> int:
-    """Embed the current states of a kind that this model has not embedded yet, oldest first; returns how many.
+    """Embed the current states of a kind that this model has not embedded yet, oldest first.
+
+    Returns how many.
 
     Nothing is locked while the model works. Whoever else does the same meanwhile makes the same vectors.
     """

@@ -25,6 +25,8 @@ _PARTS = (
     "hostile_input",
     "models",
     "namespaces",
+    "restoring",
+    "searches",
 )
 pytest.register_assert_rewrite(*(f"{__name__}.{part}" for part in _PARTS))
 
@@ -37,6 +39,8 @@ from kaizen.store.testing.histories import HistoryContract  # noqa: E402
 from kaizen.store.testing.hostile_input import HostileInputContract  # noqa: E402
 from kaizen.store.testing.models import ModelContract  # noqa: E402
 from kaizen.store.testing.namespaces import NamespaceContract  # noqa: E402
+from kaizen.store.testing.restoring import RestoreContract  # noqa: E402
+from kaizen.store.testing.searches import SearchContract  # noqa: E402
 
 __all__ = ["NAMESPACE", "OpenStore", "StoreContract"]
 
@@ -46,6 +50,8 @@ class StoreContract(
     EntityContract,
     CommitContract,
     HistoryContract,
+    RestoreContract,
+    SearchContract,
     HostileInputContract,
     ConcurrencyContract,
     CrashContract,
