@@ -1,6 +1,6 @@
 """Where Kaizen keeps what agents learned: entities in namespaces, changed by atomic commits."""
 
-from kaizen.store.contract import Backend, Store
+from kaizen.store.contract import Backend, Reindexable, Store
 from kaizen.store.errors import (
     ConflictError,
     CorruptDataError,
@@ -24,6 +24,7 @@ from kaizen.store.model import (
     SearchHit,
 )
 from kaizen.store.opening import available_backends, open_store
+from kaizen.store.reverting import revert
 from kaizen.store.settings import StoreSettings
 
 __all__ = [
@@ -43,6 +44,7 @@ __all__ = [
     "NotFoundError",
     "Page",
     "Put",
+    "Reindexable",
     "SearchHit",
     "Store",
     "StoreError",
@@ -50,4 +52,5 @@ __all__ = [
     "UnavailableError",
     "available_backends",
     "open_store",
+    "revert",
 ]

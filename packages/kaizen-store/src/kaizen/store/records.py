@@ -36,16 +36,22 @@ def encode_header(namespace_id: str, created_at: datetime) -> bytes:
 
 def decode_header(value: object, namespace_id: str) -> datetime:
     """When the namespace was created; `ValueError` for what is no header of this namespace's journal."""
+    created_at = decode_any_header(value)
+    found = _field(_object(value, "a header"), "namespace_id", str)
+    if found != namespace_id:
+        raise ValueError(f"this is the journal of namespace {found!r}, not of {namespace_id!r}")
+    return created_at
+
+
+def decode_any_header(value: object) -> datetime:
+    """`decode_header` for a journal of any namespace."""
     header = _object(value, "a header")
     version = _field(header, "kaizen_journal", int)
     if version > FORMAT:
         raise StoreError(
-            f"namespace {namespace_id!r} was written in journal format {version} and this kaizen-store "
-            f"reads up to {FORMAT}: run pip install --upgrade kaizen-store"
+            f"namespace {header.get('namespace_id')!r} was written in journal format {version} and this "
+            f"kaizen-store reads up to {FORMAT}: run pip install --upgrade kaizen-store"
         )
-    found = _field(header, "namespace_id", str)
-    if found != namespace_id:
-        raise ValueError(f"this is the journal of namespace {found!r}, not of {namespace_id!r}")
     return _decode_time(_field(header, "created_at", str))
 
 

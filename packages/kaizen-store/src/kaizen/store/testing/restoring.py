@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 import pytest
 
 from kaizen.store.errors import ConflictError, InvalidInputError, NotFoundError
-from kaizen.store.model import Commit, Delete, Put
+from kaizen.store.model import Change, Commit, Delete, Put
 from kaizen.store.testing.fixtures import NAMESPACE, OpenStore, StoreFixtures
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class RestoreContract(StoreFixtures):
 
 def _some_commits(store: Store) -> list[Commit]:
     """As they would look in the namespace `copy`, and made long ago."""
-    changes = [
+    changes: list[list[Change]] = [
         [Put(id="a", type="t", content="a1", metadata={"n": 1.0}), Put(id="b", type="t", content="b1")],
         [Put(id="b", type="u", content="b2", metadata={"x": "\0"})],
         [Delete(id="a")],

@@ -1,0 +1,225 @@
+"""Moving namespaces: from one store to another, and to and from JSON lines, with all their history."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from kaizen.store import records
+from kaizen.store.errors import ConflictError, CorruptDataError, NotFoundError
+from kaizen.store.model import Applied, Commit, Put
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from kaizen.store.contract import Store
+    from kaizen.store.model import Entity, Namespace
+
+Progress = Callable[[int], None]
+"""Gets the version reached so far."""
+
+_COMMITS_AT_ONCE = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transferred:
+    """What a transfer came to: how many commits were new, and what is there now."""
+
+    namespace_id: str
+    commits: int
+    version: int
+    entities: int
+    digest: str
+
+
+def copy_namespace(
+    source: Store, target: Store, namespace_id: str, *, progress: Progress = lambda _: None
+) -> Transferred:
+    """Copy a namespace with all its commits; done again, it goes on where it ended.
+
+    Raises `ConflictError` where the target has commits of its own, or in the end differs.
+    """
+    namespace = source.get_namespace(namespace_id)
+    added = 0
+    for commits in _read(source, namespace_id, after=_common(source, target, namespace)):
+        target.restore(namespace_id, commits)
+        added += len(commits)
+        progress(commits[-1].version)
+    return _verified(source, target, namespace, added)
+
+
+def export_lines(store: Store, namespace_id: str) -> Iterator[bytes]:
+    """The namespace as JSON lines: a header, then a line for each commit, as in a journal."""
+    namespace = store.get_namespace(namespace_id)
+    yield records.encode_header(namespace_id, namespace.created_at)
+    for commits in _read(store, namespace_id, after=0):
+        yield from map(records.encode_commit, commits)
+
+
+def import_lines(
+    store: Store, namespace_id: str, lines: Iterable[bytes], *, name: str, progress: Progress = lambda _: None
+) -> Transferred:
+    """Make the namespace that the lines tell, under this id; done again, it goes on where it ended.
+
+    Raises `CorruptDataError` with `name` and the line for what is no export, `ConflictError` where the
+    namespace has commits of its own.
+    """
+    parsed = _Lines(lines, namespace_id, name)
+    store.create_namespace(namespace_id, exist_ok=True, created_at=parsed.created_at)
+    known = store.get_namespace(namespace_id).version
+    commits = parsed.commits()
+    for commit in islice(commits, known):
+        _check_same(store, commit)
+    added = 0
+    while batch := list(islice(commits, _COMMITS_AT_ONCE)):
+        store.restore(namespace_id, batch)
+        added += len(batch)
+        progress(parsed.version)
+    namespace = store.get_namespace(namespace_id)
+    if namespace.version != parsed.version:
+        raise _differs(namespace_id, "has more commits than the file")
+    return Transferred(
+        namespace_id=namespace_id,
+        commits=added,
+        version=namespace.version,
+        entities=store.count(namespace_id),
+        digest=digest(store, namespace_id),
+    )
+
+
+def read_entities(lines: Iterable[bytes], namespace_id: str, *, name: str) -> dict[str, Entity]:
+    """The entities that an export ends with, by id."""
+    parsed = _Lines(lines, namespace_id, name)
+    for _ in parsed.commits():
+        pass
+    return parsed.entities
+
+
+def merge_entities(
+    store: Store, namespace_id: str, entities: Mapping[str, Entity], *, actor: str, reason: str
+) -> Commit | None:
+    """Put entities of elsewhere, without their history, in one commit; None where all are there already."""
+    current = store.get_many(namespace_id, list(entities))
+    puts = [
+        Put(id=entity.id, type=entity.type, content=entity.content, metadata=entity.metadata)
+        for entity in entities.values()
+        if entity.id not in current or not _same(entity, current[entity.id])
+    ]
+    if not puts:
+        return None
+    expected = {str(put.id): current[put.id].revision if put.id in current else 0 for put in puts}
+    return store.commit(namespace_id, puts, expected=expected, actor=actor, reason=reason)
+
+
+def digest(store: Store, namespace_id: str) -> str:
+    """SHA-256 over when the namespace was created and all its commits, whatever the store."""
+    total = sha256(records.encode_header("", store.get_namespace(namespace_id).created_at))
+    for commits in _read(store, namespace_id, after=0):
+        for commit in commits:
+            total.update(records.encode_commit(commit))
+    return total.hexdigest()
+
+
+class _Lines:
+    """An export being read: its commits with what was before, and the entities as of the last one."""
+
+    def __init__(self, lines: Iterable[bytes], namespace_id: str, name: str) -> None:
+        self._lines = iter(lines)
+        self._namespace_id = namespace_id
+        self._name = name
+        self.entities: dict[str, Entity] = {}
+        self.version = 0
+        try:
+            self.created_at: datetime = records.decode_any_header(records.parse(next(self._lines, b"")))
+        except ValueError as error:
+            raise self._corrupt(1, error) from error
+
+    def commits(self) -> Iterator[Commit]:
+        for number, line in enumerate(self._lines, 2):
+            try:
+                record = records.decode_commit(records.parse(line), self._namespace_id)
+                if record.version != self.version + 1:
+                    raise ValueError(f"this is version {record.version} where {self.version + 1} must follow")
+                changes = tuple(
+                    Applied(before=self.entities.get(entity_id), after=after)
+                    for entity_id, after in record.after.items()
+                )
+            except ValueError as error:
+                raise self._corrupt(number, error) from error
+            self.version = record.version
+            for entity_id, after in record.after.items():
+                if after is None:
+                    self.entities.pop(entity_id, None)
+                else:
+                    self.entities[entity_id] = after
+            yield Commit(
+                id=record.id,
+                namespace_id=self._namespace_id,
+                version=record.version,
+                at=record.at,
+                actor=record.actor,
+                reason=record.reason,
+                run_id=record.run_id,
+                changes=changes,
+            )
+
+    def _corrupt(self, line: int, reason: object) -> CorruptDataError:
+        return CorruptDataError(
+            f"{self._name}, line {line}: {reason}; export it anew with `kaizen entities export`",
+            path=self._name,
+            line=line,
+        )
+
+
+def _read(store: Store, namespace_id: str, *, after: int) -> Iterator[list[Commit]]:
+    while commits := store.commits(namespace_id, after=after, limit=_COMMITS_AT_ONCE):
+        yield commits
+        after = commits[-1].version
+
+
+def _common(source: Store, target: Store, namespace: Namespace) -> int:
+    """The version up to which the target has the same commits, the whole of what it has."""
+    try:
+        there = target.get_namespace(namespace.id)
+    except NotFoundError:
+        there = target.create_namespace(namespace.id, created_at=namespace.created_at)
+    if there.created_at != namespace.created_at or there.version > namespace.version:
+        raise _differs(namespace.id, "is not a copy of this one")
+    if there.version:
+        (last,) = source.commits(namespace.id, after=there.version - 1, limit=1)
+        _check_same(target, last)
+    return there.version
+
+
+def _check_same(store: Store, commit: Commit) -> None:
+    (found,) = store.commits(commit.namespace_id, after=commit.version - 1, limit=1)
+    if found.id != commit.id:
+        raise _differs(commit.namespace_id, f"has another commit of version {commit.version}")
+
+
+def _verified(source: Store, target: Store, namespace: Namespace, added: int) -> Transferred:
+    expected, found = digest(source, namespace.id), digest(target, namespace.id)
+    counts = source.count(namespace.id), target.count(namespace.id)
+    if expected != found or counts[0] != counts[1]:
+        raise _differs(namespace.id, "differs from what was copied; was one of them changed meanwhile?")
+    return Transferred(
+        namespace_id=namespace.id,
+        commits=added,
+        version=target.get_namespace(namespace.id).version,
+        entities=counts[1],
+        digest=found,
+    )
+
+
+def _differs(namespace_id: str, how: str) -> ConflictError:
+    return ConflictError(
+        f"namespace {namespace_id!r} of the target {how}: choose another namespace or store",
+        namespace_id=namespace_id,
+    )
+
+
+def _same(left: Entity, right: Entity) -> bool:
+    return (left.type, left.content, left.metadata) == (right.type, right.content, right.metadata)
