@@ -157,13 +157,8 @@ class Journal:
         with self._writing():
             with self._open() as file:
                 loaded = self._refresh(file)
-            version = loaded.state.version
-            known = {c.entity_id: loaded.state.entities.get(c.entity_id) for m in commits for c in m.changes}
-            for commit in commits:
-                current = {entity_id: entity for entity_id, entity in known.items() if entity is not None}
-                check_restored(self.namespace_id, commit, version=version, current=current)
-                known.update((change.entity_id, change.after) for change in commit.changes)
-                version = commit.version
+            state = loaded.state
+            check_restored(self.namespace_id, commits, version=state.version, current=state.entities)
             self._append(loaded, *map(records.encode_commit, commits))
 
     def check(self) -> None:

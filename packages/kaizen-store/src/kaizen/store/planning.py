@@ -45,23 +45,32 @@ def apply_changes(
     return tuple(_apply(namespace_id, change, current, at) for change in changes)
 
 
-def check_restored(namespace_id: str, commit: Commit, *, version: int, current: Mapping[str, Entity]) -> None:
-    """Raise `ConflictError` unless a commit made elsewhere goes on from this version and these entities."""
-    if commit.version != version + 1:
-        raise ConflictError(
-            f"namespace {namespace_id!r} is at version {version}, so commit {commit.version} cannot follow",
-            namespace_id=namespace_id,
-        )
-    differing = tuple(
-        change.entity_id for change in commit.changes if change.before != current.get(change.entity_id)
-    )
-    if differing:
-        raise ConflictError(
-            f"commit {commit.version} starts from another {differing[0]!r} than namespace "
-            f"{namespace_id!r} holds: restore into a namespace that has just the commits before it",
-            namespace_id=namespace_id,
-            entity_ids=differing,
-        )
+def check_restored(
+    namespace_id: str, commits: Sequence[Commit], *, version: int, current: Mapping[str, Entity]
+) -> None:
+    """Raise `ConflictError` unless commits made elsewhere go on from this version and these entities."""
+    known: dict[str, Entity | None] = dict(current)
+    for commit in commits:
+        if commit.version != version + 1:
+            raise ConflictError(
+                f"namespace {namespace_id!r} is at version {version}, so commit {commit.version} cannot follow",
+                namespace_id=namespace_id,
+            )
+        for change in commit.changes:
+            if change.before != known.get(change.entity_id):
+                raise ConflictError(
+                    f"commit {commit.version} starts from another {change.entity_id!r} than namespace "
+                    f"{namespace_id!r} holds: restore into a namespace that has just the commits before it",
+                    namespace_id=namespace_id,
+                    entity_ids=(change.entity_id,),
+                )
+            known[change.entity_id] = change.after
+        version = commit.version
+
+
+def touched(commits: Sequence[Commit]) -> list[str]:
+    """The ids of the entities that the commits change."""
+    return list(dict.fromkeys(change.entity_id for commit in commits for change in commit.changes))
 
 
 def _apply(namespace_id: str, change: Change, current: Mapping[str, Entity], at: datetime) -> Applied:

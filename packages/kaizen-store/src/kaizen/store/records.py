@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import NoReturn, TypeVar
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 from kaizen.store.errors import StoreError
 from kaizen.store.model import Applied, Commit, Entity
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
 
 FORMAT = 1
 
@@ -86,6 +89,31 @@ def decode_commit(value: object, namespace_id: str) -> Record:
         run_id=None if fields.get("run_id") is None else _field(fields, "run_id", str),
         after=after,
     )
+
+
+def replay(records: Iterable[Record], namespace_id: str) -> Iterator[Commit]:
+    """The commits that the records of a namespace tell, first to last, each with what was there before.
+
+    `ValueError` for a record that does not follow the one before it.
+    """
+    current: dict[str, Entity | None] = {}
+    for version, record in enumerate(records, 1):
+        if record.version != version:
+            raise ValueError(f"this is version {record.version} where {version} must follow")
+        changes = tuple(
+            Applied(before=current.get(entity_id), after=after) for entity_id, after in record.after.items()
+        )
+        current |= record.after
+        yield Commit(
+            id=record.id,
+            namespace_id=namespace_id,
+            version=version,
+            at=record.at,
+            actor=record.actor,
+            reason=record.reason,
+            run_id=record.run_id,
+            changes=changes,
+        )
 
 
 def parse(line: bytes) -> object:

@@ -11,7 +11,7 @@ from kaizen.store.checked import CheckedStore
 from kaizen.store.errors import ConflictError, NotFoundError
 from kaizen.store.ids import uuid7
 from kaizen.store.model import Commit, Page
-from kaizen.store.planning import apply_changes, check_expected, check_restored
+from kaizen.store.planning import apply_changes, check_expected, check_restored, touched
 from kaizen.store.sqlite_connections import Connections
 from kaizen.store.sqlite_reading import Selection, current, sql_int
 from kaizen.store.sqlite_rows import (
@@ -134,12 +134,10 @@ class SqliteStore(CheckedStore):
         self._require_file(namespace_id)
         with self._connections.writing() as connection:
             ns, version, _ = self._position(connection, namespace_id)
+            known = self._current(connection, ns, namespace_id, touched(commits))
+            check_restored(namespace_id, commits, version=version, current=known)
             for commit in commits:
-                asked = [change.entity_id for change in commit.changes]
-                known = self._current(connection, ns, namespace_id, asked)
-                check_restored(namespace_id, commit, version=version, current=known)
                 write_commit(connection, ns, commit)
-                version = commit.version
 
     def _get_many(self, namespace_id: str, entity_ids: Sequence[str]) -> dict[str, Entity]:
         self._require_file(namespace_id)

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from itertools import islice
 from typing import TYPE_CHECKING
 
 from kaizen.store import records
-from kaizen.store.errors import ConflictError, CorruptDataError, NotFoundError
-from kaizen.store.model import Applied, Commit, Put
+from kaizen.store.errors import ConflictError, CorruptDataError, NotFoundError, StoreError
+from kaizen.store.model import Put
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from kaizen.store.contract import Store
-    from kaizen.store.model import Entity, Namespace
+    from kaizen.store.model import Commit, Entity, Namespace
 
 Progress = Callable[[int], None]
 """Gets the version reached so far."""
@@ -92,10 +91,10 @@ def import_lines(
 
 def read_entities(lines: Iterable[bytes], namespace_id: str, *, name: str) -> dict[str, Entity]:
     """The entities that an export ends with, by id."""
-    parsed = _Lines(lines, namespace_id, name)
-    for _ in parsed.commits():
-        pass
-    return parsed.entities
+    entities: dict[str, Entity | None] = {}
+    for commit in _Lines(lines, namespace_id, name).commits():
+        entities |= {change.entity_id: change.after for change in commit.changes}
+    return {entity_id: entity for entity_id, entity in entities.items() if entity is not None}
 
 
 def merge_entities(
@@ -124,54 +123,40 @@ def digest(store: Store, namespace_id: str) -> str:
 
 
 class _Lines:
-    """An export being read: its commits with what was before, and the entities as of the last one."""
+    """An export being read; `line` is the one reached, `version` that of the last commit read."""
 
     def __init__(self, lines: Iterable[bytes], namespace_id: str, name: str) -> None:
         self._lines = iter(lines)
         self._namespace_id = namespace_id
         self._name = name
-        self.entities: dict[str, Entity] = {}
+        self._line = 1
         self.version = 0
-        try:
-            self.created_at: datetime = records.decode_any_header(records.parse(next(self._lines, b"")))
-        except ValueError as error:
-            raise self._corrupt(1, error) from error
+        with self._naming_the_line():
+            self.created_at = records.decode_any_header(records.parse(next(self._lines, b"")))
 
     def commits(self) -> Iterator[Commit]:
-        for number, line in enumerate(self._lines, 2):
-            try:
-                record = records.decode_commit(records.parse(line), self._namespace_id)
-                if record.version != self.version + 1:
-                    raise ValueError(f"this is version {record.version} where {self.version + 1} must follow")
-                changes = tuple(
-                    Applied(before=self.entities.get(entity_id), after=after)
-                    for entity_id, after in record.after.items()
-                )
-            except ValueError as error:
-                raise self._corrupt(number, error) from error
-            self.version = record.version
-            for entity_id, after in record.after.items():
-                if after is None:
-                    self.entities.pop(entity_id, None)
-                else:
-                    self.entities[entity_id] = after
-            yield Commit(
-                id=record.id,
-                namespace_id=self._namespace_id,
-                version=record.version,
-                at=record.at,
-                actor=record.actor,
-                reason=record.reason,
-                run_id=record.run_id,
-                changes=changes,
-            )
+        with self._naming_the_line():
+            for commit in records.replay(self._records(), self._namespace_id):
+                self.version = commit.version
+                yield commit
 
-    def _corrupt(self, line: int, reason: object) -> CorruptDataError:
-        return CorruptDataError(
-            f"{self._name}, line {line}: {reason}; export it anew with `kaizen entities export`",
-            path=self._name,
-            line=line,
-        )
+    def _records(self) -> Iterator[records.Record]:
+        for line in self._lines:
+            self._line += 1
+            yield records.decode_commit(records.parse(line), self._namespace_id)
+
+    @contextmanager
+    def _naming_the_line(self) -> Iterator[None]:
+        try:
+            yield
+        except ValueError as error:
+            if isinstance(error, StoreError):
+                raise
+            raise CorruptDataError(
+                f"{self._name}, line {self._line}: {error}; export it anew with `kaizen entities export`",
+                path=self._name,
+                line=self._line,
+            ) from error
 
 
 def _read(store: Store, namespace_id: str, *, after: int) -> Iterator[list[Commit]]:
