@@ -53,7 +53,7 @@ def check_restored(
     for commit in commits:
         if commit.version != version + 1:
             raise ConflictError(
-                f"namespace {namespace_id!r} is at version {version}, so commit {commit.version} cannot follow",
+                f"namespace {namespace_id!r} is at version {version}: commit {commit.version} cannot follow",
                 namespace_id=namespace_id,
             )
         for change in commit.changes:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from kaizen.store.contract import Store
     from kaizen.store.filtering import Filter
-    from kaizen.store.model import SearchHit
+    from kaizen.store.model import Namespace, SearchHit
 
 _log = logging.getLogger(__name__)
 
@@ -30,6 +30,7 @@ class Replica:
         self._directory = directory
         self._embedder = embedder
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
+        self._followed: dict[str, Namespace] = {}
         self._copy = self._open(directory)
 
     def search(
@@ -73,10 +74,13 @@ class Replica:
 
     def _replace(self, directory: Path) -> None:
         self._copy.close()
+        self._followed.clear()
         self._copy = self._open(directory)
 
     def _catch_up(self, store: Store, namespace_id: str) -> None:
         namespace = store.get_namespace(namespace_id)
+        if self._followed.get(namespace_id) == namespace:
+            return
         copy = self._copy.create_namespace(namespace_id, exist_ok=True, created_at=namespace.created_at)
         if copy.created_at != namespace.created_at or not self._is_behind(store, namespace_id, copy.version):
             self._copy.delete_namespace(namespace_id)
@@ -85,6 +89,7 @@ class Replica:
         while commits := store.commits(namespace_id, after=version, limit=_COMMITS_AT_ONCE):
             self._copy.restore(namespace_id, commits)
             version = commits[-1].version
+        self._followed[namespace_id] = namespace
 
     def _is_behind(self, store: Store, namespace_id: str, version: int) -> bool:
         """Whether the store has the copy's last commit: a journal may have been replaced by another."""
