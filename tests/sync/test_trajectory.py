@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kaizen.sync.errors import UnknownShapeError
-from kaizen.sync.messages import canonical_arguments
+from kaizen.sync.json_text import canonical_arguments
 from kaizen.sync.model import Trace, Usage
 from kaizen.sync.redact import Redactor
 from kaizen.sync.trajectory import NO_LLM_SPAN, build_trajectory
@@ -683,12 +683,12 @@ def test_a_trace_without_model_call_says_so() -> None:
 
 
 def test_an_unknown_shape_names_the_attributes_it_saw() -> None:
-    attributes = {"gen_ai.prompt.0.content": "Hi", "gen_ai.completion.0.content": "Hello"}
+    attributes = {"odd.prompt": "Hi", "odd.completion": "Hello"}
 
     with pytest.raises(UnknownShapeError) as caught:
         build_trajectory(trace(span("a", "LLM", attributes=attributes)))
 
-    assert str(caught.value) == "unknown shape: gen_ai.completion.0.content, gen_ai.prompt.0.content"
+    assert str(caught.value) == "unknown shape: odd.completion, odd.prompt"
 
 
 def test_an_unknown_shape_with_very_many_attributes_is_told_in_short() -> None:

@@ -161,7 +161,8 @@ class Trajectory:
     """The ordered messages of one trace.
 
     `errors` are those that no message tells: failed model calls, steps that raised. `tools` are the
-    JSON schemas that the model was offered.
+    JSON schemas that the model was offered. `response_ids` are those of the answers in it, and
+    `previous_response_id` is that of another trace's answer which it goes on from, each as far as known.
     """
 
     trace_id: str
@@ -173,6 +174,8 @@ class Trajectory:
     usage: Usage = field(default_factory=Usage)
     session_id: str = ""
     models: tuple[str, ...] = ()
+    response_ids: tuple[str, ...] = ()
+    previous_response_id: str = ""
 
     def all_messages(self) -> tuple[Message, ...]:
         """Main and side conversations, one after the other."""

@@ -1,0 +1,117 @@
+"""The TOOL spans of a trace: which one stands for which call, and what it tells of the result."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from kaizen.sync.json_text import as_text, canonical_arguments, load_json, load_literal
+
+if TYPE_CHECKING:
+    from kaizen.sync.model import Span, ToolCall, Trace
+
+_NAMES = ("tool.name", "gen_ai.tool.name", "ai.toolCall.name")
+_IDS = ("tool.id", "gen_ai.tool.call.id", "ai.toolCall.id", "tool_call.id")
+_ARGUMENTS = ("input.value", "gen_ai.tool.call.arguments", "gen_ai.tool.args", "ai.toolCall.args")
+_OUTPUTS = ("output.value", "gen_ai.tool.call.result", "gen_ai.output", "ai.toolCall.result")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _ToolSpan:
+    span: Span
+    arguments: str
+    id: str
+
+
+class ToolSpans:
+    """The TOOL spans of a trace, each of which stands for one call."""
+
+    def __init__(self, trace: Trace, model_spans: Iterable[str] = ()) -> None:
+        calls = set(model_spans)
+        self._parents = {span.span_id: span.parent_id for span in trace.spans}
+        self._unused: defaultdict[str, list[_ToolSpan]] = defaultdict(list)
+        for span in trace.spans:
+            if span.span_id not in calls and (span.kind == "TOOL" or "ai.toolCall.name" in span.attributes):
+                tool = _ToolSpan(span, _span_arguments(span), as_text(_first(span, _IDS)))
+                self._unused[as_text(_first(span, _NAMES)) or span.name].append(tool)
+
+    def take(self, call: ToolCall, caller: str, others: Sequence[ToolCall]) -> Span | None:
+        """The span of a call that the LLM span `caller` asked for, beside `others`.
+
+        The one with the id of the call. Else the first of that tool that is no other call's, preferring the
+        same arguments and then the same parent: sub-agents may call the same tool at once.
+        """
+        unused = self._unused.get(call.name)
+        if not unused:
+            return None
+        arguments, parent = canonical_arguments(call.arguments), self._parents.get(caller)
+        taken = {canonical_arguments(other.arguments) for other in others if other.name == call.name}
+        taken.discard(arguments)
+        ids = {other.id for other in others}
+        best, best_faults = None, (True, True, True)
+        for tool in unused:
+            if tool.arguments in taken and not (call.id and tool.id == call.id):
+                continue
+            if tool.id in ids and tool.id != call.id:
+                continue
+            faults = (tool.id != call.id, tool.arguments != arguments, tool.span.parent_id != parent)
+            if best is None or faults < best_faults:
+                best, best_faults = tool, faults
+            if not any(faults):
+                break
+        if best is None:
+            return None
+        unused.remove(best)
+        return best.span
+
+
+def _first(span: Span, names: Sequence[str]) -> Any:
+    return next((span.attributes[name] for name in names if span.attributes.get(name) is not None), None)
+
+
+def _span_arguments(span: Span) -> str:
+    text = as_text(_first(span, _ARGUMENTS))
+    try:
+        parsed = load_json(text)
+    except ValueError:
+        return text.strip()
+    if isinstance(parsed, Mapping) and "kwargs" in parsed and "args" in parsed:
+        return canonical_arguments(as_text(parsed["kwargs"]))
+    return canonical_arguments(text)
+
+
+def span_result(span: Span) -> str:
+    """What the tool gave, and how it failed."""
+    return with_span_error(as_text(_first(span, _OUTPUTS)), span)
+
+
+def with_span_error(text: str, span: Span | None) -> str:
+    """Some frameworks show the model less than the span tells, such as 'An error occurred'."""
+    error = error_text(span) if span is not None and span.status == "ERROR" else ""
+    if not error or error in text or unwrapped(error) in text:
+        return text
+    return f"{text}\n[error: {error}]" if text else f"[error: {error}]"
+
+
+def error_text(span: Span) -> str:
+    """The error of a span: its status message, else its first exception."""
+    if span.status_message:
+        return span.status_message
+    for event in span.events:
+        if event.name == "exception":
+            kind = as_text(event.attributes.get("exception.type"))
+            return f"{kind}: {as_text(event.attributes.get('exception.message'))}".strip(": ")
+    return ""
+
+
+def unwrapped(error: str) -> str:
+    """The error that openai-agents puts into a dict, as in `Error running tool: {'error': '...'}`."""
+    _, brace, rest = error.partition(": {")
+    try:
+        value = load_literal("{" + rest) if brace else None
+    except ValueError:
+        value = None
+    inner = value.get("error") if isinstance(value, dict) else None
+    return inner if isinstance(inner, str) and inner else error
