@@ -19,9 +19,9 @@ _ANNOTATORS = ("HUMAN", "CODE", "LLM")
 _TARGETS: tuple[Target, ...] = ("trace", "session", "span")
 
 ANY_NAME = "*"
-_NAMES = "outcome success correctness task_success task_completion goal_completion resolution feedback user_feedback"
-_SUCCESS = "success successful correct pass passed good yes true resolved complete completed positive thumbs_up up 👍"
-_FAILURE = "failure fail failed incorrect wrong bad no false unresolved incomplete error negative thumbs_down down 👎"
+_NAMES = "outcome success correctness task_success task_completion resolution feedback user_feedback"
+_SUCCESS = "success correct pass passed good yes true resolved complete completed positive thumbs_up 👍"
+_FAILURE = "failure fail failed incorrect wrong bad no false unresolved incomplete negative thumbs_down 👎"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
