@@ -26,10 +26,14 @@ class _ToolSpan:
 
 
 class ToolSpans:
-    """The TOOL spans of a trace, each of which stands for one call."""
+    """The TOOL spans of a trace, each of which stands for one call.
 
-    def __init__(self, trace: Trace, model_spans: Iterable[str] = ()) -> None:
-        calls = set(model_spans)
+    `model_spans` are the ids of those that are model calls whatever their kind says, `call_ids` those of all
+    calls that the conversations of the trace hold.
+    """
+
+    def __init__(self, trace: Trace, model_spans: Iterable[str] = (), call_ids: Iterable[str] = ()) -> None:
+        calls, self._call_ids = set(model_spans), set(filter(None, call_ids))
         self._parents = {span.span_id: span.parent_id for span in trace.spans}
         self._unused: defaultdict[str, list[_ToolSpan]] = defaultdict(list)
         for span in trace.spans:
@@ -49,12 +53,11 @@ class ToolSpans:
         arguments, parent = canonical_arguments(call.arguments), self._parents.get(caller)
         taken = {canonical_arguments(other.arguments) for other in others if other.name == call.name}
         taken.discard(arguments)
-        ids = {other.id for other in others}
         best, best_faults = None, (True, True, True)
         for tool in unused:
             if tool.arguments in taken and not (call.id and tool.id == call.id):
                 continue
-            if tool.id in ids and tool.id != call.id:
+            if tool.id != call.id and tool.id in self._call_ids:
                 continue
             faults = (tool.id != call.id, tool.arguments != arguments, tool.span.parent_id != parent)
             if best is None or faults < best_faults:

@@ -37,7 +37,11 @@ def _build(trace: Trace) -> Trajectory:
     threads = build_threads(trace, calls)
     if not threads:
         raise UnknownShapeError(_no_messages(calls))
-    tools = ToolSpans(trace, (layer.span_id for call in calls for layer in call.layers))
+    tools = ToolSpans(
+        trace,
+        model_spans=(layer.span_id for call in calls for layer in call.layers),
+        call_ids=(c.id for thread in threads for m in thread.messages for c in m.tool_calls),
+    )
     for thread in threads:
         thread.messages = with_tool_results(thread.messages, tools)
         if any(map(is_hollow, thread.messages)):

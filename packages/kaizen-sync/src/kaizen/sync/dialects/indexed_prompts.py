@@ -1,4 +1,4 @@
-"""OpenLLMetry's older keys: `gen_ai.prompt.N...` and `gen_ai.completion.N...`, before that `llm.prompts.N...`."""
+"""OpenLLMetry's older keys: `gen_ai.prompt.N...` and `gen_ai.completion.N...`, or `llm.prompts.N...`."""
 
 from __future__ import annotations
 
