@@ -4,25 +4,19 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from kaizen.sync.json_text import as_text, canonical_arguments, load_json, load_literal
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from kaizen.sync.model import Span, ToolCall, Trace
 
 _NAMES = ("tool.name", "gen_ai.tool.name", "ai.toolCall.name")
 _IDS = ("tool.id", "gen_ai.tool.call.id", "ai.toolCall.id", "tool_call.id")
 _ARGUMENTS = ("input.value", "gen_ai.tool.call.arguments", "gen_ai.tool.args", "ai.toolCall.args")
 _OUTPUTS = ("output.value", "gen_ai.tool.call.result", "gen_ai.output", "ai.toolCall.result")
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _ToolSpan:
-    span: Span
-    arguments: str
-    id: str
 
 
 class ToolSpans:
@@ -33,41 +27,51 @@ class ToolSpans:
     """
 
     def __init__(self, trace: Trace, model_spans: Iterable[str] = (), call_ids: Iterable[str] = ()) -> None:
-        calls, self._call_ids = set(model_spans), set(filter(None, call_ids))
+        models, known = set(model_spans), set(filter(None, call_ids))
         self._parents = {span.span_id: span.parent_id for span in trace.spans}
-        self._unused: defaultdict[str, list[_ToolSpan]] = defaultdict(list)
+        self._by_id: dict[tuple[str, str], Span] = {}
+        # Dicts are sets in order here, of spans that no call has taken yet.
+        self._unused: defaultdict[str, dict[str, dict[str, Span]]] = defaultdict(dict)
         for span in trace.spans:
-            if span.span_id not in calls and (span.kind == "TOOL" or "ai.toolCall.name" in span.attributes):
-                tool = _ToolSpan(span, _span_arguments(span), as_text(_first(span, _IDS)))
-                self._unused[as_text(_first(span, _NAMES)) or span.name].append(tool)
+            if span.span_id in models or not (span.kind == "TOOL" or "ai.toolCall.name" in span.attributes):
+                continue
+            name, call_id = as_text(_first(span, _NAMES)) or span.name, as_text(_first(span, _IDS))
+            if call_id in known:
+                self._by_id.setdefault((name, call_id), span)
+            else:
+                alike = self._unused[name].setdefault(_span_arguments(span), {})
+                alike[span.span_id] = span
 
-    def take(self, call: ToolCall, caller: str, others: Sequence[ToolCall]) -> Span | None:
+    def take(self, call: ToolCall, caller: str, others: Iterable[ToolCall]) -> Span | None:
         """The span of a call that the LLM span `caller` asked for, beside `others`.
 
         The one with the id of the call. Else the first of that tool that is no other call's, preferring the
         same arguments and then the same parent: sub-agents may call the same tool at once.
         """
+        if found := self._by_id.pop((call.name, call.id), None):
+            return found
         unused = self._unused.get(call.name)
         if not unused:
             return None
-        arguments, parent = canonical_arguments(call.arguments), self._parents.get(caller)
-        taken = {canonical_arguments(other.arguments) for other in others if other.name == call.name}
-        taken.discard(arguments)
-        best, best_faults = None, (True, True, True)
-        for tool in unused:
-            if tool.arguments in taken and not (call.id and tool.id == call.id):
-                continue
-            if tool.id != call.id and tool.id in self._call_ids:
-                continue
-            faults = (tool.id != call.id, tool.arguments != arguments, tool.span.parent_id != parent)
-            if best is None or faults < best_faults:
-                best, best_faults = tool, faults
-            if not any(faults):
-                break
-        if best is None:
-            return None
-        unused.remove(best)
-        return best.span
+        arguments = canonical_arguments(call.arguments)
+        if arguments not in unused:
+            taken = {canonical_arguments(other.arguments) for other in others if other.name == call.name}
+            free = [spans for given, spans in unused.items() if given not in taken]
+            first = min((next(iter(spans.values())) for spans in free), key=_start, default=None)
+            arguments = _span_arguments(first) if first else ""
+        parent = self._parents.get(caller)
+        alike = unused.get(arguments, {})
+        best = next((span for span in alike.values() if span.parent_id == parent), None)
+        best = best or next(iter(alike.values()), None)
+        if best is not None:
+            del alike[best.span_id]
+            if not alike:
+                del unused[arguments]
+        return best
+
+
+def _start(span: Span) -> tuple[datetime, str]:
+    return span.start_time, span.span_id
 
 
 def _first(span: Span, names: Sequence[str]) -> Any:
