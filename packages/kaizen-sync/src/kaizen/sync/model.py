@@ -124,6 +124,23 @@ class Message:
             value["span_id"] = self.span_id
         return value
 
+    @classmethod
+    def of_json(cls, value: Mapping[str, Any]) -> Message:
+        """The message that `to_json` gave."""
+        return cls(
+            role=value["role"],
+            content=value["content"],
+            tool_calls=tuple(
+                ToolCall(
+                    id=call["id"], name=call["function"]["name"], arguments=call["function"]["arguments"]
+                )
+                for call in value.get("tool_calls") or ()
+            ),
+            tool_call_id=value.get("tool_call_id", ""),
+            name=value.get("name", ""),
+            span_id=value.get("span_id", ""),
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:

@@ -69,7 +69,7 @@ class OutcomeRules:
             if is_success != is_failure:
                 return "success" if is_success else "failure"
         score = annotation.score
-        if score is None or score > max(1.0, self.success_score):
+        if score is None or (score > 1 and self.success_score <= 1):
             return "unknown"
         return "success" if score >= self.success_score else self._failure(score)
 

@@ -30,6 +30,7 @@ class ToolSpans:
         models, known = set(model_spans), set(filter(None, call_ids))
         self._parents = {span.span_id: span.parent_id for span in trace.spans}
         self._by_id: dict[tuple[str, str], Span] = {}
+        self._spellings: dict[str, str] = {}
         # Dicts are sets in order here, of spans that no call has taken yet.
         self._unused: defaultdict[str, dict[str, dict[str, Span]]] = defaultdict(dict)
         for span in trace.spans:
@@ -53,9 +54,9 @@ class ToolSpans:
         unused = self._unused.get(call.name)
         if not unused:
             return None
-        arguments = canonical_arguments(call.arguments)
+        arguments = self._canonical(call.arguments)
         if arguments not in unused:
-            taken = {canonical_arguments(other.arguments) for other in others if other.name == call.name}
+            taken = {self._canonical(other.arguments) for other in others if other.name == call.name}
             free = [spans for given, spans in unused.items() if given not in taken]
             first = min((next(iter(spans.values())) for spans in free), key=_start, default=None)
             arguments = _span_arguments(first) if first else ""
@@ -68,6 +69,11 @@ class ToolSpans:
             if not alike:
                 del unused[arguments]
         return best
+
+    def _canonical(self, arguments: str) -> str:
+        if arguments not in self._spellings:
+            self._spellings[arguments] = canonical_arguments(arguments)
+        return self._spellings[arguments]
 
 
 def _start(span: Span) -> tuple[datetime, str]:
