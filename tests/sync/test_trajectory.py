@@ -244,6 +244,19 @@ def test_the_same_question_answered_twice_is_two_conversations() -> None:
     ]
 
 
+def test_of_two_answers_to_one_question_the_one_that_comes_back_is_continued() -> None:
+    trajectory = build(
+        llm("a", [user("Hi")], "Hello", at=0),
+        llm("b", [user("Hi")], "Hi there", at=2),
+        llm("c", [user("Hi"), says("Hi there"), user("Bye")], "See you", at=4),
+    )
+
+    assert told(trajectory.messages) == ["user: Hi", "assistant: Hi there", "user: Bye", "assistant: See you"]
+    assert [told(side.messages) for side in trajectory.side_conversations] == [
+        ["user: Hi", "assistant: Hello"]
+    ]
+
+
 def test_a_handoff_keeps_the_conversation_and_shows_the_new_instructions() -> None:
     transfer = ("c1", "transfer_to_expert", "{}")
     trajectory = build(

@@ -96,6 +96,7 @@ class _Index:
             return
         [answer] = self.keys([call.answer])
         if keys:
+            yield ("answered", _rolled(keys)[-1], answer)
             yield ("exchange", keys[-1], answer)
         else:
             yield ("opening", thread.system, answer)
@@ -138,9 +139,13 @@ class _Index:
         """
         rolled = _rolled(keys)
         for length in range(len(rolled), 0, -1):
-            kinds = ("given", "unanswered") if length < len(rolled) else ("unanswered",)
-            for kind in kinds:
-                if found := self._threads.get((kind, rolled[length - 1])):
+            so_far = rolled[length - 1]
+            marks: list[_Key] = [("unanswered", so_far)]
+            if length < len(rolled):
+                # An answer may come back in other words, but not where another conversation knows these.
+                marks = [("answered", so_far, keys[length]), ("given", so_far), *marks]
+            for mark in marks:
+                if found := self._threads.get(mark):
                     return next(iter(found.values()))
         return None
 
