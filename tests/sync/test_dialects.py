@@ -596,3 +596,18 @@ def test_every_dialect_has_a_name_of_its_own() -> None:
 
     assert len(set(names)) == len(names) == 10
     assert len({run.name for run in AGENT_RUNS}) == 3
+
+
+def test_parts_of_no_known_type_and_results_that_are_no_text_are_told_as_they_are() -> None:
+    messages = [
+        {"role": "user", "parts": [{"type": ["x"], "text": "odd"}, {"type": "text", "content": "Count."}]},
+        {"role": "assistant", "parts": [{"type": "tool_call", "id": "c1", "name": "count", "arguments": {}}]},
+        {"role": "tool", "parts": [{"type": "tool_call_response", "id": "c1", "response": 0}]},
+    ]
+    attributes = {**GEN_AI, "gen_ai.input.messages": json.dumps(messages)}
+
+    assert told(build_trajectory(trace(span("a", "LLM", attributes=attributes))).messages)[1:4] == [
+        "user: odd\nCount.",
+        "assistant:  -> count({})",
+        "tool: 0",
+    ]

@@ -1022,6 +1022,18 @@ def test_a_result_has_the_name_of_the_tool_that_gave_it() -> None:
     assert [m.name for m in trajectory.messages] == ["", "", "weather", ""]
 
 
+ODD_JSON = [
+    '[{"role": "user", "parts": [{"type": ["x"]}, {"type": "blob", "content": {}}, 7]}]',
+    '[{"role": "assistant", "content": [{"type": "tool_use", "input": 1}, {"type": {"a": 1}}]}]',
+    '[{"role": "tool", "parts": [{"type": "tool_call_response", "response": 0}]}]',
+    '{"messages": [[{"lc": 1, "kwargs": {"type": "ai", "tool_calls": [1, {}]}}, {"lc": 1}]]}',
+    '{"args": [[{"role": "tool-call", "content": [{"type": "text", "text": "Calling tools: [1]"}]}]]}',
+    '{"args": []}',
+    '{"generations": [[{"message": 3}]], "lc": 1}',
+    '[{"tool.name": ["x"], "tool.args": 3}]',
+    "[{'role': 'user', 'content': {1: 2}}, 3]",
+    '{"prompt": [{"role": 1}], "messages": 3}',
+]
 ODD_VALUES = st.one_of(
     st.none(),
     st.booleans(),
@@ -1029,11 +1041,32 @@ ODD_VALUES = st.one_of(
     st.floats(),
     st.text(max_size=20),
     st.sampled_from(["assistant", "user", "tool", "tool-call", "Calling tools: [{}]", '{"messages": [{}]}']),
+    st.sampled_from(ODD_JSON),
     st.lists(st.text(max_size=3), max_size=2),
     st.dictionaries(st.sampled_from(["role", "content", "text"]), st.text(max_size=3), max_size=2),
 )
 ODD_KEYS = st.sampled_from(
     [
+        "ai.operationId",
+        "ai.prompt",
+        "ai.prompt.messages",
+        "ai.response.toolCalls",
+        "ai.toolCall.name",
+        "gen_ai.completion.0.content",
+        "gen_ai.input.messages",
+        "gen_ai.operation.name",
+        "gen_ai.output",
+        "gen_ai.output.messages",
+        "gen_ai.prompt.0.tool_calls.0.arguments",
+        "gen_ai.system_instructions",
+        "gen_ai.tool.definitions",
+        "llm.input_messages.0.function.0",
+        "llm.openai.choices",
+        "llm.openai.messages",
+        "llm.output_messages",
+        "llm.output_messages.0.message.contents.0.message_content.type",
+        "llm.prompts",
+        "pydantic_ai.all_messages",
         "input.value",
         "output.value",
         "output.mime_type",
@@ -1061,6 +1094,7 @@ ODD_SPANS = st.lists(
         at=st.integers(0, 5),
         parent=st.sampled_from([None, "a", "b", "c", "gone"]),
         error=st.sampled_from(["", "boom", "Error: {'error': 'x'}", "Error: {"]),
+        name=st.sampled_from(["raw_gen_ai_request", "litellm_request", "ClaudeAgentSDK.query", "x"]),
         attributes=st.dictionaries(ODD_KEYS, ODD_VALUES, max_size=10),
     ),
     max_size=4,

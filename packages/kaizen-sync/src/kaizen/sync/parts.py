@@ -55,7 +55,7 @@ def read_parts(content: Any) -> Parts:
 
 
 def _read_part(part: Mapping[str, Any], parts: Parts) -> None:
-    kind = part.get("type")
+    kind = as_text(part.get("type"))
     if kind in _THOUGHT:
         return
     if kind in _CALL:
@@ -64,13 +64,13 @@ def _read_part(part: Mapping[str, Any], parts: Parts) -> None:
         parts.results.append(_result(part))
     elif kind in _MEDIA or part.get("image_url"):
         parts.texts.append(_media(part))
-    elif kind in _TEXT or kind is None:
+    elif kind in _TEXT or not kind:
         text = next((part[key] for key in ("text", "content", "refusal") if part.get(key)), None)
         parts.texts.append(as_text(text))
     elif isinstance(part.get("text"), str):
         parts.texts.append(part["text"])
     else:
-        parts.texts.append(f"[part of type {str(kind)[:50]}]")
+        parts.texts.append(f"[part of type {kind[:50]}]")
 
 
 def _call(part: Mapping[str, Any]) -> ToolCall:
@@ -83,7 +83,8 @@ def _call(part: Mapping[str, Any]) -> ToolCall:
 
 
 def _result(part: Mapping[str, Any]) -> Message:
-    value = next((part[k] for k in ("response", "result", "output", "content") if part.get(k)), None)
+    held = (part.get(key) for key in ("response", "result", "output", "content"))
+    value = next((one for one in held if one is not None), None)
     if isinstance(value, Mapping) and "value" in value and "type" in value:
         value = value["value"]
     ids = (part.get(key) for key in ("tool_use_id", "toolCallId", "tool_call_id", "call_id", "id"))

@@ -56,15 +56,6 @@ class TraceDescription:
         parts = (key.partition(":") for key in self.keys)
         return tuple(f"{swapped.get(kind, kind)}:{value}" for kind, _, value in parts)
 
-    def continues(self, earlier: TraceDescription) -> bool:
-        """Whether this trace begins with the whole of another one that started before it."""
-        return bool(
-            earlier.whole
-            and self.session_id == earlier.session_id
-            and _order(earlier) < _order(self)
-            and earlier.whole in self.answers[:-1]
-        )
-
     def to_json(self) -> dict[str, Any]:
         return {
             "trace_id": self.trace_id,

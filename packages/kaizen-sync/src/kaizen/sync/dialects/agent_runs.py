@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from kaizen.sync.chat import messages_of_json, with_span
+from kaizen.sync.chat import merge_assistants, messages_of_json, with_span
 from kaizen.sync.dialects.openinference import OUTPUT, PARTS, flat_messages, numbered
 from kaizen.sync.dialects.reading import Reading
 from kaizen.sync.json_text import json_or_none
@@ -23,7 +23,7 @@ def recognises_pydantic_ai(span: Span) -> bool:
 
 def read_pydantic_ai(span: Span) -> Reading:
     messages = messages_of_json(json_or_none(span.attributes[_PYDANTIC_AI]))
-    return _reading(with_span(span, messages))
+    return _reading(merge_assistants(with_span(span, messages)))
 
 
 def recognises_claude(span: Span) -> bool:
