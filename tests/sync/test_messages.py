@@ -7,13 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kaizen.sync.messages import (
-    canonical_arguments,
-    image_placeholder,
-    input_messages,
-    output_messages,
-    tool_schemas,
-)
+from kaizen.sync.json_text import canonical_arguments
+from kaizen.sync.messages import input_messages, output_messages, tool_schemas
+from kaizen.sync.parts import image_placeholder
 from tests.support.traces import says, span, told
 
 if TYPE_CHECKING:

@@ -214,6 +214,8 @@ def test_half_an_emoji_does_not_keep_a_trajectory_from_being_stored() -> None:
         outcome=Outcome(name="failure", judged_by=half, detail=half),
         session_id=half,
         models=(half,),
+        response_ids=(half,),
+        previous_response_id=half,
     )
 
     redacted = Redactor().trajectory(trajectory)
@@ -246,11 +248,13 @@ def test_a_secret_is_found_wherever_a_trajectory_holds_it() -> None:
         outcome=Outcome(name="failure", judged_by=f"status of span '{secret}'", detail=secret),
         session_id=secret,
         models=(secret,),
+        response_ids=(secret,),
+        previous_response_id=secret,
     )
     redactor = Redactor()
 
     assert secret not in repr(redactor.trajectory(trajectory))
-    assert redactor.counts["GitHub Token"] == 15
+    assert redactor.counts["GitHub Token"] == 17
 
 
 SIZE = 150_000

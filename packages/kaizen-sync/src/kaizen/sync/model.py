@@ -124,6 +124,23 @@ class Message:
             value["span_id"] = self.span_id
         return value
 
+    @classmethod
+    def of_json(cls, value: Mapping[str, Any]) -> Message:
+        """The message that `to_json` gave."""
+        return cls(
+            role=value["role"],
+            content=value["content"],
+            tool_calls=tuple(
+                ToolCall(
+                    id=call["id"], name=call["function"]["name"], arguments=call["function"]["arguments"]
+                )
+                for call in value.get("tool_calls") or ()
+            ),
+            tool_call_id=value.get("tool_call_id", ""),
+            name=value.get("name", ""),
+            span_id=value.get("span_id", ""),
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
@@ -161,7 +178,8 @@ class Trajectory:
     """The ordered messages of one trace.
 
     `errors` are those that no message tells: failed model calls, steps that raised. `tools` are the
-    JSON schemas that the model was offered.
+    JSON schemas that the model was offered. `response_ids` are those of the answers in it, and
+    `previous_response_id` is that of another trace's answer which it goes on from, each as far as known.
     """
 
     trace_id: str
@@ -173,6 +191,8 @@ class Trajectory:
     usage: Usage = field(default_factory=Usage)
     session_id: str = ""
     models: tuple[str, ...] = ()
+    response_ids: tuple[str, ...] = ()
+    previous_response_id: str = ""
 
     def all_messages(self) -> tuple[Message, ...]:
         """Main and side conversations, one after the other."""

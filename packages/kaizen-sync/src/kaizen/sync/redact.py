@@ -97,6 +97,8 @@ class Redactor:
             ),
             session_id=self.text(trajectory.session_id),
             models=tuple(map(self.text, trajectory.models)),
+            response_ids=tuple(map(self.text, trajectory.response_ids)),
+            previous_response_id=self.text(trajectory.previous_response_id),
         )
 
     def _conversation(self, conversation: Conversation) -> Conversation:
