@@ -15,6 +15,7 @@ from kaizen.store import Put, StoreSettings, open_store
 ROOT = Path(__file__).parents[2]
 README = ROOT / "packages" / "kaizen-store" / "README.md"
 EXPLANATION = ROOT / "docs" / "explanation" / "store.md"
+GUIDE = ROOT / "docs" / "guides" / "writing-a-backend.md"
 
 
 def blocks(page: Path, language: str) -> list[str]:
@@ -31,14 +32,17 @@ def test_the_example_runs_twice_and_keeps_its_history(tmp_path: Path) -> None:
         )
         first, *history = done.stdout.splitlines()
         assert first.startswith(f"retry {2 * runs} Retry a 429")
+        *history, hit = history
         assert len(history) == 2 * runs
+        assert hit.endswith(" Retry a 429 after its Retry-After. Give up after five.")
 
 
 def test_the_contract_is_used_as_shown(tmp_path: Path) -> None:
-    (tmp_path / "test_mine.py").write_text(blocks(README, "python")[1])
+    (tmp_path / "test_mine.py").write_text(blocks(GUIDE, "python")[0])
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-k", "same_again or filtered", "test_mine.py"],
         cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         check=False,
@@ -47,7 +51,7 @@ def test_the_contract_is_used_as_shown(tmp_path: Path) -> None:
 
 
 def test_the_commands_for_reading_a_journal_by_hand_work(tmp_path: Path) -> None:
-    with open_store(StoreSettings(data_dir=tmp_path)) as store:
+    with open_store(StoreSettings(backend="filesystem", data_dir=tmp_path)) as store:
         store.create_namespace("kaizen")
         store.commit("kaizen", [Put(id="retry", type="guideline", content="Retry.")])
     (commands,) = blocks(EXPLANATION, "sh")
@@ -62,12 +66,12 @@ def test_the_journal_shown_is_one_that_is_read(tmp_path: Path) -> None:
     (journal,) = blocks(EXPLANATION, "json")
     (tmp_path / "namespaces").mkdir()
     (tmp_path / "namespaces" / "kaizen.jsonl").write_text(journal)
-    with open_store(StoreSettings(data_dir=tmp_path)) as store:
+    with open_store(StoreSettings(backend="filesystem", data_dir=tmp_path)) as store:
         assert [commit.version for commit in store.history("kaizen", "retry")] == [1, 2]
         assert store.count("kaizen") == 0
 
 
-@pytest.mark.parametrize("page", [README, EXPLANATION], ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [README, EXPLANATION, GUIDE], ids=lambda page: page.name)
 def test_links_lead_to_pages(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
         assert (page.parent / target).exists(), target

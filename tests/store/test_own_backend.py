@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import os
 from functools import partial
 from pathlib import Path
 
 import pytest
 
 from examples.own_backend.bucket_store import BucketStore
-from kaizen.store import StoreSettings
+from kaizen.store import Put, StoreSettings
 from kaizen.store.testing import OpenStore, StoreContract
+from kaizen.store.testing.histories import HistoryContract
+
+SLOW = os.environ.get("KAIZEN_TEST_SLOW", "").lower() in ("true", "1", "yes", "on")
+
+# The whole contract takes a minute: CI runs it.
+CONTRACT: type = StoreContract if SLOW else HistoryContract
 
 
-class TestBucketStore(StoreContract):
+class TestBucketStore(CONTRACT):
     kill_rounds = 3
     model_examples = 5
 
@@ -26,3 +33,13 @@ def test_it_is_as_short_as_the_guide_says() -> None:
 
     lines = Path(bucket_store.__file__).read_text(encoding="utf-8").splitlines()
     assert len([line for line in lines if line.strip()]) < 150
+
+
+def test_what_it_was_given_is_there_in_the_next_process(tmp_path: Path) -> None:
+    settings = StoreSettings(data_dir=tmp_path / "bucket", embedder="none")
+    with BucketStore.open(settings) as store:
+        store.create_namespace("n")
+        store.commit("n", [Put(id="e", type="t", content="a needle", metadata={"x": 1})])
+    with BucketStore.open(settings) as store:
+        assert [hit.entity.id for hit in store.search("n", "needle", where={"x": 1.0})] == ["e"]
+        assert [commit.version for commit in store.history("n", "e")] == [1]

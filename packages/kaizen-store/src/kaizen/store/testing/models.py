@@ -36,7 +36,8 @@ _json: st.SearchStrategy[JsonValue] = st.recursive(
     max_leaves=4,
 )
 _metadata = st.dictionaries(st.sampled_from(["category", "x"]), _json, max_size=2)
-_puts = st.builds(Put, id=_ids, type=_types, content=_texts, metadata=_metadata)
+_contents = _texts | st.sampled_from(["needle", "One needle in it.", "Needle\0", "no such thing"])
+_puts = st.builds(Put, id=_ids, type=_types, content=_contents, metadata=_metadata)
 _changes: st.SearchStrategy[list[Change]] = st.lists(
     _puts | st.builds(Delete, id=_ids), min_size=1, max_size=3, unique_by=lambda change: str(change.id)
 )
@@ -122,6 +123,16 @@ class _Machine(RuleBasedStateMachine):
             if cursor is None:
                 break
         assert found == [self.model[key] for key in sorted(self.model) if self.model[key].type == type_]
+
+    @rule(type_=st.none() | _types)
+    def search(self, type_: str | None) -> None:
+        hits = self.store.search(self.namespace_id, "a needle", type=type_)
+        assert all(hit.entity == self.model[hit.entity.id] for hit in hits)
+        assert {hit.entity.id for hit in hits if hit.lexical is not None} == {
+            entity.id
+            for entity in self.model.values()
+            if "needle" in entity.content.lower() and type_ in (None, entity.type)
+        }
 
     @invariant()
     def same(self) -> None:
