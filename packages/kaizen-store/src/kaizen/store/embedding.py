@@ -10,6 +10,7 @@ from kaizen.store.errors import InvalidInputError, StoreError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import numpy as np
     from numpy.typing import NDArray
 
 GROUP = "kaizen.store.embedders"
@@ -34,7 +35,7 @@ class Embedder(Protocol):
     @property
     def dimension(self) -> int: ...
 
-    def embed(self, texts: Sequence[str]) -> NDArray[object]:
+    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """A float32 array of shape (len(texts), dimension) with rows of length 1 (or 0: nothing to embed)."""
         ...
 
