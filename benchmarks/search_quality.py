@@ -16,7 +16,6 @@ import math
 import random
 import re
 import sqlite3
-import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -197,6 +196,18 @@ def convex(normalise: tuple[Callable[[Scores], Scores], Callable[[Scores], Score
     return fuse
 
 
+def places(candidates: int, alpha: float) -> Fusion:
+    """What `ranking.fuse` does, for any weight and number of candidates a side."""
+
+    def fuse(lexical: Scores, dense: Scores) -> Scores:
+        by_words = np.where(_ranks(lexical) <= candidates, of_best(lexical), 0.0)
+        least = np.sort(dense)[-min(candidates, len(dense))]
+        meanings = np.clip((dense - least) / ((dense.max() - least) or 1.0), 0.0, 1.0)
+        return np.asarray((1 - alpha) * by_words + alpha * meanings)
+
+    return fuse
+
+
 def _ranks(scores: Scores) -> Scores:
     ranks = np.empty(len(scores))
     ranks[np.argsort(-scores, kind="stable")] = np.arange(1, len(scores) + 1)
@@ -228,18 +239,165 @@ NORMS = {
 WEIGHTS = [round(0.1 * step, 1) for step in range(1, 10)]
 FUSIONS: dict[tuple[str, float], Fusion] = {
     **{(f"RRF, k={k}", weight): rrf(k, weight) for k in (10, 20, 60) for weight in WEIGHTS},
-    **{(f"convex, {name}", alpha): convex(norm, alpha) for name, norm in NORMS.items() for alpha in WEIGHTS},
+    **{
+        (f"share of the best, place among {count}", alpha): places(count, alpha)
+        for count in (20, 50, 100, 200)
+        for alpha in WEIGHTS
+    },
+    **{(f"{name}", alpha): convex(norm, alpha) for name, norm in NORMS.items() for alpha in WEIGHTS},
 }
 
 
-def ordered(scores: Scores) -> list[int]:
-    return np.argsort(-scores, kind="stable")[:10].tolist()
+def as_shipped(lexical: Scores, dense: Scores) -> list[int]:
+    """What `ranking.fuse` makes of the candidates of both sides for a search of ten."""
+    wanted = ranking.candidates(10)
+    words = {row: float(lexical[row]) for row in _first(lexical, wanted) if lexical[row] > 0}
+    meanings = {row: float(dense[row]) for row in _first(dense, wanted)}
+    return list(ranking.fuse(words, meanings))[:10]
 
 
-def as_shipped(lexical: Scores, dense: Scores, wanted: int) -> list[int]:
-    """What `ranking.fuse` makes of the best `wanted` of each side."""
-    best = {
-        int(row): float(lexical[row]) for row in np.argsort(-lexical, kind="stable")[:wanted] if lexical[row] > 0
-    }
-    near = {int(row): float(dense[row]) for row in np.argsort(-dense, kind="stable")[:wanted]}
-    return list(ranking.fuse(best, near))[:10]
+def by_words(lexical: Scores) -> list[int]:
+    return [row for row in _first(lexical, 10) if lexical[row] > 0]
+
+
+def _first(scores: Scores, count: int) -> list[int]:
+    return np.argsort(-scores, kind="stable")[:count].tolist()
+
+
+# --- the tables -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """The tasks, and what each side scores all documents for each query."""
+
+    tasks: Sequence[Task]
+    lexical: dict[str, Scores]
+    dense: dict[tuple[str, str], Scores]
+
+    def pairs(self) -> list[tuple[str, Task]]:
+        return [(embedder, task) for embedder in EMBEDDERS for task in self.tasks]
+
+    def fused(self, fusion: Fusion, half: int) -> list[Quality]:
+        """For each embedder and task; half 0 is to choose on, half 1 to report on."""
+        return [
+            quality(
+                (
+                    _first(
+                        fusion(self.lexical[task.name][index], self.dense[embedder, task.name][index]), 10
+                    ),
+                    task.queries[index],
+                )
+                for index in task.halves()[half]
+            )
+            for embedder, task in self.pairs()
+        ]
+
+
+def measure(data: Path) -> Bench:
+    tasks = [metatool(data), sts_retrieval(data), tips(data)]
+    for task in tasks:
+        print(f"{task.name}: {len(task.documents)} documents, {len(task.queries)} queries")
+    pairs = _pairs(data)
+    dense = {}
+    for name in EMBEDDERS:
+        embedder = load_embedder(name)
+        assert embedder is not None
+        for task in tasks:
+            queries = embedder.embed([query.text for query in task.queries])
+            dense[name, task.name] = (queries @ embedder.embed(task.documents).T).astype(np.float64)
+        cosines = (embedder.embed([p["a"] for p in pairs]) * embedder.embed([p["b"] for p in pairs])).sum(
+            axis=1
+        )
+        gold = np.array([pair["score"] for pair in pairs])
+        print(f"{embedder.model}: Spearman on STS-B dev {spearman(cosines, gold):.3f}")
+    return Bench(tasks, {task.name: LEXICAL[0].scores(task) for task in tasks}, dense)
+
+
+def spearman(a: Scores, b: Scores) -> float:
+    return float(np.corrcoef(_mean_ranks(a), _mean_ranks(b))[0, 1])
+
+
+def _mean_ranks(values: Scores) -> Scores:
+    """Ranks from 1; equal values share the mean of theirs."""
+    _, which, counts = np.unique(values, return_inverse=True, return_counts=True)
+    last = np.cumsum(counts)
+    return np.asarray((last - (counts - 1) / 2)[which])
+
+
+def print_lexical(bench: Bench) -> None:
+    _header("by words", [task.name for task in bench.tasks], "R@1", "R@5", "MRR@10")
+    for lexical in LEXICAL:
+        found = []
+        for task in bench.tasks:
+            scores = lexical.scores(task)
+            rows = (by_words(scores[index]) for index in range(len(task.queries)))
+            found.append(quality(zip(rows, task.queries, strict=True)))
+        _row(lexical.name, found)
+
+
+def print_sides(bench: Bench) -> None:
+    """Words, meanings and both as shipped, on the half that nothing was chosen on."""
+    _header("search", [task.name for task in bench.tasks], "R@1", "R@5", "MRR@10")
+    halves = {task.name: task.halves()[1] for task in bench.tasks}
+
+    def row(name: str, order: Callable[[Task, int], list[int]]) -> None:
+        _row(
+            name,
+            [
+                quality((order(task, index), task.queries[index]) for index in halves[task.name])
+                for task in bench.tasks
+            ],
+        )
+
+    row("words alone", lambda task, index: by_words(bench.lexical[task.name][index]))
+    for name in EMBEDDERS:
+        row(f"{name} alone", lambda task, index, name=name: _first(bench.dense[name, task.name][index], 10))
+        row(
+            f"words and {name}",
+            lambda task, index, name=name: as_shipped(
+                bench.lexical[task.name][index], bench.dense[name, task.name][index]
+            ),
+        )
+
+
+def print_fusions(bench: Bench, *, sweep: bool) -> None:
+    """Each family at the weight that is best on the other half, by the mean over embedders and tasks."""
+    names = [f"{embedder}, {task.name}" for embedder, task in bench.pairs()]
+    _header("fusion | weight of meaning | mean, other half", names, "MRR@10")
+    chosen: dict[str, list[tuple[float, float]]] = {}
+    for (family, weight), fusion in FUSIONS.items():
+        mean = float(np.mean([found.mrr_10 for found in bench.fused(fusion, 0)]))
+        chosen.setdefault(family, []).append((mean, weight))
+    for family, tried in chosen.items():
+        for mean, weight in sorted(tried, reverse=True)[: None if sweep else 1]:
+            reported = bench.fused(FUSIONS[family, weight], 1)
+            cells = " | ".join(f"{found.mrr_10:.3f}" for found in reported)
+            print(f"| {family} | {weight} | {mean:.4f} | {cells} |")
+
+
+def _header(first: str, groups: Sequence[str], *measures: str) -> None:
+    cells = [f"{group} {measure}" for group in groups for measure in measures]
+    print(f"\n| {first} | {' | '.join(cells)} |")
+    print("|" + "---|" * (len(cells) + first.count("|") + 1))
+
+
+def _row(name: str, found: Sequence[Quality]) -> None:
+    print(f"| {name} | {' | '.join(map(str, found))} |")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data", type=Path, default=DATA, help="the folder with retrieval, pairs and tips")
+    parser.add_argument("--sweep", action="store_true", help="show all weights, not the best of each fusion")
+    options = parser.parse_args()
+    bench = measure(options.data)
+    print_lexical(bench)
+    print_sides(bench)
+    print_fusions(bench, sweep=options.sweep)
+
+
+if __name__ == "__main__":
+    main()

@@ -28,7 +28,9 @@ from kaizen.store.testing import OpenStore, StoreContract
 class TestFilesystemStore(StoreContract):
     @pytest.fixture
     def open_store(self, tmp_path: Path) -> OpenStore:
-        return partial(FilesystemBackend.open, StoreSettings(backend="filesystem", data_dir=tmp_path / "data"))
+        return partial(
+            FilesystemBackend.open, StoreSettings(backend="filesystem", data_dir=tmp_path / "data")
+        )
 
 
 @pytest.fixture

@@ -97,8 +97,8 @@ class WordLlama:
 def _read_safetensors(path: Path, name: str) -> NDArray[np.float16]:
     """One tensor of 16-bit floats, left on disk until its rows are asked for.
 
-    Eight bytes say how long the JSON header is, which says where after it the tensor lies (safetensors' README,
-    "Format").
+    Eight bytes say how long the JSON header is, which says where after it the tensor lies: see "Format" in
+    safetensors' README.
     """
     import numpy as np
 

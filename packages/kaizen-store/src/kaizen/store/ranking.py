@@ -19,7 +19,7 @@ def candidates(limit: int) -> int:
 
 
 def fuse(lexical: Mapping[Key, float], dense: Mapping[Key, float]) -> dict[Key, float]:
-    """The fused score, from 0 to 1, of everything that either side found, best first; ties in order of the key.
+    """The fused score, from 0 to 1, of everything that either side found, best first; ties by the key.
 
     A score by words counts as its share of the best one, so that its scale does not matter; 0 means that no
     word was found. A cosine counts by where it lies between the least and the greatest one, since for some

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-# Cohere takes 96 texts a call and Gemini 100; 64 of the longest that a store embeds are few tokens for OpenAI.
+# Cohere takes 96 texts a call and Gemini 100; 64 of the longest texts are few tokens for OpenAI.
 BATCH = 64
 _ATTEMPTS = 4
 _TIMEOUT_S = 60.0
@@ -27,7 +27,7 @@ def load(model: str) -> LiteLLMEmbedder:
     """The embedder for a model by its LiteLLM name. Nothing is imported or asked before the first text."""
     if not model:
         raise InvalidInputError(
-            "the embedder 'litellm' needs a model: set KAIZEN_EMBEDDER to, say, litellm/text-embedding-3-small"
+            "embedder 'litellm' needs a model: set KAIZEN_EMBEDDER, say to litellm/text-embedding-3-small"
         )
     return LiteLLMEmbedder(model)
 
@@ -50,8 +50,8 @@ class LiteLLMEmbedder:
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Rows of length 1, and of length 0 for blank texts, which providers refuse.
 
-        Raises `InvalidInputError` where the provider refuses the key or the model, `UnavailableError` where it
-        fails otherwise, `StoreError` for an answer that is none.
+        Raises `InvalidInputError` where the provider refuses the key or the model, `UnavailableError` where
+        it fails otherwise, `StoreError` for an answer that is none.
         """
         import numpy as np
 
@@ -85,8 +85,7 @@ class LiteLLMEmbedder:
         if len(vectors) != len(texts) or len(sizes) != 1 or sizes - {self._dimension or max(sizes)}:
             raise StoreError(
                 f"embedder '{self.model}' answered {len(texts)} texts with {len(vectors)} vectors of "
-                f"{sorted(sizes)} numbers"
-                + (f", and of {self._dimension} before" if self._dimension else "")
+                f"{sorted(sizes)} numbers" + (f", and of {self._dimension} before" if self._dimension else "")
             )
         self._dimension = sizes.pop()
         return vectors
@@ -95,8 +94,8 @@ class LiteLLMEmbedder:
         problem = said(error)[:300]
         if is_about_key(error):
             return InvalidInputError(
-                f"embedder '{self.model}' refuses the key ({problem}): set the provider's key variable, such as "
-                "OPENAI_API_KEY, or choose another embedder with KAIZEN_EMBEDDER"
+                f"embedder '{self.model}' refuses the key ({problem}): set the provider's key variable, such "
+                "as OPENAI_API_KEY, or choose another embedder with KAIZEN_EMBEDDER"
             )
         if is_unknown_model(error):
             return InvalidInputError(

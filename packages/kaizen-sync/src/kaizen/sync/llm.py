@@ -41,6 +41,16 @@ _REPAIRABLE_CHARS = 40_000
 _REASK = "That was no JSON object of the given schema ({problem}). Answer again, with the JSON object alone."
 
 
+class _TrueZero(int):
+    """LiteLLM's embeddings take a plain 0 for not given, and then let the client retry twice."""
+
+    def __bool__(self) -> bool:
+        return True
+
+
+_NO_RETRIES = _TrueZero(0)
+
+
 @dataclass(slots=True)
 class Meter:
     """What the model calls of one run used; safe for threads."""
@@ -132,8 +142,8 @@ class Model:
             )
         if is_unknown_model(error):
             return ModelAccessError(
-                f"there is no model '{self.name}' ({problem}); name it as LiteLLM does, such as gpt-4.1-mini or "
-                "anthropic/claude-sonnet-4-5, in KAIZEN_TIPS_MODEL, and check the provider's base URL"
+                f"there is no model '{self.name}' ({problem}); name it as LiteLLM does, such as gpt-4.1-mini "
+                "or anthropic/claude-sonnet-4-5, in KAIZEN_TIPS_MODEL, and check the provider's base URL"
             )
         return ModelError(f"model '{self.name}' failed: {type(error).__name__}: {problem}")
 
@@ -153,7 +163,7 @@ def call(function: Callable[..., Any], *, attempts: int, **arguments: Any) -> An
         ),
     )
     with _untraced():
-        return retrying(function, **arguments, max_retries=0, drop_params=True)
+        return retrying(function, **arguments, max_retries=_NO_RETRIES, drop_params=True)
 
 
 def import_litellm() -> Any:
