@@ -16,7 +16,9 @@ from kaizen.store.embed_wordllama import WEIGHTS
 from kaizen.store.embedding import Embedder, load_embedder
 from kaizen.store.errors import InvalidInputError, StoreError
 
-PACKAGE = Path((find_spec("wordllama") or pytest.fail()).submodule_search_locations[0])  # type: ignore[index]
+PACKAGE = Path(
+    (find_spec("wordllama") or pytest.fail("wordllama is not installed")).submodule_search_locations[0]
+)  # type: ignore[index]
 
 
 @pytest.fixture(scope="module", params=["wordllama", "minilm"])

@@ -77,7 +77,8 @@ class MiniLM:
         for rows in _batches(token_ids):
             embedded[rows] = self._pooled([token_ids[row] for row in rows])
         lengths = np.linalg.norm(embedded, axis=1, keepdims=True)
-        return np.divide(embedded, lengths, out=embedded, where=lengths > 0)
+        np.divide(embedded, lengths, out=embedded, where=lengths > 0)
+        return embedded
 
     def _pooled(self, token_ids: Sequence[Sequence[int]]) -> NDArray[np.float32]:
         """The sum over the tokens of each text, which points where their mean does."""

@@ -61,7 +61,7 @@ class WordLlama:
 
     @property
     def dimension(self) -> int:
-        return self._vectors.shape[1]
+        return int(self._vectors.shape[1])
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         import numpy as np
@@ -70,7 +70,8 @@ class WordLlama:
         for rows, token_ids, starts in self._batches(texts):
             embedded[rows] = np.add.reduceat(self._vectors[token_ids].astype(np.float32), starts)
         lengths = np.linalg.norm(embedded, axis=1, keepdims=True)
-        return np.divide(embedded, lengths, out=embedded, where=lengths > 0)
+        np.divide(embedded, lengths, out=embedded, where=lengths > 0)
+        return embedded
 
     def _batches(self, texts: Sequence[str]) -> Iterator[tuple[list[int], list[int], list[int]]]:
         """Rows with their tokens one after the other and where each row's start; not rows without tokens.

@@ -16,13 +16,20 @@ MAX_QUERY_WORDS = 32
 FTS_TOKENIZER = "porter unicode61 remove_diacritics 2"
 
 # Written without spaces between words: each character counts as a word of its own.
-_UNSPACED = re.compile("([\\u3040-\\u30ff\\u3400-\\u4dbf\\u4e00-\\u9fff\\uf900-\\ufaff\\U00020000-\\U0003ffff])")
+_UNSPACED = re.compile(
+    "([\\u3040-\\u30ff\\u3400-\\u4dbf\\u4e00-\\u9fff\\uf900-\\ufaff\\U00020000-\\U0003ffff])"
+)
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _WORD = re.compile(r"[^\W_]+")
-STOPWORDS = frozenset(
-    "a an and any are as at be been by can could did do does for from had has have how i if in into is it its "
-    "me my no not of on or our please should so some than that the their them then there these they this to "
-    "was we were what when where which while who will with would you your".split()
+# fmt: off
+STOPWORDS = frozenset((
+    "a", "an", "and", "any", "are", "as", "at", "be", "been", "by", "can", "could", "did", "do", "does",
+    "for", "from", "had", "has", "have", "how", "i", "if", "in", "into", "is", "it", "its", "me", "my",
+    "no", "not", "of", "on", "or", "our", "please", "should", "so", "some", "than", "that", "the", "their",
+    "them", "then", "there", "these", "they", "this", "to", "was", "we", "were", "what", "when", "where",
+    "which", "while", "who", "will", "with", "would", "you", "your",
+))
+# fmt: on
 )
 
 

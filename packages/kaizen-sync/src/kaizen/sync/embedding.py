@@ -64,7 +64,8 @@ class LiteLLMEmbedder:
         if rows:
             embedded[rows] = vectors
         lengths = np.linalg.norm(embedded, axis=1, keepdims=True)
-        return np.divide(embedded, lengths, out=embedded, where=lengths > 0)
+        np.divide(embedded, lengths, out=embedded, where=lengths > 0)
+        return embedded
 
     def _ask(self, texts: list[str]) -> list[list[float]]:
         alone = len(texts) == 1
