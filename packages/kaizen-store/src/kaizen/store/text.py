@@ -30,7 +30,6 @@ STOPWORDS = frozenset((
     "which", "while", "who", "will", "with", "would", "you", "your",
 ))
 # fmt: on
-)
 
 
 def searched_text(entity: Entity) -> str:
