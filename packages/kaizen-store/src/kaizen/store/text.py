@@ -16,14 +16,20 @@ MAX_QUERY_WORDS = 32
 FTS_TOKENIZER = "porter unicode61 remove_diacritics 2"
 
 # Written without spaces between words: each character counts as a word of its own.
-_UNSPACED = re.compile("([\\u3040-\\u30ff\\u3400-\\u4dbf\\u4e00-\\u9fff\\uf900-\\ufaff\\U00020000-\\U0003ffff])")
+_UNSPACED = re.compile(
+    "([\\u3040-\\u30ff\\u3400-\\u4dbf\\u4e00-\\u9fff\\uf900-\\ufaff\\U00020000-\\U0003ffff])"
+)
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _WORD = re.compile(r"[^\W_]+")
-_STOPWORDS = frozenset(
-    "a an and any are as at be been by can could did do does for from had has have how i if in into is it its "
-    "me my no not of on or our please should so some than that the their them then there these they this to "
-    "was we were what when where which while who will with would you your".split()
-)
+# fmt: off
+STOPWORDS = frozenset((
+    "a", "an", "and", "any", "are", "as", "at", "be", "been", "by", "can", "could", "did", "do", "does",
+    "for", "from", "had", "has", "have", "how", "i", "if", "in", "into", "is", "it", "its", "me", "my",
+    "no", "not", "of", "on", "or", "our", "please", "should", "so", "some", "than", "that", "the", "their",
+    "them", "then", "there", "these", "they", "this", "to", "was", "we", "were", "what", "when", "where",
+    "which", "while", "who", "will", "with", "would", "you", "your",
+))
+# fmt: on
 
 
 def searched_text(entity: Entity) -> str:
@@ -35,12 +41,12 @@ def searched_text(entity: Entity) -> str:
 
 
 def spaced(text: str) -> str:
-    """The text with spaces between what are words of their own: `camelCase`, `snake_case`, characters of CJK."""
+    """The text with spaces between what are words of their own: parts of `camelCase`, characters of CJK."""
     return _UNSPACED.sub(r" \1 ", _CAMEL.sub(" ", text.replace("\0", " ")))
 
 
 def query_words(query: str) -> list[str]:
     """The words to look for, in order, each once; common ones only if there are no others."""
     words = list(dict.fromkeys(word.lower() for word in _WORD.findall(spaced(query))))
-    telling = [word for word in words if word not in _STOPWORDS]
+    telling = [word for word in words if word not in STOPWORDS]
     return (telling or words)[:MAX_QUERY_WORDS]

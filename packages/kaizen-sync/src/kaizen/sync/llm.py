@@ -1,4 +1,4 @@
-"""The one place that calls a model: structured answers through LiteLLM, with retries and a time limit."""
+"""The one place that calls models: structured answers through LiteLLM, with retries and a time limit."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import logging
 import os
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from threading import Lock
@@ -39,6 +39,16 @@ _SERVER_ERROR = 500
 # Repairing what is no JSON takes time that grows with the square of its length.
 _REPAIRABLE_CHARS = 40_000
 _REASK = "That was no JSON object of the given schema ({problem}). Answer again, with the JSON object alone."
+
+
+class _TrueZero(int):
+    """LiteLLM's embeddings take a plain 0 for not given, and then let the client retry twice."""
+
+    def __bool__(self) -> bool:
+        return True
+
+
+_NO_RETRIES = _TrueZero(0)
 
 
 @dataclass(slots=True)
@@ -93,7 +103,7 @@ class Model:
         return self._complete([{"role": "user", "content": "Answer with the word: ready"}], None)
 
     def _supports_schema(self) -> bool:
-        litellm = _litellm()
+        litellm = import_litellm()
         return bool(
             litellm.supports_response_schema(
                 model=self.name, custom_llm_provider=self._settings.custom_llm_provider
@@ -101,31 +111,16 @@ class Model:
         )
 
     def _complete(self, messages: list[dict[str, str]], response_format: dict[str, Any] | None) -> str:
-        import tenacity
-
-        litellm = _litellm()
-        retrying = tenacity.Retrying(
-            stop=tenacity.stop_after_attempt(self._settings.attempts),
-            wait=_wait,
-            retry=tenacity.retry_if_exception(_is_transient),
-            reraise=True,
-            before_sleep=lambda state: _log.info(
-                "model call failed, trying again: %s",
-                _said(state.outcome.exception() if state.outcome else None)[:200],
-            ),
-        )
         try:
-            with _untraced():
-                response = retrying(
-                    litellm.completion,
-                    model=self.name,
-                    messages=messages,
-                    response_format=response_format,
-                    custom_llm_provider=self._settings.custom_llm_provider,
-                    timeout=self._settings.timeout_s,
-                    max_retries=0,
-                    drop_params=True,
-                )
+            response = call(
+                import_litellm().completion,
+                attempts=self._settings.attempts,
+                model=self.name,
+                messages=messages,
+                response_format=response_format,
+                custom_llm_provider=self._settings.custom_llm_provider,
+                timeout=self._settings.timeout_s,
+            )
         except Exception as error:  # litellm's errors share no root, and providers' own come through
             raise self._wrapped(error) from error
         usage = getattr(response, "usage", None)
@@ -139,21 +134,39 @@ class Model:
         return (choices[0].message.content or "") if choices else ""
 
     def _wrapped(self, error: Exception) -> ModelError:
-        said = _said(error)[:300]
-        if _is_about_key(error):
+        problem = said(error)[:300]
+        if is_about_key(error):
             return ModelAccessError(
-                f"model '{self.name}' refuses the key ({said}); set the provider's key variable, "
+                f"model '{self.name}' refuses the key ({problem}); set the provider's key variable, "
                 "such as OPENAI_API_KEY, or choose another model with KAIZEN_TIPS_MODEL"
             )
-        if _status(error) == _NOT_FOUND or "LLM Provider NOT provided" in said:
+        if is_unknown_model(error):
             return ModelAccessError(
-                f"there is no model '{self.name}' ({said}); name it as LiteLLM does, such as gpt-4.1-mini or "
-                "anthropic/claude-sonnet-4-5, in KAIZEN_TIPS_MODEL, and check the provider's base URL"
+                f"there is no model '{self.name}' ({problem}); name it as LiteLLM does, such as gpt-4.1-mini "
+                "or anthropic/claude-sonnet-4-5, in KAIZEN_TIPS_MODEL, and check the provider's base URL"
             )
-        return ModelError(f"model '{self.name}' failed: {type(error).__name__}: {said}")
+        return ModelError(f"model '{self.name}' failed: {type(error).__name__}: {problem}")
 
 
-def _litellm() -> Any:
+def call(function: Callable[..., Any], *, attempts: int, **arguments: Any) -> Any:
+    """Call one of LiteLLM's functions, untraced, and again where it failed for a passing reason."""
+    import tenacity
+
+    retrying = tenacity.Retrying(
+        stop=tenacity.stop_after_attempt(attempts),
+        wait=_wait,
+        retry=tenacity.retry_if_exception(_is_transient),
+        reraise=True,
+        before_sleep=lambda state: _log.info(
+            "model call failed, trying again: %s",
+            said(state.outcome.exception() if state.outcome else None)[:200],
+        ),
+    )
+    with _untraced():
+        return retrying(function, **arguments, max_retries=_NO_RETRIES, drop_params=True)
+
+
+def import_litellm() -> Any:
     """Import litellm late: it takes seconds, and asks the network for prices unless told not to."""
     if "litellm" not in sys.modules:
         os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
@@ -175,14 +188,18 @@ def _status(error: BaseException) -> int:
     return status if isinstance(status, int) else 0
 
 
-def _is_about_key(error: BaseException) -> bool:
+def is_about_key(error: BaseException) -> bool:
     """Whether a key is missing or refused; LiteLLM has a type for that with some providers only."""
     return _status(error) in _KEY_REFUSED or bool(_KEY_MISSING.search(str(error)))
 
 
+def is_unknown_model(error: BaseException) -> bool:
+    return _status(error) == _NOT_FOUND or "LLM Provider NOT provided" in str(error)
+
+
 def _is_transient(error: BaseException) -> bool:
     status = _status(error)
-    return (status in _TRANSIENT or status >= _SERVER_ERROR) and not _is_about_key(error)
+    return (status in _TRANSIENT or status >= _SERVER_ERROR) and not is_about_key(error)
 
 
 def _wait(state: tenacity.RetryCallState) -> float:
@@ -200,7 +217,7 @@ def _wait(state: tenacity.RetryCallState) -> float:
     )
 
 
-def _said(error: BaseException | None) -> str:
+def said(error: BaseException | None) -> str:
     """What an error says in one line, without the keys that some providers repeat in it."""
     text = " ".join(str(error).split())
     for name, value in os.environ.items():
