@@ -47,7 +47,7 @@ def test_the_contract_is_used_as_shown(tmp_path: Path) -> None:
 
 
 def test_the_commands_for_reading_a_journal_by_hand_work(tmp_path: Path) -> None:
-    with open_store(StoreSettings(data_dir=tmp_path)) as store:
+    with open_store(StoreSettings(backend="filesystem", data_dir=tmp_path)) as store:
         store.create_namespace("kaizen")
         store.commit("kaizen", [Put(id="retry", type="guideline", content="Retry.")])
     (commands,) = blocks(EXPLANATION, "sh")
@@ -62,7 +62,7 @@ def test_the_journal_shown_is_one_that_is_read(tmp_path: Path) -> None:
     (journal,) = blocks(EXPLANATION, "json")
     (tmp_path / "namespaces").mkdir()
     (tmp_path / "namespaces" / "kaizen.jsonl").write_text(journal)
-    with open_store(StoreSettings(data_dir=tmp_path)) as store:
+    with open_store(StoreSettings(backend="filesystem", data_dir=tmp_path)) as store:
         assert [commit.version for commit in store.history("kaizen", "retry")] == [1, 2]
         assert store.count("kaizen") == 0
 

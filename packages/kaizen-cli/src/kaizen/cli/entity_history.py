@@ -33,7 +33,7 @@ def history(
         typer.Argument(metavar="[ID]", help="Id of an entity; without it, all commits.", show_default=False),
     ] = None,
     run: Annotated[
-        str | None, typer.Option("--run", help="Only commits of this run: a sync prints its run id.")
+        str | None, typer.Option("--run", help="Only commits of this run, such as a sync.")
     ] = None,
     limit: Annotated[int, typer.Option("--limit", min=1, help="Show at most this many commits.")] = 20,
     after: Annotated[
@@ -94,9 +94,7 @@ def revert(
         list[str] | None, typer.Option("--commit", help="Id of a commit to undo; may be given several times.")
     ] = None,
     run: Annotated[str | None, typer.Option("--run", help="Undo all commits of this run.")] = None,
-    reason: Annotated[
-        str, typer.Option("--reason", help="Why; kept in the history.", show_default=False)
-    ] = "",
+    reason: Annotated[str | None, typer.Option("--reason", help="Why; kept in the history.")] = None,
     force: Annotated[
         bool, typer.Option("--force", help="Also give up what other commits did to the same entities since.")
     ] = False,
@@ -116,7 +114,7 @@ def revert(
     with open_configured_store(backend, data_dir) as store:
         plan = plan_revert(store, namespace, commit_ids=commit or (), run_id=run or None, force=force)
         actor = "kaizen entities revert"
-        done = None if dry_run else apply_revert(store, namespace, plan, actor=actor, reason=reason)
+        done = None if dry_run else apply_revert(store, namespace, plan, actor=actor, reason=reason or "")
     if json:
         value = {
             "namespace": namespace,

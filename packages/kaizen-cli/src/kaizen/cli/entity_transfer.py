@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable, Iterator
-from enum import Enum
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -32,17 +31,12 @@ if TYPE_CHECKING:
 _MARKDOWN_SUFFIXES = (".md", ".markdown")
 
 
-class Format(Enum):
-    JSONL = "jsonl"
-    MARKDOWN = "markdown"
-
-
 def export(
     namespace: NamespaceArgument,
     format_: Annotated[
-        Format,
+        Literal["jsonl", "markdown"],
         typer.Option("--format", help="jsonl (everything, to import) or markdown (active tips, to read)."),
-    ] = Format.JSONL,
+    ] = "jsonl",
     output: Annotated[
         str | None, typer.Option("--output", "-o", help="File to write; by default standard output.")
     ] = None,
@@ -57,13 +51,13 @@ def export(
     tips in quarantine are left out, and --type and --where choose among the others. A file is written whole
     or not at all.
     """
-    if format_ is Format.JSONL and (type_ or where):
+    if format_ == "jsonl" and (type_ or where):
         raise typer.BadParameter(
             "JSON lines hold the whole namespace with its history; this goes with --format markdown",
             param_hint="--type" if type_ else "--where",
         )
     with open_configured_store(backend, data_dir) as store:
-        if format_ is Format.MARKDOWN:
+        if format_ == "markdown":
             lines = _markdown(store, namespace, type_ or "guideline", parse_where(where or []))
         else:
             lines = _json_lines(store, namespace, Ticker(quiet=False))
@@ -191,8 +185,8 @@ def _write(output: str, lines: Iterator[bytes]) -> None:
             beside.replace(target)
         finally:
             beside.unlink(missing_ok=True)
-    except (OSError, ValueError) as error:
-        raise UnavailableError(f"cannot write {output}: {_reason(error)}; choose another file") from error
+    except OSError as error:
+        raise UnavailableError(f"cannot write {output}: {error.strerror}; choose another file") from error
 
 
 def _read(file: str, name: str) -> Iterator[bytes]:
@@ -214,9 +208,5 @@ def _file_lines(file: str) -> Iterator[bytes]:
     try:
         with Path(file).open("rb") as opened:
             yield from opened
-    except (OSError, ValueError) as error:
-        raise UnavailableError(f"cannot read {file}: {_reason(error)}; check the name of the file") from error
-
-
-def _reason(error: Exception) -> str:
-    return (error.strerror if isinstance(error, OSError) else None) or str(error)
+    except OSError as error:
+        raise UnavailableError(f"cannot read {file}: {error.strerror}; check the name of the file") from error
