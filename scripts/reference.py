@@ -35,9 +35,20 @@ trace failed, or that was stopped; a `kaizen doctor` in which a check failed |
 | 2 | the command was not written as it should be: stderr shows how |
 
 With `--json`, stdout is one JSON document whatever happens. A command that ends with an error prints
-`{"error": {"type": ..., "message": ...}}`; a sync with failed traces prints its report.
+`{"error": {"type": ..., "message": ...}}`; a sync with failed traces prints its report. A list with
+`--all` that fails on the way has `error` beside the entities it got.
 """
 
+COMMIT = {
+    "id": "id of the commit",
+    "version": "version of the namespace after it",
+    "at": "time, ISO 8601",
+    "actor": "who",
+    "reason": "why",
+    "run_id": "run it belongs to, or null",
+    "changes[].entity_id": "an entity it touched",
+    "changes[].change": "`created`, `changed` or `deleted`",
+}
 ENTITY = {
     "id": "id of the entity",
     "namespace": "its namespace",
@@ -96,6 +107,42 @@ JSON_KEYS: dict[str, dict[str, str]] = {
     | {"cursor": "give it to `--after` for more; null: that was all"},
     "entities show": ENTITY,
     "entities add": ENTITY,
+    "entities search": {
+        "namespace": "the namespace",
+        "query": "what was asked for",
+        "hits[].score": "what the hits are ordered by; compares only within one search",
+        "hits[].lexical": "score of the words; null: it shares none with the query",
+        "hits[].dense": "cosine of the meanings; null: not known",
+    }
+    | {f"hits[].entity.{key}": meaning for key, meaning in ENTITY.items()},
+    "entities history": {
+        "namespace": "the namespace",
+        "version": "how many commits it has seen",
+        "entity_id": "the entity asked for, or null",
+    }
+    | {f"commits[].{key}": meaning for key, meaning in COMMIT.items()}
+    | {
+        "commits[].changes[].before": "only with an ID: the entity before; null: none",
+        "commits[].changes[].after": "only with an ID: the entity after; null: none",
+        "cursor": "give it to `--after` for more; null: these are the newest",
+    },
+    "entities revert": {
+        "namespace": "the namespace",
+        "dry_run": "whether nothing was done",
+        "commit_id": "id of the commit that undid it; null: nothing was done",
+        "version": "version of the namespace after it, or null",
+        "changes[].entity_id": "an entity that is (or would be) as it was",
+        "changes[].change": "what that took: `created`, `changed` or `deleted`",
+        "given_up": "ids of entities that other commits changed since (`--force`)",
+    },
+    "entities import": {
+        "namespace": "the namespace",
+        "commits": "new commits",
+        "merged": "with `--merge`: entities that were put; else null",
+        "version": "version of the namespace now",
+        "entities": "how many entities it has now",
+        "digest": "SHA-256 of the namespace with its history; null with `--merge`",
+    },
     "entities delete": {"namespace": "the namespace", "deleted": "ids of the deleted entities"},
     "namespaces list": {f"namespaces[].{key}": meaning for key, meaning in NAMESPACE.items()},
     "namespaces create": NAMESPACE,
@@ -107,6 +154,17 @@ JSON_KEYS: dict[str, dict[str, str]] = {
         "traces": "traces by state",
     },
     "namespaces delete": {"id": "the namespace", "deleted_entities": "how many entities it had"},
+    "store copy": {
+        "namespaces[].namespace_id": "a namespace",
+        "namespaces[].commits": "commits copied",
+        "namespaces[].version": "version of the copy",
+        "namespaces[].entities": "entities in the copy",
+        "namespaces[].digest": "SHA-256 of the namespace with its history, the same in both stores",
+    },
+    "store reindex": {
+        "namespace": "the namespace",
+        "embedded": "how many entities were embedded",
+    },
     "doctor": {
         "ok": "whether nothing failed",
         "checks[].name": "what was looked at",

@@ -145,15 +145,19 @@ def test_a_command_named_in_a_sentence_is_one_that_there_is(page: Path) -> None:
 
 
 def test_the_commands_of_the_guides_on_a_store_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("KAIZEN_DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("KAIZEN_DATA_DIR", str(tmp_path / "data"))
     assert kaizen("namespaces", "create", "kaizen").exit_code == 0
-    tip = kaizen("entities", "add", "kaizen", "--content", "x", "--json").json
+    tip = kaizen("entities", "add", "kaizen", "--content", "cancel an order", "--json").json
+    monkeypatch.setenv("KAIZEN_EMBEDDER", "none")
+    assert kaizen("entities", "add", "kaizen", "--content", "undone").exit_code == 0
+    commits = kaizen("entities", "history", "kaizen", "--json").json["commits"]
+    placeholders = {"ID": tip["id"], "COMMIT": commits[-1]["id"]}
     ran = 0
     for page in GUIDES:
         for block in blocks(ROOT / page, "sh"):
             for line in block.splitlines():
                 if line.startswith(("kaizen entities", "kaizen namespaces", "kaizen --version")):
-                    words = [tip["id"] if word == "ID" else word for word in shlex.split(line)[1:]]
+                    words = [placeholders.get(word, word) for word in shlex.split(line, comments=True)[1:]]
                     ended = kaizen(*words)
                     assert (ended.exit_code, bool(ended.stdout)) == (0, True) or "list" in words, line
                     ran += 1

@@ -264,6 +264,12 @@ def test_a_data_directory_that_cannot_be_written_is_named(
     assert scripted.requests == []
 
 
+@pytest.fixture
+def _filesystem(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KAIZEN_BACKEND", "filesystem")
+
+
+@pytest.mark.usefixtures("_filesystem")
 @pytest.mark.parametrize("damage", ["not JSON", '{"json": "but no commit"}', "\x00\x00"])
 def test_a_damaged_journal_is_named_by_file_and_line_and_kept(
     one_trace: str, scripted: ModelServer, data_dir: Path, damage: str
@@ -285,6 +291,7 @@ def test_a_damaged_journal_is_named_by_file_and_line_and_kept(
     assert scripted.requests == []
 
 
+@pytest.mark.usefixtures("_filesystem")
 def test_a_torn_last_line_is_no_error_and_loses_nothing(one_trace: str, data_dir: Path) -> None:
     assert sync().exit_code == 0
     (journal,) = (data_dir / "namespaces").glob("kaizen*.jsonl")

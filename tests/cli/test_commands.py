@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from kaizen.store import Put, StoreSettings, open_store
+from kaizen.store import Page, Put, StoreSettings, UnavailableError, open_store
+from kaizen.store.sqlite import SqliteStore
 from scripts.reference import JSON_KEYS, commands
 from tests.support.command import OLDER_SPELLING, Ended, kaizen, kaizen_process
 
@@ -22,6 +23,8 @@ HARMFUL = "\x1b\x07\x9b\u202e\r"
 @pytest.fixture(autouse=True)
 def data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("KAIZEN_DATA_DIR", str(tmp_path / "data"))
+    # searching by meaning is tested in test_searching.py
+    monkeypatch.setenv("KAIZEN_EMBEDDER", "none")
     return tmp_path / "data"
 
 
@@ -132,11 +135,25 @@ def test_info_counts_entities_by_type_tips_by_status_and_traces_by_state(
     add_tip("two", "--metadata", "status=quarantined")
     with open_store(StoreSettings(data_dir=data_dir)) as store:
         store.commit(namespace, [Put(type="trajectory", content="", metadata={"state": "failed"})])
+
+        def read_one_by_one(*_: object, **__: object) -> None:
+            pytest.fail("entities are counted, not read")
+
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(SqliteStore, "iterate", read_one_by_one)
+            value = kaizen("namespaces", "info", namespace, "--json").json
+            assert value["traces"] == {"failed": 1}
+        # what Kaizen does not write itself is counted too
+        others = [
+            Put(type="note", content="x"),
+            Put(type="guideline", content="x", metadata={"status": "odd"}),
+        ]
+        store.commit(namespace, [*others, Put(type="guideline", content="x")])
     value = kaizen("namespaces", "info", namespace, "--json").json
-    assert value["entities"] == {"guideline": 2, "trajectory": 1}
-    assert value["tips"] == {"active": 1, "quarantined": 1}
+    assert value["entities"] == {"guideline": 4, "note": 1, "trajectory": 1}
+    assert value["tips"] == {"active": 2, "odd": 1, "quarantined": 1}
     assert value["traces"] == {"failed": 1}
-    assert "1 active, 1 quarantined" in kaizen("namespaces", "info", namespace).stdout
+    assert "2 active, 1 odd, 1 quarantined" in kaizen("namespaces", "info", namespace).stdout
 
 
 def test_a_namespace_that_is_not_there_is_named_with_how_to_find_or_make_one() -> None:
@@ -205,7 +222,7 @@ def test_paging_shows_every_entity_once_and_says_how_to_go_on(namespace: str) ->
         after = ["--after", page["cursor"]]
     assert seen == added
     first = kaizen("entities", "list", namespace, "--limit", "2")
-    assert f"2 of 5; for more: --limit N, or --after '{added[1]}'" in first.stderr
+    assert f"2 of 5; for more: --limit N, --all, or --after '{added[1]}'" in first.stderr
 
 
 @pytest.mark.parametrize(
@@ -217,6 +234,45 @@ def test_entities_are_listed_by_their_metadata(namespace: str, where: str, found
     add_tip("b", "--category", "recovery")
     listed = kaizen("entities", "list", namespace, "--where", where, "--json").json
     assert [entity["content"] for entity in listed["entities"]] == [found]
+
+
+def test_all_shows_every_entity_however_many_pages_that_takes(
+    namespace: str, data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kaizen.cli.entities._PAGE", 2)
+    with open_store(StoreSettings(data_dir=data_dir)) as store:
+        contents = ["x" * number for number in range(1, 6)]
+        store.commit(namespace, [Put(id=text, type="note", content=text) for text in contents])
+    listed = kaizen("entities", "list", namespace, "--all", "--json").json
+    assert ([each["content"] for each in listed["entities"]], listed["cursor"]) == (contents, None)
+    paged = kaizen("entities", "list", namespace, "--json").json
+    assert paged == listed
+    table = kaizen("entities", "list", namespace, "--all")
+    assert [line.split()[-1] for line in table.stdout.splitlines()] == ["CONTENT", *contents]
+    assert table.stderr == ""
+    assert "--limit" in kaizen("entities", "list", namespace, "--all", "--limit", "3").error
+    nothing = kaizen("entities", "list", namespace, "--all", "--json", "--type", "other").json
+    assert nothing == {"namespace": namespace, "entities": [], "cursor": None}
+
+
+def test_a_list_that_fails_on_the_way_is_still_one_json_document(
+    namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kaizen.cli.entities._PAGE", 2)
+    added = [add_tip(f"tip {number}")["id"] for number in range(5)]
+    read = SqliteStore.list
+
+    def fail_later(store: SqliteStore, *arguments: Any, after: str | None, **options: Any) -> Page:
+        if after is not None:
+            raise UnavailableError("the disk is gone")
+        return read(store, *arguments, after=after, **options)
+
+    monkeypatch.setattr(SqliteStore, "list", fail_later)
+    ended = kaizen("entities", "list", namespace, "--all", "--json")
+    assert ended.error == "Error: the disk is gone"
+    assert ended.json["error"] == {"type": "UnavailableError", "message": "the disk is gone"}
+    assert [each["id"] for each in ended.json["entities"]] == added[:2]
+    assert (ended.json["cursor"], ended.exit_code) == (added[1], 1)
 
 
 def test_nothing_to_list_says_how_to_get_something(namespace: str) -> None:
@@ -237,13 +293,30 @@ def test_the_evidence_of_a_tip_is_shown_with_its_quote(namespace: str, data_dir:
 # JSON
 
 
+def newest() -> str:
+    """The id of the newest commit."""
+    commit_id: str = kaizen("entities", "history", "kaizen", "--json").json["commits"][-1]["id"]
+    return commit_id
+
+
+def exported() -> str:
+    assert kaizen("entities", "export", "kaizen", "--output", "kaizen.jsonl").exit_code == 0
+    return "kaizen.jsonl"
+
+
 def test_every_json_document_is_documented_key_by_key(namespace: str) -> None:
     tip = add_tip("one")
     done = {
         "entities add": tip,
         "entities list": kaizen("entities", "list", namespace, "--json").json,
         "entities show": kaizen("entities", "show", namespace, tip["id"], "--json").json,
+        "entities search": kaizen("entities", "search", namespace, "one", "--json").json,
+        "entities history": kaizen("entities", "history", namespace, tip["id"], "--json").json,
         "entities delete": kaizen("entities", "delete", namespace, tip["id"], "--json").json,
+        "entities revert": kaizen("entities", "revert", namespace, "--commit", newest(), "--json").json,
+        "entities import": kaizen("entities", "import", namespace, exported(), "--merge", "--json").json,
+        "store copy": kaizen("store", "copy", "--from", "sqlite", "--to", "filesystem", "--json").json,
+        "store reindex": kaizen("store", "reindex", namespace, "--json").json,
         "namespaces list": kaizen("namespaces", "list", "--json").json,
         "namespaces create": kaizen("namespaces", "create", "other", "--json").json,
         "namespaces info": kaizen("namespaces", "info", namespace, "--json").json,
@@ -265,6 +338,17 @@ def test_every_json_document_is_documented_key_by_key(namespace: str) -> None:
         "entities list ../x",
         "entities list",
         "entities list kaizen --limit 0",
+        "entities list nowhere --all",
+        "entities search nowhere x",
+        "entities history nowhere",
+        "entities revert nowhere --run x",
+        "entities revert nowhere",
+        "entities import nowhere no-such-file",
+        "entities export nowhere",
+        "store copy --from sqlite --to sqlite",
+        "store copy --from sqlite:none --to filesystem",
+        "store copy --from sqlite: --to filesystem",
+        "store reindex nowhere",
         "entities list kaizen --where x",
         "namespaces info nowhere",
         "namespaces create ../x",
@@ -298,12 +382,24 @@ def assert_harmless(ended: Ended) -> None:
 def test_stored_text_cannot_steer_the_terminal(namespace: str, data_dir: Path) -> None:
     metadata = {"category": HOSTILE, "status": HOSTILE, HOSTILE: [HOSTILE], "sources": [{"quote": HOSTILE}]}
     with open_store(StoreSettings(data_dir=data_dir)) as store:
-        store.commit(namespace, [Put(type="guideline", content=HOSTILE, metadata=metadata, id="bad")])
-    for arguments in ("list kaizen", "list kaizen --type guideline", "show kaizen bad"):
+        put = Put(type="guideline", content=HOSTILE, metadata=metadata, id="bad")
+        store.commit(namespace, [put], actor=HOSTILE, reason=HOSTILE, run_id=HOSTILE)
+    for arguments in (
+        "list kaizen",
+        "list kaizen --type guideline",
+        "list kaizen --all",
+        "show kaizen bad",
+        "search kaizen red",
+        "history kaizen",
+        "history kaizen bad",
+        f"revert kaizen --dry-run --commit {newest()}",
+    ):
         assert_harmless(kaizen("entities", *arguments.split()))
         assert_harmless(kaizen("entities", *arguments.split(), "--json"))
     assert kaizen("entities", "show", "kaizen", "bad", "--json").json["content"] == HOSTILE
     assert_harmless(kaizen("namespaces", "info", "kaizen"))
+    for format_ in ("jsonl", "markdown"):
+        assert_harmless(kaizen("entities", "export", "kaizen", "--format", format_))
 
 
 def test_a_row_of_a_table_is_one_line_whatever_is_in_it(namespace: str) -> None:
@@ -352,9 +448,9 @@ def test_options_beat_the_environment_and_that_beats_the_env_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def created_in(*options: str) -> list[str]:
-        name = f"n{len(list(tmp_path.glob('*/namespaces/*')))}"
-        assert kaizen("namespaces", "create", name, *options).exit_code == 0
-        return [path.parts[-3] for path in tmp_path.glob(f"*/namespaces/{name}.*")]
+        before = set(tmp_path.glob("*/kaizen.db"))
+        assert kaizen("namespaces", "create", "n", *options).exit_code == 0
+        return [path.parent.name for path in set(tmp_path.glob("*/kaizen.db")) - before]
 
     monkeypatch.delenv("KAIZEN_DATA_DIR")
     (tmp_path / ".env").write_text(f"KAIZEN_DATA_DIR={tmp_path}/from-file\n")
@@ -367,7 +463,18 @@ def test_options_beat_the_environment_and_that_beats_the_env_file(
 def test_the_default_place_is_in_the_home_directory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("KAIZEN_DATA_DIR")
     assert kaizen("namespaces", "create", "kaizen").exit_code == 0
-    assert list(Path.home().glob(".local/share/kaizen/namespaces/*"))
+    assert list(Path.home().glob(".local/share/kaizen/kaizen.db"))
+
+
+@pytest.mark.parametrize("backend", ["filesystem", "filesystem:{}", "sqlite:{}"])
+def test_the_backend_may_be_a_kind_or_a_url(
+    backend: str, data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KAIZEN_BACKEND", backend.format(data_dir))
+    assert kaizen("namespaces", "create", "kaizen").exit_code == 0
+    assert [path.name for path in data_dir.iterdir() if path.name in ("namespaces", "kaizen.db")] == [
+        "kaizen.db" if backend.startswith("sqlite") else "namespaces"
+    ]
 
 
 def test_an_env_file_that_is_no_text_is_named(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from kaizen.store import (
     opening,
 )
 from kaizen.store.filesystem import FilesystemStore
+from kaizen.store.sqlite import FILE_NAME, SqliteStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,7 +30,7 @@ from kaizen.store.filesystem import FilesystemStore
 class Backend:
     @staticmethod
     def open(settings):
-        return FilesystemStore(settings.data_dir / "third-party")
+        return FilesystemStore(settings.data_dir / "third-party", embedder="none")
 """
 
 
@@ -54,7 +55,7 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., No
 def test_the_defaults_need_no_environment() -> None:
     settings = StoreSettings.from_environ({})
     assert settings == StoreSettings()
-    assert (settings.backend, settings.namespace_id) == ("filesystem", "kaizen")
+    assert (settings.backend, settings.namespace_id) == ("sqlite", "kaizen")
     assert settings.data_dir == Path("~/.local/share/kaizen").expanduser()
 
 
@@ -69,6 +70,32 @@ def test_what_is_passed_wins_over_the_environment(tmp_path: Path) -> None:
     environ = {"KAIZEN_BACKEND": "x", "KAIZEN_DATA_DIR": "/x", "KAIZEN_NAMESPACE_ID": "x"}
     settings = StoreSettings.from_environ(environ, backend="y", data_dir=tmp_path, namespace_id="y")
     assert settings == StoreSettings(backend="y", data_dir=tmp_path, namespace_id="y")
+
+
+@pytest.mark.parametrize(
+    ("url", "backend", "place"),
+    [
+        ("sqlite:/srv/kaizen", "sqlite", "/srv/kaizen"),
+        ("filesystem:///srv/my%20tips", "filesystem", "/srv/my tips"),
+        ("postgresql://ann@db/kaizen", "postgres", "postgresql://ann@db/kaizen"),
+    ],
+)
+def test_a_backend_may_be_one_url_which_wins_over_the_place_of_the_environment(
+    url: str, backend: str, place: str
+) -> None:
+    environ = {"KAIZEN_DATA_DIR": "/x", "KAIZEN_PG_DSN": "x", "KAIZEN_EMBEDDER": "none"}
+    for settings in (
+        StoreSettings.from_environ(environ, backend=url),
+        StoreSettings.from_environ({**environ, "KAIZEN_BACKEND": url}),
+    ):
+        assert (settings.backend, settings.embedder) == (backend, "none")
+        assert place == (settings.pg_dsn if backend == "postgres" else str(settings.data_dir))
+
+
+@pytest.mark.parametrize("url", ["sqlite:", "://x", ":"])
+def test_a_url_that_names_no_store_is_refused_with_how_to_write_one(url: str) -> None:
+    with pytest.raises(InvalidInputError, match="sqlite:DIRECTORY"):
+        StoreSettings.from_url(url)
 
 
 def test_empty_variables_count_as_unset() -> None:
@@ -89,11 +116,14 @@ def test_a_data_directory_that_cannot_be_is_refused(data_dir: str) -> None:
         StoreSettings.from_environ({"KAIZEN_DATA_DIR": data_dir})
 
 
-def test_the_filesystem_backend_is_registered_and_opened(tmp_path: Path) -> None:
-    assert "filesystem" in available_backends()
-    with open_store(StoreSettings(data_dir=tmp_path)) as store:
-        assert isinstance(store, FilesystemStore)
-        assert store.location == str(tmp_path)
+@pytest.mark.parametrize(
+    ("backend", "kind", "place"), [("sqlite", SqliteStore, FILE_NAME), ("filesystem", FilesystemStore, "")]
+)
+def test_our_backends_are_registered_and_opened(backend: str, kind: type, place: str, tmp_path: Path) -> None:
+    assert backend in available_backends()
+    with open_store(StoreSettings(backend=backend, data_dir=tmp_path)) as store:
+        assert isinstance(store, kind)
+        assert store.location == str(tmp_path / place)
 
 
 def test_what_is_known_by_heart_is_what_is_registered() -> None:
@@ -110,7 +140,7 @@ def test_a_backend_of_a_third_party_is_opened_by_its_name(
     install: Callable[..., None], tmp_path: Path
 ) -> None:
     install("Acme", "acme_backend_good", THIRD_PARTY)
-    assert available_backends() == ["acme", "filesystem"]
+    assert {"acme", "filesystem", "sqlite"} <= set(available_backends())
     with open_store(StoreSettings(backend="acme", data_dir=tmp_path)) as store:
         store.create_namespace("n")
     assert (tmp_path / "third-party" / "namespaces" / "n.jsonl").exists()

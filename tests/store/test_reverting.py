@@ -6,7 +6,17 @@ from collections.abc import Callable
 
 import pytest
 
-from kaizen.store import ConflictError, Delete, InvalidInputError, NotFoundError, Put, Store, revert
+from kaizen.store import (
+    ConflictError,
+    Delete,
+    InvalidInputError,
+    NotFoundError,
+    Put,
+    Store,
+    apply_revert,
+    plan_revert,
+    revert,
+)
 
 N = "n"
 
@@ -83,3 +93,29 @@ def test_what_there_is_not_cannot_be_undone(store: Store) -> None:
     for wrong in ({}, {"commit_ids": ["x"], "run_id": "y"}):
         with pytest.raises(InvalidInputError, match="either"):
             revert(store, N, **wrong)  # type: ignore[arg-type]
+
+
+def test_a_plan_says_what_a_revert_would_do_and_changes_nothing(store: Store) -> None:
+    put(store, a="a1", b="b1")
+    undone = put(store, a="a2", new="new")
+    put(store, a="theirs")
+    with pytest.raises(ConflictError, match="'a'"):
+        plan_revert(store, N, commit_ids=[undone])
+    version = store.get_namespace(N).version
+    plan = plan_revert(store, N, commit_ids=[undone], force=True)
+    assert plan.given_up == ("a",)
+    planned = [
+        (each.before and each.before.content, each.after and each.after.content) for each in plan.changes
+    ]
+    assert planned == [("theirs", "a1"), ("new", None)]
+    assert store.get_namespace(N).version == version
+    apply_revert(store, N, plan)
+    assert contents(store) == {"a": "a1", "b": "b1"}
+
+
+def test_a_plan_is_not_carried_out_on_what_changed_since(store: Store) -> None:
+    plan = plan_revert(store, N, commit_ids=[put(store, a="a1")])
+    put(store, a="theirs")
+    with pytest.raises(ConflictError):
+        apply_revert(store, N, plan)
+    assert contents(store) == {"a": "theirs"}

@@ -10,7 +10,17 @@ from typing import Annotated
 
 import typer
 
-from kaizen.cli import demo_command, doctor, entities, namespaces, sync
+from kaizen.cli import (
+    demo_command,
+    doctor,
+    entities,
+    entity_history,
+    entity_search,
+    entity_transfer,
+    namespaces,
+    store,
+    sync,
+)
 from kaizen.cli.__about__ import __version__
 from kaizen.cli.options import load_env_file
 from kaizen.cli.output import print_error, print_error_json
@@ -30,6 +40,12 @@ app = typer.Typer(
 app.add_typer(sync.app, name="sync")
 app.add_typer(entities.app, name="entities")
 app.add_typer(namespaces.app, name="namespaces")
+app.add_typer(store.app, name="store")
+entities.app.command("search")(entity_search.search)
+entities.app.command("history")(entity_history.history)
+entities.app.command("revert")(entity_history.revert)
+entities.app.command("export")(entity_transfer.export)
+entities.app.command("import")(entity_transfer.import_)
 app.command("doctor")(doctor.doctor)
 app.command("demo")(demo_command.demo)
 

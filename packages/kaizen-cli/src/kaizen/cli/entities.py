@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -13,18 +14,33 @@ from kaizen.cli.options import (
     DataDirOption,
     JsonOption,
     NamespaceArgument,
+    TypeOption,
+    WhereOption,
     open_configured_store,
     parse_where,
 )
-from kaizen.cli.output import entity_json, print_fields, print_json, print_note, print_table, printable
-from kaizen.store import Delete, Put
+from kaizen.cli.output import (
+    Table,
+    entity_json,
+    error_json,
+    harmless,
+    print_error,
+    print_fields,
+    print_json,
+    print_note,
+    printable,
+)
+from kaizen.store import Delete, Put, StoreError
 from kaizen.sync.model import CATEGORIES
 
 if TYPE_CHECKING:
-    from kaizen.store import Entity
+    from kaizen.store import Entity, Page
+
+# How many entities `--all` reads at once.
+_PAGE = 1_000
 
 app = typer.Typer(
-    help="List, show, add and delete tips and other entities.",
+    help="List, search, change, look back at and move tips and other entities.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -33,15 +49,13 @@ app = typer.Typer(
 @app.command("list")
 def list_(
     namespace: NamespaceArgument,
-    type_: Annotated[
-        str | None, typer.Option("--type", help="Only this type: guideline (tips), trajectory, ...")
+    type_: TypeOption = None,
+    where: WhereOption = None,
+    limit: Annotated[
+        int | None, typer.Option("--limit", min=1, help="Show at most this many. [default: 100]")
     ] = None,
-    where: Annotated[
-        list[str] | None,
-        typer.Option("--where", help="Only where a metadata field has this value: category=recovery."),
-    ] = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, help="Show at most this many.")] = 100,
     after: Annotated[str | None, typer.Option("--after", help="Go on after this id.")] = None,
+    all_: Annotated[bool, typer.Option("--all", help="Show them all, however many there are.")] = False,
     backend: BackendOption = None,
     data_dir: DataDirOption = None,
     json: JsonOption = False,
@@ -50,21 +64,62 @@ def list_(
 
     Tips: kaizen entities list kaizen --type guideline
     """
+    if all_ and limit is not None:
+        raise typer.BadParameter("--all shows all there are: leave out --limit", param_hint="--all")
     filters = parse_where(where or [])
     with open_configured_store(backend, data_dir) as store:
-        page = store.list(namespace, type=type_, where=filters, after=after, limit=limit)
-        total = store.count(namespace, type=type_, where=filters) if page.cursor or after else None
-    if json:
-        value = {"entities": [entity_json(e) for e in page.entities], "cursor": page.cursor}
-        print_json({"namespace": namespace, **value})
-        return
-    if not page.entities:
-        print_note(f"No {type_ or 'entities'} here yet. `kaizen sync phoenix` turns traces into tips.")
-        return
-    columns = _TIP_COLUMNS if type_ == "guideline" else _COLUMNS
-    print_table(list(columns), [[column(e) for column in columns.values()] for e in page.entities])
-    if page.cursor:
-        print_note(f"{len(page.entities)} of {total}; for more: --limit N, or --after '{page.cursor}'")
+        read = partial(store.list, namespace, type=type_, where=filters)
+        page = read(after=after, limit=_PAGE if all_ else limit or 100)
+        pages = _pages(page, read) if all_ else iter([page])
+        if json and all_:
+            _print_json_list({"namespace": namespace}, pages)
+        elif json:
+            value = {"entities": [entity_json(e) for e in page.entities], "cursor": page.cursor}
+            print_json({"namespace": namespace, **value})
+        elif not page.entities:
+            print_note(f"No {type_ or 'entities'} here yet. `kaizen sync phoenix` turns traces into tips.")
+        else:
+            columns = _TIP_COLUMNS if type_ == "guideline" else _COLUMNS
+            table = Table(list(columns))
+            for each in pages:
+                table.add([[column(e) for column in columns.values()] for e in each.entities])
+            if page.cursor and not all_:
+                total = store.count(namespace, type=type_, where=filters)
+                print_note(
+                    f"{len(page.entities)} of {total}; for more: --limit N, --all, or --after '{page.cursor}'"
+                )
+
+
+def _pages(page: Page, read: Callable[..., Page]) -> Iterator[Page]:
+    """The page and all that follow it."""
+    yield page
+    while page.cursor is not None:
+        page = read(after=page.cursor, limit=_PAGE)
+        yield page
+
+
+def _print_json_list(head: dict[str, Any], pages: Iterator[Page]) -> None:
+    """The document of `list`, printed while it is read; an error on the way ends it in order."""
+    import json
+
+    out = sys.stdout
+    out.write(json.dumps(head, indent=2)[:-2] + ',\n  "entities": [')
+    tail: dict[str, Any] = {"cursor": None}
+    last: str | None = None
+    try:
+        for page in pages:
+            for entity in page.entities:
+                text = harmless(json.dumps(entity_json(entity), ensure_ascii=False, indent=2))
+                out.write(("," if last else "") + "\n    " + text.replace("\n", "\n    "))
+                last = entity.id
+    except StoreError as error:
+        tail = {"cursor": last, "error": error_json(error)}
+        print_error(error, as_json=False)
+    out.write(("\n  ]" if last else "]") + "," + harmless(json.dumps(tail, ensure_ascii=False, indent=2))[1:])
+    out.write("\n")
+    out.flush()
+    if "error" in tail:
+        raise typer.Exit(1)
 
 
 _COLUMNS: dict[str, Callable[[Entity], str]] = {

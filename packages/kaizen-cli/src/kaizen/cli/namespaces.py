@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Annotated
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,6 +16,14 @@ from kaizen.cli.options import (
     open_configured_store,
 )
 from kaizen.cli.output import print_fields, print_json, print_note, print_table
+
+if TYPE_CHECKING:
+    from kaizen.store import Store
+
+# Those that Kaizen writes.
+_TYPES = ("guideline", "trajectory", "checkpoint")
+_STATUSES = ("active", "quarantined", "retired")
+_STATES = ("unknown", "learned", "no_lesson", "deferred", "skipped", "failed")
 
 app = typer.Typer(
     help="List, create, look at and delete namespaces.", no_args_is_help=True, rich_markup_mode=None
@@ -68,23 +77,14 @@ def info(
     """Show what a namespace holds: entities by type, tips by status, traces by state."""
     with open_configured_store(backend, data_dir) as store:
         found = store.get_namespace(namespace)
-        types: Counter[str] = Counter()
-        tips: Counter[str] = Counter()
-        traces: Counter[str] = Counter()
-        for entity in store.iterate(namespace):
-            types[entity.type] += 1
-            if entity.type == "guideline":
-                tips[str(entity.metadata.get("status") or "active")] += 1
-            elif entity.type == "trajectory":
-                traces[str(entity.metadata.get("state") or "unknown")] += 1
         value = {
             "id": found.id,
             "location": store.location,
             "created_at": found.created_at.isoformat(),
             "version": found.version,
-            "entities": dict(sorted(types.items())),
-            "tips": dict(sorted(tips.items())),
-            "traces": dict(sorted(traces.items())),
+            "entities": _types(store, namespace),
+            "tips": _values(store, namespace, "guideline", "status", _STATUSES),
+            "traces": _values(store, namespace, "trajectory", "state", _STATES),
         }
     if json:
         print_json(value)
@@ -95,6 +95,27 @@ def info(
                 for name, part in value.items()
             }
         )
+
+
+def _types(store: Store, namespace: str) -> dict[str, int]:
+    """Entities by type: counted by the store, and looked at one by one only where a type is not ours."""
+    counts = {type_: store.count(namespace, type=type_) for type_ in _TYPES}
+    if sum(counts.values()) != store.count(namespace):
+        counts = Counter(entity.type for entity in store.iterate(namespace))
+    return _sorted(counts)
+
+
+def _values(store: Store, namespace: str, type_: str, field: str, known: Sequence[str]) -> dict[str, int]:
+    """Entities of a type by a field of their metadata, likewise; without it they count as `known[0]`."""
+    counts = {value: store.count(namespace, type=type_, where={field: value}) for value in known}
+    if sum(counts.values()) != store.count(namespace, type=type_):
+        found = store.iterate(namespace, type=type_)
+        counts = Counter(str(entity.metadata.get(field) or known[0]) for entity in found)
+    return _sorted(counts)
+
+
+def _sorted(counts: Mapping[str, int]) -> dict[str, int]:
+    return {name: n for name, n in sorted(counts.items()) if n}
 
 
 @app.command()

@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 BackendOption = Annotated[
     str | None,
     typer.Option(
-        "--backend", help="Kind of store [env: KAIZEN_BACKEND; default: filesystem]", show_default=False
+        "--backend",
+        help="Kind of store (sqlite, filesystem, postgres), or one URL that says where it is too "
+        "[env: KAIZEN_BACKEND; default: sqlite]",
+        show_default=False,
     ),
 ]
 DataDirOption = Annotated[
@@ -43,6 +46,13 @@ ProjectOption = Annotated[
     typer.Option("--project", help="Phoenix project [env: KAIZEN_TRACING_PROJECT; default: kaizen-agent]"),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on stdout, for programs.")]
+TypeOption = Annotated[
+    str | None, typer.Option("--type", help="Only this type: guideline (tips), trajectory, ...")
+]
+WhereOption = Annotated[
+    list[str] | None,
+    typer.Option("--where", help="Only where a metadata field has this value: category=recovery."),
+]
 NamespaceArgument = Annotated[str, typer.Argument(metavar="NAMESPACE", help="Namespace of the store.")]
 
 

@@ -23,16 +23,25 @@ _CONTROLS = re.compile("[\\x7f-\\x9f\\u200e\\u200f\\u202a-\\u202e\\u2066-\\u2069
 
 def print_json(value: Any) -> None:
     """Print one JSON document on stdout, harmless to a terminal too."""
-    text = json.dumps(value, ensure_ascii=False, indent=2)
-    typer.echo(_CONTROLS.sub(lambda match: f"\\u{ord(match[0]):04x}", text))
+    typer.echo(harmless(json.dumps(value, ensure_ascii=False, indent=2)))
+
+
+def harmless(text: str) -> str:
+    """JSON that means the same, without what a terminal may obey."""
+    return _CONTROLS.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 def print_error(error: Exception, *, as_json: bool) -> None:
     """Say what failed in one line on stderr, and as JSON on stdout for programs."""
-    message = one_line(error) + _advice(error)
-    typer.echo(f"Error: {message}", err=True)
+    said = error_json(error)
+    typer.echo(f"Error: {said['message']}", err=True)
     if as_json:
-        print_error_json(type(error).__name__, message)
+        print_json({"error": said})
+
+
+def error_json(error: Exception) -> dict[str, str]:
+    """An error as `--json` shows it; its message is one line."""
+    return {"type": type(error).__name__, "message": one_line(error) + _advice(error)}
 
 
 def _advice(error: Exception) -> str:
@@ -56,16 +65,29 @@ def print_note(text: str) -> None:
 
 def print_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print rows under headers; the last column takes the rest of the line and is wrapped on a terminal."""
-    lines = [[one_line(cell) for cell in line] for line in [headers, *rows]]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(headers) - 1)]
-    indent = sum(widths) + 2 * len(widths)
-    room = max(20, shutil.get_terminal_size().columns - indent) if sys.stdout.isatty() else None
-    for line in lines:
-        start = "".join(cell.ljust(width) + "  " for cell, width in zip(line, widths, strict=False))
-        wrapped = textwrap.wrap(line[-1], room) if room else [line[-1]]
-        typer.echo((start + (wrapped[0] if wrapped else "")).rstrip())
-        for more in wrapped[1:]:
-            typer.echo(" " * indent + more)
+    Table(headers).add(rows)
+
+
+class Table:
+    """A table that is printed while its rows come; a column that had to be widened stays so."""
+
+    def __init__(self, headers: Sequence[str]) -> None:
+        self._pending: list[Sequence[str]] = [headers]
+        self._widths = [0] * (len(headers) - 1)
+
+    def add(self, rows: Sequence[Sequence[str]]) -> None:
+        lines = [[one_line(cell) for cell in line] for line in [*self._pending, *rows]]
+        self._pending = []
+        self._widths = [max(w, *(len(line[i]) for line in lines)) for i, w in enumerate(self._widths)]
+        indent = sum(self._widths) + 2 * len(self._widths)
+        room = max(20, shutil.get_terminal_size().columns - indent) if sys.stdout.isatty() else None
+        printed: list[str] = []
+        for line in lines:
+            start = "".join(cell.ljust(w) + "  " for cell, w in zip(line, self._widths, strict=False))
+            wrapped = textwrap.wrap(line[-1], room) if room else [line[-1]]
+            printed.append((start + (wrapped[0] if wrapped else "")).rstrip())
+            printed += [" " * indent + more for more in wrapped[1:]]
+        typer.echo("\n".join(printed))
 
 
 def one_line(value: object) -> str:

@@ -24,7 +24,7 @@ from kaizen.store.model import (
     SearchHit,
 )
 from kaizen.store.opening import available_backends, open_store
-from kaizen.store.reverting import revert
+from kaizen.store.reverting import Reversal, apply_revert, plan_revert, revert
 from kaizen.store.settings import StoreSettings
 
 __all__ = [
@@ -45,12 +45,15 @@ __all__ = [
     "Page",
     "Put",
     "Reindexable",
+    "Reversal",
     "SearchHit",
     "Store",
     "StoreError",
     "StoreSettings",
     "UnavailableError",
+    "apply_revert",
     "available_backends",
     "open_store",
+    "plan_revert",
     "revert",
 ]

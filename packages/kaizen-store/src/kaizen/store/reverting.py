@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kaizen.store.errors import ConflictError, InvalidInputError, NotFoundError
-from kaizen.store.model import Change, Delete, Put
+from kaizen.store.model import Applied, Delete, Put
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from kaizen.store.contract import Store
-    from kaizen.store.model import Commit, Entity
+    from kaizen.store.model import Change, Commit, Entity
 
 _PAGE = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reversal:
+    """What undoing some commits comes to: each entity as it is now, and as it was before them.
+
+    `given_up` names the entities that other commits changed afterwards. `expected` are the revisions that
+    all this was decided on.
+    """
+
+    changes: tuple[Applied, ...]
+    given_up: tuple[str, ...]
+    expected: Mapping[str, int]
+    reason: str
 
 
 def revert(
@@ -34,6 +49,19 @@ def revert(
     Raises `NotFoundError` for a commit or run that there is not, `InvalidInputError` where nothing is left
     to undo.
     """
+    plan = plan_revert(store, namespace_id, commit_ids=commit_ids, run_id=run_id, force=force)
+    return apply_revert(store, namespace_id, plan, actor=actor, reason=reason)
+
+
+def plan_revert(
+    store: Store,
+    namespace_id: str,
+    *,
+    commit_ids: Sequence[str] = (),
+    run_id: str | None = None,
+    force: bool = False,
+) -> Reversal:
+    """What `revert` would do with the same arguments; raises what it would raise, and changes nothing."""
     if bool(commit_ids) == (run_id is not None):
         raise InvalidInputError("say which commits to revert: either commit ids or one run id")
     undone = list(_of_run(store, namespace_id, run_id) if run_id else _named(store, namespace_id, commit_ids))
@@ -51,21 +79,33 @@ def revert(
             namespace_id=namespace_id,
             entity_ids=tuple(touched),
         )
-    changes = [
-        change
+    changes = tuple(
+        Applied(before=current.get(entity_id), after=entity)
         for entity_id, entity in before.items()
-        if (change := _change(entity_id, entity, current.get(entity_id))) is not None
-    ]
+        if not _is_same(entity, current.get(entity_id))
+    )
     if not changes:
         raise InvalidInputError("there is nothing to revert: all is as it was before these commits")
-    return store.commit(
-        namespace_id,
-        changes,
+    return Reversal(
+        changes=changes,
+        given_up=tuple(touched),
         expected={
             entity_id: current[entity_id].revision if entity_id in current else 0 for entity_id in before
         },
+        reason=f"revert of {f'run {run_id}' if run_id else _listed(list(commit_ids))}",
+    )
+
+
+def apply_revert(
+    store: Store, namespace_id: str, plan: Reversal, *, actor: str = "", reason: str = ""
+) -> Commit:
+    """Commit what was planned; `ConflictError` where the entities were changed since."""
+    return store.commit(
+        namespace_id,
+        [_as_change(applied) for applied in plan.changes],
+        expected=plan.expected,
         actor=actor,
-        reason=reason or f"revert of {f'run {run_id}' if run_id else _listed(list(commit_ids))}",
+        reason=reason or plan.reason,
     )
 
 
@@ -103,14 +143,17 @@ def _is_touched(store: Store, namespace_id: str, entity_id: str, versions: set[i
     return any(version > first and version not in versions for version in touching)
 
 
-def _change(entity_id: str, wanted: Entity | None, current: Entity | None) -> Change | None:
-    if wanted is None:
-        return None if current is None else Delete(id=entity_id)
-    put = Put(id=entity_id, type=wanted.type, content=wanted.content, metadata=wanted.metadata)
-    same = current is not None and (
-        (current.type, current.content, current.metadata) == (put.type, put.content, put.metadata)
-    )
-    return None if same else put
+def _is_same(wanted: Entity | None, current: Entity | None) -> bool:
+    if wanted is None or current is None:
+        return wanted is current
+    return (wanted.type, wanted.content, wanted.metadata) == (current.type, current.content, current.metadata)
+
+
+def _as_change(applied: Applied) -> Change:
+    after = applied.after
+    if after is None:
+        return Delete(id=applied.entity_id)
+    return Put(id=after.id, type=after.type, content=after.content, metadata=after.metadata)
 
 
 def _listed(ids: Sequence[str]) -> str:
