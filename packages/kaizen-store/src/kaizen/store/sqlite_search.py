@@ -56,14 +56,12 @@ class Searcher:
         self._lock = threading.Lock()
 
     def search(self, namespace_id: str, query: str, selected: Filter, *, limit: int) -> list[SearchHit]:
-        embedder, vector = self._embedded(query)
+        with self._connections.reading() as connection:
+            kinds = _kinds(connection, self._ns_of(connection, namespace_id), selected.type)
+        embedder, vector = self._embedded(query, kinds)
         with self._connections.reading() as connection:
             ns = self._ns_of(connection, namespace_id)
             kinds = _kinds(connection, ns, selected.type)
-        if embedder is not None:
-            for kind in kinds:
-                embed_pending(self._connections, kind, embedder, at_most=MAX_EMBEDDED_BY_SEARCH)
-        with self._connections.reading() as connection:
             fitting = _Fitting(connection, Selection.of(connection, ns, selected))
             wanted = ranking.candidates(limit)
             lexical = fitting.best(_by_words(connection, kinds, query_words(query), fitting.only), wanted)
@@ -98,14 +96,22 @@ class Searcher:
                     )
         return sum(embed_pending(self._connections, kind, embedder, progress=progress) for kind in kinds)
 
-    def _embedded(self, query: str) -> tuple[Embedder | None, Any]:
-        """The embedder and the query's vector; neither where it fails, since words are found all the same."""
+    def _embedded(self, query: str, kinds: Sequence[int]) -> tuple[Embedder | None, Any]:
+        """The embedder and the query's vector, what is searched being embedded too.
+
+        Neither where the embedder fails: words are found all the same.
+        """
         try:
             embedder = self._load()
-            return embedder, None if embedder is None else embedder.embed([query])[0]
+            if embedder is None or not kinds:
+                return None, None
+            vector = embedder.embed([query])[0]
+            for kind in kinds:
+                embed_pending(self._connections, kind, embedder, at_most=MAX_EMBEDDED_BY_SEARCH)
         except StoreError as error:
             _log.warning("Searching by words only: %s", error)
             return None, None
+        return embedder, vector
 
     def _load(self) -> Embedder | None:
         with self._lock:
