@@ -92,6 +92,7 @@ HELD: dict[str, list[str]] = {
     "selects the backend": [
         LOOP,
         "store/test_opening.py::test_the_environment_is_read",
+        f"{COMMANDS}::test_the_backend_may_be_a_kind_or_a_url",
         "cli/test_bad_input.py::test_an_unknown_backend_is_named_beside_those_there_are",
         "sync/test_settings.py::test_the_models_are_those_the_variables_name",
     ],

@@ -45,13 +45,22 @@ def test_help_loads_nothing_heavy_and_is_quick() -> None:
     assert cpu_s < 1.5
 
 
-@pytest.mark.parametrize("options", [[], ["--json"]])
-def test_listing_loads_nothing_of_the_sync(
-    options: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    "command",
+    [
+        "entities list kaizen",
+        "entities list kaizen --all --json",
+        "entities history kaizen",
+        "entities export kaizen --format markdown",
+        "namespaces info kaizen",
+    ],
+)
+def test_looking_at_a_store_loads_nothing_of_the_sync(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KAIZEN_DATA_DIR", str(tmp_path))
     assert kaizen("namespaces", "create", "kaizen").exit_code == 0
     assert kaizen("entities", "add", "kaizen", "--content", "x").exit_code == 0
-    loaded, cpu_s = start("entities", "list", "kaizen", *options)
+    loaded, cpu_s = start(*command.split())
     assert loaded.isdisjoint(HEAVY)
     assert cpu_s < 2

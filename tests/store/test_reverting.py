@@ -95,6 +95,23 @@ def test_what_there_is_not_cannot_be_undone(store: Store) -> None:
             revert(store, N, **wrong)  # type: ignore[arg-type]
 
 
+def test_a_change_of_others_between_two_commits_of_a_run_is_not_overlooked(store: Store) -> None:
+    put(store, "run", a="a1")
+    put(store, a="theirs")
+    put(store, "run", a="a2")
+    store.commit(N, [Delete(id="a")], run_id="run")
+    with pytest.raises(ConflictError, match="'a'"):
+        revert(store, N, run_id="run")
+
+
+def test_a_run_of_many_entities_is_undone_in_a_few_reads(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(store, "run", **{f"e{number}": "x" for number in range(50)})
+    monkeypatch.setattr(type(store), "history", lambda *_: pytest.fail("one read for each entity"))
+    assert len(revert(store, N, run_id="run").changes) == 50
+
+
 def test_a_plan_says_what_a_revert_would_do_and_changes_nothing(store: Store) -> None:
     put(store, a="a1", b="b1")
     undone = put(store, a="a2", new="new")

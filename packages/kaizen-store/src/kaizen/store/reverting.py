@@ -64,14 +64,22 @@ def plan_revert(
     """What `revert` would do with the same arguments; raises what it would raise, and changes nothing."""
     if bool(commit_ids) == (run_id is not None):
         raise InvalidInputError("say which commits to revert: either commit ids or one run id")
-    undone = list(_of_run(store, namespace_id, run_id) if run_id else _named(store, namespace_id, commit_ids))
-    versions = {commit.version for commit in undone}
     before: dict[str, Entity | None] = {}
-    for commit in undone:
+    after: dict[str, Entity | None] = {}
+    changed_between: set[str] = set()
+    for commit in _of_run(store, namespace_id, run_id) if run_id else _named(store, namespace_id, commit_ids):
         for applied in commit.changes:
-            before.setdefault(applied.entity_id, applied.before)
+            entity_id = applied.entity_id
+            before.setdefault(entity_id, applied.before)
+            if not _is_state(after.get(entity_id, applied.before), applied.before):
+                changed_between.add(entity_id)
+            after[entity_id] = applied.after
     current = store.get_many(namespace_id, list(before))
-    touched = [entity_id for entity_id in before if _is_touched(store, namespace_id, entity_id, versions)]
+    touched = [
+        entity_id
+        for entity_id, left in after.items()
+        if entity_id in changed_between or not _is_state(left, current.get(entity_id))
+    ]
     if touched and not force:
         raise ConflictError(
             f"other commits changed {_listed(touched)} afterwards: revert those too, or use force to give up "
@@ -136,11 +144,14 @@ def _named(store: Store, namespace_id: str, commit_ids: Iterable[str]) -> Iterat
         )
 
 
-def _is_touched(store: Store, namespace_id: str, entity_id: str, versions: set[int]) -> bool:
-    """Whether a commit that is not undone touched the entity after the first that is."""
-    touching = [commit.version for commit in store.history(namespace_id, entity_id)]
-    first = next(version for version in touching if version in versions)
-    return any(version > first and version not in versions for version in touching)
+def _is_state(left: Entity | None, found: Entity | None) -> bool:
+    """Whether an entity is still as a commit left it: each later one that puts it gives it a new revision.
+
+    This asks no history of each entity, of which a run may have touched thousands.
+    """
+    if left is None or found is None:
+        return left is found
+    return (left.revision, left.updated_at) == (found.revision, found.updated_at)
 
 
 def _is_same(wanted: Entity | None, current: Entity | None) -> bool:
