@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -101,5 +102,5 @@ def test_reindexing_embeds_what_is_not_embedded_yet(backend: str) -> None:
 
 
 def test_a_backend_without_embeddings_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr("kaizen.store.sqlite.SqliteStore.reindex")
+    monkeypatch.setattr("kaizen.cli.store.open_configured_store", lambda *_: nullcontext(object()))
     assert "keeps no embeddings" in kaizen("store", "reindex", N).error
