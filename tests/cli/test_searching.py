@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -102,5 +103,7 @@ def test_reindexing_embeds_what_is_not_embedded_yet(backend: str) -> None:
 
 
 def test_a_backend_without_embeddings_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("kaizen.cli.store.open_configured_store", lambda *_: nullcontext(object()))
+    monkeypatch.setattr(
+        "kaizen.cli.store.open_configured_store", lambda *_: nullcontext(SimpleNamespace(location="here"))
+    )
     assert "keeps no embeddings" in kaizen("store", "reindex", N).error
