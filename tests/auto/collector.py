@@ -1,8 +1,12 @@
-"""A small OTLP collector over HTTP that records spans, and misbehaves on demand."""
+"""A small OTLP collector over HTTP that records spans, and misbehaves on demand.
+
+Its path `/ingest` takes what the OpenAI Agents SDK sends to OpenAI of its own accord.
+"""
 
 from __future__ import annotations
 
 import gzip
+import json
 import socket
 import threading
 from dataclasses import dataclass, field
@@ -55,6 +59,7 @@ class Collector:
         self.silent = silent
         self.largest_batch = largest_batch
         self.exports: list[Export] = []
+        self.ingested: list[dict[str, Any]] = []
         self.attempts = 0
         self._stopping = threading.Event()
         self._server = _Server(("127.0.0.1", 0), _Handler)
@@ -91,6 +96,10 @@ class Collector:
         if self.silent:
             self._stopping.wait(60)
             return
+        if handler.path == "/ingest":
+            self.ingested += json.loads(body)["data"]
+            self._say(handler, 200)
+            return
         headers = {name.lower(): value for name, value in handler.headers.items()}
         if headers.get("content-encoding") == "gzip":
             body = gzip.decompress(body)
@@ -100,6 +109,9 @@ class Collector:
             status = 413
         if status == 200:
             self.exports.append(Export(handler.path, headers, spans))
+        self._say(handler, status)
+
+    def _say(self, handler: BaseHTTPRequestHandler, status: int) -> None:
         handler.send_response(status)
         handler.send_header("content-length", "0")
         handler.end_headers()
@@ -142,7 +154,12 @@ def decode(body: bytes) -> list[Span]:
 
 
 def _attributes(pairs: Any) -> dict[str, Any]:
-    return {pair.key: getattr(pair.value, pair.value.WhichOneof("value") or "string_value") for pair in pairs}
+    return {pair.key: _value(pair.value) for pair in pairs}
+
+
+def _value(value: Any) -> Any:
+    kind = value.WhichOneof("value") or "string_value"
+    return [_value(one) for one in value.array_value.values] if kind == "array_value" else getattr(value, kind)
 
 
 def closed_port() -> int:

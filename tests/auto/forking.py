@@ -10,6 +10,8 @@ import gc
 import json
 import os
 import sys
+from importlib.machinery import ModuleSpec, SourceFileLoader
+from types import ModuleType
 from typing import Any
 
 
@@ -41,10 +43,29 @@ def become(
     os.chdir(os.path.dirname(agent))
     sys.argv[:] = [agent]
     sys.path[0] = os.path.dirname(agent)
-    for name in fresh:
-        sys.modules.pop(name, None)
+    forget(fresh)
     if not teardown:
         atexit.register(leave)
+
+
+def forget(names: list[str]) -> None:
+    """Have these modules executed anew, with the submodules bound to them that imports would have bound."""
+    bound = {name: {} for name in names}
+    for name, module in sys.modules.items():
+        parent, _, child = name.rpartition(".")
+        if parent in bound:
+            bound[parent][child] = module
+
+    def create_module(loader: SourceFileLoader, spec: ModuleSpec) -> ModuleType | None:
+        if spec.name not in bound:
+            return None
+        module = ModuleType(spec.name)
+        vars(module).update(bound[spec.name])
+        return module
+
+    SourceFileLoader.create_module = create_module  # type: ignore[method-assign]
+    for name in names:
+        sys.modules.pop(name, None)
 
 
 def leave() -> None:
