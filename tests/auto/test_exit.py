@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from kaizen.auto.provider import build
+from kaizen.auto.tracing import Options
 from tests.auto.collector import Collector, closed_port
 
 if TYPE_CHECKING:
@@ -93,6 +95,19 @@ atexit.register(lambda: print(time.monotonic(), flush=True))
     assert process.stderr.count("Spans cannot be sent") <= 1
     # Well below the 7 to 33 seconds of the exporters of OpenTelemetry, well above a busy machine.
     assert after - float(process.stdout) < 5
+
+
+@pytest.mark.parametrize(("in_outage", "longest_s"), [(False, 2.0), (True, 0.5)])
+def test_an_exit_waits_less_than_it_may_take_and_little_in_an_outage(
+    in_outage: bool, longest_s: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline = build(Options(endpoint=f"http://127.0.0.1:{closed_port()}"))
+    waits: list[float] = []
+    monkeypatch.setattr(pipeline.queue, "flush", waits.append)
+    monkeypatch.setattr(pipeline.queue, "_pause_s", 1.0 if in_outage else 0.0)
+    pipeline.exit()
+    assert longest_s * 0.8 < waits[0] <= longest_s
+    assert waits[0] < 2.0
 
 
 def test_calls_never_wait_for_a_silent_collector(run_agent: RunAgent) -> None:
