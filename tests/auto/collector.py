@@ -159,7 +159,9 @@ def _attributes(pairs: Any) -> dict[str, Any]:
 
 def _value(value: Any) -> Any:
     kind = value.WhichOneof("value") or "string_value"
-    return [_value(one) for one in value.array_value.values] if kind == "array_value" else getattr(value, kind)
+    return (
+        [_value(one) for one in value.array_value.values] if kind == "array_value" else getattr(value, kind)
+    )
 
 
 def closed_port() -> int:
