@@ -27,11 +27,15 @@ class Span:
 
     name: str
     scope: str
-    project: str
     trace_id: str
     span_id: str
     parent_id: str | None
     attributes: dict[str, Any] = field(repr=False)
+    resource: dict[str, Any] = field(repr=False)
+
+    @property
+    def project(self) -> str:
+        return str(self.resource.get(PROJECT, ""))
 
     @property
     def kind(self) -> str | None:
@@ -52,11 +56,20 @@ class Collector:
 
     :param status: what it answers; anything but 200 records nothing.
     :param silent: read the request, never answer.
+    :param delay_s: how long it takes to answer.
     """
 
-    def __init__(self, *, status: int = 200, silent: bool = False, largest_batch: int | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        status: int = 200,
+        silent: bool = False,
+        delay_s: float = 0.0,
+        largest_batch: int | None = None,
+    ) -> None:
         self.status = status
         self.silent = silent
+        self.delay_s = delay_s
         self.largest_batch = largest_batch
         self.exports: list[Export] = []
         self.ingested: list[dict[str, Any]] = []
@@ -96,6 +109,7 @@ class Collector:
         if self.silent:
             self._stopping.wait(60)
             return
+        self._stopping.wait(self.delay_s)
         if handler.path == "/ingest":
             self.ingested += json.loads(body)["data"]
             self._say(handler, 200)
@@ -141,11 +155,11 @@ def decode(body: bytes) -> list[Span]:
         Span(
             name=span.name,
             scope=scope_spans.scope.name,
-            project=_attributes(resource_spans.resource.attributes).get(PROJECT, ""),
             trace_id=span.trace_id.hex(),
             span_id=span.span_id.hex(),
             parent_id=span.parent_span_id.hex() or None,
             attributes=_attributes(span.attributes),
+            resource=_attributes(resource_spans.resource.attributes),
         )
         for resource_spans in request.resource_spans
         for scope_spans in resource_spans.scope_spans

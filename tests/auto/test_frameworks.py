@@ -22,7 +22,11 @@ PROJECT = "my agents/first"
 
 # One process for the three that are slow to import; agent_run tells whose spans are whose.
 THREE = """
-    import asyncio
+    import asyncio, atexit, os, sys
+
+    # The last thing at exit: to take all the modules apart takes longer than the calls.
+    status = 1
+    atexit.register(lambda: (sys.stdout.flush(), sys.stderr.flush(), os._exit(status)))
     import kaizen.auto
     from kaizen.auto import agent_run
     import litellm
@@ -43,7 +47,6 @@ THREE = """
     from agents.tracing import TracingProcessor, get_trace_provider
     from agents.tracing.processors import default_exporter
     from openai import AsyncOpenAI
-    import os
     default_exporter().endpoint = os.environ["KAIZEN_TRACING_ENDPOINT"] + "/ingest"
 
     class Own(TracingProcessor):
@@ -70,7 +73,6 @@ THREE = """
     set_default_openai_api("chat_completions")
     with agent_run("chat"):
         Runner.run_sync(Agent(name="chat", model="gpt-4o-mini"), "hello")
-    import sys
     assert "agents.realtime" not in sys.modules
     from agents.realtime.session import RealtimeSession
     assert hasattr(RealtimeSession._put_event, "_self_wrapper")
@@ -80,6 +82,7 @@ THREE = """
         asyncio.run(streamed())
     assert Own.ended == 4
     assert kaizen.auto.get_instrumented_frameworks() == ["litellm", "openai", "openai_agents", "smolagents"]
+    status = 0
 """
 
 
@@ -217,18 +220,25 @@ def test_a_phoenix_server_beside_the_agent_changes_no_span(
     server.mkdir()
     (server / "__init__.py").write_text("raise RuntimeError('the server was imported')\n")
     source = """
-        import sys
-        import kaizen.auto
+        import sys, time
         from openai import OpenAI
+        started = time.process_time()
+        import kaizen.auto
+        # The promise is 0.2 s, kept on an idle machine; the server itself would take seconds.
+        assert time.process_time() - started < 1
         OpenAI().chat.completions.create(model="gpt-4o-mini", messages=[{"role": "user", "content": "hello"}])
         provider = kaizen.auto.get_tracer_provider()
         assert provider._span_limits.max_span_attributes == 10_000
-        print(type(provider).__module__.split(".")[0], "phoenix" in sys.modules)
+        others = [name for name in ("litellm", "smolagents", "agents", "pandas") if name in sys.modules]
+        print(type(provider).__module__.split(".")[0], "phoenix" in sys.modules, others)
     """
     alone = run_agent(source)
     beside = run_agent(source, cold=True, PYTHONPATH=str(server.parent))
-    assert (alone.stdout, beside.stdout) == ("phoenix True\n", "openinference False\n"), beside.stderr
+    assert (alone.stdout, beside.stdout) == ("phoenix True []\n", "openinference False []\n"), beside.stderr
     first, second = collector.spans
     assert first.attributes.keys() == second.attributes.keys()
-    assert (first.name, first.scope, first.project) == (second.name, second.scope, second.project)
+    assert (first.name, first.scope) == (second.name, second.scope)
+    for span in (first, second):
+        del span.resource["service.instance.id"]
+    assert first.resource == second.resource
     assert first.project == "kaizen-agent"

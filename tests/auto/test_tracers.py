@@ -1,11 +1,10 @@
 """logfire and ddtrace beside Kaizen: their spans are the same as without it, and with force both receive.
 
-Run by `make tracers`, in an environment of its own that has the two.
+Run by `make tracers`, in an environment of its own that has the two; conftest.py leaves it out of all others.
 """
 
 from __future__ import annotations
 
-import importlib.util
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,11 +16,6 @@ if TYPE_CHECKING:
 
     from tests.auto.collector import Collector
     from tests.auto.conftest import RunAgent
-
-pytestmark = pytest.mark.skipif(
-    importlib.util.find_spec("logfire") is None or importlib.util.find_spec("ddtrace") is None,
-    reason="logfire and ddtrace have an environment of their own: make tracers",
-)
 
 LOGFIRE = """
 def set_up():
