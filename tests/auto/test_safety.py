@@ -348,6 +348,7 @@ NO_RESOURCES = ("the exporter raises", "there are no threads for us", "the disk 
 
 
 @pytest.mark.skipif(not SLOW, reason="runs with KAIZEN_TEST_SLOW=true, as CI sets it")
+@pytest.mark.timeout(300)
 def test_so_do_agents_of_the_frameworks_that_are_slow_to_import(
     model_server: ModelServer, collector: Collector, tmp_path: Path
 ) -> None:
