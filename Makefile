@@ -8,7 +8,7 @@ NAME ?= --all
 # hatch's environments get the Python that hatch itself runs on
 export HATCH_PYTHON := self
 
-.PHONY: help demo test check fmt member clean
+.PHONY: help demo test oldest tracers check fmt member clean
 
 help: ## Show these commands
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -18,6 +18,12 @@ demo: $(HATCH) $(PHOENIX) ## Run the whole loop on four real agents; no key need
 
 test: $(HATCH) $(PHOENIX) ## Run all tests, the end-to-end ones included (ARGS="-k smolagents" for some)
 	@KAIZEN_E2E=true $(HATCH) run test $(ARGS)
+
+oldest: $(HATCH) ## Test kaizen-auto with the oldest versions that it admits
+	@$(HATCH) run oldest:test $(ARGS)
+
+tracers: $(HATCH) ## Test kaizen-auto beside logfire and ddtrace
+	@$(HATCH) run tracers:test $(ARGS)
 
 check: $(HATCH) ## Lint, format and types
 	@$(HATCH) run check

@@ -24,12 +24,18 @@ INSTRUMENTORS = r"openinference-instrumentation.*"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Member:
-    """What must hold for a member: siblings it installs with, files it carries, what must not come along."""
+    """What must hold for a member: siblings it installs with, files it carries, what must not come along.
+
+    `at_most` are the distributions that it may install and their megabytes; `listed_in` is the page that
+    names them all, itself included, after "They are:".
+    """
 
     siblings: tuple[str, ...] = ()
     unwanted: str
     imports: str
     carries: tuple[str, ...] = ()
+    at_most: tuple[int, int] | None = None
+    listed_in: str | None = None
     commands: tuple[tuple[str, ...], ...] = ()
 
 
@@ -41,6 +47,8 @@ MEMBERS = {
     "kaizen-auto": Member(
         unwanted=rf"{FRAMEWORKS}|pandas|pydantic-settings|kaizen-(?!auto$).*",
         imports="kaizen.auto",
+        at_most=(32, 35),
+        listed_in="docs/guides/tracing-details.md",
         commands=(("python", "-m", "kaizen.auto", "--help"),),
     ),
     "kaizen-sync": Member(
@@ -176,9 +184,11 @@ def check_alone(name: str, wheels: dict[str, Path], place: Path) -> None:
     run([*UV, "pip", "install", "--python", str(environment), *paths], cwd=place)
     python = [str(environment / "bin/python"), "-I"]
     installed = json.loads(run([*python, "-c", LIST_INSTALLED], cwd=place))
+    megabytes = sum(size for _, size, _ in installed.values()) / 1e6
     unwanted = [other for other in installed if re.fullmatch(member.unwanted, other)]
     if unwanted:
         raise MemberError(f"{name} brings {', '.join(sorted(unwanted))}")
+    check_amount(name, installed, megabytes)
     for own in (own for own in installed if own.startswith("kaizen-")):
         if not installed[own][2].startswith('{"url":"file:'):
             raise MemberError(f"{name} installed a {own} that was not built here")
@@ -188,11 +198,23 @@ def check_alone(name: str, wheels: dict[str, Path], place: Path) -> None:
     ]
     if name == "kaizen-cli" and said[0] != said[1]:
         raise MemberError(f"the older spelling says {said[1]!r}, kaizen --version says {said[0]!r}")
-    megabytes = sum(size for _, size, _ in installed.values()) / 1e6
     sys.stdout.write(
         f"{name} {version_of(name)}: wheel {wheels[name].stat().st_size / 1e3:.0f} kB; alone it installs "
         f"{len(installed)} distributions, {megabytes:.1f} MB\n"
     )
+
+
+def check_amount(name: str, installed: dict[str, list[object]], megabytes: float) -> None:
+    """How much came along is what was promised, and what the documentation lists."""
+    member = MEMBERS[name]
+    if member.at_most is not None and (len(installed) > member.at_most[0] or megabytes > member.at_most[1]):
+        raise MemberError(f"{name} installs {len(installed)} distributions, {megabytes:.1f} MB")
+    if member.listed_in is not None:
+        page = (ROOT / member.listed_in).read_text(encoding="utf-8")
+        listed = set(re.findall(r"[a-z0-9-]+", page.partition("They are:")[2].partition(".\n")[0]))
+        if listed != set(installed):
+            different = ", ".join(sorted(listed ^ set(installed)))
+            raise MemberError(f"{name}: {member.listed_in} lists other distributions: {different}")
 
 
 def run(command: list[str], *, cwd: Path) -> str:

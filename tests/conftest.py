@@ -76,14 +76,17 @@ def phoenix_executable() -> Path:
 
 
 @pytest.fixture(scope="session")
-def phoenix(
-    phoenix_executable: Path, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
-) -> Iterator[SharedServer]:
-    """One real Phoenix for all tests of all test processes; each test uses a project of its own."""
+def run_directory(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Path:
+    """A directory that all processes of this test run have in common."""
     base = tmp_path_factory.getbasetemp()
     # The processes of pytest-xdist have directories of their own in that of the run.
-    directory = (base.parent if hasattr(request.config, "workerinput") else base) / "phoenix"
-    with shared_phoenix(phoenix_executable, directory) as server:
+    return base.parent if hasattr(request.config, "workerinput") else base
+
+
+@pytest.fixture(scope="session")
+def phoenix(phoenix_executable: Path, run_directory: Path) -> Iterator[SharedServer]:
+    """One real Phoenix for all tests of all test processes; each test uses a project of its own."""
+    with shared_phoenix(phoenix_executable, run_directory / "phoenix") as server:
         yield server
 
 

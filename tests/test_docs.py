@@ -174,7 +174,7 @@ def test_the_commands_of_the_guides_on_a_store_run(tmp_path: Path, monkeypatch: 
 def test_make_help_shows_every_command(target: str) -> None:
     said = make(*target.split())
     shown = {line.split()[0] for line in said.splitlines() if line}
-    assert shown == {"help", "demo", "test", "check", "fmt", "member", "clean"}
+    assert shown == {"help", "demo", "test", "oldest", "tracers", "check", "fmt", "member", "clean"}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)

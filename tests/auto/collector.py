@@ -1,8 +1,12 @@
-"""A small OTLP collector over HTTP that records spans, and misbehaves on demand."""
+"""A small OTLP collector over HTTP that records spans, and misbehaves on demand.
+
+Its path `/ingest` takes what the OpenAI Agents SDK sends to OpenAI of its own accord.
+"""
 
 from __future__ import annotations
 
 import gzip
+import json
 import socket
 import threading
 from dataclasses import dataclass, field
@@ -23,11 +27,15 @@ class Span:
 
     name: str
     scope: str
-    project: str
     trace_id: str
     span_id: str
     parent_id: str | None
     attributes: dict[str, Any] = field(repr=False)
+    resource: dict[str, Any] = field(repr=False)
+
+    @property
+    def project(self) -> str:
+        return str(self.resource.get(PROJECT, ""))
 
     @property
     def kind(self) -> str | None:
@@ -48,13 +56,23 @@ class Collector:
 
     :param status: what it answers; anything but 200 records nothing.
     :param silent: read the request, never answer.
+    :param delay_s: how long it takes to answer.
     """
 
-    def __init__(self, *, status: int = 200, silent: bool = False, largest_batch: int | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        status: int = 200,
+        silent: bool = False,
+        delay_s: float = 0.0,
+        largest_batch: int | None = None,
+    ) -> None:
         self.status = status
         self.silent = silent
+        self.delay_s = delay_s
         self.largest_batch = largest_batch
         self.exports: list[Export] = []
+        self.ingested: list[dict[str, Any]] = []
         self.attempts = 0
         self._stopping = threading.Event()
         self._server = _Server(("127.0.0.1", 0), _Handler)
@@ -91,6 +109,11 @@ class Collector:
         if self.silent:
             self._stopping.wait(60)
             return
+        self._stopping.wait(self.delay_s)
+        if handler.path == "/ingest":
+            self.ingested += json.loads(body)["data"]
+            self._say(handler, 200)
+            return
         headers = {name.lower(): value for name, value in handler.headers.items()}
         if headers.get("content-encoding") == "gzip":
             body = gzip.decompress(body)
@@ -100,6 +123,9 @@ class Collector:
             status = 413
         if status == 200:
             self.exports.append(Export(handler.path, headers, spans))
+        self._say(handler, status)
+
+    def _say(self, handler: BaseHTTPRequestHandler, status: int) -> None:
         handler.send_response(status)
         handler.send_header("content-length", "0")
         handler.end_headers()
@@ -129,11 +155,11 @@ def decode(body: bytes) -> list[Span]:
         Span(
             name=span.name,
             scope=scope_spans.scope.name,
-            project=_attributes(resource_spans.resource.attributes).get(PROJECT, ""),
             trace_id=span.trace_id.hex(),
             span_id=span.span_id.hex(),
             parent_id=span.parent_span_id.hex() or None,
             attributes=_attributes(span.attributes),
+            resource=_attributes(resource_spans.resource.attributes),
         )
         for resource_spans in request.resource_spans
         for scope_spans in resource_spans.scope_spans
@@ -142,7 +168,14 @@ def decode(body: bytes) -> list[Span]:
 
 
 def _attributes(pairs: Any) -> dict[str, Any]:
-    return {pair.key: getattr(pair.value, pair.value.WhichOneof("value") or "string_value") for pair in pairs}
+    return {pair.key: _value(pair.value) for pair in pairs}
+
+
+def _value(value: Any) -> Any:
+    kind = value.WhichOneof("value") or "string_value"
+    return (
+        [_value(one) for one in value.array_value.values] if kind == "array_value" else getattr(value, kind)
+    )
 
 
 def closed_port() -> int:

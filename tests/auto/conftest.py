@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from kaizen.cli.demo.model_server import ModelServer
+
+
+collect_ignore = [] if importlib.util.find_spec("logfire") else ["test_tracers.py"]
 
 
 class RunAgent(Protocol):

@@ -10,6 +10,9 @@ import gc
 import json
 import os
 import sys
+from contextlib import suppress
+from importlib.machinery import ModuleSpec, SourceFileLoader
+from types import ModuleType
 from typing import Any
 
 
@@ -41,10 +44,29 @@ def become(
     os.chdir(os.path.dirname(agent))
     sys.argv[:] = [agent]
     sys.path[0] = os.path.dirname(agent)
-    for name in fresh:
-        sys.modules.pop(name, None)
+    forget(fresh)
     if not teardown:
         atexit.register(leave)
+
+
+def forget(names: list[str]) -> None:
+    """Have these modules executed anew, with the submodules bound to them that imports would have bound."""
+    bound = {name: {} for name in names}
+    for name, module in sys.modules.items():
+        parent, _, child = name.rpartition(".")
+        if parent in bound:
+            bound[parent][child] = module
+
+    def create_module(loader: SourceFileLoader, spec: ModuleSpec) -> ModuleType | None:
+        if spec.name not in bound:
+            return None
+        module = ModuleType(spec.name)
+        vars(module).update(bound[spec.name])
+        return module
+
+    SourceFileLoader.create_module = create_module  # type: ignore[method-assign]
+    for name in names:
+        sys.modules.pop(name, None)
 
 
 def leave() -> None:
@@ -58,7 +80,9 @@ if __name__ == "__main__":
     answers = os.dup(1)
     os.dup2(2, 1)
     for name in sys.argv[1:]:
-        __import__(name)
+        # Versions differ in what they have.
+        with suppress(ModuleNotFoundError):
+            __import__(name)
     # Otherwise each child's first collection touches, and so copies, all the memory of this process.
     gc.freeze()
     request = serve(answers)

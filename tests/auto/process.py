@@ -18,8 +18,18 @@ if TYPE_CHECKING:
 
 INHERITED = ("PATH", "HOME", "LANG", "TMPDIR", "SYSTEMROOT", "VIRTUAL_ENV")
 TIMEOUT_S = 100
-OPENAI = ("openai", "openai.resources.chat", "openai.resources.responses", "openai.resources.embeddings")
-TRACING = ("phoenix.otel", "openinference.instrumentation.openai", "asyncio", "logging")
+# What the SDK loads with its first client and its first calls, and register() with the first exporter.
+OPENAI = (
+    "openai",
+    "openai.resources.chat.completions.completions",
+    "openai.resources.responses",
+    "openai.resources.embeddings",
+    "httpcore",
+    "httpcore2",
+)
+TRACING = ("phoenix.otel", "openinference.instrumentation.openai", "requests", "asyncio", "logging")
+# Every client of the SDK reads the authorities it trusts, longer than a call takes; this is one, of nobody.
+AUTHORITIES = Path(__file__).with_name("nobody.pem")
 
 
 def run_python(
@@ -58,6 +68,7 @@ def environment_of(
         "OPENAI_BASE_URL": model_url,
         "OPENAI_API_KEY": "no-key",
         "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+        "SSL_CERT_FILE": str(AUTHORITIES),
         **environment,
     }
     return {name: value for name, value in given.items() if value}

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from kaizen.auto.provider import build
+from kaizen.auto.tracing import Options
 from tests.auto.collector import Collector, closed_port
 
 if TYPE_CHECKING:
@@ -70,6 +72,45 @@ def test_the_span_survives_a_process_that_ends(end: str, run_agent: RunAgent, co
     assert process.stdout == ""
 
 
+def test_workers_forked_by_a_server_that_traced_already_send_their_own(
+    run_agent: RunAgent, collector: Collector
+) -> None:
+    source = """
+import kaizen.auto
+import os, signal, sys, time
+
+def ask(name):
+    with kaizen.auto.agent_run(name): pass
+
+ask("master")
+assert kaizen.auto.flush_traces()
+ready, tell = os.pipe()
+workers = []
+for number in range(2):
+    worker = os.fork()
+    if worker == 0:
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+        ask("worker")
+        os.write(tell, b".")
+        time.sleep(60)
+    workers.append(worker)
+ask("master")
+for _ in workers: os.read(ready, 1)
+for worker in workers: os.kill(worker, signal.SIGTERM)
+assert [os.waitpid(worker, 0)[1] for worker in workers] == [0, 0]
+"""
+    process = run_agent(source, teardown=True, OTEL_BSP_SCHEDULE_DELAY="60000")
+    assert (process.returncode, process.stdout, process.stderr) == (0, "", "")
+    assert sorted(span.name for span in collector.spans) == ["master", "master", "worker", "worker"]
+
+
+def test_a_slow_collector_still_gets_the_span_of_a_process_that_ends(run_agent: RunAgent) -> None:
+    with Collector(delay_s=0.5) as slow:
+        process = run_agent(CALL + "ask()", KAIZEN_TRACING_ENDPOINT=slow.url, OTEL_BSP_SCHEDULE_DELAY="60000")
+        assert [span.name for span in slow.spans] == ["call"]
+    assert (process.returncode, process.stderr) == (0, "")
+
+
 @pytest.mark.parametrize("bad", ["down", "silent"])
 def test_a_bad_collector_delays_the_exit_no_longer_than_allowed(bad: str, run_agent: RunAgent) -> None:
     source = (
@@ -93,6 +134,19 @@ atexit.register(lambda: print(time.monotonic(), flush=True))
     assert process.stderr.count("Spans cannot be sent") <= 1
     # Well below the 7 to 33 seconds of the exporters of OpenTelemetry, well above a busy machine.
     assert after - float(process.stdout) < 5
+
+
+@pytest.mark.parametrize(("in_outage", "longest_s"), [(False, 2.0), (True, 0.5)])
+def test_an_exit_waits_less_than_it_may_take_and_little_in_an_outage(
+    in_outage: bool, longest_s: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline = build(Options(endpoint=f"http://127.0.0.1:{closed_port()}"))
+    waits: list[float] = []
+    monkeypatch.setattr(pipeline.queue, "flush", waits.append)
+    monkeypatch.setattr(pipeline.queue, "_pause_s", 1.0 if in_outage else 0.0)
+    pipeline.exit()
+    assert longest_s * 0.8 < waits[0] <= longest_s
+    assert waits[0] < 2.0
 
 
 def test_calls_never_wait_for_a_silent_collector(run_agent: RunAgent) -> None:

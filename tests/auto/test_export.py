@@ -304,7 +304,7 @@ def test_credentials_and_headers_go_with_every_export(
     assert headers["content-encoding"] == "gzip"
 
 
-def test_grpc_delivers_and_fails_within_its_timeout() -> None:
+def test_grpc_delivers_without_a_proxy_and_fails_within_its_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
     from concurrent.futures import ThreadPoolExecutor
 
     import grpc
@@ -322,6 +322,8 @@ def test_grpc_delivers_and_fails_within_its_timeout() -> None:
     service.add_TraceServiceServicer_to_server(Servicer(), server)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
+    for name in ("grpc_proxy", "http_proxy"):
+        monkeypatch.setenv(name, f"http://127.0.0.1:{closed_port()}")
     sender = make_sender(configuration(f"http://127.0.0.1:{port}", protocol="grpc", api_key="secret"))
     queue = make_queue(sender)
     end_spans(queue, 2)

@@ -84,6 +84,21 @@ import openinference.instrumentation.openai._request as request
 def fail(*args, **kwargs): raise RuntimeError("broken")
 request._Request.__call__ = fail
 """,
+    "the instrumentor raises half way": """
+import openinference.instrumentation.openai as package
+wrap = package.wrap_function_wrapper
+def fail(*args, **kwargs): raise RuntimeError("broken")
+def wrap_one(module, name, wrapper):
+    if name.startswith("Async"): fail()
+    type(wrapper).__call__ = fail
+    wrap(module, name, wrapper)
+package.wrap_function_wrapper = wrap_one
+""",
+    "the instrumentor raises after every call": """
+import openinference.instrumentation.openai._request as request
+def fail(*args, **kwargs): raise RuntimeError("broken")
+request._finish_tracing = fail
+""",
     "the tracer raises on every call": """
 from opentelemetry.sdk.trace import Tracer
 def fail(*args, **kwargs): raise RuntimeError("broken")
@@ -167,6 +182,16 @@ def test_the_agent_does_what_it_does_without_us(case: str, run_agent: RunAgent, 
     ended = run_agent(source + AGENT, **settings)
     assert (ended.stdout, ended.returncode) == (without, 3), ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize("status", [401, 413, 500])
+def test_so_it_does_when_the_collector_refuses(status: int, run_agent: RunAgent, without: str) -> None:
+    with Collector(status=status) as refusing:
+        ended = run_agent(AGENT, KAIZEN_TRACING_ENDPOINT=refusing.url)
+        assert refusing.attempts > 0
+    assert (ended.stdout, ended.returncode) == (without, 3), ended.stderr
+    assert ended.stderr.count("\n") == 1
+    assert f"answered {status}" in ended.stderr
 
 
 def test_an_agent_without_the_package_runs(run_agent: RunAgent) -> None:
@@ -323,6 +348,7 @@ NO_RESOURCES = ("the exporter raises", "there are no threads for us", "the disk 
 
 
 @pytest.mark.skipif(not SLOW, reason="runs with KAIZEN_TEST_SLOW=true, as CI sets it")
+@pytest.mark.timeout(300)
 def test_so_do_agents_of_the_frameworks_that_are_slow_to_import(
     model_server: ModelServer, collector: Collector, tmp_path: Path
 ) -> None:
@@ -338,4 +364,8 @@ def test_so_do_agents_of_the_frameworks_that_are_slow_to_import(
                 ended = python.run(source + agent, **settings, HOME="/proc/nowhere")
                 if (ended.stdout, ended.returncode) != (without.stdout, 3) or "is opened" in ended.stderr:
                     different.append((framework, fault, ended.returncode, ended.stdout, ended.stderr[-2000:]))
+                if fault == "nothing":
+                    # Each of these agents imports its framework before Kaizen.
+                    scopes = {span.scope for span in collector.spans}
+                    assert f"openinference.instrumentation.{framework}" in scopes
     assert different == []

@@ -1,4 +1,4 @@
-"""One Phoenix for all the processes of a parallel test run: whoever comes first starts it and ends last."""
+"""What the processes of a parallel test run share: one Phoenix, and answers that take long to get."""
 
 from __future__ import annotations
 
@@ -71,3 +71,12 @@ def _update(directory: Path, change: Callable[[dict[str, Any]], Any]) -> Any:
         file.write(json.dumps(state))
         file.flush()
     return result
+
+
+def once_a_run(answer: Path, make: Callable[[], Any]) -> Any:
+    """What `make` says as JSON, called by whichever process of a test run comes first."""
+    with open(answer.with_suffix(".lock"), "w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not answer.exists():
+            answer.write_text(json.dumps(make()), encoding="utf-8")
+        return json.loads(answer.read_text(encoding="utf-8"))

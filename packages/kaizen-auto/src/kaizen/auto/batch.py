@@ -77,6 +77,11 @@ class BatchQueue(SpanProcessor):
     def queued(self) -> int:
         return len(self._spans) + self._in_flight
 
+    @property
+    def in_outage(self) -> bool:
+        """Whether the last attempt failed."""
+        return self._pause_s > 0
+
     def on_end(self, span: ReadableSpan) -> None:
         if span.context is None or not span.context.trace_flags.sampled:
             return
@@ -187,7 +192,7 @@ class BatchQueue(SpanProcessor):
         """Count what became of a batch, and say when an outage begins and ends."""
         with self._changed:
             self._in_flight = 0
-            was_paused, lost = self._pause_s > 0, self._lost_in_outage
+            was_paused, lost = self.in_outage, self._lost_in_outage
             if outcome.delivered:
                 self.sent += len(batch)
                 self._pause_s, self._lost_in_outage = 0.0, 0

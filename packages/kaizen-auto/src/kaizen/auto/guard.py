@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import wrapt
 
+from kaizen.auto.suppression import lifted, suppressed
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
     from types import ModuleType
@@ -30,11 +32,13 @@ class HostCall(wrapt.ObjectProxy):  # type: ignore[type-arg]
         self._self_done = False
         self._self_result: Any = None
         self._self_error: BaseException | None = None
+        self._self_suppressed = False
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         self._self_called = True
         try:
-            result = self.__wrapped__(*args, **kwargs)
+            with suppressed(self._self_suppressed):
+                result = self.__wrapped__(*args, **kwargs)
         except BaseException as exc:
             self._self_error = exc
             raise
@@ -46,7 +50,8 @@ class HostCall(wrapt.ObjectProxy):  # type: ignore[type-arg]
 
     async def _awaited(self, awaitable: Any) -> Any:
         try:
-            self._self_result = await awaitable
+            with suppressed(self._self_suppressed):
+                self._self_result = await awaitable
         except BaseException as exc:
             self._self_error = exc
             raise
@@ -70,19 +75,24 @@ class HostCall(wrapt.ObjectProxy):  # type: ignore[type-arg]
         return self._self_called
 
 
-def guard(framework_module: ModuleType, instrumentor: Any) -> Callable[[], None]:
-    """Guard what an instrumentor has just replaced in a framework; the result undoes it."""
+def guard(
+    framework_module: ModuleType, instrumentor: Any, *, force: Callable[[], bool] = lambda: False
+) -> Callable[[], None]:
+    """Guard what an instrumentor has just replaced in a framework; the result undoes it.
+
+    `force` says whether the instrumentor is to see the calls of a tracer that suppresses all others.
+    """
     # Asked of the type: isinstance would wake the lazy proxies that openai exports.
     classes: list[Any] = [value for value in list(vars(framework_module).values()) if _is_class(value)]
     for owner in classes:
         for name, value in list(vars(owner).items()):
             if isinstance(value, wrapt.FunctionWrapper) and _is_instrumentor_s(value):
-                wrapper = wrapt.FunctionWrapper(value.__wrapped__, guarded(value._self_wrapper))
+                wrapper = wrapt.FunctionWrapper(value.__wrapped__, guarded(value._self_wrapper, force=force))
                 setattr(owner, name, wrapper)
     return _guard_functions(framework_module, instrumentor)
 
 
-def guarded(wrapper: Callable[..., Any]) -> Callable[..., Any]:
+def guarded(wrapper: Callable[..., Any], *, force: Callable[[], bool] = lambda: False) -> Callable[..., Any]:
     """A wrapper for wrapt that does what `wrapper` does, as long as it works."""
     called = wrapper if inspect.isroutine(wrapper) else type(wrapper).__call__
     if inspect.iscoroutinefunction(called):
@@ -90,7 +100,8 @@ def guarded(wrapper: Callable[..., Any]) -> Callable[..., Any]:
         async def call_async(function: Any, instance: Any, args: Any, kwargs: Any) -> Any:
             host = HostCall(function)
             try:
-                return await wrapper(host, instance, args, kwargs)
+                with lifted(force) as host._self_suppressed:
+                    return await wrapper(host, instance, args, kwargs)
             except Exception as exc:  # noqa: BLE001 - the framework's own are raised again
                 return host._self_result if host.settle(exc) else await function(*args, **kwargs)
 
@@ -99,7 +110,8 @@ def guarded(wrapper: Callable[..., Any]) -> Callable[..., Any]:
     def call(function: Any, instance: Any, args: Any, kwargs: Any) -> Any:
         host = HostCall(function)
         try:
-            result = wrapper(host, instance, args, kwargs)
+            with lifted(force) as host._self_suppressed:
+                result = wrapper(host, instance, args, kwargs)
         except Exception as exc:  # noqa: BLE001 - the framework's own are raised again
             return host._self_result if host.settle(exc) else function(*args, **kwargs)
         if inspect.isgenerator(result) and result is not host._self_result:

@@ -188,7 +188,7 @@ class Tracing:
         # Set on the one object of its class that there is, so that an `instrument()` by the application,
         # now or later, gets the framework instead of being refused.
         instrumentor.instrument = lambda **kwargs: self._hand_over(framework, kwargs)
-        self._unguard[framework.name] = guard(module, instrumentor)
+        self._unguard[framework.name] = guard(module, instrumentor, force=lambda: self.options.force)
 
     def _uninstrument(self, name: str, instrumentor: Any) -> None:
         vars(instrumentor).pop("instrument", None)
