@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from kaizen.cli.demo.model_server import ModelServer
-from tests.support.shared import SharedServer, shared_phoenix
+from kaizen.cli.demo.phoenix_server import PhoenixServer
+from tests.support.postgres import PostgresServer
+from tests.support.shared import SharedServer, shared_server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,7 +24,18 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parent.parent
 SHARED_DATA = ROOT.parent / "shared" / "data"
 
-CLEARED = ("KAIZEN_", "PHOENIX_", "OPENAI_", "OPENINFERENCE_", "OTEL_", "LITELLM_", "AZURE_", "HF_", "XDG_")
+CLEARED = (
+    "KAIZEN_",
+    "PHOENIX_",
+    "OPENAI_",
+    "OPENINFERENCE_",
+    "OTEL_",
+    "LITELLM_",
+    "AZURE_",
+    "HF_",
+    "XDG_",
+    "PG",
+)
 CLEARED_ENDINGS = ("_API_KEY", "_API_BASE", "_PROXY", "_proxy")
 
 # read before the environment is cleared
@@ -80,11 +93,27 @@ def phoenix(
     phoenix_executable: Path, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
 ) -> Iterator[SharedServer]:
     """One real Phoenix for all tests of all test processes; each test uses a project of its own."""
-    base = tmp_path_factory.getbasetemp()
-    # The processes of pytest-xdist have directories of their own in that of the run.
-    directory = (base.parent if hasattr(request.config, "workerinput") else base) / "phoenix"
-    with shared_phoenix(phoenix_executable, directory) as server:
+    directory = _directory_of_run(tmp_path_factory, request) / "phoenix"
+    with shared_server(
+        directory, lambda: PhoenixServer(phoenix_executable, directory, deadline_s=100).start()
+    ) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def postgres(
+    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[SharedServer]:
+    """One real PostgreSQL for all tests of all test processes; each process makes databases of its own."""
+    directory = _directory_of_run(tmp_path_factory, request) / "postgres"
+    with shared_server(directory, lambda: PostgresServer().start()) as server:
+        yield server
+
+
+def _directory_of_run(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Path:
+    """The processes of pytest-xdist have directories of their own in that of the run."""
+    base = tmp_path_factory.getbasetemp()
+    return base.parent if hasattr(request.config, "workerinput") else base
 
 
 @pytest.fixture
