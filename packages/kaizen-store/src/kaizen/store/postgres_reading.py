@@ -92,7 +92,7 @@ def current(connection: psycopg.Connection, namespace_id: str, entity_ids: Seque
     return fetch(
         connection,
         f"SELECT {STATE_COLUMNS} FROM kaizen.entities e {STATE_OF_ENTITY} "  # noqa: S608
-        f"WHERE e.ns = {NS} AND e.entity_id = ANY (%(ids)s)",
+        f"WHERE e.ns = {NS} AND e.entity_id = ANY (%(ids)b::text[])",
         {"namespace_id": namespace_id, "ids": list(entity_ids)},
     )
 
@@ -139,7 +139,7 @@ def _with_states(connection: psycopg.Connection, namespace_id: str, changes: Seq
     keys |= {(entity_id, previous) for *_, entity_id, previous in changes if previous is not None}
     rows = fetch(
         connection,
-        f"SELECT {STATE_COLUMNS} FROM unnest(%(ids)s::text[], %(versions)s::bigint[]) k (entity_id, version) "  # noqa: S608
+        f"SELECT {STATE_COLUMNS} FROM unnest(%(ids)b::text[], %(versions)b::bigint[]) k (entity_id, version) "  # noqa: S608
         f"JOIN kaizen.states s ON s.ns = {NS} AND s.entity_id = k.entity_id AND s.version = k.version",
         {
             "namespace_id": namespace_id,

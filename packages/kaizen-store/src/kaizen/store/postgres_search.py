@@ -131,7 +131,7 @@ def _hits(
         f"FROM kaizen.entities e {STATE_OF_ENTITY} "
         "LEFT JOIN kaizen.vectors v ON v.ns = e.ns AND v.entity_id = e.entity_id AND v.model = %(model)s "
         "WHERE e.ns = (SELECT ns FROM kaizen.namespaces WHERE id = %(namespace_id)s) "
-        "AND e.entity_id = ANY (%(ids)s)",
+        "AND e.entity_id = ANY (%(ids)b::text[])",
         {
             **selection.values,
             "words": words,

@@ -62,7 +62,7 @@ class Model:
     def distance(self) -> sql.Composed:
         """From `v.embedding` to the parameter `vector`, as the index has it."""
         assert self.extension is not None
-        return sql.SQL("({embedding} OPERATOR({schema}.<=>) %(vector)s::real[]::{type})").format(
+        return sql.SQL("({embedding} OPERATOR({schema}.<=>) %(vector)b::real[]::{type})").format(
             embedding=self.embedding(sql.SQL("v.embedding")),
             schema=sql.Identifier(self.extension.schema),
             type=self._type(),
@@ -328,7 +328,7 @@ def _add(
     connection.execute("SELECT FROM kaizen.namespaces WHERE ns = %(ns)s FOR KEY SHARE", values)
     connection.execute(
         "INSERT INTO kaizen.vectors SELECT e.ns, e.entity_id, %(model)s, u.embedding::real[] "
-        "FROM unnest(%(ids)s::text[], %(versions)s::bigint[], %(embeddings)s::text[]) "
+        "FROM unnest(%(ids)b::text[], %(versions)b::bigint[], %(embeddings)b::text[]) "
         "u (entity_id, version, embedding) JOIN kaizen.entities e "
         "ON e.ns = %(ns)s AND e.entity_id = u.entity_id AND e.version = u.version ON CONFLICT DO NOTHING",
         {

@@ -71,8 +71,8 @@ def _add_commits(connection: psycopg.Connection, ns: int, commits: Iterable[Comm
         for commit in commits
     ]
     connection.execute(
-        "INSERT INTO kaizen.commits SELECT %s, * FROM unnest(%s::bigint[], %s::text[], %s::timestamptz[], "
-        "%s::text[], %s::text[], %s::text[])",
+        "INSERT INTO kaizen.commits SELECT %s, * FROM unnest(%b::bigint[], %b::text[], %b::timestamptz[], "
+        "%b::text[], %b::text[], %b::text[])",
         (ns, *_columns(rows)),
     )
 
@@ -90,9 +90,9 @@ def _add_states(
                 previous[change.entity_id] = commit.version
     connection.execute(
         "INSERT INTO kaizen.states SELECT %s, entity_id, version, position, previous, type, content, "
-        "metadata::json, created_at, updated_at, revision FROM unnest(%s::text[], %s::bigint[], "
-        "%s::integer[], %s::bigint[], %s::text[], %s::text[], %s::text[], %s::timestamptz[], "
-        "%s::timestamptz[], %s::integer[]) u (entity_id, version, position, previous, type, content, "
+        "metadata::json, created_at, updated_at, revision FROM unnest(%b::text[], %b::bigint[], "
+        "%b::integer[], %b::bigint[], %b::text[], %b::text[], %b::text[], %b::timestamptz[], "
+        "%b::timestamptz[], %b::integer[]) u (entity_id, version, position, previous, type, content, "
         "metadata, created_at, updated_at, revision)",
         (ns, *_columns(rows)),
     )
@@ -115,7 +115,7 @@ def _forget(connection: psycopg.Connection, ns: int, changed: list[str], deleted
     """Take the current states out of all that finds them; they stay as history."""
     for table, entity_ids in (("fields", changed), ("vectors", changed), ("entities", deleted)):
         connection.execute(
-            f"DELETE FROM kaizen.{table} WHERE ns = %s AND entity_id = ANY (%s)",  # noqa: S608 - ours
+            f"DELETE FROM kaizen.{table} WHERE ns = %s AND entity_id = ANY (%b::text[])",  # noqa: S608 - ours
             (ns, entity_ids),
         )
 
@@ -132,7 +132,7 @@ def _find(
     ]
     connection.execute(
         "INSERT INTO kaizen.entities SELECT %s, entity_id, version, type, "
-        "to_tsvector('kaizen.words', words) FROM unnest(%s::text[], %s::bigint[], %s::text[], %s::text[]) "
+        "to_tsvector('kaizen.words', words) FROM unnest(%b::text[], %b::bigint[], %b::text[], %b::text[]) "
         "u (entity_id, version, type, words) ON CONFLICT (ns, entity_id) DO UPDATE "
         "SET version = excluded.version, type = excluded.type, words = excluded.words",
         (ns, *_columns(rows)),
@@ -144,7 +144,7 @@ def _find(
     ]
     if fields:
         connection.execute(
-            "INSERT INTO kaizen.fields SELECT %s, * FROM unnest(%s::text[], %s::text[], %s::text[])",
+            "INSERT INTO kaizen.fields SELECT %s, * FROM unnest(%b::text[], %b::text[], %b::text[])",
             (ns, *_columns(fields)),
         )
 
