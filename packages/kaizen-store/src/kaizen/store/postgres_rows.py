@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +22,6 @@ STATE_COLUMNS = (
 # Text of PostgreSQL holds everything but NUL. What has one is escaped, and marked by a character that nobody
 # starts a text with; the rest is kept as it is, for people who look at the tables.
 _MARK = "\x01"
-_ESCAPED = re.compile(r"\\([0\\])")
 
 
 def encode_text(text: str) -> str:
@@ -35,7 +33,7 @@ def encode_text(text: str) -> str:
 def decode_text(text: str) -> str:
     if not text.startswith(_MARK):
         return text
-    return _ESCAPED.sub(lambda match: "\0" if match[1] == "0" else "\\", text[1:])
+    return "\\".join(part.replace(r"\0", "\0") for part in text[1:].split(r"\\"))
 
 
 def encode_metadata(entity: Entity) -> str:
