@@ -7,17 +7,15 @@ import re
 from typing import TYPE_CHECKING
 
 import numpy as np
-import psycopg
 import pytest
 
-from kaizen.store import Delete, NotFoundError, Put, StoreError
-from kaizen.store import postgres_search, postgres_vectors
+from kaizen.store import Delete, NotFoundError, Put, StoreError, postgres_search, postgres_vectors
 from kaizen.store.postgres_store import PostgresStore
-from tests.store.test_postgres import admin, database, dsn  # noqa: F401 - fixtures
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    import psycopg
     from numpy.typing import NDArray
 
 
@@ -48,19 +46,19 @@ def embedder(monkeypatch: pytest.MonkeyPatch) -> WordEmbedder:
 
 
 @pytest.fixture
-def lexical(dsn: str) -> Iterator[PostgresStore]:  # noqa: F811
+def lexical(dsn: str) -> Iterator[PostgresStore]:
     with PostgresStore(dsn, embedder="none") as store:
         store.create_namespace("n")
         yield store
 
 
 @pytest.fixture
-def store(lexical: PostgresStore, dsn: str, embedder: WordEmbedder) -> Iterator[PostgresStore]:  # noqa: F811
+def store(lexical: PostgresStore, dsn: str, embedder: WordEmbedder) -> Iterator[PostgresStore]:
     with PostgresStore(dsn, embedder="words") as store:
         yield store
 
 
-def put(store: PostgresStore, *contents: str, type: str = "guideline", **metadata: str) -> None:  # noqa: A002
+def put(store: PostgresStore, *contents: str, type: str = "guideline", **metadata: str) -> None:
     store.commit(
         "n", [Put(id=content, type=type, content=content, metadata=metadata) for content in contents]
     )
@@ -125,7 +123,7 @@ def test_each_hit_tells_both_of_its_scores(store: PostgresStore) -> None:
     hits = {hit.entity.content: hit for hit in store.search("n", "red car")}
     assert all(hit.dense is not None for hit in hits.values())
     assert [content for content, hit in hits.items() if hit.lexical is None] == ["green"]
-    assert list(hits)[0] == "red car"
+    assert next(iter(hits)) == "red car"
 
 
 def test_types_and_fields_are_selected_before_ranking(store: PostgresStore) -> None:
@@ -181,7 +179,7 @@ def test_reindexing_embeds_all_for_the_model_of_today(store: PostgresStore, embe
 
 def test_hnsw_and_exact_give_the_same(
     store: PostgresStore,
-    admin: psycopg.Connection,  # noqa: F811
+    admin: psycopg.Connection,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     put(store, *(f"tip {number} of part {number % 7}" for number in range(150)))
@@ -192,9 +190,7 @@ def test_hnsw_and_exact_give_the_same(
     monkeypatch.setattr(postgres_vectors, "FEW", 5)
     plans: list[str] = []
     by_index = postgres_vectors._by_index
-    monkeypatch.setattr(
-        postgres_vectors, "_by_index", lambda *args: plans.append("index") or by_index(*args)
-    )
+    monkeypatch.setattr(postgres_vectors, "_by_index", lambda *args: plans.append("index") or by_index(*args))
     assert [store.search("n", query) for query in queries] == exact
     assert plans == ["index"] * 3
 
@@ -203,8 +199,8 @@ def test_hnsw_and_exact_give_the_same(
 
 
 def test_pgvector_that_comes_later_is_used_after_reindexing(
-    dsn: str,  # noqa: F811
-    admin: psycopg.Connection,  # noqa: F811
+    dsn: str,
+    admin: psycopg.Connection,
     embedder: WordEmbedder,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

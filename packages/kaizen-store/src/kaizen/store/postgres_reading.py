@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from kaizen.store.filtering import Filter
     from kaizen.store.model import Commit
 
-# The namespace by its id, so that what is there costs one round trip. Who finds nothing asks why.
-NS = "(SELECT ns FROM kaizen.namespaces WHERE id = %(namespace_id)s)"
 STATE_OF_ENTITY = (
     "JOIN kaizen.states s ON s.ns = e.ns AND s.entity_id = e.entity_id AND s.version = e.version"
 )
@@ -35,9 +33,9 @@ class Selection:
     values: Mapping[str, Any]
 
     @classmethod
-    def of(cls, namespace_id: str, selected: Filter) -> Self:
-        values: dict[str, Any] = {"namespace_id": namespace_id, "type": selected.type}
-        tables, conditions, order = "kaizen.entities e", [f"e.ns = {NS}"], "e.entity_id"
+    def of(cls, ns: int, selected: Filter) -> Self:
+        values: dict[str, Any] = {"ns": ns, "type": selected.type}
+        tables, conditions, order = "kaizen.entities e", ["e.ns = %(ns)s"], "e.entity_id"
         for number, (path, value) in enumerate(selected.values):
             field = f"f{number}"
             values[f"p{number}"], values[f"v{number}"] = field_of(path, value)
@@ -52,7 +50,7 @@ class Selection:
             elif order == "e.entity_id":
                 # The first field gives the order, so that a page is a piece of the index.
                 tables = f"kaizen.fields {field} JOIN kaizen.entities e ON {of_entity}"
-                conditions += [f"{field}.ns = {NS}", of_value]
+                conditions += [f"{field}.ns = %(ns)s", of_value]
                 order = f"{field}.entity_id"
             else:
                 conditions.append(
@@ -65,10 +63,12 @@ class Selection:
     def rows(self, connection: psycopg.Connection, *, after: str | None, limit: int) -> list[Row]:
         """States in order of id, at most `limit`."""
         further = "" if after is None else f"AND {self.order} > %(after)s"
+        # The page first, then its states: so the planner takes a piece of an index, not a table.
         return fetch(
             connection,
-            f"SELECT {STATE_COLUMNS} FROM {self.tables} {STATE_OF_ENTITY} "  # noqa: S608
-            f"WHERE {self.condition} {further} ORDER BY {self.order} LIMIT %(limit)s",
+            f"SELECT {STATE_COLUMNS} FROM (SELECT e.* FROM {self.tables} "  # noqa: S608
+            f"WHERE {self.condition} {further} ORDER BY {self.order} LIMIT %(limit)s) e {STATE_OF_ENTITY} "
+            "ORDER BY e.entity_id",
             {**self.values, "after": after and after.replace("\0", "\x01"), "limit": limit},
         )
 
@@ -87,29 +87,35 @@ def ns_of(connection: psycopg.Connection, namespace_id: str) -> int | None:
     return int(rows[0][0]) if rows else None
 
 
-def current(connection: psycopg.Connection, namespace_id: str, entity_ids: Sequence[str]) -> list[Row]:
+def current(connection: psycopg.Connection, ns: int, entity_ids: Sequence[str]) -> list[Row]:
     """The states of those of the entities that exist."""
     return fetch(
         connection,
         f"SELECT {STATE_COLUMNS} FROM kaizen.entities e {STATE_OF_ENTITY} "  # noqa: S608
-        f"WHERE e.ns = {NS} AND e.entity_id = ANY (%(ids)b::text[])",
-        {"namespace_id": namespace_id, "ids": list(entity_ids)},
+        f"WHERE e.ns = %(ns)s AND e.entity_id = ANY (%(ids)b::text[])",
+        {"ns": ns, "ids": list(entity_ids)},
     )
 
 
-def history(connection: psycopg.Connection, namespace_id: str, entity_id: str) -> list[Commit]:
+def history(connection: psycopg.Connection, ns: int, namespace_id: str, entity_id: str) -> list[Commit]:
     changes = fetch(
         connection,
         f"SELECT {_COMMIT_COLUMNS}, s.entity_id, s.previous FROM kaizen.states s "  # noqa: S608
         "JOIN kaizen.commits c ON c.ns = s.ns AND c.version = s.version "
-        f"WHERE s.ns = {NS} AND s.entity_id = %(entity_id)s ORDER BY s.version",
-        {"namespace_id": namespace_id, "entity_id": entity_id},
+        f"WHERE s.ns = %(ns)s AND s.entity_id = %(entity_id)s ORDER BY s.version",
+        {"ns": ns, "entity_id": entity_id},
     )
-    return _with_states(connection, namespace_id, changes)
+    return _with_states(connection, ns, namespace_id, changes)
 
 
 def commits(
-    connection: psycopg.Connection, namespace_id: str, *, run_id: str | None, after: int, limit: int
+    connection: psycopg.Connection,
+    ns: int,
+    namespace_id: str,
+    *,
+    run_id: str | None,
+    after: int,
+    limit: int,
 ) -> list[Commit]:
     """`run_id` is encoded text."""
     of_run = (
@@ -120,29 +126,31 @@ def commits(
     changes = fetch(
         connection,
         f"SELECT {_COMMIT_COLUMNS}, s.entity_id, s.previous FROM ("  # noqa: S608
-        f"  SELECT * FROM kaizen.commits WHERE ns = {NS} AND version > %(after)s {of_run} "
+        f"  SELECT * FROM kaizen.commits WHERE ns = %(ns)s AND version > %(after)s {of_run} "
         "  ORDER BY version LIMIT %(limit)s) c "
         "JOIN kaizen.states s ON s.ns = c.ns AND s.version = c.version ORDER BY c.version, s.position",
         {
-            "namespace_id": namespace_id,
+            "ns": ns,
             "run_id": run_id,
             "after": bigint(after),
             "limit": bigint(limit),
         },
     )
-    return _with_states(connection, namespace_id, changes)
+    return _with_states(connection, ns, namespace_id, changes)
 
 
-def _with_states(connection: psycopg.Connection, namespace_id: str, changes: Sequence[Row]) -> list[Commit]:
+def _with_states(
+    connection: psycopg.Connection, ns: int, namespace_id: str, changes: Sequence[Row]
+) -> list[Commit]:
     """The commits with the states before and after each change, each of which is read once."""
     keys = {(entity_id, version) for version, *_, entity_id, _ in changes}
     keys |= {(entity_id, previous) for *_, entity_id, previous in changes if previous is not None}
     rows = fetch(
         connection,
         f"SELECT {STATE_COLUMNS} FROM unnest(%(ids)b::text[], %(versions)b::bigint[]) k (entity_id, version) "  # noqa: S608
-        f"JOIN kaizen.states s ON s.ns = {NS} AND s.entity_id = k.entity_id AND s.version = k.version",
+        f"JOIN kaizen.states s ON s.ns = %(ns)s AND s.entity_id = k.entity_id AND s.version = k.version",
         {
-            "namespace_id": namespace_id,
+            "ns": ns,
             "ids": [entity_id for entity_id, _ in keys],
             "versions": [version for _, version in keys],
         },

@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING
 from kaizen.store.errors import StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     import psycopg
 
     from kaizen.store.postgres_connections import Connections
@@ -109,36 +107,34 @@ OF_NAMESPACE = ("vectors", "embedded", "fields", "entities", "states", "commits"
 
 def version_of(connection: psycopg.Connection) -> int:
     """How many migrations the database has had; 0 for a new one."""
-    if connection.execute("SELECT to_regclass('kaizen.migrations')").fetchone() == (None,):
+    if not _has(connection, "SELECT FROM pg_tables WHERE schemaname = 'kaizen' AND tablename = 'migrations'"):
         return 0
     row = connection.execute("SELECT coalesce(max(version), 0) FROM kaizen.migrations").fetchone()
     assert row is not None
     return int(row[0])
 
 
-def is_current(connections: Connections, migrations: Sequence[str] | None = None) -> bool:
+def is_current(connections: Connections) -> bool:
     """Whether the tables are there, older ones brought to the newest schema; `StoreError` for newer ones."""
-    known = len(MIGRATIONS if migrations is None else migrations)
     version = connections.read(version_of)
-    _check_version(connections, version, known)
-    if 0 < version < known:
-        migrate(connections, migrations)
+    _check_version(connections, version)
+    if 0 < version < len(MIGRATIONS):
+        migrate(connections)
     return version > 0
 
 
-def migrate(connections: Connections, migrations: Sequence[str] | None = None) -> None:
+def migrate(connections: Connections) -> None:
     """Bring the database to the newest schema, a transaction for each step; many hosts may do so at once."""
-    migrations = MIGRATIONS if migrations is None else migrations
 
     def step(connection: psycopg.Connection) -> bool:
         lock(connection)
         version = version_of(connection)
-        _check_version(connections, version, len(migrations))
-        if version == len(migrations):
+        _check_version(connections, version)
+        if version == len(MIGRATIONS):
             return False
         if version == 0:
             _begin(connections, connection)
-        for statement in migrations[version].split(";\n"):
+        for statement in MIGRATIONS[version].split(";\n"):
             connection.execute(statement)
         connection.execute("INSERT INTO kaizen.migrations VALUES (%s, now())", (version + 1,))
         return True
@@ -161,16 +157,21 @@ def _begin(connections: Connections, connection: psycopg.Connection) -> None:
             "create a database with ENCODING 'UTF8'"
         )
     # CREATE SCHEMA IF NOT EXISTS asks for a right that who was given the schema does not need
-    if connection.execute("SELECT to_regnamespace('kaizen')").fetchone() == (None,):
+    if not _has(connection, "SELECT FROM pg_namespace WHERE nspname = 'kaizen'"):
         connection.execute("CREATE SCHEMA kaizen")
     connection.execute(
         "CREATE TABLE kaizen.migrations (version integer PRIMARY KEY, applied_at timestamptz NOT NULL)"
     )
 
 
-def _check_version(connections: Connections, version: int, known: int) -> None:
-    if version > known:
+def _has(connection: psycopg.Connection, rows: str) -> bool:
+    """Whether the catalog has such rows now: to_regclass may answer from a cache of before the lock."""
+    return bool(connection.execute(f"SELECT EXISTS ({rows})").fetchone() == (True,))
+
+
+def _check_version(connections: Connections, version: int) -> None:
+    if version > len(MIGRATIONS):
         raise StoreError(
             f"{connections.location} was written by a newer kaizen-store (schema {version}, this one knows "
-            f"{known}): run pip install --upgrade kaizen-store"
+            f"{len(MIGRATIONS)}): run pip install --upgrade kaizen-store"
         )

@@ -24,7 +24,7 @@ from kaizen.store.postgres_vectors import (
 from kaizen.store.text import query_words
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import psycopg
     from numpy.typing import NDArray
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from kaizen.store.embedding import Embedder
     from kaizen.store.postgres_connections import Connections
     from kaizen.store.postgres_reading import Selection
+    from kaizen.store.postgres_rows import Row
 
 _log = logging.getLogger(__name__)
 
@@ -54,7 +55,8 @@ class Searcher:
         self._embedder: Embedder | None = None
         self._lock = threading.Lock()
 
-    def search(self, ns: int, selection: Selection, query: str, *, limit: int) -> list[SearchHit]:
+    def search(self, namespace_id: str, selection: Selection, query: str, *, limit: int) -> list[SearchHit]:
+        ns = selection.values["ns"]
         embedder, vector = self._embedded(query)
         model = None
         if embedder is not None:
@@ -67,7 +69,9 @@ class Searcher:
             lexical = _by_words(connection, selection, words, wanted) if words else {}
             dense = {} if model is None else nearest(connection, model, selection, vector, wanted)
             fused = ranking.fuse(lexical, dense)
-            return _hits(connection, selection, dict(list(fused.items())[:limit]), words, model, vector)
+            best = dict(list(fused.items())[:limit])
+            rows = _scored(connection, ns, list(best), words, model)
+            return [_hit(namespace_id, best, row, vector) for row in rows]
 
         return self._connections.snapshot(find)
 
@@ -116,33 +120,24 @@ def _by_words(
     return dict(rows)
 
 
-def _hits(
-    connection: psycopg.Connection,
-    selection: Selection,
-    scores: dict[str, float],
-    words: str,
-    model: Model | None,
-    vector: NDArray[Any] | None,
-) -> list[SearchHit]:
-    """The entities with both scores, also where only one of them made the entity a candidate."""
-    rows = fetch(
+def _scored(
+    connection: psycopg.Connection, ns: int, best: list[str], words: str, model: Model | None
+) -> list[Row]:
+    """The states in this order, each with what tells both scores, whichever made it a candidate."""
+    return fetch(
         connection,
         f"SELECT CASE WHEN e.words @@ {_QUERY} THEN {_RANK} END, array_send(v.embedding), {STATE_COLUMNS} "  # noqa: S608
-        f"FROM kaizen.entities e {STATE_OF_ENTITY} "
+        "FROM unnest(%(ids)b::text[]) WITH ORDINALITY b (entity_id, place) "
+        f"JOIN kaizen.entities e ON e.ns = %(ns)s AND e.entity_id = b.entity_id {STATE_OF_ENTITY} "
         "LEFT JOIN kaizen.vectors v ON v.ns = e.ns AND v.entity_id = e.entity_id AND v.model = %(model)s "
-        "WHERE e.ns = (SELECT ns FROM kaizen.namespaces WHERE id = %(namespace_id)s) "
-        "AND e.entity_id = ANY (%(ids)b::text[])",
-        {
-            **selection.values,
-            "words": words,
-            "model": None if model is None else model.model,
-            "ids": list(scores),
-        },
+        "ORDER BY b.place",
+        {"ns": ns, "ids": best, "words": words, "model": None if model is None else model.model},
     )
-    hits: dict[str, SearchHit] = {}
-    for lexical, embedding, *state in rows:
-        entity = to_entity(selection.values["namespace_id"], tuple(state))
-        assert entity is not None
-        dense = None if embedding is None or vector is None else float(to_vector(embedding) @ vector)
-        hits[entity.id] = SearchHit(entity=entity, score=scores[entity.id], lexical=lexical, dense=dense)
-    return [hits[entity_id] for entity_id in scores]
+
+
+def _hit(namespace_id: str, scores: Mapping[str, float], row: Row, vector: NDArray[Any] | None) -> SearchHit:
+    lexical, embedding, *state = row
+    entity = to_entity(namespace_id, tuple(state))
+    assert entity is not None
+    dense = None if embedding is None or vector is None else float(to_vector(embedding) @ vector)
+    return SearchHit(entity=entity, score=scores[entity.id], lexical=lexical, dense=dense)

@@ -40,6 +40,7 @@ class PostgresStore(CheckedStore):
         self._embedder = embedder
         self._searcher: Searcher | None = None
         self._has_tables = False
+        self._numbers: dict[str, int] = {}
 
     @property
     def location(self) -> str:
@@ -102,7 +103,7 @@ class PostgresStore(CheckedStore):
 
         def commit(connection: psycopg.Connection) -> Commit:
             ns, version, last_at = self._locked(connection, namespace_id)
-            known, versions = self._known(connection, namespace_id, asked)
+            known, versions = self._known(connection, ns, namespace_id, asked)
             check_expected(namespace_id, expected, version=version, current=known)
             at = max(datetime.now(UTC), last_at)
             made = Commit(
@@ -128,7 +129,7 @@ class PostgresStore(CheckedStore):
         def restore(connection: psycopg.Connection) -> None:
             connection.execute("SET LOCAL statement_timeout = 0")
             ns, version, _ = self._locked(connection, namespace_id)
-            known, versions = self._known(connection, namespace_id, asked)
+            known, versions = self._known(connection, ns, namespace_id, asked)
             for commit in commits:
                 check_restored(namespace_id, commit, version=version, current=known)
                 version = commit.version
@@ -143,38 +144,42 @@ class PostgresStore(CheckedStore):
         self._connections.write(restore)
 
     def _get_many(self, namespace_id: str, entity_ids: Sequence[str]) -> dict[str, Entity]:
-        rows = self._read(namespace_id, lambda connection: current(connection, namespace_id, entity_ids))
+        rows = self._read(namespace_id, lambda connection, ns: current(connection, ns, entity_ids))
         return {entity.id: entity for entity in to_entities(namespace_id, rows)}
 
     def _history(self, namespace_id: str, entity_id: str) -> list[Commit]:
         return self._read(
-            namespace_id, lambda connection: history(connection, namespace_id, entity_id), snapshot=True
+            namespace_id,
+            lambda connection, ns: history(connection, ns, namespace_id, entity_id),
+            snapshot=True,
         )
 
     def _commits(self, namespace_id: str, *, run_id: str | None, after: int, limit: int) -> list[Commit]:
         encoded = None if run_id is None else encode_text(run_id)
         return self._read(
             namespace_id,
-            lambda connection: commits(connection, namespace_id, run_id=encoded, after=after, limit=limit),
+            lambda connection, ns: commits(
+                connection, ns, namespace_id, run_id=encoded, after=after, limit=limit
+            ),
             snapshot=True,
         )
 
     def _page(self, namespace_id: str, selected: Filter, *, after: str | None, limit: int) -> Page:
-        selection = Selection.of(namespace_id, selected)
         rows = self._read(
             namespace_id,
-            lambda connection: selection.rows(connection, after=after, limit=bigint(limit) + 1),
+            lambda connection, ns: Selection.of(ns, selected).rows(
+                connection, after=after, limit=bigint(limit) + 1
+            ),
         )
         entities = tuple(to_entities(namespace_id, rows[:limit]))
         return Page(entities=entities, cursor=entities[-1].id if len(rows) > limit else None)
 
     def _count(self, namespace_id: str, selected: Filter) -> int:
-        selection = Selection.of(namespace_id, selected)
-        return self._read(namespace_id, selection.count)
+        return self._read(namespace_id, lambda connection, ns: Selection.of(ns, selected).count(connection))
 
     def _search(self, namespace_id: str, query: str, selected: Filter, *, limit: int) -> list[SearchHit]:
         ns = self._ns(namespace_id)
-        return self._searching().search(ns, Selection.of(namespace_id, selected), query, limit=limit)
+        return self._searching().search(namespace_id, Selection.of(ns, selected), query, limit=limit)
 
     def reindex(self, namespace_id: str, *, progress: Callable[[int, int], None] = lambda *_: None) -> int:
         """See `kaizen.store.contract.Reindexable`."""
@@ -206,14 +211,22 @@ class PostgresStore(CheckedStore):
         return self._searcher
 
     def _read(
-        self, namespace_id: str, work: Callable[[psycopg.Connection], Result], *, snapshot: bool = False
+        self, namespace_id: str, work: Callable[[psycopg.Connection, int], Result], *, snapshot: bool = False
     ) -> Result:
-        """What `work` finds in the namespace; who finds nothing there learns whether it exists at all."""
+        """What `work` finds in the namespace with this number.
+
+        The number is remembered, and no other namespace ever gets it. So whoever finds something found what
+        is there; who finds nothing asks whether the namespace is still the same, or there at all.
+        """
         self._require_tables(namespace_id)
-        found = self._connections.snapshot(work) if snapshot else self._connections.read(work)
-        if not found:
-            self._ns(namespace_id)
-        return found
+        read = self._connections.snapshot if snapshot else self._connections.read
+        known = self._numbers.get(namespace_id)
+        if known is not None:
+            found = read(lambda connection: work(connection, known))
+            if found or self._ns(namespace_id) == known:
+                return found
+        number = self._ns(namespace_id)
+        return read(lambda connection: work(connection, number))
 
     def _namespaces(self, which: str, namespace_id: str | None = None) -> list[Namespace]:
         if not self._is_there():
@@ -227,6 +240,7 @@ class PostgresStore(CheckedStore):
         ns = self._connections.read(lambda connection: ns_of(connection, namespace_id))
         if ns is None:
             raise self._missing(namespace_id)
+        self._numbers[namespace_id] = ns
         return ns
 
     def _locked(self, connection: psycopg.Connection, namespace_id: str) -> tuple[int, int, datetime]:
@@ -242,10 +256,10 @@ class PostgresStore(CheckedStore):
         return ns, version, last_at.astimezone(UTC)
 
     def _known(
-        self, connection: psycopg.Connection, namespace_id: str, entity_ids: Iterable[str]
+        self, connection: psycopg.Connection, ns: int, namespace_id: str, entity_ids: Iterable[str]
     ) -> tuple[dict[str, Entity], dict[str, int]]:
         """Those of the entities that exist, and the version of the state of each."""
-        rows = current(connection, namespace_id, list(dict.fromkeys(entity_ids)))
+        rows = current(connection, ns, list(dict.fromkeys(entity_ids)))
         entities = {entity.id: entity for entity in to_entities(namespace_id, rows)}
         return entities, {entity_id: version for version, entity_id, *_ in rows}
 
