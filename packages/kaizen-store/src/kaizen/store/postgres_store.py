@@ -130,14 +130,7 @@ class PostgresStore(CheckedStore):
             connection.execute("SET LOCAL statement_timeout = 0")
             ns, version, _ = self._locked(connection, namespace_id)
             known, versions = self._known(connection, ns, namespace_id, asked)
-            for commit in commits:
-                check_restored(namespace_id, commit, version=version, current=known)
-                version = commit.version
-                for change in commit.changes:
-                    if change.after is None:
-                        del known[change.entity_id]
-                    else:
-                        known[change.entity_id] = change.after
+            check_restored(namespace_id, commits, version=version, current=known)
             write_commits(connection, ns, commits, versions)
 
         self._require_tables(namespace_id)
