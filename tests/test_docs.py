@@ -27,7 +27,9 @@ PAGES = sorted(
 GUIDES = ("README.md", "docs/guides/low-code-tracing.md", "packages/kaizen-cli/README.md")
 
 # What is installed by name from an index, and by file from the checkout.
-INSTALLABLE = {"arize-phoenix", "kaizen-auto", "kaizen-store", "kaizen-store[testing]"}
+INSTALLABLE = {
+    *("arize-phoenix", "kaizen-auto", "kaizen-store", "kaizen-store[postgres]", "kaizen-store[testing]"),
+}
 # Variables of others, and what stands for any provider's.
 FOREIGN_VARIABLES = {"OPENAI_API_KEY", "OTEL_TRACES_SAMPLER", "OTEL_TRACES_SAMPLER_ARG"}
 
