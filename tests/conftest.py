@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from kaizen.cli.demo.model_server import ModelServer
-from tests.support.shared import SharedServer, shared_phoenix
+from kaizen.cli.demo.phoenix_server import PhoenixServer
+from tests.support.postgres import PostgresServer
+from tests.support.shared import SharedServer, shared_server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,7 +24,18 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parent.parent
 SHARED_DATA = ROOT.parent / "shared" / "data"
 
-CLEARED = ("KAIZEN_", "PHOENIX_", "OPENAI_", "OPENINFERENCE_", "OTEL_", "LITELLM_", "AZURE_", "HF_", "XDG_")
+CLEARED = (
+    "KAIZEN_",
+    "PHOENIX_",
+    "OPENAI_",
+    "OPENINFERENCE_",
+    "OTEL_",
+    "LITELLM_",
+    "AZURE_",
+    "HF_",
+    "XDG_",
+    "PG",
+)
 CLEARED_ENDINGS = ("_API_KEY", "_API_BASE", "_PROXY", "_proxy")
 
 # read before the environment is cleared
@@ -86,7 +99,17 @@ def run_directory(tmp_path_factory: pytest.TempPathFactory, request: pytest.Fixt
 @pytest.fixture(scope="session")
 def phoenix(phoenix_executable: Path, run_directory: Path) -> Iterator[SharedServer]:
     """One real Phoenix for all tests of all test processes; each test uses a project of its own."""
-    with shared_phoenix(phoenix_executable, run_directory / "phoenix") as server:
+    directory = run_directory / "phoenix"
+    with shared_server(
+        directory, lambda: PhoenixServer(phoenix_executable, directory, deadline_s=100).start()
+    ) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgres(run_directory: Path) -> Iterator[SharedServer]:
+    """One real PostgreSQL for all tests of all test processes; each process makes databases of its own."""
+    with shared_server(run_directory / "postgres", lambda: PostgresServer().start()) as server:
         yield server
 
 

@@ -5,10 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from kaizen.store import Store, StoreSettings, open_store
+from kaizen.store.ids import uuid7
+
+if TYPE_CHECKING:
+    import psycopg
+
+    from tests.support.shared import SharedServer
 
 
 @pytest.fixture
@@ -25,3 +32,34 @@ def make_store(tmp_path: Path) -> Iterator[Callable[[str], Store]]:
             return made[-1]
 
         yield make
+
+
+@pytest.fixture(scope="session")
+def database(postgres: SharedServer) -> str:
+    """A database of this test process."""
+    import psycopg
+    from psycopg import sql
+
+    name = f"test-{uuid7()}"
+    with psycopg.connect(postgres.url, autocommit=True) as connection:
+        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+    return postgres.url.replace("/postgres?", f"/{name}?")
+
+
+@pytest.fixture(scope="session")
+def admin(database: str) -> Iterator[psycopg.Connection]:
+    import psycopg
+
+    with psycopg.connect(database, autocommit=True) as connection:
+        yield connection
+
+
+@pytest.fixture
+def dsn(database: str, admin: psycopg.Connection) -> str:
+    """A database without entities. It may have tables: emptying them is faster than making them."""
+    from kaizen.store.postgres_schema import OF_NAMESPACE
+
+    if admin.execute("SELECT to_regclass('kaizen.migrations')").fetchone() != (None,):
+        for table in (*OF_NAMESPACE, "models"):
+            admin.execute(f"DELETE FROM kaizen.{table}")
+    return database

@@ -1,13 +1,12 @@
-"""What the processes of a parallel test run share: one Phoenix, and answers that take long to get."""
+"""What the processes of a parallel test run share: servers, and answers that take long to get."""
 
 from __future__ import annotations
 
 import fcntl
 import json
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
-from kaizen.cli.demo.phoenix_server import PhoenixServer
 from tests.support.polling import wait_until
 
 if TYPE_CHECKING:
@@ -15,23 +14,30 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+class Running(Protocol):
+    @property
+    def url(self) -> str: ...
+
+    def stop(self) -> object: ...
+
+
 class SharedServer:
-    """A Phoenix that this process or another one of the same test run has started."""
+    """A server that this process or another one of the same test run has started."""
 
     def __init__(self, url: str) -> None:
         self.url = url
 
 
 @contextmanager
-def shared_phoenix(executable: Path, directory: Path) -> Iterator[SharedServer]:
-    """A Phoenix for every process that names the same directory."""
+def shared_server(directory: Path, start: Callable[[], Running]) -> Iterator[SharedServer]:
+    """A server for every process that names the same directory."""
     directory.mkdir(exist_ok=True)
-    server: PhoenixServer | None = None
+    server: Running | None = None
 
     def join(state: dict[str, Any]) -> str:
         nonlocal server
         if not state.get("users"):
-            server = PhoenixServer(executable, directory, deadline_s=100).start()
+            server = start()
             state["url"] = server.url
         state["users"] = state.get("users", 0) + 1
         return str(state["url"])
@@ -53,7 +59,7 @@ def shared_phoenix(executable: Path, directory: Path) -> Iterator[SharedServer]:
             _update(directory, leave)
         else:
             try:
-                wait_until(lambda: _update(directory, alone), what="other users of Phoenix", timeout_s=300)
+                wait_until(lambda: _update(directory, alone), what="other users of the server", timeout_s=300)
             finally:
                 server.stop()
 

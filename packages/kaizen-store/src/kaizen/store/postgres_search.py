@@ -1,0 +1,143 @@
+"""Hybrid search of the postgres backend: words by tsvector, meanings by pgvector or by numpy."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import TYPE_CHECKING, Any, Literal
+
+from kaizen.store import ranking
+from kaizen.store.embedding import load_embedder
+from kaizen.store.errors import StoreError
+from kaizen.store.model import SearchHit
+from kaizen.store.postgres_reading import STATE_OF_ENTITY
+from kaizen.store.postgres_rows import STATE_COLUMNS, fetch, to_entity
+from kaizen.store.postgres_vectors import (
+    Model,
+    embed_pending,
+    find_extension,
+    find_model,
+    forget_other_models,
+    nearest,
+    to_vector,
+)
+from kaizen.store.text import query_words
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    import psycopg
+    from numpy.typing import NDArray
+
+    from kaizen.store.embedding import Embedder
+    from kaizen.store.postgres_connections import Connections
+    from kaizen.store.postgres_reading import Selection
+    from kaizen.store.postgres_rows import Row
+
+_log = logging.getLogger(__name__)
+
+# A search embeds at most this many entities that nobody embedded yet: a second or so. `reindex` has no limit.
+MAX_EMBEDDED_BY_SEARCH = 2_000
+# What PostgreSQL takes for a word has at most 2,046 bytes.
+_MAX_WORD = 500
+
+# Whether any of the words is there, and how close together many of them are, over 1 + log of the length.
+_QUERY = "websearch_to_tsquery('kaizen.words', %(words)s)"
+_RANK = f"ts_rank_cd(e.words, {_QUERY}, 1)"
+
+
+class Searcher:
+    """The searches of one store."""
+
+    def __init__(self, connections: Connections, embedder: str) -> None:
+        self._connections = connections
+        self._embedder_name = embedder
+        self._embedder: Embedder | None = None
+        self._lock = threading.Lock()
+
+    def search(self, namespace_id: str, selection: Selection, query: str, *, limit: int) -> list[SearchHit]:
+        ns = selection.values["ns"]
+        embedder, vector = self._embedded(query)
+        model = None
+        if embedder is not None:
+            model = find_model(self._connections, embedder)
+            embed_pending(self._connections, ns, model, embedder, at_most=MAX_EMBEDDED_BY_SEARCH)
+
+        def find(connection: psycopg.Connection) -> list[SearchHit]:
+            wanted = ranking.candidates(limit)
+            words = _any_of(query_words(query))
+            lexical = _by_words(connection, selection, words, wanted) if words else {}
+            dense = {} if model is None else nearest(connection, model, selection, vector, wanted)
+            fused = ranking.fuse(lexical, dense)
+            best = dict(list(fused.items())[:limit])
+            rows = _scored(connection, ns, list(best), words, model)
+            return [_hit(namespace_id, best, row, vector) for row in rows]
+
+        return self._connections.snapshot(find)
+
+    def reindex(self, ns: int, progress: Callable[[int, int], None]) -> int:
+        embedder = self._load()
+        if embedder is None:
+            return 0
+        model = find_model(self._connections, embedder, make_index=True)
+        forget_other_models(self._connections, ns, model)
+        return embed_pending(self._connections, ns, model, embedder, progress=progress)
+
+    def vector_search(self) -> Literal["hnsw", "exact"]:
+        return "exact" if self._connections.read(find_extension) is None else "hnsw"
+
+    def _embedded(self, query: str) -> tuple[Embedder | None, Any]:
+        """The embedder and the query's vector; neither where it fails, since words are found all the same."""
+        try:
+            embedder = self._load()
+            return embedder, None if embedder is None else embedder.embed([query])[0]
+        except StoreError as error:
+            _log.warning("Searching by words only: %s", error)
+            return None, None
+
+    def _load(self) -> Embedder | None:
+        with self._lock:
+            if self._embedder is None:
+                self._embedder = load_embedder(self._embedder_name)
+            return self._embedder
+
+
+def _any_of(words: Sequence[str]) -> str:
+    """The words for `websearch_to_tsquery`; in quotes, none is taken for an operator."""
+    return " or ".join(f'"{word}"' for word in words if len(word) <= _MAX_WORD)
+
+
+def _by_words(
+    connection: psycopg.Connection, selection: Selection, words: str, how_many: int
+) -> dict[str, float]:
+    rows = fetch(
+        connection,
+        f"SELECT e.entity_id, {_RANK} AS score FROM {selection.tables} "  # noqa: S608
+        f"WHERE e.words @@ {_QUERY} AND {selection.condition} "
+        "ORDER BY score DESC, e.entity_id LIMIT %(how_many)s",
+        {**selection.values, "words": words, "how_many": how_many},
+    )
+    return dict(rows)
+
+
+def _scored(
+    connection: psycopg.Connection, ns: int, best: list[str], words: str, model: Model | None
+) -> list[Row]:
+    """The states in this order, each with what tells both scores, whichever made it a candidate."""
+    return fetch(
+        connection,
+        f"SELECT CASE WHEN e.words @@ {_QUERY} THEN {_RANK} END, array_send(v.embedding), {STATE_COLUMNS} "  # noqa: S608
+        "FROM unnest(%(ids)b::text[]) WITH ORDINALITY b (entity_id, place) "
+        f"JOIN kaizen.entities e ON e.ns = %(ns)s AND e.entity_id = b.entity_id {STATE_OF_ENTITY} "
+        "LEFT JOIN kaizen.vectors v ON v.ns = e.ns AND v.entity_id = e.entity_id AND v.model = %(model)s "
+        "ORDER BY b.place",
+        {"ns": ns, "ids": best, "words": words, "model": None if model is None else model.model},
+    )
+
+
+def _hit(namespace_id: str, scores: Mapping[str, float], row: Row, vector: NDArray[Any] | None) -> SearchHit:
+    lexical, embedding, *state = row
+    entity = to_entity(namespace_id, tuple(state))
+    assert entity is not None
+    dense = None if embedding is None or vector is None else float(to_vector(embedding) @ vector)
+    return SearchHit(entity=entity, score=scores[entity.id], lexical=lexical, dense=dense)
