@@ -38,7 +38,7 @@ def selected_by_fields(metadata: Metadata, where: Metadata) -> bool:
     )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(metadata=st.dictionaries(_keys, _json, max_size=3), path=_paths, value=_json)
 @example(metadata={"a": 1}, path="a", value=True)
 @example(metadata={"a": {"b": None}}, path="a", value={})
