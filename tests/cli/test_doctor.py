@@ -127,7 +127,8 @@ def test_an_unknown_backend_fails_and_the_other_checks_are_made() -> None:
     assert found["phoenix"]["status"] == "ok"
 
 
-def test_a_damaged_store_fails_by_file_and_line(tmp_path: Path) -> None:
+def test_a_damaged_store_fails_by_file_and_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KAIZEN_BACKEND", "filesystem")
     assert kaizen("namespaces", "create", "kaizen").exit_code == 0
     for number in range(2):
         assert kaizen("entities", "add", "kaizen", "--content", f"{number}").exit_code == 0
