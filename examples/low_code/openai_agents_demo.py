@@ -21,7 +21,7 @@ def service_status(name: str) -> str:
     return f"{name}: {'unhealthy' if name == 'payments' else 'healthy'}, {JOBS[name]} jobs in progress"
 
 
-@function_tool
+@function_tool(failure_error_function=lambda _, error: f"Error: {error}")
 def restart_service(name: str) -> str:
     """Restart a service."""
     print(f"  restart_service({name}) with {JOBS[name]} jobs in progress")
