@@ -24,6 +24,7 @@ def open_data_dir(data_dir: Path) -> Store:
 
 
 def make_sync(source: PhoenixSource, store: Store, **settings: Any) -> Sync:
+    settings = {"quiet_s": 0.0, **settings}
     models = ModelSettings(tips_model=MODEL, reconcile_model=MODEL, timeout_s=10, attempts=1)
     return Sync(source, store, SyncSettings(**settings), models)
 
@@ -36,14 +37,15 @@ def run_sync(phoenix_url: str, project: str, data_dir: Path, **settings: Any) ->
 
 
 def snapshot(data_dir: Path) -> dict[str, Any]:
-    """What a store says, without what no two runs share: tip ids, run ids, times, revisions."""
+    """What a store says, without what no two runs share: tip ids, runs, times, revisions."""
     with open_data_dir(data_dir) as store:
-        entities = list(store.iterate("kaizen"))
+        entities = [entity for entity in store.iterate("kaizen") if entity.type not in ("run", "claim")]
     names = {entity.id: f"tip:{entity.content}" for entity in entities if entity.type == "guideline"}
     known: dict[str, Any] = {}
     for entity in entities:
         metadata = json.loads(json.dumps(entity.metadata))
-        metadata.pop("run_id", None)
+        for ours in ("run_id", "version", "full_at"):
+            metadata.pop(ours, None)
         metadata["tip_ids"] = sorted(names[tip_id] for tip_id in metadata.get("tip_ids", []))
         key = names.get(entity.id, entity.id)
         assert key not in known, f"stored twice: {key}"

@@ -136,7 +136,8 @@ def test_a_trace_cut_by_the_page_limit_is_read_whole(
 ) -> None:
     long, short = new_trace(spans=8), new_trace(spans=2, start=START + timedelta(seconds=3))
     send_spans(phoenix.url, project, [*long, *short])
-    monkeypatch.setattr(reading, "_SPAN_PAGE", 3)
+    monkeypatch.setattr(reading, "_SPANS_AT_FIRST", 3)
+    monkeypatch.setattr(reading, "_SPANS_PER_FETCH", 3)
     monkeypatch.setattr(reading, "_INDEX_PAGE", 1)
 
     with source(phoenix.url, project) as one:
@@ -152,7 +153,7 @@ def test_a_trace_cut_by_the_page_limit_is_read_whole(
     assert starts == sorted(starts)
 
 
-@pytest.mark.parametrize(("limit", "value"), [("_TRACES_PER_FETCH", 2), ("_SPANS_PER_FETCH", 4)])
+@pytest.mark.parametrize(("limit", "value"), [("_TRACES_PER_FETCH", 2), ("_SPANS_AT_FIRST", 4)])
 def test_traces_are_fetched_in_batches_and_in_the_order_asked_for(
     phoenix: PhoenixServer, project: str, monkeypatch: pytest.MonkeyPatch, limit: str, value: int
 ) -> None:
@@ -232,7 +233,8 @@ def test_a_trace_that_was_deleted_meanwhile_is_left_out(phoenix: PhoenixServer, 
         httpx.delete(
             f"{phoenix.url}/v1/traces/{trace_id_of(gone)}", trust_env=False, timeout=30
         ).raise_for_status()
-        assert [trace.trace_id for trace in one.fetch(index)] == [trace_id_of(kept)]
+        read = {trace.trace_id: len(trace.spans) for trace in one.fetch(index)}
+        assert read == {trace_id_of(gone): 0, trace_id_of(kept): 2}
         assert [trace.trace_id for trace in one.index()] == [trace_id_of(kept)]
 
 
@@ -565,7 +567,7 @@ def test_a_span_of_another_trace_is_not_taken_for_one_of_this() -> None:
     stranger = make_span(trace_id="f" * 32)
     with IllPhoenix(PROJECTS, page(stranger)) as server, source(server.url) as one:
         wanted = reading.IndexedTrace(trace_id="a" * 32, start_time=START, spans=())
-        assert list(one.fetch([wanted])) == []
+        assert [trace.spans for trace in one.fetch([wanted])] == [()]
 
 
 @pytest.mark.parametrize(
