@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import socket
+import threading
 import time
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -599,3 +600,49 @@ def test_a_closed_source_can_be_used_again() -> None:
         assert one.projects() == ["p"]
         one.close()
         one.close()
+
+
+def test_a_server_that_cannot_be_asked_for_single_traces_is_refused() -> None:
+    old = Answer(body=PROJECTS.body, headers={"x-phoenix-server-version": "13.8.1"})
+    with (
+        IllPhoenix(old) as server,
+        source(server.url) as one,
+        pytest.raises(SourceError, match=r"of version 13\.8\.1.*needs 13\.9 or newer"),
+    ):
+        one.probe()
+
+
+def test_answers_are_made_as_large_as_is_good(monkeypatch: pytest.MonkeyPatch) -> None:
+    big = make_span(trace_id="a" * 32, attributes={"input.value": "x" * 100_000})
+    with IllPhoenix(PROJECTS, page(big)) as server, source(server.url) as one:
+        wanted = reading.IndexedTrace(trace_id="a" * 32, start_time=START, spans=())
+        for _ in range(3):
+            assert len(list(one.fetch([wanted]))) == 1
+        limits = [int(request.query["limit"]) for request in server.requests[1:]]
+
+    assert limits[0] == 100
+    assert limits[1] == limits[2] == 6_000_000 // (6_000_000 // limits[2])
+    assert 4_000_000 < limits[2] * 100_000 < 8_000_000
+
+
+def test_no_more_than_two_requests_are_under_way() -> None:
+    lock, under_way, most = threading.Lock(), 0, 0
+
+    def slow(request: Request) -> Answer:
+        nonlocal under_way, most
+        with lock:
+            under_way += 1
+            most = max(most, under_way)
+        time.sleep(0.02)
+        with lock:
+            under_way -= 1
+        return page()
+
+    with IllPhoenix(PROJECTS, slow) as server, source(server.url) as one:
+        wanted = [
+            reading.IndexedTrace(trace_id=f"{number:032x}", start_time=START, spans=())
+            for number in range(60)
+        ]
+        assert len(list(one.fetch(iter(wanted)))) == 60
+
+    assert most == 2

@@ -15,6 +15,7 @@ from kaizen.sync import PhoenixSettings, SourceError
 from kaizen.sync.phoenix import PhoenixSource
 from tests.support.spans import START, lesson_span, llm_span, make_span, send_spans, trace_ids
 from tests.support.syncing import (
+    BACKENDS,
     make_sync,
     open_data_dir,
     records,
@@ -333,15 +334,18 @@ def test_a_stopped_sync_commits_what_is_under_way_and_counts_the_rest(
     assert run_sync(phoenix.url, project, tmp_path).states["learned"] == 6
 
 
+@pytest.mark.parametrize("backend", BACKENDS)
 def test_two_syncs_at_once_lose_nothing_and_double_nothing(
-    phoenix: PhoenixServer, project: str, scripted: ModelServer, tmp_path: Path
+    phoenix: PhoenixServer, project: str, scripted: ModelServer, tmp_path: Path, backend: str
 ) -> None:
     spans = [lesson_span(f"word{i % 4}", start=START + timedelta(minutes=i)) for i in range(12)]
     send_spans(phoenix.url, project, spans)
     reports = []
     threads = [
         threading.Thread(
-            target=lambda: reports.append(run_sync(phoenix.url, project, tmp_path / "both", concurrency=2))
+            target=lambda: reports.append(
+                run_sync(phoenix.url, project, tmp_path / "both", backend=backend, concurrency=2)
+            )
         )
         for _ in range(2)
     ]
@@ -353,9 +357,9 @@ def test_two_syncs_at_once_lose_nothing_and_double_nothing(
     assert [report.traces for report in reports] == [12, 12]
     assert sum(report.processed["learned"] for report in reports) == 12
     assert len([r for r in scripted.requests if r.schema_name == "kaizen_tips"]) == 12
-    assert run_sync(phoenix.url, project, tmp_path / "both").states["learned"] == 12
-    run_sync(phoenix.url, project, tmp_path / "alone")
-    both, alone = snapshot(tmp_path / "both"), snapshot(tmp_path / "alone")
+    assert run_sync(phoenix.url, project, tmp_path / "both", backend=backend).states["learned"] == 12
+    run_sync(phoenix.url, project, tmp_path / "alone", backend=backend)
+    both, alone = (snapshot(tmp_path / name, backend) for name in ("both", "alone"))
     assert both.keys() == alone.keys()
     for key in alone:
         for side in (both, alone):

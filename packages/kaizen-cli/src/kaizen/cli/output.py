@@ -27,6 +27,12 @@ def print_json(value: Any) -> None:
     typer.echo(_CONTROLS.sub(lambda match: f"\\u{ord(match[0]):04x}", text))
 
 
+def print_json_line(value: Any) -> None:
+    """Print one JSON document in one line, one of many."""
+    text = json.dumps(value, ensure_ascii=False)
+    typer.echo(_CONTROLS.sub(lambda match: f"\\u{ord(match[0]):04x}", text))
+
+
 def print_error(error: Exception, *, as_json: bool) -> None:
     """Say what failed in one line on stderr, and as JSON on stdout for programs."""
     message = one_line(error) + _advice(error)

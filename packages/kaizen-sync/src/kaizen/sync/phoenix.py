@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 from kaizen.sync.errors import ProjectNotFoundError, SourceError
 from kaizen.sync.model import Anchor, IndexedSpan, IndexedTrace, Span, SpanEvent, Trace
@@ -138,6 +138,7 @@ class PhoenixSource:
         A trace that is gone meanwhile comes without spans; spans that arrived meanwhile are in. Two requests
         are under way while the caller works on what came before.
         """
+        self._project_id()
         batches = self._batches(iter(traces))
         running: deque[Future[list[Trace]]] = deque()
         with ThreadPoolExecutor(_FETCHES, thread_name_prefix="kaizen-fetch") as executor:
@@ -162,7 +163,7 @@ class PhoenixSource:
     def lists_traces(self) -> bool:
         """Whether the server has the cheap index; asked of one whose version is known."""
         self._project_id()
-        return _is_at_least(self.server_version, _LISTS_TRACES)
+        return reading_by(self.server_version) == "index"
 
     def _path(self, what: str) -> str:
         return f"/v1/projects/{self._project_id()}/{what}"
@@ -171,7 +172,7 @@ class PhoenixSource:
         """The project's id: a name with a slash cannot be part of a path, and one may look like an id."""
         if self._resolved is None:
             projects = self._projects()
-            if not _is_at_least(self.server_version, _READS_BY_TRACE_ID):
+            if reading_by(self.server_version) == "nothing":
                 raise SourceError(
                     f"Phoenix at {self.url} is of version {self.server_version}, which cannot be asked for "
                     f"single traces; Kaizen needs {OLDEST_SERVER} or newer"
@@ -262,19 +263,22 @@ class PhoenixSource:
             yield IndexedTrace(trace_id=trace_id, start_time=start, spans=())
 
 
+def reading_by(version: str) -> Literal["index", "spans", "nothing"]:
+    """By what a server of that version can be read; one that does not tell its version is taken to be new."""
+    numbers = version.split(".")[:2]
+    if len(numbers) != 2 or not all(number.isdigit() for number in numbers):
+        return "index"
+    told = (int(numbers[0]), int(numbers[1]))
+    if told >= _LISTS_TRACES:
+        return "index"
+    return "spans" if told >= _READS_BY_TRACE_ID else "nothing"
+
+
 def _times(since: datetime | None, until: datetime | None) -> Iterator[tuple[str, str]]:
     if since is not None:
         yield "start_time", since.isoformat()
     if until is not None:
         yield "end_time", until.isoformat()
-
-
-def _is_at_least(version: str, wanted: tuple[int, int]) -> bool:
-    """Whether the version is that or newer; one that is not told is taken to be new."""
-    numbers = version.split(".")[:2]
-    if len(numbers) != len(wanted) or not all(number.isdigit() for number in numbers):
-        return True
-    return tuple(map(int, numbers)) >= wanted
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -26,6 +26,7 @@ from kaizen.sync.claims import Claim, Claims
 from kaizen.sync.errors import ModelAccessError, ModelError, UnknownShapeError
 from kaizen.sync.ledger import Ledger
 from kaizen.sync.llm import Meter, Model
+from kaizen.sync.preview import Preview
 from kaizen.sync.prompting import TIPS_PROMPT
 from kaizen.sync.reconcile import Learned, Reconciled, reconcile
 from kaizen.sync.records import (
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 STOPPED = "sync was stopped"
+OVER_BUDGET = "beyond --max-cost-usd"
 REFUSED = "the model refuses every call"
 
 _COMMIT_ATTEMPTS = 50
@@ -122,7 +124,7 @@ class Sync:
             self._ledger,
             self.report,
             halted=self._halted,
-            claim=self._claims.take,
+            claim=set if settings.dry_run else self._claims.take,
         )
         self._commits = 0
 
@@ -155,23 +157,34 @@ class Sync:
                 self._close(started)
         return self.report
 
-    def _halted(self, *, taking: bool) -> str:
+    def preview(self) -> Preview:
+        """What `run` would do, without a model call and without a change to a trace's record."""
+        preview = Preview(source=self._source.name, project=self._source.project)
+        for trace in self._source.fetch(self._selection.traces()):
+            if self._selection.admits(trace):
+                preview.add(trace, include_errors=self._settings.include_errors)
+        preview.price(self._tips_model)
+        return preview
+
+    def _halted(self, *, taking: bool, is_taken: bool = False) -> str:
         """Why no more traces may be taken; else one is, where it is for `taking`."""
         settings = self._settings
         if self._stopping.is_set():
             return STOPPED
         if self._refusal:
             return REFUSED
-        if settings.limit is not None and self._taken >= settings.limit:
+        if settings.limit is not None and self._taken >= settings.limit and not is_taken:
             return "beyond --limit"
+        if settings.max_cost_usd is not None and self._meter.cost_usd >= settings.max_cost_usd:
+            return OVER_BUDGET
         self._taken += taking
         return ""
 
     def _process(self, trace: Trace) -> _Result:
         """Everything that needs no store, in a worker thread. Never raises: one trace never fails another."""
         result = partial(_Result, trace_id=trace.trace_id, digest=trace.digest, start_time=trace.start_time)
-        if self._stopping.is_set() or self._refusal:
-            return result(state="deferred", reason=REFUSED if self._refusal else STOPPED)
+        if why := self._halted(taking=False, is_taken=True):
+            return result(state="deferred", reason=why)
         try:
             trajectory = build_trajectory(trace)
             if trajectory.outcome.name == "failure" and not self._settings.include_errors:
@@ -339,6 +352,7 @@ class Sync:
 
     def _update_usage(self) -> None:
         self.report.model_calls = self._meter.calls
+        self.report.cost_usd = None if self._meter.unpriced_calls else self._meter.cost_usd
         self.report.prompt_tokens = self._meter.usage.prompt_tokens
         self.report.completion_tokens = self._meter.usage.completion_tokens
 

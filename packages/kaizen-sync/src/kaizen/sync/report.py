@@ -27,7 +27,10 @@ class Failure:
 
 @dataclass(slots=True)
 class Report:
-    """Counts of one run: `states` of every trace there is, `processed` of those this run worked on."""
+    """Counts of one run: `states` of every trace there is, `processed` of those this run worked on.
+
+    `cost_usd` is None where a model was called whose price is not known.
+    """
 
     run_id: str
     source: str
@@ -42,6 +45,7 @@ class Report:
     model_calls: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    cost_usd: float | None = 0.0
     duration_s: float = 0.0
     stopped: bool = False
     reading: str = "nothing"
@@ -71,6 +75,11 @@ class Report:
     @property
     def traces(self) -> int:
         return self.states.total()
+
+    @property
+    def is_failure(self) -> bool:
+        """Whether a trace failed, the model refused, or the run was stopped."""
+        return bool(self.states["failed"] or self.refusal or self.stopped)
 
     @property
     def did_anything(self) -> bool:
@@ -109,6 +118,7 @@ class Report:
                 "calls": self.model_calls,
                 "prompt_tokens": self.prompt_tokens,
                 "completion_tokens": self.completion_tokens,
+                "cost_usd": None if self.cost_usd is None else round(self.cost_usd, 6),
             },
             "reading": self.reading,
             "requests": self.requests,

@@ -104,7 +104,7 @@ class Selection:
             yield from self._of_index(self._source.index(since=settings.since, until=settings.until))
             return
         self._newest = self._source.probe()
-        checkpoint = self._ledger.checkpoint
+        checkpoint = replace(self._ledger.checkpoint, endings=self._ledger.endings)
         self.reading = plan_reading(checkpoint, self._newest, settings, now=datetime.now(UTC))
         if self.reading == "nothing":
             return

@@ -181,6 +181,8 @@ class SyncSettings:
     `quiet_s` is how long a trace whose root has ended must have been silent, `max_wait_s` how long one
     without a root. `max_attempts` is how often a trace may fail before it is left alone. `since` and `until`
     bound when traces started. `full` reads the whole index, as is done by itself once in `full_every_s`.
+    `max_cost_usd` stops the run when its model calls have cost that much; those under way are finished. With
+    `dry_run` a run may only be previewed.
     """
 
     namespace_id: str = "kaizen"
@@ -193,6 +195,8 @@ class SyncSettings:
     since: datetime | None = None
     until: datetime | None = None
     full: bool = False
+    dry_run: bool = False
+    max_cost_usd: float | None = None
     full_every_s: float = 86_400.0
 
     def __post_init__(self) -> None:
