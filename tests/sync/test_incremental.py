@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -46,7 +47,12 @@ def sparing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 FULL_AT = datetime(2026, 5, 1, tzinfo=UTC)
 KNOWN = Checkpoint(
-    source="phoenix", project="p", anchor=Anchor(row=100, span_id="a"), spans=1_000, full_at=FULL_AT
+    source="phoenix",
+    project="p",
+    anchor=Anchor(row=100, span_id="a"),
+    index_from=START,
+    spans=1_000,
+    full_at=FULL_AT,
 )
 
 
@@ -84,15 +90,17 @@ def test_the_newest_row_decides_how_much_is_read(
 def test_a_trace_that_waits_is_looked_at_although_nothing_is_new(
     ending: Ending, settings: dict[str, Any], waits: bool
 ) -> None:
-    checkpoint = Checkpoint(
-        source="phoenix",
-        project="p",
-        anchor=KNOWN.anchor,
-        full_at=FULL_AT,
-        endings=Counter({ending: 1}),
-    )
+    checkpoint = replace(KNOWN, endings=Counter({ending: 1}))
     found = plan_reading(checkpoint, KNOWN.anchor, SyncSettings(**settings), now=FULL_AT)
     assert found == ("recent" if waits else "nothing")
+
+
+def test_where_the_oldest_that_waits_is_not_known_all_is_listed() -> None:
+    waiting = Waiting()
+    for number in range(WAITING + 1):
+        waiting.add(f"t{number}", None if number == 7 else START)
+    checkpoint = replace(KNOWN, index_from=waiting.index_from(START, timedelta(0)), deferred=waiting.traces)
+    assert plan_reading(checkpoint, KNOWN.anchor, SyncSettings(), now=FULL_AT) == "full"
 
 
 def test_the_next_index_never_starts_after_a_trace_that_waits_without_a_name() -> None:

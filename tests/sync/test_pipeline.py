@@ -391,6 +391,10 @@ def test_a_source_that_breaks_off_keeps_what_was_done(
     with pytest.raises(SourceError, match="gone"):
         run_sync(phoenix.url, project, tmp_path)
     assert len(tips(tmp_path)) == 1
+    with open_data_dir(tmp_path) as store:
+        (run,) = store.iterate("kaizen", type="run")
+        assert run.metadata["model"]["calls"] == 1
+        assert store.count("kaizen", type="claim") == 0
 
 
 def test_a_secret_in_why_a_trace_was_skipped_does_not_reach_the_store(

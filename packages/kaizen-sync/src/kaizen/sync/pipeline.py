@@ -135,6 +135,7 @@ class Sync:
     def run(self) -> Report:
         """Process every new or changed trace; a `SourceError` or `StoreError` ends the run."""
         started = time.monotonic()
+        checkpoint: Checkpoint | None = None
         pending: deque[Future[_Result]] = deque()
         executor = ThreadPoolExecutor(self._settings.concurrency, thread_name_prefix="kaizen-sync")
         try:
@@ -147,11 +148,13 @@ class Sync:
             while pending:
                 self._finish(pending.popleft())
             self._mark_moved()
-            self._keep(self._selection.next_checkpoint(), started)
+            checkpoint = self._selection.next_checkpoint()
         finally:
             try:
                 while pending:
                     self._finish(pending.popleft())
+                # A run that broke off does not move the checkpoint, but what it did and cost is kept.
+                self._keep(checkpoint or self._ledger.checkpoint, started)
             finally:
                 executor.shutdown(wait=False, cancel_futures=True)
                 self._close(started)
@@ -419,6 +422,7 @@ class Sync:
         self._claims.close()
         if self._selection.reading in ("nothing", "recent"):
             self.report.count_unseen(self._ledger.unseen)
+        if self._selection.reading != "window":
             listed = {failure.trace_id for failure in self.report.failures}
             for record in self._selection.parked():
                 if record.trace_id not in listed:

@@ -47,7 +47,7 @@ def plan_reading(
     if settings.since is not None or settings.until is not None:
         return "window"
     anchor, full_at = checkpoint.anchor, checkpoint.full_at
-    if settings.full or anchor is None or full_at is None or newest is None:
+    if settings.full or newest is None or anchor is None or full_at is None or checkpoint.index_from is None:
         return "full"
     if (now - full_at).total_seconds() >= settings.full_every_s:
         return "full"
@@ -118,9 +118,8 @@ class Selection:
             return
         named = dict.fromkeys(self._open_ids(checkpoint))
         yield from self._by_id(named)
-        if checkpoint.index_from is not None:
-            index = self._source.index(since=checkpoint.index_from)
-            yield from self._of_index(index, but=named, late=late)
+        index = self._source.index(since=checkpoint.index_from)
+        yield from self._of_index(index, but=named, late=late)
         yield from self._by_id([trace_id for trace_id in late if trace_id not in named])
 
     def admits(self, trace: Trace) -> bool:
