@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from kaizen.sync.errors import SourceError
 
 if TYPE_CHECKING:
     import ssl
+    from types import ModuleType
 
     import httpx
     import tenacity
@@ -76,8 +78,9 @@ class PhoenixClient:
 
     def page(self, path: str, parameters: Sequence[tuple[str, str]]) -> Page:
         """One GET, tried again after a connection error, a 429 or a 5xx."""
-        import httpx
         import tenacity
+
+        httpx = _httpx()
 
         retrying = tenacity.Retrying(
             stop=tenacity.stop_after_attempt(_ATTEMPTS),
@@ -107,8 +110,7 @@ class PhoenixClient:
             ) from error
 
     def _get_once(self, path: str, query: httpx.QueryParams) -> Page:
-        import httpx
-
+        httpx = _httpx()
         with self._lock:
             client = self._client = self._client or self._connected()
             self.requests += 1
@@ -136,15 +138,14 @@ class PhoenixClient:
         return Page(data, len(response.content), str(answer.get("next_cursor") or ""))
 
     def _connected(self) -> httpx.Client:
-        import httpx
-
         settings = self._settings
-        return httpx.Client(
+        client: httpx.Client = _httpx().Client(
             headers=dict(settings.headers),
-            timeout=httpx.Timeout(settings.timeout_s, connect=min(5.0, settings.timeout_s)),
+            timeout=_httpx().Timeout(settings.timeout_s, connect=min(5.0, settings.timeout_s)),
             trust_env=not _is_local(self.url),
             verify=_certificates(settings),
         )
+        return client
 
     def _refused(self, response: httpx.Response) -> str:
         said = " ".join(response.text.split())[:200]
@@ -196,6 +197,21 @@ def _is_local(url: str) -> bool:
     from urllib.parse import urlsplit
 
     return urlsplit(url).hostname in ("localhost", "127.0.0.1", "::1")
+
+
+def _httpx() -> ModuleType:
+    """Import httpx without its command line, which takes half of the time: rich, click and pygments."""
+    command = "httpx._main"
+    if "httpx" not in sys.modules and command not in sys.modules:
+        # httpx takes what cannot be imported for an extra that is not installed.
+        sys.modules[command] = None  # type: ignore[assignment]
+        try:
+            import httpx
+        finally:
+            del sys.modules[command]
+    import httpx
+
+    return httpx
 
 
 def _certificates(settings: PhoenixSettings) -> ssl.SSLContext | bool:
