@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import secrets
 import socket
+import ssl
+import subprocess
 import threading
 import time
 from datetime import UTC, datetime, timedelta
@@ -23,6 +25,8 @@ from tests.support.polling import wait_until
 from tests.support.spans import START, llm_span, make_span, post_spans, send_spans
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from kaizen.cli.demo.phoenix_server import PhoenixServer
 
 
@@ -646,3 +650,49 @@ def test_no_more_than_two_requests_are_under_way() -> None:
         assert len(list(one.fetch(iter(wanted)))) == 60
 
     assert most == 2
+
+
+@pytest.mark.parametrize("content", [None, "no certificate"])
+def test_certificates_that_cannot_be_read_are_named(tmp_path: Path, content: str | None) -> None:
+    file = tmp_path / "ca.pem"
+    if content is not None:
+        file.write_text(content)
+    with (
+        source("https://127.0.0.1:9", ca_file=str(file)) as one,
+        pytest.raises(SourceError, match=r"ca\.pem.* cannot be read .*KAIZEN_PHOENIX_CA"),
+    ):
+        one.ping()
+
+
+def test_a_certificate_of_ones_own_is_trusted_where_it_is_named(tmp_path: Path, waits: list[float]) -> None:
+    key, certificate = tmp_path / "key.pem", tmp_path / "cert.pem"
+    made = subprocess.run(
+        [
+            *(
+                "openssl",
+                "req",
+                "-x509",
+                "-newkey",
+                "rsa:2048",
+                "-nodes",
+                "-days",
+                "2",
+                "-subj",
+                "/CN=localhost",
+            ),
+            *("-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(certificate)),
+        ],
+        capture_output=True,
+        check=False,
+    )
+    assert made.returncode == 0, made.stderr
+    with IllPhoenix(PROJECTS) as server:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate, key)
+        server.encrypt(context)
+        url = server.url.replace("http:", "https:")
+        with source(url) as one, pytest.raises(SourceError, match="KAIZEN_PHOENIX_CA"):
+            one.ping()
+        settings = PhoenixSettings.from_environ({"KAIZEN_PHOENIX_CA": str(certificate)}, url=url)
+        with PhoenixSource(settings) as one:
+            assert one.ping() == VERSION
