@@ -196,7 +196,8 @@ def test_interrupted_it_finishes_what_is_under_way_and_the_next_sync_does_the_re
 
 
 def test_traces_that_may_still_run_wait_and_are_said_to(phoenix: PhoenixServer, project: str) -> None:
-    send_spans(phoenix.url, project, [lesson_span("fresh", start=datetime.now(UTC))])
+    fresh = lesson_span("fresh", start=datetime.now(UTC) - timedelta(seconds=2))
+    send_spans(phoenix.url, project, [fresh])
     ended = kaizen("sync", "phoenix", "--settle", "10m")
     assert ended.exit_code == 0
     assert "1 may still be running" in ended.stderr
