@@ -31,11 +31,13 @@ Results go to stdout, everything else (progress, notes, errors) to stderr.
 |---|---|
 | 0 | done |
 | 1 | something failed: one line `Error: ...` on stderr says what, and what to do. Also: a sync in which a \
-trace failed, or that was stopped; a `kaizen doctor` in which a check failed |
+trace failed, that was stopped, or whose model refuses every call; a `kaizen doctor` in which a check failed |
 | 2 | the command was not written as it should be: stderr shows how |
 
 With `--json`, stdout is one JSON document whatever happens. A command that ends with an error prints
-`{"error": {"type": ..., "message": ...}}`; a sync with failed traces prints its report. A list with
+`{"error": {"type": ..., "message": ...}}`; a sync with failed traces prints its report. A sync of several
+projects prints `{"projects": [...]}` with a report of each, one with `--dry-run`
+`{"previews": [...]}`, and one with `--watch` a report a line. A list with
 `--all` that fails on the way has `error` beside the entities it got.
 """
 
@@ -72,7 +74,7 @@ JSON_KEYS: dict[str, dict[str, str]] = {
         "source": "`phoenix`",
         "project": "the project that was read",
         "namespace": "where tips and records went",
-        "traces": "how many traces the project has",
+        "traces": "how many traces the project has: [what is counted](../explanation/sync.md#counts)",
         "states.learned": "traces that taught at least one tip",
         "states.no_lesson": "traces in which the model saw no lesson",
         "states.deferred": "traces left for a later sync; `reasons` says why",
@@ -99,9 +101,30 @@ JSON_KEYS: dict[str, dict[str, str]] = {
         "model.calls": "model calls of this run",
         "model.prompt_tokens": "tokens sent",
         "model.completion_tokens": "tokens received",
+        "model.cost_usd": "what the calls cost by LiteLLM's table; null: it knows no price",
+        "reading": "how much was listed: `nothing`, `recent`, `full`, or the `window` of --since and --until",
+        "requests": "requests made to the source",
+        "refusal": "why the model refuses every call; empty where it does not",
+        "started_at": "time, ISO 8601",
         "duration_s": "seconds the run took",
         "stopped": "whether it was stopped before the end",
     },
+    "sync status": {
+        "namespace": "the namespace",
+        "checkpoints[].source": "`phoenix`",
+        "checkpoints[].project": "a project that was synced",
+        "checkpoints[].states": "its traces by state, without those that wait",
+        "checkpoints[].deferred": "how many wait for the next sync",
+        "checkpoints[].server_version": "of the server when it was last read",
+        "checkpoints[].updated_at": "time, ISO 8601",
+        "runs": "the last ten runs that did anything, oldest first, with the keys of `sync phoenix` but "
+        "for the counts of all traces",
+        "failed[].project": "project of a trace that failed",
+        "failed[].trace_id": "the trace",
+        "failed[].attempts": "how often in a row by now",
+        "failed[].reason": "why the last time",
+    },
+    "sync retry": {"namespace": "the namespace", "retried": "ids of the traces that are tried again"},
     "entities list": {"namespace": "the namespace"}
     | {f"entities[].{key}": meaning for key, meaning in ENTITY.items()}
     | {"cursor": "give it to `--after` for more; null: that was all"},

@@ -241,7 +241,7 @@ def settings_page() -> set[str]:
 
 
 def variables_read() -> set[str]:
-    owners = "KAIZEN|PHOENIX|OTEL|OPENINFERENCE|LITELLM|STORE_CONTRACT"
+    owners = "KAIZEN|PHOENIX|OTEL|OPENINFERENCE|LITELLM|STORE_CONTRACT|SSL"
     pattern = rf"""["']((?:{owners})_[A-Z][A-Z0-9_]*[A-Z0-9])["']"""
     found: set[str] = set()
     for place in ("packages/*/src/**/*.py", "examples/**/*.py", "tests/conftest.py", "tests/e2e/*.py"):

@@ -25,7 +25,7 @@ PROJECTS = page({"id": "1", "name": "shop"})
 @pytest.fixture(autouse=True)
 def healthy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Everything well but for the model, which the tests that need one add."""
-    monkeypatch.setattr("kaizen.sync.phoenix._wait", lambda _: 0.0)
+    monkeypatch.setattr("kaizen.sync.phoenix_http._wait", lambda _: 0.0)
     monkeypatch.setenv("KAIZEN_DATA_DIR", str(tmp_path / "data"))
     monkeypatch.setenv("KAIZEN_TRACING_PROJECT", "shop")
     monkeypatch.setenv("KAIZEN_AUTO_ENABLED", "true")
@@ -163,3 +163,17 @@ def test_an_env_file_is_mentioned(tmp_path: Path) -> None:
     assert "settings" not in checks("--no-model")
     (tmp_path / ".env").write_text("KAIZEN_NAMESPACE_ID=x\n")
     assert ".env" in checks("--no-model")["settings"]["detail"]
+
+
+@pytest.mark.parametrize(
+    ("version", "status", "says"),
+    [
+        ("13.15.0", "ok", "version 13.15.0"),
+        ("13.9.2", "note", "lists no traces"),
+        ("12.1.0", "fail", "cannot be asked for single traces"),
+    ],
+)
+def test_what_an_older_server_lacks_is_said(version: str, status: str, says: str) -> None:
+    with IllPhoenix(Answer(body=PROJECTS.body, headers={"x-phoenix-server-version": version})) as server:
+        check = checks("--no-model", "--url", server.url, fails=status == "fail")["phoenix"]
+    assert (check["status"], says in check["detail"]) == (status, True)

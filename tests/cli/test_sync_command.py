@@ -7,11 +7,13 @@ import os
 import re
 import signal
 import subprocess
-from datetime import timedelta
+import sys
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from kaizen.cli.demo.faults import Fault
 from tests.cli.test_commands import assert_documented
 from tests.support.command import PROGRAM, kaizen
 from tests.support.polling import wait_until
@@ -57,9 +59,9 @@ def mixed_project(phoenix: PhoenixServer, project: str) -> str:
     return project
 
 
-def sync_json(*options: str, exit_code: int = 0) -> dict[str, Any]:
+def sync_json(*options: object, exit_code: int = 0) -> dict[str, Any]:
     ended = kaizen("sync", "phoenix", "--json", *options)
-    assert ended.exit_code == exit_code, ended
+    assert ended.exit_code == exit_code, (ended.stdout, ended.stderr)
     report: dict[str, Any] = ended.json
     assert_documented("sync phoenix", report)
     assert sum(report["states"].values()) == report["traces"]
@@ -191,3 +193,124 @@ def test_interrupted_it_finishes_what_is_under_way_and_the_next_sync_does_the_re
     rest = sync_json()
     assert (rest["states"]["learned"], rest["processed"]["learned"]) == (8, 8 - learned)
     assert sorted(tips()) == sorted(f"Remember n{number}." for number in range(8))
+
+
+def test_traces_that_may_still_run_wait_and_are_said_to(phoenix: PhoenixServer, project: str) -> None:
+    fresh = lesson_span("fresh", start=datetime.now(UTC) - timedelta(seconds=2))
+    send_spans(phoenix.url, project, [fresh])
+    ended = kaizen("sync", "phoenix", "--settle", "10m")
+    assert ended.exit_code == 0
+    assert "1 may still be running" in ended.stderr
+    assert sync_json("--settle", "0")["states"]["learned"] == 1
+
+
+def test_several_projects_are_synced_in_one_run(
+    mixed_project: str, phoenix: PhoenixServer, model_server: ModelServer
+) -> None:
+    other = f"{mixed_project}-other"
+    send_spans(phoenix.url, other, [lesson_span("elsewhere")])
+    ended = kaizen("sync", "phoenix", "--json", "--project", mixed_project, "--project", other)
+    assert ended.exit_code == 0
+    reports = {report["project"]: report["traces"] for report in ended.json["projects"]}
+    assert reports == {mixed_project: 5, other: 1}
+
+
+def test_a_window_counts_its_own_traces(mixed_project: str) -> None:
+    report = sync_json("--since", (START + timedelta(minutes=1)).isoformat(), "--until", "2026-01-02")
+    assert (report["reading"], report["traces"], report["states"]["learned"]) == ("window", 4, 1)
+
+
+@pytest.mark.parametrize(
+    "options", [["--since", "soon"], ["--settle", "-1"], ["--watch", "often"], ["--max-cost-usd", "-1"]]
+)
+def test_what_is_no_time_is_refused(options: list[str]) -> None:
+    assert kaizen("sync", "phoenix", *options).exit_code == 2
+
+
+def test_a_dry_run_says_what_would_be_processed_and_calls_no_model(
+    mixed_project: str, model_server: ModelServer
+) -> None:
+    ended = kaizen("sync", "phoenix", "--dry-run", "--json")
+    (preview,) = ended.json["previews"]
+    assert (len(preview["traces"]), preview["skipped"]) == (3, 2)
+    assert preview["prompt_tokens"] == sum(trace["tokens"] for trace in preview["traces"]) > 0
+    assert 0 < preview["cost_usd"] < 1
+    assert model_server.requests == []
+    assert "Nothing was done" in kaizen("sync", "phoenix", "--dry-run").stdout
+    unknown = kaizen("sync", "phoenix", "--dry-run", "--model", "openai/no-such-model").stdout
+    assert "price unknown" in unknown
+    assert sync_json()["states"]["learned"] == 2
+
+
+def test_a_budget_stops_the_run_and_the_next_one_goes_on(
+    mixed_project: str, model_server: ModelServer
+) -> None:
+    report = sync_json("--max-cost-usd", "0", exit_code=0)
+    assert report["states"]["deferred"] == 5
+    report = sync_json("--max-cost-usd", "0.0000001", "--concurrency", "1")
+    assert report["states"]["learned"] == 1
+    assert report["model"]["cost_usd"] > 0
+    assert sync_json("--max-cost-usd", "1")["states"]["learned"] == 2
+    refused = kaizen("sync", "phoenix", "--max-cost-usd", "1", "--model", "openai/no-such-model")
+    assert "price of model 'openai/no-such-model' is not known" in refused.error
+
+
+def test_a_model_that_refuses_stops_the_run_at_once(mixed_project: str, model_server: ModelServer) -> None:
+    body = {"error": {"message": "You exceeded your current quota", "code": "insufficient_quota"}}
+    model_server.fail(Fault(kind="status", status=429, body=body), times=None)
+    report = sync_json("--concurrency", "1", exit_code=1)
+    assert "quota" in report["refusal"]
+    assert len(model_server.requests) == 1
+    model_server.heal()
+    assert sync_json()["states"]["learned"] == 2
+
+
+def test_the_status_shows_how_far_syncs_have_come(mixed_project: str, model_server: ModelServer) -> None:
+    model_server.fail(Fault(kind="nonsense", contains="LESSON-order"), times=2)
+    report = sync_json("--max-attempts", "1", exit_code=1)
+    shown = kaizen("sync", "status", "--json").json
+    assert_documented("sync status", shown)
+    (checkpoint,) = shown["checkpoints"]
+    assert checkpoint["states"] == {s: n for s, n in report["states"].items() if n}
+    (run,) = shown["runs"]
+    assert (run["run_id"], run["model"]) == (report["run_id"], report["model"])
+    (failed,) = shown["failed"]
+    assert failed["attempts"] == 1
+    assert f"failed: trace {failed['trace_id']}" in kaizen("sync", "status").stdout
+
+    # Parked it is listed and not tried; a retry lets the next sync take it.
+    parked = sync_json("--max-attempts", "1", exit_code=1)
+    assert (parked["reading"], parked["failures"][0]["trace_id"]) == ("nothing", failed["trace_id"])
+    retried = kaizen("sync", "retry", failed["trace_id"], "--json").json
+    assert_documented("sync retry", retried)
+    assert retried["retried"] == [failed["trace_id"]]
+    assert sync_json("--max-attempts", "1")["states"]["learned"] == 2
+    assert "no failed trace" in kaizen("sync", "retry", failed["trace_id"]).error
+
+
+def test_watching_goes_on_with_one_line_a_round(mixed_project: str, model_server: ModelServer) -> None:
+    command = [*PROGRAM, "sync", "phoenix", "--watch", "0.2s"]
+    with subprocess.Popen(command, env=os.environ, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        lines = [process.stdout.readline() for _ in range(3)]
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=30)
+    assert process.returncode == 0
+    assert "5 traces; this round: 2 learned" in lines[0]
+    assert "this round: nothing new" in lines[2]
+
+
+def test_a_sync_with_nothing_new_imports_nothing_heavy(mixed_project: str) -> None:
+    sync_json()
+    code = (
+        "import sys\nfrom kaizen.cli.app import main\n"
+        "try:\n    main()\nexcept SystemExit as ended:\n    assert not ended.code\n"
+        "print(sorted({name.partition('.')[0] for name in sys.modules}))"
+    )
+    command = [sys.executable, "-c", code, "sync", "phoenix", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    loaded = done.stdout.splitlines()[-1]
+    # Typer itself brings pydantic.
+    for heavy in ("litellm", "phoenix", "openai", "detect_secrets", "numpy", "pandas"):
+        assert f"'{heavy}'" not in loaded
+    assert '"reading": "nothing"' in done.stdout

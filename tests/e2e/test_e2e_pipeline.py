@@ -123,6 +123,8 @@ def test_an_agent_run_becomes_tips(
         "--project",
         project,
         "--include-errors",
+        "--settle",
+        "0",
         "--json",
     ]
     report = json.loads(run(command, store))

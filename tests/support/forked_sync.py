@@ -1,4 +1,4 @@
-"""Run syncs in forked children that a test may kill: `python -m tests.support.forked_sync URL PROJECT`.
+"""Run syncs in forked children that a test may kill: `... -m tests.support.forked_sync URL PROJECT BACKEND`.
 
 Reads a line `DATA_DIR` from standard input, forks a child that syncs into it and writes `started PID`;
 when the child has ended it writes `ended STATUS`. A fork of a process that has imported litellm once costs
@@ -13,7 +13,7 @@ from pathlib import Path
 
 
 def main() -> None:
-    url, project = sys.argv[1:]
+    url, project, backend = sys.argv[1:]
     import detect_secrets.plugins  # noqa: F401 - everything is imported once, before any fork
     import json_repair  # noqa: F401
     import litellm
@@ -31,7 +31,7 @@ def main() -> None:
         if pid == 0:
             status = 1
             try:
-                report = run_sync(url, project, Path(line.strip()), concurrency=2)
+                report = run_sync(url, project, Path(line.strip()), backend=backend, concurrency=2)
                 status = 1 if report.states["failed"] else 0
             finally:
                 os._exit(status)

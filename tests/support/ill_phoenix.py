@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import parse_qsl, urlsplit
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable, Mapping
 
 VERSION = "20.26.1"
@@ -57,6 +58,10 @@ class IllPhoenix:
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self._http.server_port}"
+
+    def encrypt(self, context: ssl.SSLContext) -> None:
+        """Speak TLS from the next connection on."""
+        self._http.socket = context.wrap_socket(self._http.socket, server_side=True)
 
     def answer(self, request: Request) -> Answer:
         with self._lock:

@@ -19,31 +19,39 @@ if TYPE_CHECKING:
 MODEL = "openai/gpt-4.1-mini"
 
 
-def open_data_dir(data_dir: Path) -> Store:
-    return open_store(StoreSettings(backend="filesystem", data_dir=data_dir))
+# The backends that the kill test and the two-at-once test are held to.
+BACKENDS = ("filesystem",)
+
+
+def open_data_dir(data_dir: Path, backend: str = "filesystem") -> Store:
+    return open_store(StoreSettings(backend=backend, data_dir=data_dir))
 
 
 def make_sync(source: PhoenixSource, store: Store, **settings: Any) -> Sync:
+    settings = {"quiet_s": 0.0, **settings}
     models = ModelSettings(tips_model=MODEL, reconcile_model=MODEL, timeout_s=10, attempts=1)
     return Sync(source, store, SyncSettings(**settings), models)
 
 
-def run_sync(phoenix_url: str, project: str, data_dir: Path, **settings: Any) -> Report:
+def run_sync(
+    phoenix_url: str, project: str, data_dir: Path, *, backend: str = "filesystem", **settings: Any
+) -> Report:
     """One sync into the store of that directory, with the model that the environment names."""
     where = PhoenixSettings(base_url=phoenix_url, project=project)
-    with PhoenixSource(where) as source, open_data_dir(data_dir) as store:
+    with PhoenixSource(where) as source, open_data_dir(data_dir, backend) as store:
         return make_sync(source, store, **settings).run()
 
 
-def snapshot(data_dir: Path) -> dict[str, Any]:
-    """What a store says, without what no two runs share: tip ids, run ids, times, revisions."""
-    with open_data_dir(data_dir) as store:
-        entities = list(store.iterate("kaizen"))
+def snapshot(data_dir: Path, backend: str = "filesystem") -> dict[str, Any]:
+    """What a store says, without what no two runs share: tip ids, runs, times, revisions."""
+    with open_data_dir(data_dir, backend) as store:
+        entities = [entity for entity in store.iterate("kaizen") if entity.type not in ("run", "claim")]
     names = {entity.id: f"tip:{entity.content}" for entity in entities if entity.type == "guideline"}
     known: dict[str, Any] = {}
     for entity in entities:
         metadata = json.loads(json.dumps(entity.metadata))
-        metadata.pop("run_id", None)
+        for ours in ("run_id", "version", "full_at"):
+            metadata.pop(ours, None)
         metadata["tip_ids"] = sorted(names[tip_id] for tip_id in metadata.get("tip_ids", []))
         key = names.get(entity.id, entity.id)
         assert key not in known, f"stored twice: {key}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import signal
@@ -14,9 +15,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from kaizen.cli.demo.model_server import ModelServer
-from tests.support.polling import wait_until
 from tests.support.spans import START, lesson_span, llm_span, send_spans
-from tests.support.syncing import run_sync, snapshot
+from tests.support.syncing import BACKENDS, run_sync, snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from kaizen.cli.demo.phoenix_server import PhoenixServer
 
 # Read when the module is imported: every test gets a cleared environment. CI sets it.
-EVERY_CALL = os.environ.get("KAIZEN_TEST_SLOW", "").lower() in ("true", "1", "yes", "on")
+SLOW = os.environ.get("KAIZEN_TEST_SLOW", "").lower() in ("true", "1", "yes", "on")
+KILLS = 50 if SLOW else 4
 
 WORDS = ["alpha", "beta", "alpha", "gamma", "beta", "alpha"]
 
@@ -39,16 +40,21 @@ def slow_model(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModelServer]:
         yield server
 
 
+@pytest.fixture(params=BACKENDS)
+def backend(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
 @pytest.fixture
 def forked(
-    phoenix: PhoenixServer, project: str, slow_model: ModelServer, repository: Path
+    phoenix: PhoenixServer, project: str, slow_model: ModelServer, repository: Path, backend: str
 ) -> Iterator[subprocess.Popen[str]]:
     """The process that forks a sync for every data directory it is told."""
     spans = [lesson_span(word, start=START + timedelta(minutes=i)) for i, word in enumerate(WORDS)]
     spans.append(llm_span([{"role": "user", "content": "nothing to learn"}], "no", start=START))
     send_spans(phoenix.url, project, spans)
     with subprocess.Popen(
-        [sys.executable, "-m", "tests.support.forked_sync", phoenix.url, project],
+        [sys.executable, "-m", "tests.support.forked_sync", phoenix.url, project, backend],
         cwd=repository,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -76,40 +82,38 @@ def ended(forked: subprocess.Popen[str]) -> int:
     return int(forked.stdout.readline().split()[1])
 
 
-def test_killed_at_any_model_call_and_run_again_the_store_is_that_of_an_undisturbed_run(
+@pytest.mark.timeout(600)
+def test_killed_at_any_moment_and_run_again_the_store_is_that_of_an_undisturbed_run(
     forked: subprocess.Popen[str],
     slow_model: ModelServer,
     phoenix: PhoenixServer,
     project: str,
     tmp_path: Path,
+    backend: str,
 ) -> None:
+    started = time.monotonic()
     sync(forked, tmp_path / "undisturbed")
     assert ended(forked) == 0
-    expected = snapshot(tmp_path / "undisturbed")
-    calls = len(slow_model.requests)
-    assert calls > len(WORDS)
+    took_s = time.monotonic() - started
+    expected = snapshot(tmp_path / "undisturbed", backend)
     kills = 0
-    moment = random.Random(0)
-    for round_ in range(calls) if EVERY_CALL else moment.sample(range(calls), 4):
+    moments = random.Random(0)
+    for round_ in range(KILLS):
         data_dir = tmp_path / f"killed-{round_}"
-        slow_model.clear()
+        # Spread over the whole run, before its first request and after its last commit included.
+        delay_s = took_s * (round_ + moments.random()) / KILLS
         pid = sync(forked, data_dir)
-        wanted = 1 + round_
-        wait_until(
-            lambda wanted=wanted: len(slow_model.requests) >= wanted,
-            what=f"model call {wanted}",
-            every_s=0.002,
-        )
-        time.sleep(moment.uniform(0, 0.04))
-        os.kill(pid, signal.SIGKILL)
+        time.sleep(delay_s)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
         kills += ended(forked) == -signal.SIGKILL
         sync(forked, data_dir)
         assert ended(forked) == 0
-        assert snapshot(data_dir) == expected
+        assert snapshot(data_dir, backend) == expected
     # On a busy machine a kill may find the sync at its end already; most must have hit.
-    assert kills >= 2
+    assert kills >= KILLS // 2
     slow_model.clear()
-    run_sync(phoenix.url, project, tmp_path / "killed-0")
+    run_sync(phoenix.url, project, tmp_path / "killed-0", backend=backend)
     assert slow_model.requests == []
 
 

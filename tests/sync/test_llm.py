@@ -364,7 +364,7 @@ def test_a_meter_counts_right_from_many_threads() -> None:
     def count() -> None:
         start.wait(timeout=10)
         for _ in range(2_000):
-            meter.add(Usage(prompt_tokens=2, completion_tokens=1))
+            meter.add(Usage(prompt_tokens=2, completion_tokens=1), 0.5)
 
     with ThreadPoolExecutor(8) as pool:
         for future in [pool.submit(count) for _ in range(8)]:

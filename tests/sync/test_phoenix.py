@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import secrets
 import socket
+import ssl
+import subprocess
+import threading
 import time
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -22,6 +25,8 @@ from tests.support.polling import wait_until
 from tests.support.spans import START, llm_span, make_span, post_spans, send_spans
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from kaizen.cli.demo.phoenix_server import PhoenixServer
 
 
@@ -136,7 +141,8 @@ def test_a_trace_cut_by_the_page_limit_is_read_whole(
 ) -> None:
     long, short = new_trace(spans=8), new_trace(spans=2, start=START + timedelta(seconds=3))
     send_spans(phoenix.url, project, [*long, *short])
-    monkeypatch.setattr(reading, "_SPAN_PAGE", 3)
+    monkeypatch.setattr(reading, "_SPANS_AT_FIRST", 3)
+    monkeypatch.setattr(reading, "_SPANS_PER_FETCH", 3)
     monkeypatch.setattr(reading, "_INDEX_PAGE", 1)
 
     with source(phoenix.url, project) as one:
@@ -152,7 +158,7 @@ def test_a_trace_cut_by_the_page_limit_is_read_whole(
     assert starts == sorted(starts)
 
 
-@pytest.mark.parametrize(("limit", "value"), [("_TRACES_PER_FETCH", 2), ("_SPANS_PER_FETCH", 4)])
+@pytest.mark.parametrize(("limit", "value"), [("_TRACES_PER_FETCH", 2), ("_SPANS_AT_FIRST", 4)])
 def test_traces_are_fetched_in_batches_and_in_the_order_asked_for(
     phoenix: PhoenixServer, project: str, monkeypatch: pytest.MonkeyPatch, limit: str, value: int
 ) -> None:
@@ -232,7 +238,8 @@ def test_a_trace_that_was_deleted_meanwhile_is_left_out(phoenix: PhoenixServer, 
         httpx.delete(
             f"{phoenix.url}/v1/traces/{trace_id_of(gone)}", trust_env=False, timeout=30
         ).raise_for_status()
-        assert [trace.trace_id for trace in one.fetch(index)] == [trace_id_of(kept)]
+        read = {trace.trace_id: len(trace.spans) for trace in one.fetch(index)}
+        assert read == {trace_id_of(gone): 0, trace_id_of(kept): 2}
         assert [trace.trace_id for trace in one.index()] == [trace_id_of(kept)]
 
 
@@ -565,7 +572,7 @@ def test_a_span_of_another_trace_is_not_taken_for_one_of_this() -> None:
     stranger = make_span(trace_id="f" * 32)
     with IllPhoenix(PROJECTS, page(stranger)) as server, source(server.url) as one:
         wanted = reading.IndexedTrace(trace_id="a" * 32, start_time=START, spans=())
-        assert list(one.fetch([wanted])) == []
+        assert [trace.spans for trace in one.fetch([wanted])] == [()]
 
 
 @pytest.mark.parametrize(
@@ -597,3 +604,95 @@ def test_a_closed_source_can_be_used_again() -> None:
         assert one.projects() == ["p"]
         one.close()
         one.close()
+
+
+def test_a_server_that_cannot_be_asked_for_single_traces_is_refused() -> None:
+    old = Answer(body=PROJECTS.body, headers={"x-phoenix-server-version": "13.8.1"})
+    with (
+        IllPhoenix(old) as server,
+        source(server.url) as one,
+        pytest.raises(SourceError, match=r"of version 13\.8\.1.*needs 13\.9 or newer"),
+    ):
+        one.probe()
+
+
+def test_answers_are_made_as_large_as_is_good(monkeypatch: pytest.MonkeyPatch) -> None:
+    big = make_span(trace_id="a" * 32, attributes={"input.value": "x" * 100_000})
+    with IllPhoenix(PROJECTS, page(big)) as server, source(server.url) as one:
+        wanted = reading.IndexedTrace(trace_id="a" * 32, start_time=START, spans=())
+        for _ in range(3):
+            assert len(list(one.fetch([wanted]))) == 1
+        limits = [int(request.query["limit"]) for request in server.requests[1:]]
+
+    assert limits[0] == 100
+    assert limits[1] == limits[2] == 6_000_000 // (6_000_000 // limits[2])
+    assert 4_000_000 < limits[2] * 100_000 < 8_000_000
+
+
+def test_no_more_than_two_requests_are_under_way() -> None:
+    lock, under_way, most = threading.Lock(), 0, 0
+
+    def slow(request: Request) -> Answer:
+        nonlocal under_way, most
+        with lock:
+            under_way += 1
+            most = max(most, under_way)
+        time.sleep(0.02)
+        with lock:
+            under_way -= 1
+        return page()
+
+    with IllPhoenix(PROJECTS, slow) as server, source(server.url) as one:
+        wanted = [
+            reading.IndexedTrace(trace_id=f"{number:032x}", start_time=START, spans=())
+            for number in range(60)
+        ]
+        assert len(list(one.fetch(iter(wanted)))) == 60
+
+    assert most == 2
+
+
+@pytest.mark.parametrize("content", [None, "no certificate"])
+def test_certificates_that_cannot_be_read_are_named(tmp_path: Path, content: str | None) -> None:
+    file = tmp_path / "ca.pem"
+    if content is not None:
+        file.write_text(content)
+    with (
+        source("https://127.0.0.1:9", ca_file=str(file)) as one,
+        pytest.raises(SourceError, match=r"ca\.pem.* cannot be read .*KAIZEN_PHOENIX_CA"),
+    ):
+        one.ping()
+
+
+def test_a_certificate_of_ones_own_is_trusted_where_it_is_named(tmp_path: Path, waits: list[float]) -> None:
+    key, certificate = tmp_path / "key.pem", tmp_path / "cert.pem"
+    made = subprocess.run(
+        [
+            *(
+                "openssl",
+                "req",
+                "-x509",
+                "-newkey",
+                "rsa:2048",
+                "-nodes",
+                "-days",
+                "2",
+                "-subj",
+                "/CN=localhost",
+            ),
+            *("-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(certificate)),
+        ],
+        capture_output=True,
+        check=False,
+    )
+    assert made.returncode == 0, made.stderr
+    with IllPhoenix(PROJECTS) as server:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate, key)
+        server.encrypt(context)
+        url = server.url.replace("http:", "https:")
+        with source(url) as one, pytest.raises(SourceError, match="KAIZEN_PHOENIX_CA"):
+            one.ping()
+        settings = PhoenixSettings.from_environ({"KAIZEN_PHOENIX_CA": str(certificate)}, url=url)
+        with PhoenixSource(settings) as one:
+            assert one.ping() == VERSION

@@ -15,6 +15,7 @@ from kaizen.sync import PhoenixSettings, SourceError
 from kaizen.sync.phoenix import PhoenixSource
 from tests.support.spans import START, lesson_span, llm_span, make_span, send_spans, trace_ids
 from tests.support.syncing import (
+    BACKENDS,
     make_sync,
     open_data_dir,
     records,
@@ -238,7 +239,8 @@ def test_a_model_that_refuses_every_call_is_asked_only_once_and_fails_no_trace_f
     send_spans(phoenix.url, project, [lesson_span(f"w{i}") for i in range(10)])
     scripted.fail(Fault(kind="status", status=401), times=None)
     report = run_sync(phoenix.url, project, tmp_path, concurrency=1)
-    assert report.states["failed"] == report.traces == 10
+    assert report.states["deferred"] == report.traces == 10
+    assert "refuses the key" in report.refusal
     assert len(scripted.requests) == 1
     assert records(tmp_path) == {}
     scripted.heal()
@@ -268,12 +270,20 @@ def test_concurrency_does_not_change_what_is_stored(
     assert snapshot(tmp_path / "one") == snapshot(tmp_path / "many")
 
 
-def test_a_trace_without_a_root_waits_for_quiet_and_no_longer(
+def test_a_trace_without_a_root_waits_for_so_long_and_no_longer(
     phoenix: PhoenixServer, project: str, scripted: ModelServer, tmp_path: Path
 ) -> None:
     send_spans(phoenix.url, project, [running("rootless")])
     assert run_sync(phoenix.url, project, tmp_path).states["deferred"] == 1
-    assert run_sync(phoenix.url, project, tmp_path, quiet_s=0.0).states["learned"] == 1
+    assert run_sync(phoenix.url, project, tmp_path, max_wait_s=1.0).states["learned"] == 1
+
+
+def test_a_trace_whose_root_has_just_ended_waits_for_quiet(
+    phoenix: PhoenixServer, project: str, scripted: ModelServer, tmp_path: Path
+) -> None:
+    send_spans(phoenix.url, project, [lesson_span("fresh", start=datetime.now(UTC) - timedelta(seconds=2))])
+    assert run_sync(phoenix.url, project, tmp_path, quiet_s=600.0).states["deferred"] == 1
+    assert run_sync(phoenix.url, project, tmp_path, quiet_s=0.5).states["learned"] == 1
 
 
 def test_secrets_reach_neither_the_model_nor_the_store(
@@ -324,15 +334,18 @@ def test_a_stopped_sync_commits_what_is_under_way_and_counts_the_rest(
     assert run_sync(phoenix.url, project, tmp_path).states["learned"] == 6
 
 
+@pytest.mark.parametrize("backend", BACKENDS)
 def test_two_syncs_at_once_lose_nothing_and_double_nothing(
-    phoenix: PhoenixServer, project: str, scripted: ModelServer, tmp_path: Path
+    phoenix: PhoenixServer, project: str, scripted: ModelServer, tmp_path: Path, backend: str
 ) -> None:
     spans = [lesson_span(f"word{i % 4}", start=START + timedelta(minutes=i)) for i in range(12)]
     send_spans(phoenix.url, project, spans)
     reports = []
     threads = [
         threading.Thread(
-            target=lambda: reports.append(run_sync(phoenix.url, project, tmp_path / "both", concurrency=2))
+            target=lambda: reports.append(
+                run_sync(phoenix.url, project, tmp_path / "both", backend=backend, concurrency=2)
+            )
         )
         for _ in range(2)
     ]
@@ -340,10 +353,13 @@ def test_two_syncs_at_once_lose_nothing_and_double_nothing(
         thread.start()
     for thread in threads:
         thread.join(timeout=60)
-    run_sync(phoenix.url, project, tmp_path / "alone")
-    assert [report.states["learned"] for report in reports] == [12, 12]
+    # Each counts every trace, in the state in which it saw it; none is worked on by both.
+    assert [report.traces for report in reports] == [12, 12]
     assert sum(report.processed["learned"] for report in reports) == 12
-    both, alone = snapshot(tmp_path / "both"), snapshot(tmp_path / "alone")
+    assert len([r for r in scripted.requests if r.schema_name == "kaizen_tips"]) == 12
+    assert run_sync(phoenix.url, project, tmp_path / "both", backend=backend).states["learned"] == 12
+    run_sync(phoenix.url, project, tmp_path / "alone", backend=backend)
+    both, alone = (snapshot(tmp_path / name, backend) for name in ("both", "alone"))
     assert both.keys() == alone.keys()
     for key in alone:
         for side in (both, alone):
@@ -375,6 +391,10 @@ def test_a_source_that_breaks_off_keeps_what_was_done(
     with pytest.raises(SourceError, match="gone"):
         run_sync(phoenix.url, project, tmp_path)
     assert len(tips(tmp_path)) == 1
+    with open_data_dir(tmp_path) as store:
+        (run,) = store.iterate("kaizen", type="run")
+        assert run.metadata["model"]["calls"] == 1
+        assert store.count("kaizen", type="claim") == 0
 
 
 def test_a_secret_in_why_a_trace_was_skipped_does_not_reach_the_store(

@@ -137,7 +137,7 @@ def _phoenix(url: str | None, project: str | None) -> Iterator[Check]:
             advice="check that a proxy in between passes x-phoenix-server-version",
         )
     else:
-        yield Check(name="phoenix", status="ok", detail=f"version {version} at {settings.base_url}")
+        yield _server(version, settings.base_url)
     if settings.project in projects:
         yield Check(name="project", status="ok", detail=f"'{settings.project}' exists")
     else:
@@ -148,6 +148,29 @@ def _phoenix(url: str | None, project: str | None) -> Iterator[Check]:
             detail=f"Phoenix has no project '{settings.project}' yet; it has: {others}",
             advice="run an agent with KAIZEN_TRACING_PROJECT set to it, or choose another with --project",
         )
+
+
+def _server(version: str, url: str) -> Check:
+    """Whether the server has what the sync reads best by."""
+    from kaizen.sync.phoenix import reading_by
+
+    how = reading_by(version)
+    detail = f"version {version} at {url}"
+    if how == "index":
+        return Check(name="phoenix", status="ok", detail=detail)
+    if how == "spans":
+        return Check(
+            name="phoenix",
+            status="note",
+            detail=f"{detail} lists no traces: every span is read to find the new ones",
+            advice="update Phoenix to 13.15 or newer, which reads many times faster",
+        )
+    return Check(
+        name="phoenix",
+        status="fail",
+        detail=f"{detail} cannot be asked for single traces",
+        advice="update Phoenix to 13.9 or newer, better 13.15",
+    )
 
 
 def _store(where: StoreSettings) -> Iterator[Check]:

@@ -31,6 +31,12 @@ def harmless(text: str) -> str:
     return _CONTROLS.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
+def print_json_line(value: Any) -> None:
+    """Print one JSON document in one line, one of many."""
+    text = json.dumps(value, ensure_ascii=False)
+    typer.echo(_CONTROLS.sub(lambda match: f"\\u{ord(match[0]):04x}", text))
+
+
 def print_error(error: Exception, *, as_json: bool) -> None:
     """Say what failed in one line on stderr, and as JSON on stdout for programs."""
     said = error_json(error)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Self
 
 from kaizen.cli.output import print_note
@@ -54,5 +55,11 @@ class SyncProgress:
 
 def _line(report: Report) -> str:
     states = ", ".join(f"{n} {state}" for state, n in sorted(report.states.items()) if n)
-    tips, calls = report.tips["created"], report.model_calls
-    return f"{report.traces} traces: {states}; {tips} new tips, {calls} model calls"
+    done = report.processed.total()
+    took_s = (datetime.now(UTC) - report.started_at).total_seconds()
+    cost = "price unknown" if report.cost_usd is None else f"{report.cost_usd:.4f} USD"
+    tokens = report.prompt_tokens + report.completion_tokens
+    return (
+        f"{report.traces} traces: {states}; {done / max(took_s, 0.001):.1f} a second, "
+        f"{report.tips['created']} new tips, {report.model_calls} model calls, {tokens:,} tokens, {cost}"
+    )

@@ -32,6 +32,7 @@ _LONGEST_WAIT_S = 60.0
 _NOT_FOUND = 404
 _KEY_REFUSED = frozenset({401, 403})
 _KEY_MISSING = re.compile(r"(?i)missing (?:\w+ ){0,2}(?:credentials|api[ _-]?key)")
+_QUOTA_USED_UP = re.compile(r"(?i)insufficient_quota|exceeded your current quota|credit balance is too low")
 _KEY_VARIABLES = ("_API_KEY", "_TOKEN", "_SECRET_ACCESS_KEY")
 _SHORTEST_KEY = 8
 _TRANSIENT = frozenset({408, 409, 425, 429})
@@ -56,13 +57,18 @@ class Meter:
     """What the model calls of one run used; safe for threads."""
 
     calls: int = 0
+    unpriced_calls: int = 0
+    cost_usd: float = 0.0
     usage: Usage = field(default_factory=Usage)
     _lock: Lock = field(default_factory=Lock, repr=False)
 
-    def add(self, usage: Usage) -> None:
+    def add(self, usage: Usage, cost_usd: float | None) -> None:
+        """Count one call; its cost is None where no price is known."""
         with self._lock:
             self.calls += 1
             self.usage += usage
+            self.cost_usd += cost_usd or 0.0
+            self.unpriced_calls += cost_usd is None
 
 
 class Model:
@@ -102,6 +108,19 @@ class Model:
         """Ask for one word, and return the answer; raises as `ask` does."""
         return self._complete([{"role": "user", "content": "Answer with the word: ready"}], None)
 
+    def price_usd(self, usage: Usage) -> float | None:
+        """What so many tokens cost by LiteLLM's table; None where it does not know the model."""
+        try:
+            prompt, completion = import_litellm().cost_per_token(
+                model=self.name,
+                prompt_tokens=usage.prompt_tokens,
+                completion_tokens=usage.completion_tokens,
+                custom_llm_provider=self._settings.custom_llm_provider,
+            )
+        except Exception:  # noqa: BLE001 - it raises whatever its lookup happens to raise
+            return None
+        return float(prompt + completion)
+
     def _supports_schema(self) -> bool:
         litellm = import_litellm()
         return bool(
@@ -123,13 +142,12 @@ class Model:
             )
         except Exception as error:  # litellm's errors share no root, and providers' own come through
             raise self._wrapped(error) from error
-        usage = getattr(response, "usage", None)
-        self.meter.add(
-            Usage(
-                prompt_tokens=getattr(usage, "prompt_tokens", 0) or 0,
-                completion_tokens=getattr(usage, "completion_tokens", 0) or 0,
-            )
+        told = getattr(response, "usage", None)
+        usage = Usage(
+            prompt_tokens=getattr(told, "prompt_tokens", 0) or 0,
+            completion_tokens=getattr(told, "completion_tokens", 0) or 0,
         )
+        self.meter.add(usage, self.price_usd(usage))
         choices = getattr(response, "choices", None)
         return (choices[0].message.content or "") if choices else ""
 
@@ -139,6 +157,11 @@ class Model:
             return ModelAccessError(
                 f"model '{self.name}' refuses the key ({problem}); set the provider's key variable, "
                 "such as OPENAI_API_KEY, or choose another model with KAIZEN_TIPS_MODEL"
+            )
+        if _QUOTA_USED_UP.search(str(error)):
+            return ModelAccessError(
+                f"the quota of model '{self.name}' is used up ({problem}); raise it there, or choose "
+                "another model with KAIZEN_TIPS_MODEL"
             )
         if is_unknown_model(error):
             return ModelAccessError(
@@ -199,7 +222,8 @@ def is_unknown_model(error: BaseException) -> bool:
 
 def _is_transient(error: BaseException) -> bool:
     status = _status(error)
-    return (status in _TRANSIENT or status >= _SERVER_ERROR) and not is_about_key(error)
+    will_not_change = is_about_key(error) or _QUOTA_USED_UP.search(str(error))
+    return (status in _TRANSIENT or status >= _SERVER_ERROR) and not will_not_change
 
 
 def _wait(state: tenacity.RetryCallState) -> float:

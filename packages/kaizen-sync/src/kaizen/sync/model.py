@@ -35,6 +35,14 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Anchor:
+    """The newest row of a project: its number and its span, since numbers are given again after deletes."""
+
+    row: int
+    span_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class IndexedSpan:
     """What the index of a source tells of a span: enough for a digest, no attributes."""
 
@@ -55,16 +63,6 @@ class IndexedTrace:
     def digest(self) -> str:
         return span_digest(self.spans)
 
-    def is_settled(self, now: datetime, quiet_s: float) -> bool:
-        """Whether its root has ended, or its newest span ended at least `quiet_s` seconds ago.
-
-        A run that raises may never export its root, so no trace waits for one for ever.
-        """
-        if any(span.parent_id is None for span in self.spans):
-            return True
-        newest = max((span.end_time for span in self.spans), default=self.start_time)
-        return (now - newest).total_seconds() >= quiet_s
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trace:
@@ -76,6 +74,23 @@ class Trace:
     @property
     def digest(self) -> str:
         return span_digest(self.spans)
+
+    @property
+    def start_time(self) -> datetime:
+        return min(span.start_time for span in self.spans)
+
+
+def is_settled(trace: IndexedTrace | Trace, now: datetime, *, quiet_s: float, max_wait_s: float) -> bool:
+    """Whether no more spans are to be expected.
+
+    Its root has ended and nothing has for `quiet_s` seconds; or nothing has for `max_wait_s`, root or no
+    root: a run that raises may never export its root. A clock that is ahead by more says nothing.
+    """
+    newest = max((span.end_time for span in trace.spans), default=trace.start_time)
+    age_s = (now - newest).total_seconds()
+    if any(span.parent_id is None for span in trace.spans):
+        return age_s >= quiet_s or age_s < -max_wait_s
+    return abs(age_s) >= max_wait_s
 
 
 def span_digest(spans: tuple[IndexedSpan, ...] | tuple[Span, ...]) -> str:

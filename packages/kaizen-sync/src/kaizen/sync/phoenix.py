@@ -7,32 +7,34 @@ client offers neither, and takes far longer to import than a sync takes to run.
 
 from __future__ import annotations
 
+import base64
+import binascii
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
-from kaizen.sync.backoff import wait_s
 from kaizen.sync.errors import ProjectNotFoundError, SourceError
-from kaizen.sync.model import IndexedSpan, IndexedTrace, Span, SpanEvent, Trace
+from kaizen.sync.model import Anchor, IndexedSpan, IndexedTrace, Span, SpanEvent, Trace
+from kaizen.sync.phoenix_http import OLDEST_SERVER, PhoenixClient
 
 if TYPE_CHECKING:
     from types import TracebackType
-
-    import httpx
-    import tenacity
 
     from kaizen.sync.settings import PhoenixSettings
 
 T = TypeVar("T")
 
 _INDEX_PAGE = 200
-_SPANS_PER_FETCH = 400
-_TRACES_PER_FETCH = 50
-_SPAN_PAGE = 1000
-_ATTEMPTS = 4
-_LONGEST_WAIT_S = 30.0
-_TRANSIENT = frozenset({408, 429, 500, 502, 503, 504})
-_OLDEST_SERVER = "13.15"
+_ANSWER_BYTES = 6_000_000
+_SPANS_PER_FETCH = 1000
+_SPANS_AT_FIRST = 100
+_SPANS_IF_UNKNOWN = 10
+_TRACES_PER_FETCH = 100
+_FETCHES = 2
+_LISTS_TRACES = (13, 15)
+_READS_BY_TRACE_ID = (13, 9)
 
 
 class PhoenixSource:
@@ -42,10 +44,9 @@ class PhoenixSource:
 
     def __init__(self, settings: PhoenixSettings) -> None:
         self._settings = settings
-        self._client: httpx.Client | None = None
-        self._project_id: str | None = None
-        self.server_version = ""
-        self.requests = 0
+        self._http = PhoenixClient(settings)
+        self._resolved: str | None = None
+        self._spans_per_answer = _SPANS_AT_FIRST
 
     @property
     def project(self) -> str:
@@ -54,6 +55,15 @@ class PhoenixSource:
     @property
     def url(self) -> str:
         return self._settings.base_url
+
+    @property
+    def server_version(self) -> str:
+        return self._http.server_version
+
+    @property
+    def requests(self) -> int:
+        """How many requests were made so far."""
+        return self._http.requests
 
     def __enter__(self) -> Self:
         return self
@@ -67,48 +77,81 @@ class PhoenixSource:
         self.close()
 
     def close(self) -> None:
-        if self._client is not None:
-            self._client.close()
-            self._client = None
+        self._http.close()
 
     def ping(self) -> str:
         """Ask the server for its projects and return its version."""
-        self._get("/v1/projects", {"limit": "1"})
+        self._http.page("/v1/projects", [("limit", "1")])
         return self.server_version
 
     def projects(self) -> list[str]:
         """The names of all projects on the server."""
         return [project["name"] for project in self._projects()]
 
-    def index(self) -> Iterator[IndexedTrace]:
-        """All traces of the project with their spans' ids and times, oldest first, without attributes."""
-        parameters = {
-            "include_spans": "true",
-            "sort": "start_time",
-            "order": "asc",
-            "limit": str(_INDEX_PAGE),
-        }
-        path = f"/v1/projects/{self._resolve_project()}/traces"
-        for trace in self._pages(path, list(parameters.items())):
-            yield _parse(_indexed_trace, trace, path)
+    def probe(self) -> Anchor | None:
+        """The newest row of the project, in one request beside that for the project's id."""
+        page = self._http.page(self._path("spans"), [("limit", "1")])
+        return _parse(_anchor, page.data[0], "spans") if page.data else None
 
-    def fetch(self, traces: Sequence[IndexedTrace]) -> Iterator[Trace]:
+    def index(
+        self, *, since: datetime | None = None, until: datetime | None = None
+    ) -> Iterator[IndexedTrace]:
+        """The traces that started in that time with their spans' ids and times, oldest first.
+
+        Attributes are not read. A server that lists no traces (before 13.15) is asked for spans instead; then
+        the traces come without spans.
+        """
+        if not self.lists_traces:
+            yield from self._index_by_spans(since, until)
+            return
+        parameters = [
+            ("include_spans", "true"),
+            ("sort", "start_time"),
+            ("order", "asc"),
+            ("limit", str(_INDEX_PAGE)),
+            *_times(since, until),
+        ]
+        path = self._path("traces")
+        for page in self._http.pages(path, parameters):
+            for trace in page.data:
+                yield _parse(_indexed_trace, trace, path)
+
+    def changed_since(self, anchor: Anchor) -> dict[str, None] | None:
+        """The ids of all traces with rows newer than the anchor, oldest first.
+
+        None where the anchor is gone: rows that came later may then have smaller ids.
+        """
+        trace_ids: dict[str, None] = {}
+        path = self._path("spans")
+        for span in self._newest_spans(path, []):
+            row = _parse(_anchor, span, path)
+            if row == anchor:
+                return dict.fromkeys(reversed(trace_ids))
+            if row.row <= anchor.row:
+                return None
+            trace_ids.setdefault(_parse(_trace_id, span, path))
+        return None
+
+    def fetch(self, traces: Iterable[IndexedTrace]) -> Iterator[Trace]:
         """The given traces, each whole and with attributes, in the order given.
 
-        A trace that is gone meanwhile is left out; spans that arrived meanwhile are in.
+        A trace that is gone meanwhile comes without spans; spans that arrived meanwhile are in. Two requests
+        are under way while the caller works on what came before.
         """
-        for batch in _batches(traces):
-            spans: dict[str, dict[str, Span]] = {trace.trace_id: {} for trace in batch}
-            path = f"/v1/projects/{self._resolve_project()}/spans"
-            parameters = [("limit", str(_SPAN_PAGE)), *(("trace_id", trace_id) for trace_id in spans)]
-            for value in self._pages(path, parameters):
-                span = _parse(_span, value, path)
-                # A span sent twice keeps its first version, as it does in Phoenix.
-                spans.setdefault(span.trace_id, {}).setdefault(span.span_id, span)
-            for trace in batch:
-                found = sorted(spans[trace.trace_id].values(), key=lambda s: (s.start_time, s.span_id))
-                if found:
-                    yield Trace(trace_id=trace.trace_id, spans=tuple(found))
+        self._project_id()
+        batches = self._batches(iter(traces))
+        running: deque[Future[list[Trace]]] = deque()
+        with ThreadPoolExecutor(_FETCHES, thread_name_prefix="kaizen-fetch") as executor:
+            try:
+                for batch in batches:
+                    running.append(executor.submit(self._fetch, batch))
+                    if len(running) == _FETCHES:
+                        yield from running.popleft().result()
+                while running:
+                    yield from running.popleft().result()
+            finally:
+                for future in running:
+                    future.cancel()
 
     def span_url(self, trace_id: str, span_id: str) -> str:
         """Where a person sees the span in Phoenix's UI."""
@@ -116,174 +159,131 @@ class PhoenixSource:
             f"{self.url}/redirects/spans/{span_id}" if span_id else f"{self.url}/redirects/traces/{trace_id}"
         )
 
-    def _resolve_project(self) -> str:
+    @property
+    def lists_traces(self) -> bool:
+        """Whether the server has the cheap index; asked of one whose version is known."""
+        self._project_id()
+        return reading_by(self.server_version) == "index"
+
+    def _path(self, what: str) -> str:
+        return f"/v1/projects/{self._project_id()}/{what}"
+
+    def _project_id(self) -> str:
         """The project's id: a name with a slash cannot be part of a path, and one may look like an id."""
-        if self._project_id is None:
+        if self._resolved is None:
             projects = self._projects()
-            wanted = self.project
-            self._project_id = next((p["id"] for p in projects if p["name"] == wanted), None)
-            if self._project_id is None:
+            if reading_by(self.server_version) == "nothing":
+                raise SourceError(
+                    f"Phoenix at {self.url} is of version {self.server_version}, which cannot be asked for "
+                    f"single traces; Kaizen needs {OLDEST_SERVER} or newer"
+                )
+            self._resolved = next((p["id"] for p in projects if p["name"] == self.project), None)
+            if self._resolved is None:
                 names = tuple(sorted(p["name"] for p in projects))
                 raise ProjectNotFoundError(
-                    f"Phoenix at {self.url} has no project '{wanted}'; it has: {_listed(names)}. "
+                    f"Phoenix at {self.url} has no project '{self.project}'; it has: {_listed(names)}. "
                     "Choose one with --project, or run the agent with KAIZEN_TRACING_PROJECT set to it",
-                    project=wanted,
+                    project=self.project,
                     available=names,
                 )
-        return self._project_id
+        return self._resolved
 
     def _projects(self) -> list[dict[str, str]]:
-        projects = list(self._pages("/v1/projects", [("limit", "500")]))
+        pages = self._http.pages("/v1/projects", [("limit", "500")])
+        projects = [project for page in pages for project in page.data]
         if not all(
             isinstance(p, dict) and all(isinstance(p.get(key), str) for key in ("id", "name"))
             for p in projects
         ):
-            raise SourceError(self._unexpected("/v1/projects", "projects without id or name"))
+            raise SourceError(self._http.unexpected("/v1/projects", "projects without id or name"))
         return projects
 
-    def _pages(self, path: str, parameters: Sequence[tuple[str, str]]) -> Iterator[Any]:
-        cursor: str | None = None
-        seen: set[str] = set()
-        before: list[Any] = []
+    def _batches(self, traces: Iterator[IndexedTrace]) -> Iterator[list[IndexedTrace]]:
+        """Groups for one answer each; a trace larger than that is a group of its own."""
+        batch: list[IndexedTrace] = []
+        spans = 0
+        for trace in traces:
+            more = len(trace.spans) or _SPANS_IF_UNKNOWN
+            if batch and (spans + more > self._spans_per_answer or len(batch) == _TRACES_PER_FETCH):
+                yield batch
+                batch, spans = [], 0
+            batch.append(trace)
+            spans += more
+        if batch:
+            yield batch
+
+    def _fetch(self, batch: Sequence[IndexedTrace]) -> list[Trace]:
+        spans: dict[str, dict[str, Span]] = {trace.trace_id: {} for trace in batch}
+        path = self._path("spans")
+        limit = self._spans_per_answer
+        parameters = [("limit", str(limit)), *(("trace_id", trace_id) for trace_id in spans)]
+        for page in self._http.pages(path, parameters):
+            self._adapt(len(page.data), page.size)
+            for value in page.data:
+                span = _parse(_span, value, path)
+                # A span sent twice keeps its first version, as it does in Phoenix.
+                spans.setdefault(span.trace_id, {}).setdefault(span.span_id, span)
+        return [
+            Trace(
+                trace_id=trace.trace_id,
+                spans=tuple(sorted(spans[trace.trace_id].values(), key=lambda s: (s.start_time, s.span_id))),
+            )
+            for trace in batch
+        ]
+
+    def _adapt(self, spans: int, size: int) -> None:
+        """Ask next for as many spans as make a good answer, by the size of these."""
+        if spans:
+            fitting = _ANSWER_BYTES * spans // max(size, 1)
+            self._spans_per_answer = max(1, min(fitting, 4 * self._spans_per_answer, _SPANS_PER_FETCH))
+
+    def _newest_spans(self, path: str, parameters: Sequence[tuple[str, str]]) -> Iterator[Any]:
+        """The spans of the project from the newest row on, in answers that grow to a good size."""
+        cursor = ""
         while True:
-            more = [("cursor", cursor)] if cursor else []
-            answer = self._get(path, [*parameters, *more])
-            data, following = answer.get("data"), answer.get("next_cursor")
-            if not isinstance(data, list):
-                raise SourceError(self._unexpected(path, "no page of data"))
-            # A proxy that drops or caches the query would be read for ever.
-            if following and (str(following) in seen or data in ([], before)):
-                raise SourceError(self._unexpected(path, "pages without end"))
-            yield from data
-            if not following:
+            asked = [
+                ("limit", str(self._spans_per_answer)),
+                *parameters,
+                *([("cursor", cursor)] if cursor else []),
+            ]
+            page = self._http.page(path, asked)
+            self._adapt(len(page.data), page.size)
+            yield from page.data
+            if not page.cursor or page.cursor == cursor:
                 return
-            cursor, before = str(following), data
-            seen.add(cursor)
+            cursor = page.cursor
 
-    def _get(self, path: str, parameters: Mapping[str, str] | Iterable[tuple[str, str]]) -> dict[str, Any]:
-        """One GET, tried again after a connection error, a 429 or a 5xx; raises `SourceError` otherwise."""
-        import httpx
-        import tenacity
-
-        retrying = tenacity.Retrying(
-            stop=tenacity.stop_after_attempt(_ATTEMPTS),
-            wait=_wait,
-            retry=tenacity.retry_if_exception_type((httpx.TransportError, _TransientAnswerError)),
-            reraise=True,
-        )
-        query = httpx.QueryParams(list(parameters.items() if isinstance(parameters, Mapping) else parameters))
-        try:
-            return retrying(self._get_once, path, query)
-        except _TransientAnswerError as error:
-            raise SourceError(self._refused(error.response)) from error
-        except httpx.TimeoutException as error:
-            raise SourceError(
-                f"Phoenix at {self.url} did not answer within {self._settings.timeout_s:g} s ({path}); "
-                "it may be busy: try again, or give it more time with KAIZEN_PHOENIX_TIMEOUT"
-            ) from error
-        # The last two are for hosts that cannot be.
-        except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
-            raise SourceError(
-                f"cannot reach Phoenix at {self.url} ({error}); start it with `phoenix serve`, "
-                "or say where it is with --url or PHOENIX_URL"
-            ) from error
-
-    def _get_once(self, path: str, query: httpx.QueryParams) -> dict[str, Any]:
-        import httpx
-
-        if self._client is None:
-            settings = self._settings
-            timeout = httpx.Timeout(settings.timeout_s, connect=min(5.0, settings.timeout_s))
-            self._client = httpx.Client(
-                headers=dict(settings.headers), timeout=timeout, trust_env=not _is_local(self.url)
-            )
-        self.requests += 1
-        response = self._client.get(self.url + path, params=query)
-        self.server_version = response.headers.get("x-phoenix-server-version", self.server_version)
-        if response.status_code in _TRANSIENT:
-            raise _TransientAnswerError(response)
-        if response.status_code != httpx.codes.OK:
-            raise SourceError(self._refused(response))
-        if "json" not in response.headers.get("content-type", ""):
-            raise SourceError(
-                self._unexpected(path, response.headers.get("content-type") or "no content type")
-            )
-        try:
-            answer = response.json()
-        except (ValueError, RecursionError) as error:
-            raise SourceError(self._unexpected(path, "broken JSON")) from error
-        if not isinstance(answer, dict):
-            raise SourceError(self._unexpected(path, type(answer).__name__))
-        return answer
-
-    def _refused(self, response: httpx.Response) -> str:
-        said = " ".join(response.text.split())[:200]
-        if response.has_redirect_location:
-            said = f"a redirect to {response.headers['location'][:200]}"
-        advice = {
-            401: "set PHOENIX_API_KEY to a valid key",
-            403: "the key in PHOENIX_API_KEY may not read this project",
-            404: "check --url; the project may have been deleted meanwhile",
-            422: "the server may be of a version that Kaizen does not know; run `kaizen doctor`",
-            429: "Phoenix is refusing so many requests; try again later",
-        }.get(
-            response.status_code,
-            "name the server itself with --url"
-            if response.has_redirect_location
-            else "look at the server's log, then try again",
-        )
-        return f"Phoenix at {self.url} answered {response.status_code} ({said or 'no text'}): {advice}"
-
-    def _unexpected(self, path: str, what: str) -> str:
-        version = self.server_version or "unknown"
-        return (
-            f"{self.url}{path} answered with {what} where JSON of Phoenix's REST API was expected; check "
-            f"that --url names a Phoenix server of version {_OLDEST_SERVER} or newer (this one: {version})"
-        )
+    def _index_by_spans(self, since: datetime | None, until: datetime | None) -> Iterator[IndexedTrace]:
+        path = self._path("spans")
+        starts: dict[str, datetime] = {}
+        for span in self._newest_spans(path, list(_times(since, until))):
+            trace_id, start = _parse(_trace_start, span, path)
+            starts[trace_id] = min(start, starts.get(trace_id, start))
+        for trace_id, start in sorted(starts.items(), key=lambda item: (item[1], item[0])):
+            yield IndexedTrace(trace_id=trace_id, start_time=start, spans=())
 
 
-class _TransientAnswerError(Exception):
-    def __init__(self, response: httpx.Response) -> None:
-        super().__init__(response.status_code)
-        self.response = response
+def reading_by(version: str) -> Literal["index", "spans", "nothing"]:
+    """By what a server of that version can be read; one that does not tell its version is taken to be new."""
+    numbers = version.split(".")[:2]
+    if len(numbers) != 2 or not all(number.isdigit() for number in numbers):
+        return "index"
+    told = (int(numbers[0]), int(numbers[1]))
+    if told >= _LISTS_TRACES:
+        return "index"
+    return "spans" if told >= _READS_BY_TRACE_ID else "nothing"
 
 
-def _wait(state: tenacity.RetryCallState) -> float:
-    error = state.outcome.exception() if state.outcome else None
-    headers = error.response.headers if isinstance(error, _TransientAnswerError) else {}
-    return wait_s(
-        state,
-        headers.get("retry-after"),
-        longest_asked_s=_LONGEST_WAIT_S,
-        first_s=0.2,
-        longest_s=5.0,
-        jitter_s=0.2,
-    )
-
-
-def _is_local(url: str) -> bool:
-    from urllib.parse import urlsplit
-
-    return urlsplit(url).hostname in ("localhost", "127.0.0.1", "::1")
+def _times(since: datetime | None, until: datetime | None) -> Iterator[tuple[str, str]]:
+    if since is not None:
+        yield "start_time", since.isoformat()
+    if until is not None:
+        yield "end_time", until.isoformat()
 
 
 def _listed(names: Sequence[str]) -> str:
     shown = ", ".join(f"'{name}'" for name in names[:10]) or "none"
     return f"{shown} and {len(names) - 10} more" if len(names) > 10 else shown
-
-
-def _batches(traces: Sequence[IndexedTrace]) -> Iterator[list[IndexedTrace]]:
-    """Groups small enough for one request each; a trace larger than that is a group of its own."""
-    batch: list[IndexedTrace] = []
-    spans = 0
-    for trace in traces:
-        if batch and (spans + len(trace.spans) > _SPANS_PER_FETCH or len(batch) == _TRACES_PER_FETCH):
-            yield batch
-            batch, spans = [], 0
-        batch.append(trace)
-        spans += len(trace.spans)
-    if batch:
-        yield batch
 
 
 def _parse(parse: Callable[[Any], T], value: Any, path: str) -> T:
@@ -294,6 +294,26 @@ def _parse(parse: Callable[[Any], T], value: Any, path: str) -> T:
             f"{path} of Phoenix gave a record that Kaizen does not understand ({error!r}); "
             "run `kaizen doctor` and report it with the server's version"
         ) from error
+
+
+def _anchor(value: Mapping[str, Any]) -> Anchor:
+    return Anchor(row=_row(value["id"]), span_id=value["context"]["span_id"])
+
+
+def _row(global_id: str) -> int:
+    """The row number in Phoenix's id, which is `Span:<row>` in base64."""
+    try:
+        return int(base64.b64decode(global_id, validate=True).decode().rpartition(":")[2])
+    except (binascii.Error, UnicodeDecodeError) as error:
+        raise ValueError(f"{global_id!r} is no row id") from error
+
+
+def _trace_id(value: Mapping[str, Any]) -> str:
+    return str(value["context"]["trace_id"])
+
+
+def _trace_start(value: Mapping[str, Any]) -> tuple[str, datetime]:
+    return _trace_id(value), datetime.fromisoformat(value["start_time"])
 
 
 def _indexed_trace(value: Mapping[str, Any]) -> IndexedTrace:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from urllib.parse import quote
 
 from kaizen.store import Put
@@ -16,17 +16,39 @@ if TYPE_CHECKING:
 
 TRAJECTORY = "trajectory"
 GUIDELINE = "guideline"
+CHECKPOINT = "checkpoint"
+RUN = "run"
+CLAIM = "claim"
+ACTOR = "kaizen sync"
 
 State = Literal["learned", "no_lesson", "deferred", "skipped", "failed"]
 STATES: tuple[State, ...] = ("learned", "no_lesson", "deferred", "skipped", "failed")
 
 ERRORS_EXCLUDED = "errors excluded"
+GONE = "deleted meanwhile"
 QUOTE_MISSING = "its quote is not in the trace"
+
+
+class Ending(NamedTuple):
+    """How traces are counted: by state, kind of reason, and for failed ones failures in a row."""
+
+    state: State
+    reason: str = ""
+    attempts: int = 0
+
+    def is_open(self, *, include_errors: bool, max_attempts: int) -> bool:
+        """Whether a trace that ended so is tried again although it did not change."""
+        if self.state == "failed":
+            return self.attempts < max_attempts
+        return self.reason == ERRORS_EXCLUDED and include_errors
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TraceRecord:
-    """That a trace was processed, and how that ended. `attempts` counts failures in a row."""
+    """That a trace was processed, and how that ended. `attempts` counts failures in a row.
+
+    `is_gone` says that the source has deleted it since; then it is not counted.
+    """
 
     source: str
     project: str
@@ -36,18 +58,26 @@ class TraceRecord:
     reason: str = ""
     attempts: int = 0
     tip_ids: tuple[str, ...] = ()
+    is_gone: bool = False
 
     @property
     def entity_id(self) -> str:
         return record_id(self.source, self.project, self.trace_id)
 
+    @property
+    def ending(self) -> Ending | None:
+        """What it counts as; None where it does not."""
+        return None if self.is_gone else self._ending
+
+    @property
+    def _ending(self) -> Ending:
+        return Ending(self.state, reason_kind(self.reason), self.attempts if self.state == "failed" else 0)
+
     def is_final(self, digest: str, *, include_errors: bool, max_attempts: int) -> bool:
         """Whether a trace with this digest needs no more work."""
-        if self.digest != digest:
-            return False
-        if self.state == "failed":
-            return self.attempts >= max_attempts
-        return not (self.reason == ERRORS_EXCLUDED and include_errors)
+        return self.digest == digest and not self._ending.is_open(
+            include_errors=include_errors, max_attempts=max_attempts
+        )
 
     def to_put(self, trajectory: Trajectory | None, details: Mapping[str, Any]) -> Put:
         """The entity that keeps this record, with the (redacted) trajectory as its content."""
@@ -79,12 +109,32 @@ class TraceRecord:
             reason=metadata["reason"],
             attempts=metadata["attempts"],
             tip_ids=tuple(metadata["tip_ids"]),
+            is_gone=bool(metadata.get("gone")),
         )
 
 
 def record_id(source: str, project: str, trace_id: str) -> str:
     """`trajectory:<source>:<project>:<trace_id>`, the project percent-encoded where it must be."""
-    return f"trajectory:{source}:{quote(project, safe=' /@+')}:{trace_id}"
+    return f"{TRAJECTORY}:{source}:{project_part(project)}:{trace_id}"
+
+
+def project_part(project: str) -> str:
+    """The project as a part of an id."""
+    return quote(project, safe=" /@+")
+
+
+def reason_kind(reason: str) -> str:
+    """The reason without what differs from trace to trace: attributes, errors, ids."""
+    kind = reason.partition(":")[0]
+    return "part of another trace" if kind.startswith("part of ") else kind
+
+
+def marked_gone(entity: Entity, *, gone: bool) -> Put:
+    """The record of a trace that the source has deleted, or has again; all else stays as it is."""
+    metadata = {key: value for key, value in entity.metadata.items() if key != "gone"}
+    if gone:
+        metadata["gone"] = True
+    return Put(id=entity.id, type=entity.type, content=entity.content, metadata=metadata)
 
 
 def _trajectory_metadata(trajectory: Trajectory) -> dict[str, Any]:

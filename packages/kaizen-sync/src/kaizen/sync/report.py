@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from kaizen.sync.records import STATES
+from kaizen.store import Put
+from kaizen.sync.records import RUN, STATES, reason_kind
 
 if TYPE_CHECKING:
-    from kaizen.sync.records import State
+    from collections.abc import Mapping
+
+    from kaizen.sync.records import Ending, State, TraceRecord
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +27,10 @@ class Failure:
 
 @dataclass(slots=True)
 class Report:
-    """Counts of one run: `states` of every trace there is, `processed` of those this run worked on."""
+    """Counts of one run: `states` of every trace there is, `processed` of those this run worked on.
+
+    `cost_usd` is None where a model was called whose price is not known.
+    """
 
     run_id: str
     source: str
@@ -38,8 +45,13 @@ class Report:
     model_calls: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    cost_usd: float | None = 0.0
     duration_s: float = 0.0
     stopped: bool = False
+    reading: str = "nothing"
+    requests: int = 0
+    refusal: str = ""
+    started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     def count(self, state: State, reason: str = "", *, processed: bool) -> None:
         """Count one trace; each trace is counted exactly once."""
@@ -47,12 +59,37 @@ class Report:
         if processed:
             self.processed[state] += 1
         if reason:
-            # Reasons may name attributes or errors of one trace; what comes after a colon is detail.
-            self.reasons[state, reason.partition(":")[0]] += 1
+            self.reasons[state, reason_kind(reason)] += 1
+
+    def count_known(self, record: TraceRecord) -> None:
+        """Count a trace that needs no work."""
+        self.count(record.state, record.reason, processed=False)
+
+    def count_unseen(self, endings: Mapping[Ending, int]) -> None:
+        """Count the traces that an earlier sync recorded and that this one had no reason to look at."""
+        for ending, traces in endings.items():
+            self.states[ending.state] += traces
+            if ending.reason:
+                self.reasons[ending.state, ending.reason] += traces
 
     @property
     def traces(self) -> int:
         return self.states.total()
+
+    @property
+    def is_failure(self) -> bool:
+        """Whether a trace failed, the model refused, or the run was stopped."""
+        return bool(self.states["failed"] or self.refusal or self.stopped)
+
+    @property
+    def did_anything(self) -> bool:
+        return bool(self.processed.total() or self.model_calls)
+
+    def to_put(self) -> Put:
+        """What is kept of the run."""
+        left_out = ("traces", "states", "reasons", "failures")
+        metadata = {key: value for key, value in self.to_json().items() if key not in left_out}
+        return Put(id=f"{RUN}:{self.run_id}", type=RUN, content="", metadata=metadata)
 
     def to_json(self) -> dict[str, Any]:
         """The report for programs; its keys are documented in docs/reference/cli.md."""
@@ -67,6 +104,7 @@ class Report:
             "reasons": [
                 {"state": state, "reason": reason, "traces": n}
                 for (state, reason), n in sorted(self.reasons.items())
+                if n
             ],
             "failures": [
                 {"trace_id": f.trace_id, "reason": f.reason, "attempts": f.attempts} for f in self.failures
@@ -80,7 +118,12 @@ class Report:
                 "calls": self.model_calls,
                 "prompt_tokens": self.prompt_tokens,
                 "completion_tokens": self.completion_tokens,
+                "cost_usd": None if self.cost_usd is None else round(self.cost_usd, 6),
             },
+            "reading": self.reading,
+            "requests": self.requests,
+            "refusal": self.refusal,
+            "started_at": self.started_at.isoformat(),
             "duration_s": round(self.duration_s, 3),
             "stopped": self.stopped,
         }

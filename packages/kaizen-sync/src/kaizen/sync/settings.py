@@ -13,6 +13,7 @@ from kaizen.sync.errors import SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
 
 DEFAULT_PHOENIX_URL = "http://localhost:6006"
 DEFAULT_PROJECT = "kaizen-agent"
@@ -34,12 +35,16 @@ _USER = re.compile(r"(?<=//)[^/]*@")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PhoenixSettings:
-    """Where Phoenix is. `base_url` has no trailing slash; `timeout_s` holds for one request."""
+    """Where Phoenix is. `base_url` has no trailing slash; `timeout_s` holds for one request.
+
+    `ca_file` names the certificates to trust, a file or a directory; empty: those that Python trusts.
+    """
 
     base_url: str = DEFAULT_PHOENIX_URL
     project: str = DEFAULT_PROJECT
     headers: Mapping[str, str] = field(default_factory=dict)
     timeout_s: float = 30.0
+    ca_file: str = ""
 
     @classmethod
     def from_environ(
@@ -59,6 +64,7 @@ class PhoenixSettings:
             or DEFAULT_PROJECT,
             headers={**credentials, **_headers(environ)},
             timeout_s=_seconds(environ, "KAIZEN_PHOENIX_TIMEOUT", 30.0),
+            ca_file=environ.get("KAIZEN_PHOENIX_CA") or environ.get("SSL_CERT_FILE") or "",
         )
 
 
@@ -172,8 +178,11 @@ class SyncSettings:
     """How one sync goes about it.
 
     `limit` is the greatest number of new or changed traces to process, oldest first (None: all).
-    `quiet_s` is how long a trace without a root must have been silent. `max_attempts` is how often a
-    trace may fail before it is left alone.
+    `quiet_s` is how long a trace whose root has ended must have been silent, `max_wait_s` how long one
+    without a root. `max_attempts` is how often a trace may fail before it is left alone. `since` and `until`
+    bound when traces started. `full` reads the whole index, as is done by itself once in `full_every_s`.
+    `max_cost_usd` stops the run when its model calls have cost that much; those under way are finished. With
+    `dry_run` a run may only be previewed.
     """
 
     namespace_id: str = "kaizen"
@@ -181,7 +190,14 @@ class SyncSettings:
     limit: int | None = None
     concurrency: int = 8
     quiet_s: float = 30.0
+    max_wait_s: float = 600.0
     max_attempts: int = 5
+    since: datetime | None = None
+    until: datetime | None = None
+    full: bool = False
+    dry_run: bool = False
+    max_cost_usd: float | None = None
+    full_every_s: float = 86_400.0
 
     def __post_init__(self) -> None:
         if self.limit is not None and self.limit < 1:

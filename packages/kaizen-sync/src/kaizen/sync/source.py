@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator
+    from datetime import datetime
 
-    from kaizen.sync.model import IndexedTrace, Trace
+    from kaizen.sync.model import Anchor, IndexedTrace, Trace
 
 
 class Source(Protocol):
@@ -21,12 +22,35 @@ class Source(Protocol):
     @property
     def project(self) -> str: ...
 
-    def index(self) -> Iterator[IndexedTrace]:
-        """All traces, oldest first, with their spans' ids and times."""
+    @property
+    def server_version(self) -> str:
+        """As the source tells it; empty where it does not."""
         ...
 
-    def fetch(self, traces: Sequence[IndexedTrace]) -> Iterator[Trace]:
-        """Those traces, whole, in the order given; one that is gone is left out."""
+    @property
+    def requests(self) -> int:
+        """How many requests were made so far."""
+        ...
+
+    def probe(self) -> Anchor | None:
+        """The newest row; None where there is no trace."""
+        ...
+
+    def index(
+        self, *, since: datetime | None = None, until: datetime | None = None
+    ) -> Iterator[IndexedTrace]:
+        """The traces that started in that time, oldest first, with their spans' ids and times.
+
+        A source that cannot tell those without reading all leaves `spans` empty.
+        """
+        ...
+
+    def changed_since(self, anchor: Anchor) -> dict[str, None] | None:
+        """The ids of all traces with rows newer than the anchor, oldest first; None where that is gone."""
+        ...
+
+    def fetch(self, traces: Iterable[IndexedTrace]) -> Iterator[Trace]:
+        """Those traces, whole, in the order given; one that is gone comes without spans."""
         ...
 
     def span_url(self, trace_id: str, span_id: str) -> str:

@@ -242,14 +242,15 @@ def _sync_all(phoenix_url: str, store: Store, environ: Mapping[str, str]) -> Non
     for agent in AGENTS:
         settings = PhoenixSettings(base_url=phoenix_url, project=agent.project)
         with PhoenixSource(settings) as source:
-            report = Sync(source, store, SyncSettings(namespace_id=NAMESPACE), models).run()
+            report = Sync(source, store, SyncSettings(namespace_id=NAMESPACE, quiet_s=0.0), models).run()
         states = ", ".join(f"{count} {state}" for state, count in report.states.items())
         _say(
             f"   --project {agent.project:<24} {report.traces} traces: {states}; "
             f"{report.tips['created']} new tips, {report.model_calls} model calls"
         )
-        if report.states["failed"]:
-            raise DemoError(f"the sync of project '{agent.project}' failed: {report.failures[0].reason}")
+        if report.refusal or report.failures:
+            reason = report.refusal or report.failures[0].reason
+            raise DemoError(f"the sync of project '{agent.project}' failed: {reason}")
 
 
 def _print_tips(store: Store) -> None:

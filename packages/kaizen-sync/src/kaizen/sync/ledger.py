@@ -1,0 +1,133 @@
+"""What a namespace holds of one project as of one version, kept up to date from the commits that are made."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from typing import TYPE_CHECKING, TypeVar
+
+from kaizen.sync.checkpoint import Checkpoint, checkpoint_id
+from kaizen.sync.claims import Claim
+from kaizen.sync.records import CLAIM, GUIDELINE, TRAJECTORY, StoredTip, TraceRecord
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from kaizen.store import Applied, Commit, Entity, Store
+    from kaizen.sync.records import Ending
+
+T = TypeVar("T")
+
+_FEW_COMMITS = 200
+
+
+class Ledger:
+    """The checkpoint, how the project's traces ended, and all tips, each as of `version`.
+
+    A commit that expects `version` therefore sees no other state. The counts need no entity of their own to
+    be exact: they are those of the checkpoint and of every commit since, whoever made it.
+
+    `unseen` counts the records that were there when the run began, less those it has `seen`.
+    """
+
+    def __init__(self, store: Store, namespace_id: str, source: str, project: str) -> None:
+        self._store = store
+        self._namespace_id = namespace_id
+        self._source = source
+        self._project = project
+        self._tips: dict[str, StoredTip] | None = None
+        entity_id = checkpoint_id(source, project)
+        entity = store.get_many(namespace_id, [entity_id]).get(entity_id)
+        self.checkpoint = Checkpoint.of(entity) if entity else Checkpoint(source=source, project=project)
+        self.kept = self.checkpoint
+        self.version = self.checkpoint.version
+        self.endings = Counter(self.checkpoint.endings)
+        self._claims: dict[str, Claim] | None = None
+        self.reopened = False
+        self._began: dict[str, Ending | None] = {}
+        self.refresh()
+        self.unseen = Counter(self.endings)
+        self._began.clear()
+        self.reopened = False
+
+    @property
+    def tips(self) -> dict[str, StoredTip]:
+        """All tips of the namespace by id; read when they are first asked for."""
+        if self._tips is None:
+            found = self._store.iterate(self._namespace_id, type=GUIDELINE)
+            self._tips = {entity.id: StoredTip.of(entity) for entity in found}
+            # Commits made while they were listed are taken in again, which is harmless.
+            self.refresh()
+        return self._tips
+
+    def claims(self, own_id: str) -> list[Claim]:
+        """What other runs of the project have under way; read when it is first asked for."""
+        if self._claims is None:
+            found = self._store.iterate(self._namespace_id, type=CLAIM)
+            self._claims = {entity.id: Claim.of(entity) for entity in found}
+            self.refresh()
+        return [
+            claim
+            for claim in self._claims.values()
+            if claim.id != own_id and (claim.source, claim.project) == (self._source, self._project)
+        ]
+
+    @property
+    def is_far(self) -> bool:
+        """Whether a later sync would have many commits to read before it knows the counts."""
+        return self.version - self.checkpoint.version >= _FEW_COMMITS
+
+    def refresh(self) -> None:
+        """Take in what others committed since."""
+        while commits := self._store.commits(self._namespace_id, after=self.version):
+            for commit in commits:
+                self._apply(commit, by_others=True)
+
+    def apply(self, commit: Commit) -> None:
+        """Take in a commit of our own, the next one after `version`."""
+        self._apply(commit, by_others=False)
+
+    def seen(self, trace_id: str, record: TraceRecord | None) -> None:
+        """The run counts this trace itself; `record` is what `refresh` cannot be older than."""
+        began = self._began.get(trace_id, record.ending if record else None)
+        if began is not None:
+            self.unseen[began] -= 1
+
+    def _apply(self, commit: Commit, *, by_others: bool) -> None:
+        for change in commit.changes:
+            before, after = self._record(change.before), self._record(change.after)
+            if before is not None or after is not None:
+                self._count(before, after, by_others=by_others)
+            _keep(self._tips, change, GUIDELINE, StoredTip.of)
+            _keep(self._claims, change, CLAIM, Claim.of)
+        self.version = commit.version
+
+    def _record(self, entity: Entity | None) -> TraceRecord | None:
+        if entity is None or entity.type != TRAJECTORY:
+            return None
+        metadata = entity.metadata
+        if (metadata.get("source"), metadata.get("project")) != (self._source, self._project):
+            return None
+        return TraceRecord.of(entity)
+
+    def _count(self, before: TraceRecord | None, after: TraceRecord | None, *, by_others: bool) -> None:
+        for record, difference in ((before, -1), (after, 1)):
+            if record is not None and record.ending is not None:
+                self.endings[record.ending] += difference
+        if before is not None and after is None:
+            # Somebody wants it forgotten, or undid a run: only a whole index finds it again.
+            self.checkpoint = replace(self.checkpoint, anchor=None)
+            self.reopened = True
+        if by_others:
+            trace_id = (before or after).trace_id  # type: ignore[union-attr]  # one of them is there
+            self._began.setdefault(trace_id, before.ending if before else None)
+
+
+def _keep(kept: dict[str, T] | None, change: Applied, type_: str, of: Callable[[Entity], T]) -> None:
+    """Take a change into what is kept of entities of that type, if it is kept already."""
+    if kept is None:
+        return
+    if change.after is not None and change.after.type == type_:
+        kept[change.after.id] = of(change.after)
+    elif change.before is not None and change.before.type == type_:
+        kept.pop(change.before.id, None)

@@ -1,0 +1,67 @@
+"""What a sync would process and what that would cost, as far as that can be known beforehand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from kaizen.sync.errors import UnknownShapeError
+from kaizen.sync.model import Usage
+from kaizen.sync.prompting import TIPS_PROMPT, load_prompt, render_trajectory
+from kaizen.sync.trajectory import build_trajectory
+
+if TYPE_CHECKING:
+    from kaizen.sync.llm import Model
+    from kaizen.sync.model import Trace
+
+_CHARS_PER_TOKEN = 4
+_ANSWER_TOKENS = 400
+
+
+@dataclass(slots=True)
+class Preview:
+    """`tokens` by trace id are those of each prompt, taken to be a quarter of its characters.
+
+    `cost_usd` takes 400 tokens for each answer and nothing for reconciling; None: the price is not known.
+    """
+
+    source: str
+    project: str
+    tokens: dict[str, int] = field(default_factory=dict)
+    skipped: int = 0
+    model: str = ""
+    cost_usd: float | None = None
+
+    def add(self, trace: Trace, *, include_errors: bool) -> None:
+        """Count one trace as `run` would take it."""
+        try:
+            trajectory = build_trajectory(trace)
+        except UnknownShapeError:
+            self.skipped += 1
+            return
+        if trajectory.outcome.name == "failure" and not include_errors:
+            self.skipped += 1
+            return
+        chars = len(load_prompt(TIPS_PROMPT)) + len(render_trajectory(trajectory))
+        self.tokens[trace.trace_id] = chars // _CHARS_PER_TOKEN
+
+    def price(self, model: Model) -> None:
+        """Estimate the cost by the model's price."""
+        self.model = model.name
+        self.cost_usd = model.price_usd(
+            Usage(
+                prompt_tokens=sum(self.tokens.values()),
+                completion_tokens=_ANSWER_TOKENS * len(self.tokens),
+            )
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "source": self.source,
+            "project": self.project,
+            "model": self.model,
+            "traces": [{"trace_id": trace_id, "tokens": tokens} for trace_id, tokens in self.tokens.items()],
+            "skipped": self.skipped,
+            "prompt_tokens": sum(self.tokens.values()),
+            "cost_usd": self.cost_usd,
+        }

@@ -1,0 +1,56 @@
+"""Progress of a sync where there is no terminal."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from kaizen.cli import progress
+from kaizen.cli.progress import SyncProgress
+from kaizen.sync.report import Report
+
+if TYPE_CHECKING:
+    import pytest
+
+
+def a_report() -> Report:
+    report = Report(run_id="r", source="phoenix", project="p", namespace_id="kaizen")
+    report.started_at = datetime.now(UTC) - timedelta(seconds=10)
+    for _ in range(20):
+        report.count("learned", processed=True)
+    report.prompt_tokens, report.completion_tokens, report.cost_usd = 1_200, 34, 0.5
+    return report
+
+
+def test_it_is_a_plain_line_now_and_then(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(progress, "_EVERY_S", 0.0)
+    with SyncProgress(quiet=False) as shown:
+        shown.update(a_report())
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith(
+        "20 traces: 20 learned; 2.0 a second, 0 new tips, 0 model calls, 1,234 tokens,"
+    )
+    assert said.err.endswith("0.5000 USD\n")
+
+
+def test_a_price_that_is_not_known_is_called_unknown(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(progress, "_EVERY_S", 0.0)
+    report = a_report()
+    report.cost_usd = None
+    with SyncProgress(quiet=False) as shown:
+        shown.update(report)
+    assert "price unknown" in capsys.readouterr().err
+
+
+def test_for_programs_there_is_none(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(progress, "_EVERY_S", 0.0)
+    with SyncProgress(quiet=True) as shown:
+        shown.update(a_report())
+    assert capsys.readouterr().err == ""
