@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from kaizen.cli.demo.model_server import ModelServer
     from kaizen.cli.demo.phoenix_server import PhoenixServer
+    from tests.support.shared import SharedServer
 
 PROJECTS = page({"id": "1", "name": "shop"})
 
@@ -177,3 +178,11 @@ def test_what_an_older_server_lacks_is_said(version: str, status: str, says: str
     with IllPhoenix(Answer(body=PROJECTS.body, headers={"x-phoenix-server-version": version})) as server:
         check = checks("--no-model", "--url", server.url, fails=status == "fail")["phoenix"]
     assert (check["status"], says in check["detail"]) == (status, True)
+
+
+def test_postgres_tells_how_it_compares_meanings(
+    postgres: SharedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KAIZEN_BACKEND", "postgres")
+    monkeypatch.setenv("KAIZEN_PG_DSN", postgres.url)
+    assert "meanings are searched by an index (pgvector)" in checks("--no-model")["store"]["detail"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import re
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ from kaizen.store import Delete, NotFoundError, Put, StoreError, postgres_search
 from kaizen.store.postgres_store import PostgresStore
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     import psycopg
     from numpy.typing import NDArray
@@ -160,12 +161,22 @@ def test_a_search_in_an_empty_or_absent_namespace(store: PostgresStore) -> None:
 def test_an_embedder_that_fails_leaves_the_words(
     store: PostgresStore, embedder: WordEmbedder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(texts: Sequence[str]) -> NDArray[np.float32]:
-        raise StoreError("the model is out")
+    embed = embedder.embed
 
-    monkeypatch.setattr(embedder, "embed", fail)
-    put(store, "red car")
-    assert found(store, "car") == ["red car"]
+    def fail_from(call: int) -> Callable[[Sequence[str]], NDArray[np.float32]]:
+        calls = itertools.count(1)
+
+        def fail(texts: Sequence[str]) -> NDArray[np.float32]:
+            if next(calls) >= call:
+                raise StoreError("the model is out")
+            return embed(texts)
+
+        return fail
+
+    for call in (1, 2):  # the query is embedded first, then what is searched
+        monkeypatch.setattr(embedder, "embed", fail_from(call))
+        put(store, f"red car {call}")
+        assert f"red car {call}" in found(store, "car")
 
 
 def test_reindexing_embeds_all_for_the_model_of_today(store: PostgresStore, embedder: WordEmbedder) -> None:

@@ -179,6 +179,7 @@ def _store(where: StoreSettings) -> Iterator[Check]:
             store.check()
             namespaces = [namespace.id for namespace in store.list_namespaces()]
             location = store.location
+            compared = _VECTOR_SEARCH.get(getattr(store, "vector_search", ""), "")
     except StoreError as error:
         yield Check(
             name="store",
@@ -188,7 +189,14 @@ def _store(where: StoreSettings) -> Iterator[Check]:
         )
         return
     held = f"namespaces: {', '.join(namespaces[:10])}" if namespaces else "no namespaces yet"
-    yield Check(name="store", status="ok", detail=f"{where.backend} at {location} works; {held}")
+    yield Check(name="store", status="ok", detail=f"{where.backend} at {location} works; {held}{compared}")
+
+
+# How a store that can do it either way compares meanings in a search.
+_VECTOR_SEARCH = {
+    "hnsw": "; meanings are searched by an index (pgvector)",
+    "exact": "; meanings are compared one by one: install pgvector for more than 100,000 tips",
+}
 
 
 def _model(*, call: bool) -> Iterator[Check]:

@@ -57,11 +57,7 @@ class Searcher:
 
     def search(self, namespace_id: str, selection: Selection, query: str, *, limit: int) -> list[SearchHit]:
         ns = selection.values["ns"]
-        embedder, vector = self._embedded(query)
-        model = None
-        if embedder is not None:
-            model = find_model(self._connections, embedder)
-            embed_pending(self._connections, ns, model, embedder, at_most=MAX_EMBEDDED_BY_SEARCH)
+        model, vector = self._embedded(ns, query)
 
         def find(connection: psycopg.Connection) -> list[SearchHit]:
             wanted = ranking.candidates(limit)
@@ -86,14 +82,22 @@ class Searcher:
     def vector_search(self) -> Literal["hnsw", "exact"]:
         return "exact" if self._connections.read(find_extension) is None else "hnsw"
 
-    def _embedded(self, query: str) -> tuple[Embedder | None, Any]:
-        """The embedder and the query's vector; neither where it fails, since words are found all the same."""
+    def _embedded(self, ns: int, query: str) -> tuple[Any, Any]:
+        """The model and the query's vector, what is searched being embedded too.
+
+        Neither where the embedder fails: words are found all the same.
+        """
         try:
             embedder = self._load()
-            return embedder, None if embedder is None else embedder.embed([query])[0]
+            if embedder is None:
+                return None, None
+            vector = embedder.embed([query])[0]
+            model = find_model(self._connections, embedder)
+            embed_pending(self._connections, ns, model, embedder, at_most=MAX_EMBEDDED_BY_SEARCH)
         except StoreError as error:
             _log.warning("Searching by words only: %s", error)
             return None, None
+        return model, vector
 
     def _load(self) -> Embedder | None:
         with self._lock:
