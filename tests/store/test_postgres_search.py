@@ -223,6 +223,7 @@ def test_pgvector_that_comes_later_is_used_after_reindexing(
     admin.execute("DROP EXTENSION IF EXISTS vector CASCADE")
     with PostgresStore(dsn, embedder="words") as store, monkeypatch.context() as without_rights:
         without_rights.setattr(postgres_vectors, "_make_extension", lambda _: None)
+        without_rights.setattr(postgres_search, "may_have_extension", postgres_vectors.find_extension)
         store.create_namespace("n")
         put(store, "the automobile", "a banana")
         before = store.search("n", "cars")

@@ -15,9 +15,9 @@ from kaizen.store.postgres_rows import STATE_COLUMNS, fetch, to_entity
 from kaizen.store.postgres_vectors import (
     Model,
     embed_pending,
-    find_extension,
     find_model,
     forget_other_models,
+    may_have_extension,
     nearest,
     to_vector,
 )
@@ -80,7 +80,7 @@ class Searcher:
         return embed_pending(self._connections, ns, model, embedder, progress=progress)
 
     def vector_search(self) -> Literal["hnsw", "exact"]:
-        return "exact" if self._connections.read(find_extension) is None else "hnsw"
+        return "hnsw" if self._connections.read(may_have_extension) else "exact"
 
     def _embedded(self, ns: int, query: str) -> tuple[Any, Any]:
         """The model and the query's vector, what is searched being embedded too.

@@ -114,6 +114,19 @@ def find_extension(connection: psycopg.Connection) -> Extension | None:
     return Extension(rows[0][0], _version(rows[0][1])) if rows else None
 
 
+def may_have_extension(connection: psycopg.Connection) -> bool:
+    """Whether pgvector is there, or will be once the first entity is embedded."""
+    if find_extension(connection) is not None:
+        return True
+    rows = fetch(
+        connection,
+        "SELECT has_database_privilege(current_database(), 'CREATE') FROM pg_available_extensions "
+        "WHERE name = 'vector'",
+        {},
+    )
+    return bool(rows and rows[0][0])
+
+
 def find_model(connections: Connections, embedder: Embedder, *, make_index: bool = False) -> Model:
     """The model of an embedder. A new one gets its index at once; `make_index` gives it to an older one."""
     model = connections.read(lambda connection: _known_model(connection, embedder))

@@ -148,7 +148,8 @@ class Sync:
             while pending:
                 self._finish(pending.popleft())
             self._mark_moved()
-            checkpoint = self._selection.next_checkpoint()
+            found = self._selection.next_checkpoint()
+            checkpoint = replace(found, server_version=self._source.server_version)
         finally:
             try:
                 while pending:
@@ -379,7 +380,6 @@ class Sync:
         """Put the checkpoint, and what this run did if it did anything."""
         self._close_counts(started)
         run = [self.report.to_put()] if self.report.did_anything else []
-        checkpoint = replace(checkpoint, server_version=self._source.server_version)
         for _ in range(_COMMIT_ATTEMPTS):
             ledger = self._ledger
             checkpoint = replace(checkpoint, endings=+ledger.endings, version=ledger.version)
