@@ -181,6 +181,29 @@ def test_a_forked_child_opens_connections_of_its_own(store: SqliteStore) -> None
     assert store.get_namespace("n").version == 2
 
 
+def test_what_a_forked_child_commits_is_kept_though_its_parent_closes(
+    store: SqliteStore, path: Path
+) -> None:
+    store.create_namespace("n")
+    other = SqliteStore(path, embedder="none")
+    assert other.count("n") == 0
+    (started, start), (went_on, go_on) = os.pipe(), os.pipe()
+    child = os.fork()
+    if child == 0:
+        store.commit("n", [Put(id="first", type="t", content="")])
+        os.write(start, b"x")
+        os.read(went_on, 1)
+        store.commit("n", [Put(id="second", type="t", content="")])
+        os._exit(0)
+    os.read(started, 1)
+    store.close()
+    other.close()
+    os.write(go_on, b"x")
+    assert os.waitpid(child, 0)[1] == 0
+    with SqliteStore(path, embedder="none") as reopened:
+        assert [entity.id for entity in reopened.iterate("n")] == ["first", "second"]
+
+
 def test_a_filtered_page_reads_only_what_it_shows(store: SqliteStore) -> None:
     store.create_namespace("n")
     store.commit("n", [Put(id=f"{i:04}", type="t", content="", metadata={"c": i % 2}) for i in range(400)])

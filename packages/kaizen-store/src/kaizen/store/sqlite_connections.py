@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
+import weakref
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -33,8 +34,8 @@ class Connections:
         self._synchronous = "FULL" if durable else "OFF"
         self._idle: list[sqlite3.Connection] = []
         self._lock = threading.Lock()
-        self._process_id = os.getpid()
         self._closed = False
+        _of_this_process.add(self)
 
     def exists(self) -> bool:
         """Whether there is a database; reading makes none."""
@@ -60,10 +61,18 @@ class Connections:
     def close(self) -> None:
         with self._lock:
             self._closed = True
+        self._drop_idle()
+
+    def start_afresh(self) -> None:
+        """For a child of the process that opened the connections."""
+        self._lock = threading.Lock()
+        self._drop_idle()
+
+    def _drop_idle(self) -> None:
+        with self._lock:
             idle, self._idle = self._idle, []
-        if self._process_id == os.getpid():
-            for connection in idle:
-                connection.close()
+        for connection in idle:
+            connection.close()
 
     @contextmanager
     def _transaction(self, begin: str, *, create: bool) -> Iterator[sqlite3.Connection]:
@@ -83,17 +92,13 @@ class Connections:
     def _take(self, *, create: bool) -> sqlite3.Connection:
         self._check_open()
         with self._lock:
-            if self._process_id != os.getpid():
-                # A connection must not be used, nor closed, by a child of the process that opened it
-                # (SQLite, "How To Corrupt", section 2.6).
-                self._process_id, self._idle = os.getpid(), []
             if self._idle:
                 return self._idle.pop()
         return self._open(create=create)
 
     def _give_back(self, connection: sqlite3.Connection) -> None:
         with self._lock:
-            if not self._closed and self._process_id == os.getpid():
+            if not self._closed:
                 self._idle.append(connection)
                 return
         connection.close()
@@ -157,3 +162,21 @@ class Connections:
         else:
             advice = "mend that, then try again"
         return UnavailableError(f"{self.path}: {said}; {advice}")
+
+
+_of_this_process: weakref.WeakSet[Connections] = weakref.WeakSet()
+
+
+def _leave_to_the_parent() -> None:
+    """Close what a child inherits, before it opens anything.
+
+    SQLite takes each lock on a file once for a process. So a child that still has a connection of its parent
+    to the file, of whatever store, gets no lock, and whoever is last to close it removes the log that the child
+    writes to (SQLite, "How To Corrupt", section 2.6). Idle connections hold no lock that closing would release.
+    """
+    for connections in list(_of_this_process):
+        connections.start_afresh()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_leave_to_the_parent)
