@@ -204,6 +204,23 @@ def test_what_a_forked_child_commits_is_kept_though_its_parent_closes(
         assert [entity.id for entity in reopened.iterate("n")] == ["first", "second"]
 
 
+def test_a_file_that_was_restored_from_a_backup_is_the_one_that_is_written_to(
+    store: SqliteStore, path: Path
+) -> None:
+    store.create_namespace("n")
+    with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(path.with_suffix(".bak"))) as backup:
+        source.backup(backup)
+    store.commit("n", [Put(id="lost", type="t", content="")])
+    for end in ("", "-wal", "-shm"):
+        path.with_name(f"kaizen.db{end}").unlink()
+    with pytest.raises(NotFoundError):
+        store.commit("n", [Put(id="early", type="t", content="")])
+    path.with_suffix(".bak").replace(path)
+    store.commit("n", [Put(id="kept", type="t", content="")])
+    with SqliteStore(path, embedder="none") as reopened:
+        assert [entity.id for entity in reopened.iterate("n")] == ["kept"]
+
+
 def test_a_filtered_page_reads_only_what_it_shows(store: SqliteStore) -> None:
     store.create_namespace("n")
     store.commit("n", [Put(id=f"{i:04}", type="t", content="", metadata={"c": i % 2}) for i in range(400)])

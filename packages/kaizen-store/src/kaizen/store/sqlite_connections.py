@@ -32,7 +32,7 @@ class Connections:
     def __init__(self, path: Path, *, durable: bool = True) -> None:
         self.path = path
         self._synchronous = "FULL" if durable else "OFF"
-        self._idle: list[sqlite3.Connection] = []
+        self._idle: list[_Connection] = []
         self._lock = threading.Lock()
         self._closed = False
         _of_this_process.add(self)
@@ -41,10 +41,8 @@ class Connections:
         """Whether there is a database; reading makes none."""
         self._check_open()
         with files.os_errors(self.path):
-            try:
-                return os.stat(self.path).st_size > 0
-            except FileNotFoundError:
-                return False
+            status = _status(self.path)
+            return status is not None and status.st_size > 0
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
@@ -89,21 +87,27 @@ class Connections:
             finally:
                 self._give_back(connection)
 
-    def _take(self, *, create: bool) -> sqlite3.Connection:
+    def _take(self, *, create: bool) -> _Connection:
         self._check_open()
-        with self._lock:
-            if self._idle:
-                return self._idle.pop()
+        while connection := self._pop():
+            if connection.file_id == _file_id(self.path):
+                return connection
+            # It would go on with a file that was removed or put elsewhere, where nobody would find what it writes.
+            connection.close()
         return self._open(create=create)
 
-    def _give_back(self, connection: sqlite3.Connection) -> None:
+    def _pop(self) -> _Connection | None:
+        with self._lock:
+            return self._idle.pop() if self._idle else None
+
+    def _give_back(self, connection: _Connection) -> None:
         with self._lock:
             if not self._closed:
                 self._idle.append(connection)
                 return
         connection.close()
 
-    def _open(self, *, create: bool) -> sqlite3.Connection:
+    def _open(self, *, create: bool) -> _Connection:
         if create:
             files.make_directory(self.path.parent)
         mode = "rwc" if create else "rw"
@@ -113,8 +117,10 @@ class Connections:
             timeout=BUSY_TIMEOUT_S,
             isolation_level=None,
             check_same_thread=False,
+            factory=_Connection,
         )
         try:
+            connection.file_id = _file_id(self.path)
             connection.execute(f"PRAGMA synchronous = {self._synchronous}")
             connection.execute("PRAGMA cache_size = -16000")
             self._prepare(connection)
@@ -162,6 +168,24 @@ class Connections:
         else:
             advice = "mend that, then try again"
         return UnavailableError(f"{self.path}: {said}; {advice}")
+
+
+class _Connection(sqlite3.Connection):
+    """With the identity of the file that it has open."""
+
+    file_id: tuple[int, int] | None = None
+
+
+def _file_id(path: Path) -> tuple[int, int] | None:
+    status = _status(path)
+    return None if status is None else (status.st_dev, status.st_ino)
+
+
+def _status(path: Path) -> os.stat_result | None:
+    try:
+        return os.stat(path)
+    except FileNotFoundError:
+        return None
 
 
 _of_this_process: weakref.WeakSet[Connections] = weakref.WeakSet()
