@@ -181,9 +181,7 @@ def test_a_forked_child_opens_connections_of_its_own(store: SqliteStore) -> None
     assert store.get_namespace("n").version == 2
 
 
-def test_what_a_forked_child_commits_is_kept_though_its_parent_closes(
-    store: SqliteStore, path: Path
-) -> None:
+def test_what_a_forked_child_commits_is_kept_though_its_parent_closes(store: SqliteStore, path: Path) -> None:
     store.create_namespace("n")
     other = SqliteStore(path, embedder="none")
     assert other.count("n") == 0
@@ -208,7 +206,10 @@ def test_a_file_that_was_restored_from_a_backup_is_the_one_that_is_written_to(
     store: SqliteStore, path: Path
 ) -> None:
     store.create_namespace("n")
-    with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(path.with_suffix(".bak"))) as backup:
+    with (
+        closing(sqlite3.connect(path)) as source,
+        closing(sqlite3.connect(path.with_suffix(".bak"))) as backup,
+    ):
         source.backup(backup)
     store.commit("n", [Put(id="lost", type="t", content="")])
     for end in ("", "-wal", "-shm"):

@@ -92,7 +92,7 @@ class Connections:
         while connection := self._pop():
             if connection.file_id == _file_id(self.path):
                 return connection
-            # It would go on with a file that was removed or put elsewhere, where nobody would find what it writes.
+            # Its file was removed or replaced, and nobody would find what it writes.
             connection.close()
         return self._open(create=create)
 
@@ -195,8 +195,8 @@ def _leave_to_the_parent() -> None:
     """Close what a child inherits, before it opens anything.
 
     SQLite takes each lock on a file once for a process. So a child that still has a connection of its parent
-    to the file, of whatever store, gets no lock, and whoever is last to close it removes the log that the child
-    writes to (SQLite, "How To Corrupt", section 2.6). Idle connections hold no lock that closing would release.
+    to the file, of whatever store, gets no lock, and whoever closes the file next removes the log that the
+    child writes to (SQLite, "How To Corrupt", section 2.6).
     """
     for connections in list(_of_this_process):
         connections.start_afresh()
