@@ -11,7 +11,8 @@ from typing import TypeAlias
 
 from kaizen.store.errors import InvalidInputError
 from kaizen.store.ids import uuid7
-from kaizen.store.model import Change, Delete, Expected, Put
+from kaizen.store.model import Applied, Change, Commit, Delete, Expected, Put
+from kaizen.store.records import check_follows
 
 CleanJson: TypeAlias = "str | int | float | bool | list[CleanJson] | dict[str, CleanJson] | None"
 """A JSON value made of nothing but Python's own types, shared with nobody."""
@@ -89,6 +90,23 @@ def clean_changes(changes: Sequence[Change]) -> list[Change]:
     return cleaned
 
 
+def check_commit(commit: Commit) -> None:
+    """Refuse a commit that no store would have made."""
+    try:
+        for what in ("id", "actor", "reason"):
+            check_text(f"its {what}", getattr(commit, what))
+        if commit.run_id is not None:
+            check_text("its run id", commit.run_id)
+        if not commit.changes:
+            raise InvalidInputError("it changes nothing")
+        for change in commit.changes:
+            _check_applied(change)
+        if len({change.entity_id for change in commit.changes}) < len(commit.changes):
+            raise InvalidInputError("it changes an entity twice")
+    except ValueError as exc:
+        raise InvalidInputError(f"commit {commit.version} cannot be restored: {exc}") from exc
+
+
 def clean_expected(expected: Expected | None) -> Expected | None:
     if expected is None:
         return None
@@ -146,6 +164,17 @@ def _clean_change(change: Change) -> Change:
             metadata=clean_metadata(change.metadata),
         )
     raise InvalidInputError(f"a change is a Put or a Delete, not {type(change).__name__}")
+
+
+def _check_applied(change: Applied) -> None:
+    if change.before is None and change.after is None:
+        raise InvalidInputError("it deletes what was not there")
+    check_follows(change.entity_id, change.before, change.after)
+    if change.after is not None:
+        check_entity_id(change.after.id)
+        check_type(change.after.type)
+        check_text("content", change.after.content)
+        clean_metadata(change.after.metadata)
 
 
 def _check_name(what: str, name: str) -> str:
