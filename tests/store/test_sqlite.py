@@ -202,6 +202,26 @@ def test_what_a_forked_child_commits_is_kept_though_its_parent_closes(store: Sql
         assert [entity.id for entity in reopened.iterate("n")] == ["first", "second"]
 
 
+def test_damage_that_reading_does_not_meet_is_found_by_check(store: SqliteStore, path: Path) -> None:
+    store.create_namespace("n")
+    store.commit("n", [Put(id=str(number), type="t", content="") for number in range(300)])
+    store.check()
+    store.close()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        (root,) = connection.execute(
+            "SELECT rootpage FROM sqlite_master WHERE name = 'states_by_entity'"
+        ).fetchone()
+        (size,) = connection.execute("PRAGMA page_size").fetchone()
+    data = bytearray(path.read_bytes())
+    data[root * size - 60 : root * size - 40] = b"Z" * 20
+    path.write_bytes(data)
+    with SqliteStore(path, embedder="none") as damaged:
+        assert damaged.get("n", "7").content == ""
+        with pytest.raises(CorruptDataError, match="restore the file from a backup"):
+            damaged.check()
+
+
 def test_a_file_that_was_restored_from_a_backup_is_the_one_that_is_written_to(
     store: SqliteStore, path: Path
 ) -> None:

@@ -213,7 +213,9 @@ class SqliteStore(CheckedStore):
             with self._connections.writing(create=True):
                 return
         with self._connections.writing() as connection:
-            connection.execute("PRAGMA quick_check").fetchall()
+            ((found, *_), *_) = connection.execute("PRAGMA quick_check(1)").fetchall()
+            if found != "ok":
+                raise self._connections.corrupt(" ".join(found.split()))
             connection.execute("UPDATE namespaces SET version = version WHERE ns = 0")
 
     def close(self) -> None:

@@ -56,6 +56,12 @@ class Connections:
         with self._transaction("BEGIN IMMEDIATE", create=create) as connection:
             yield connection
 
+    def corrupt(self, reason: str) -> CorruptDataError:
+        return CorruptDataError(
+            f"{self.path}: {reason}; nothing was changed: restore the file from a backup, or move it away",
+            path=str(self.path),
+        )
+
     def close(self) -> None:
         with self._lock:
             self._closed = True
@@ -153,10 +159,7 @@ class Connections:
     def _explained(self, error: sqlite3.DatabaseError) -> StoreError:
         said = str(error)
         if any(word in said for word in _DAMAGED):
-            return CorruptDataError(
-                f"{self.path}: {said}; nothing was changed: restore the file from a backup, or move it away",
-                path=str(self.path),
-            )
+            return self.corrupt(said)
         if "locked" in said or "busy" in said:
             advice = f"another process has been writing for {BUSY_TIMEOUT_S:.0f} seconds; end it if it hangs"
         elif "full" in said:
