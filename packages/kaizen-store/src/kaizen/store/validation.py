@@ -20,6 +20,7 @@ CleanJson: TypeAlias = "str | int | float | bool | list[CleanJson] | dict[str, C
 MAX_NAME_LENGTH = 100
 MAX_ENTITY_ID_LENGTH = 512
 MAX_JSON_DEPTH = 100
+MAX_LIMIT = 2**48
 
 _NAME = re.compile(rf"[A-Za-z0-9_-][A-Za-z0-9._-]{{0,{MAX_NAME_LENGTH - 1}}}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
@@ -60,7 +61,8 @@ def check_text(what: str, text: str) -> str:
 
 
 def check_limit(limit: int) -> int:
-    return _check_int("limit", limit, minimum=1)
+    """The limit, or what is as good as none where a backend could not count so far."""
+    return min(_check_int("limit", limit, minimum=1), MAX_LIMIT)
 
 
 def check_after_version(after: int) -> int:
