@@ -181,6 +181,67 @@ def test_a_forked_child_opens_connections_of_its_own(store: SqliteStore) -> None
     assert store.get_namespace("n").version == 2
 
 
+def test_what_a_forked_child_commits_is_kept_though_its_parent_closes(store: SqliteStore, path: Path) -> None:
+    store.create_namespace("n")
+    other = SqliteStore(path, embedder="none")
+    assert other.count("n") == 0
+    (started, start), (went_on, go_on) = os.pipe(), os.pipe()
+    child = os.fork()
+    if child == 0:
+        store.commit("n", [Put(id="first", type="t", content="")])
+        os.write(start, b"x")
+        os.read(went_on, 1)
+        store.commit("n", [Put(id="second", type="t", content="")])
+        os._exit(0)
+    os.read(started, 1)
+    store.close()
+    other.close()
+    os.write(go_on, b"x")
+    assert os.waitpid(child, 0)[1] == 0
+    with SqliteStore(path, embedder="none") as reopened:
+        assert [entity.id for entity in reopened.iterate("n")] == ["first", "second"]
+
+
+def test_damage_that_reading_does_not_meet_is_found_by_check(store: SqliteStore, path: Path) -> None:
+    store.create_namespace("n")
+    store.commit("n", [Put(id=str(number), type="t", content="") for number in range(300)])
+    store.check()
+    store.close()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        (root,) = connection.execute(
+            "SELECT rootpage FROM sqlite_master WHERE name = 'states_by_entity'"
+        ).fetchone()
+        (size,) = connection.execute("PRAGMA page_size").fetchone()
+    data = bytearray(path.read_bytes())
+    data[root * size - 60 : root * size - 40] = b"Z" * 20
+    path.write_bytes(data)
+    with SqliteStore(path, embedder="none") as damaged:
+        assert damaged.get("n", "7").content == ""
+        with pytest.raises(CorruptDataError, match="restore the file from a backup"):
+            damaged.check()
+
+
+def test_a_file_that_was_restored_from_a_backup_is_the_one_that_is_written_to(
+    store: SqliteStore, path: Path
+) -> None:
+    store.create_namespace("n")
+    with (
+        closing(sqlite3.connect(path)) as source,
+        closing(sqlite3.connect(path.with_suffix(".bak"))) as backup,
+    ):
+        source.backup(backup)
+    store.commit("n", [Put(id="lost", type="t", content="")])
+    for end in ("", "-wal", "-shm"):
+        path.with_name(f"kaizen.db{end}").unlink()
+    with pytest.raises(NotFoundError):
+        store.commit("n", [Put(id="early", type="t", content="")])
+    path.with_suffix(".bak").replace(path)
+    store.commit("n", [Put(id="kept", type="t", content="")])
+    with SqliteStore(path, embedder="none") as reopened:
+        assert [entity.id for entity in reopened.iterate("n")] == ["kept"]
+
+
 def test_a_filtered_page_reads_only_what_it_shows(store: SqliteStore) -> None:
     store.create_namespace("n")
     store.commit("n", [Put(id=f"{i:04}", type="t", content="", metadata={"c": i % 2}) for i in range(400)])

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from kaizen.store import ConflictError, CorruptDataError, Delete, NotFoundError, Put, Store
+from kaizen.store import ConflictError, CorruptDataError, Delete, InvalidInputError, NotFoundError, Put, Store
 from kaizen.store.transfer import (
     copy_namespace,
     digest,
@@ -111,6 +111,28 @@ def test_an_import_goes_on_where_it_was_cut_off(source: Store, make_store: Calla
 def test_what_is_no_export_is_refused(make_store: Callable[[str], Store], lines: list[bytes]) -> None:
     with pytest.raises(CorruptDataError, match="file, line 1:"):
         import_lines(make_store("sqlite"), N, lines, name="file")
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_an_export_that_does_not_hang_together_is_named_and_changes_nothing(
+    source: Store, make_store: Callable[[str], Store], backend: str
+) -> None:
+    header, first, *_ = export_lines(source, N)
+    target = make_store(backend)
+    for wrong, said in (
+        (first.replace(b'"revision":1', b'"revision":2'), "gets revision 2"),
+        (b'%s[{"delete":"e0"}]}' % first[: first.index(b'[{"put"')], "is deleted and was not there"),
+    ):
+        with pytest.raises(CorruptDataError, match=f"file, line 2: .*{said}"):
+            import_lines(target, N, [header, wrong], name="file")
+        with pytest.raises(CorruptDataError, match=f"file, line 2: .*{said}"):
+            read_entities([header, wrong], N, name="file")
+    with pytest.raises(InvalidInputError, match=r"commit 1 .*lone surrogate"):
+        import_lines(
+            target, N, [header, first.replace(b'"content":"0"', b'"content":"\\ud800"')], name="file"
+        )
+    assert target.get_namespace(N).version == 0
+    assert import_lines(target, N, [header, first], name="file").commits == 1
 
 
 def test_entities_are_merged_in_one_commit(source: Store, make_store: Callable[[str], Store]) -> None:

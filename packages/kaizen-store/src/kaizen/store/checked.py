@@ -10,6 +10,7 @@ from kaizen.store.errors import InvalidInputError, NotFoundError
 from kaizen.store.filtering import Filter
 from kaizen.store.validation import (
     check_after_version,
+    check_commit,
     check_entity_id,
     check_limit,
     check_namespace_id,
@@ -130,6 +131,8 @@ class CheckedStore(ABC):
         check_namespace_id(namespace_id)
         if any(commit.namespace_id != namespace_id for commit in commits):
             raise InvalidInputError(f"only commits of namespace {namespace_id!r} can be restored into it")
+        for commit in commits:
+            check_commit(commit)
         if commits:
             self._restore(namespace_id, commits)
 

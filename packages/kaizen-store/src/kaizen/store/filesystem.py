@@ -142,8 +142,10 @@ class FilesystemStore(CheckedStore):
         with self._lock:
             self._closed = True
             self._journals.clear()
-            if self._replica is not None:
-                self._replica.close()
+            replica = self._replica
+        # Not under the lock, which a search that is waited for may need.
+        if replica is not None:
+            replica.close()
 
     def _searching(self) -> Replica:
         from kaizen.store.replica import Replica

@@ -133,7 +133,7 @@ def commits(
             "ns": ns,
             "run_id": run_id,
             "after": bigint(after),
-            "limit": bigint(limit),
+            "limit": limit,
         },
     )
     return _with_states(connection, ns, namespace_id, changes)

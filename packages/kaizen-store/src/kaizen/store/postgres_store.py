@@ -12,7 +12,7 @@ from kaizen.store.model import Commit, Entity, Page
 from kaizen.store.planning import apply_changes, check_expected, check_restored
 from kaizen.store.postgres_connections import Connections
 from kaizen.store.postgres_reading import Selection, commits, current, history, ns_of
-from kaizen.store.postgres_rows import bigint, encode_text, fetch, to_entities, to_namespace
+from kaizen.store.postgres_rows import encode_text, fetch, to_entities, to_namespace
 from kaizen.store.postgres_schema import is_current, migrate
 from kaizen.store.postgres_writing import delete_namespace, write_commits
 
@@ -160,9 +160,7 @@ class PostgresStore(CheckedStore):
     def _page(self, namespace_id: str, selected: Filter, *, after: str | None, limit: int) -> Page:
         rows = self._read(
             namespace_id,
-            lambda connection, ns: Selection.of(ns, selected).rows(
-                connection, after=after, limit=bigint(limit) + 1
-            ),
+            lambda connection, ns: Selection.of(ns, selected).rows(connection, after=after, limit=limit + 1),
         )
         entities = tuple(to_entities(namespace_id, rows[:limit]))
         return Page(entities=entities, cursor=entities[-1].id if len(rows) > limit else None)

@@ -100,9 +100,11 @@ def replay(records: Iterable[Record], namespace_id: str) -> Iterator[Commit]:
     for version, record in enumerate(records, 1):
         if record.version != version:
             raise ValueError(f"this is version {record.version} where {version} must follow")
-        changes = tuple(
-            Applied(before=current.get(entity_id), after=after) for entity_id, after in record.after.items()
-        )
+        changes: list[Applied] = []
+        for entity_id, after in record.after.items():
+            before = current.get(entity_id)
+            check_follows(entity_id, before, after)
+            changes.append(Applied(before=before, after=after))
         current |= record.after
         yield Commit(
             id=record.id,
@@ -112,8 +114,16 @@ def replay(records: Iterable[Record], namespace_id: str) -> Iterator[Commit]:
             actor=record.actor,
             reason=record.reason,
             run_id=record.run_id,
-            changes=changes,
+            changes=tuple(changes),
         )
+
+
+def check_follows(entity_id: str, before: Entity | None, after: Entity | None) -> None:
+    """`ValueError` where no commit could have made the one of the other."""
+    if after is None and before is None:
+        raise ValueError(f"entity {entity_id!r} is deleted and was not there")
+    if after is not None and after.revision != (before.revision if before else 0) + 1:
+        raise ValueError(f"entity {entity_id!r} gets revision {after.revision}, which is not the next")
 
 
 def parse(line: bytes) -> object:

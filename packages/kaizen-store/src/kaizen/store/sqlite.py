@@ -164,7 +164,7 @@ class SqliteStore(CheckedStore):
             rows = connection.execute(
                 f"SELECT {_COMMIT_COLUMNS} FROM commits WHERE ns = ? AND version > ? {of_run}"  # noqa: S608
                 "ORDER BY version LIMIT ?",
-                (ns, sql_int(after), *([] if run_id is None else [run_id]), sql_int(limit)),
+                (ns, sql_int(after), *([] if run_id is None else [run_id]), limit),
             ).fetchall()
             versions = json.dumps([row[0] for row in rows])
             selected = "a.ns = ? AND a.version IN (SELECT value FROM json_each(?))"
@@ -213,7 +213,9 @@ class SqliteStore(CheckedStore):
             with self._connections.writing(create=True):
                 return
         with self._connections.writing() as connection:
-            connection.execute("PRAGMA quick_check").fetchall()
+            ((found, *_), *_) = connection.execute("PRAGMA quick_check(1)").fetchall()
+            if found != "ok":
+                raise self._connections.corrupt(" ".join(found.split()))
             connection.execute("UPDATE namespaces SET version = version WHERE ns = 0")
 
     def close(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
+import weakref
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -31,19 +32,17 @@ class Connections:
     def __init__(self, path: Path, *, durable: bool = True) -> None:
         self.path = path
         self._synchronous = "FULL" if durable else "OFF"
-        self._idle: list[sqlite3.Connection] = []
+        self._idle: list[_Connection] = []
         self._lock = threading.Lock()
-        self._process_id = os.getpid()
         self._closed = False
+        _of_this_process.add(self)
 
     def exists(self) -> bool:
         """Whether there is a database; reading makes none."""
         self._check_open()
         with files.os_errors(self.path):
-            try:
-                return os.stat(self.path).st_size > 0
-            except FileNotFoundError:
-                return False
+            status = _status(self.path)
+            return status is not None and status.st_size > 0
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
@@ -57,13 +56,27 @@ class Connections:
         with self._transaction("BEGIN IMMEDIATE", create=create) as connection:
             yield connection
 
+    def corrupt(self, reason: str) -> CorruptDataError:
+        return CorruptDataError(
+            f"{self.path}: {reason}; nothing was changed: restore the file from a backup, or move it away",
+            path=str(self.path),
+        )
+
     def close(self) -> None:
         with self._lock:
             self._closed = True
+        self._drop_idle()
+
+    def start_afresh(self) -> None:
+        """For a child of the process that opened the connections."""
+        self._lock = threading.Lock()
+        self._drop_idle()
+
+    def _drop_idle(self) -> None:
+        with self._lock:
             idle, self._idle = self._idle, []
-        if self._process_id == os.getpid():
-            for connection in idle:
-                connection.close()
+        for connection in idle:
+            connection.close()
 
     @contextmanager
     def _transaction(self, begin: str, *, create: bool) -> Iterator[sqlite3.Connection]:
@@ -80,25 +93,27 @@ class Connections:
             finally:
                 self._give_back(connection)
 
-    def _take(self, *, create: bool) -> sqlite3.Connection:
+    def _take(self, *, create: bool) -> _Connection:
         self._check_open()
-        with self._lock:
-            if self._process_id != os.getpid():
-                # A connection must not be used, nor closed, by a child of the process that opened it
-                # (SQLite, "How To Corrupt", section 2.6).
-                self._process_id, self._idle = os.getpid(), []
-            if self._idle:
-                return self._idle.pop()
+        while connection := self._pop():
+            if connection.file_id == _file_id(self.path):
+                return connection
+            # Its file was removed or replaced, and nobody would find what it writes.
+            connection.close()
         return self._open(create=create)
 
-    def _give_back(self, connection: sqlite3.Connection) -> None:
+    def _pop(self) -> _Connection | None:
         with self._lock:
-            if not self._closed and self._process_id == os.getpid():
+            return self._idle.pop() if self._idle else None
+
+    def _give_back(self, connection: _Connection) -> None:
+        with self._lock:
+            if not self._closed:
                 self._idle.append(connection)
                 return
         connection.close()
 
-    def _open(self, *, create: bool) -> sqlite3.Connection:
+    def _open(self, *, create: bool) -> _Connection:
         if create:
             files.make_directory(self.path.parent)
         mode = "rwc" if create else "rw"
@@ -108,8 +123,10 @@ class Connections:
             timeout=BUSY_TIMEOUT_S,
             isolation_level=None,
             check_same_thread=False,
+            factory=_Connection,
         )
         try:
+            connection.file_id = _file_id(self.path)
             connection.execute(f"PRAGMA synchronous = {self._synchronous}")
             connection.execute("PRAGMA cache_size = -16000")
             self._prepare(connection)
@@ -142,10 +159,7 @@ class Connections:
     def _explained(self, error: sqlite3.DatabaseError) -> StoreError:
         said = str(error)
         if any(word in said for word in _DAMAGED):
-            return CorruptDataError(
-                f"{self.path}: {said}; nothing was changed: restore the file from a backup, or move it away",
-                path=str(self.path),
-            )
+            return self.corrupt(said)
         if "locked" in said or "busy" in said:
             advice = f"another process has been writing for {BUSY_TIMEOUT_S:.0f} seconds; end it if it hangs"
         elif "full" in said:
@@ -157,3 +171,39 @@ class Connections:
         else:
             advice = "mend that, then try again"
         return UnavailableError(f"{self.path}: {said}; {advice}")
+
+
+class _Connection(sqlite3.Connection):
+    """With the identity of the file that it has open."""
+
+    file_id: tuple[int, int] | None = None
+
+
+def _file_id(path: Path) -> tuple[int, int] | None:
+    status = _status(path)
+    return None if status is None else (status.st_dev, status.st_ino)
+
+
+def _status(path: Path) -> os.stat_result | None:
+    try:
+        return os.stat(path)
+    except FileNotFoundError:
+        return None
+
+
+_of_this_process: weakref.WeakSet[Connections] = weakref.WeakSet()
+
+
+def _leave_to_the_parent() -> None:
+    """Close what a child inherits, before it opens anything.
+
+    SQLite takes each lock on a file once for a process. So a child that still has a connection of its parent
+    to the file, of whatever store, gets no lock, and whoever closes the file next removes the log that the
+    child writes to (SQLite, "How To Corrupt", section 2.6).
+    """
+    for connections in list(_of_this_process):
+        connections.start_afresh()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_leave_to_the_parent)

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from kaizen.store.model import Entity, JsonValue, Page
+from kaizen.store.records import check_follows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -39,7 +40,7 @@ class NamespaceState:
         if record.version != self.version + 1:
             raise ValueError(f"this is version {record.version} where {self.version + 1} must follow")
         for entity_id, after in record.after.items():
-            self._check_follows(entity_id, after)
+            check_follows(entity_id, self.entities.get(entity_id), after)
         self.offsets.append(offset)
         self.last_at = max(self.last_at, record.at)
         if record.run_id is not None:
@@ -73,13 +74,6 @@ class NamespaceState:
         touching = self.versions_by_entity[entity_id]
         index = bisect_left(touching, version)
         return touching[index - 1] if index else None
-
-    def _check_follows(self, entity_id: str, after: Entity | None) -> None:
-        before = self.entities.get(entity_id)
-        if after is None and before is None:
-            raise ValueError(f"entity {entity_id!r} is deleted and was not there")
-        if after is not None and after.revision != (before.revision if before else 0) + 1:
-            raise ValueError(f"entity {entity_id!r} gets revision {after.revision}, which is not the next")
 
     def _set(self, entity_id: str, after: Entity | None) -> None:
         ids = self._sorted_ids

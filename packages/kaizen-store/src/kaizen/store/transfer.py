@@ -10,7 +10,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from kaizen.store import records
-from kaizen.store.errors import ConflictError, CorruptDataError, NotFoundError, StoreError
+from kaizen.store.errors import ConflictError, CorruptDataError, NotFoundError
 from kaizen.store.model import Put
 
 if TYPE_CHECKING:
@@ -150,8 +150,6 @@ class _Lines:
         try:
             yield
         except ValueError as error:
-            if isinstance(error, StoreError):
-                raise
             raise CorruptDataError(
                 f"{self._name}, line {self._line}: {error}; export it anew with `kaizen entities export`",
                 path=self._name,

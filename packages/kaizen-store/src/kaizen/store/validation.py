@@ -11,7 +11,8 @@ from typing import TypeAlias
 
 from kaizen.store.errors import InvalidInputError
 from kaizen.store.ids import uuid7
-from kaizen.store.model import Change, Delete, Expected, Put
+from kaizen.store.model import Applied, Change, Commit, Delete, Expected, Put
+from kaizen.store.records import check_follows
 
 CleanJson: TypeAlias = "str | int | float | bool | list[CleanJson] | dict[str, CleanJson] | None"
 """A JSON value made of nothing but Python's own types, shared with nobody."""
@@ -19,6 +20,7 @@ CleanJson: TypeAlias = "str | int | float | bool | list[CleanJson] | dict[str, C
 MAX_NAME_LENGTH = 100
 MAX_ENTITY_ID_LENGTH = 512
 MAX_JSON_DEPTH = 100
+MAX_LIMIT = 2**48
 
 _NAME = re.compile(rf"[A-Za-z0-9_-][A-Za-z0-9._-]{{0,{MAX_NAME_LENGTH - 1}}}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
@@ -59,7 +61,8 @@ def check_text(what: str, text: str) -> str:
 
 
 def check_limit(limit: int) -> int:
-    return _check_int("limit", limit, minimum=1)
+    """The limit, or what is as good as none where a backend could not count so far."""
+    return min(_check_int("limit", limit, minimum=1), MAX_LIMIT)
 
 
 def check_after_version(after: int) -> int:
@@ -87,6 +90,23 @@ def clean_changes(changes: Sequence[Change]) -> list[Change]:
             )
         seen.add(change.id)
     return cleaned
+
+
+def check_commit(commit: Commit) -> None:
+    """Refuse a commit that no store would have made."""
+    try:
+        for what in ("id", "actor", "reason"):
+            check_text(f"its {what}", getattr(commit, what))
+        if commit.run_id is not None:
+            check_text("its run id", commit.run_id)
+        if not commit.changes:
+            raise InvalidInputError("it changes nothing")
+        for change in commit.changes:
+            _check_applied(change)
+        if len({change.entity_id for change in commit.changes}) < len(commit.changes):
+            raise InvalidInputError("it changes an entity twice")
+    except ValueError as exc:
+        raise InvalidInputError(f"commit {commit.version} cannot be restored: {exc}") from exc
 
 
 def clean_expected(expected: Expected | None) -> Expected | None:
@@ -146,6 +166,17 @@ def _clean_change(change: Change) -> Change:
             metadata=clean_metadata(change.metadata),
         )
     raise InvalidInputError(f"a change is a Put or a Delete, not {type(change).__name__}")
+
+
+def _check_applied(change: Applied) -> None:
+    if change.before is None and change.after is None:
+        raise InvalidInputError("it deletes what was not there")
+    check_follows(change.entity_id, change.before, change.after)
+    if change.after is not None:
+        check_entity_id(change.after.id)
+        check_type(change.after.type)
+        check_text("content", change.after.content)
+        clean_metadata(change.after.metadata)
 
 
 def _check_name(what: str, name: str) -> str:

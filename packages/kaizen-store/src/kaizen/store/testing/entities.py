@@ -186,6 +186,16 @@ class EntityContract(StoreFixtures):
         with pytest.raises(InvalidInputError, match="limit"):
             store.commits(NAMESPACE, limit=cast("int", limit))
 
+    @pytest.mark.parametrize("limit", [2**31, 2**61, 2**63 - 1, 2**63, 2**70])
+    def test_a_limit_may_be_of_any_size(self, store: Store, limit: int) -> None:
+        commit = store.commit(NAMESPACE, [Put(id="e", type="t", content="needle")])
+        for where in ({}, {"x": None}):
+            assert [entity.id for entity in store.list(NAMESPACE, where=where, limit=limit).entities] == ["e"]
+            assert [hit.entity.id for hit in store.search(NAMESPACE, "needle", where=where, limit=limit)] == [
+                "e"
+            ]
+        assert store.commits(NAMESPACE, limit=limit) == [commit]
+
     @pytest.mark.parametrize(
         "where", [{"": 1}, {"a..b": 1}, {".a": 1}, {1: 1}, {"a": {1}}, {"a": float("nan")}]
     )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 import pytest
 
 from kaizen.store.errors import ConflictError, InvalidInputError, NotFoundError
-from kaizen.store.model import Change, Commit, Delete, Put
+from kaizen.store.model import Applied, Change, Commit, Delete, Put
 from kaizen.store.testing.fixtures import NAMESPACE, OpenStore, StoreFixtures
 
 if TYPE_CHECKING:
@@ -50,6 +50,33 @@ class RestoreContract(StoreFixtures):
                 store.restore(COPY, wrong)
             assert store.get_namespace(COPY).version == 0
             assert list(store.iterate(COPY)) == []
+
+    def test_a_commit_that_no_store_makes_is_refused(self, store: Store, open_store: OpenStore) -> None:
+        first, *_ = _some_commits(store)
+        store.create_namespace(COPY)
+        change, other = first.changes
+        assert change.after is not None
+        for wrong in (
+            replace(first, changes=()),
+            replace(first, changes=(Applied(before=None, after=None),)),
+            replace(first, changes=(change, change)),
+            replace(first, actor="\ud800"),
+            *(
+                replace(first, changes=(other, replace(change, after=replace(change.after, **fields))))
+                for fields in (
+                    {"revision": 2},
+                    {"id": ""},
+                    {"type": "no type"},
+                    {"content": "\ud800"},
+                    {"metadata": {"n": 2**64}},
+                )
+            ),
+        ):
+            with pytest.raises(InvalidInputError, match="commit 1 cannot be restored"):
+                store.restore(COPY, [wrong])
+        store.restore(COPY, [first])
+        with open_store() as reopened:
+            assert reopened.commits(COPY) == [first]
 
     def test_commits_go_into_the_namespace_they_name(self, store: Store) -> None:
         made = _some_commits(store)
