@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Barrier
@@ -18,11 +19,11 @@ COMMITS = 210
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
-    store = reopen(tmp_path)
-    store.create_namespace(N)
-    store.commit(N, [Put(id="e", type="t", content="needle")])
-    return store
+def store(tmp_path: Path) -> Iterator[Store]:
+    with reopen(tmp_path) as store:
+        store.create_namespace(N)
+        store.commit(N, [Put(id="e", type="t", content="needle")])
+        yield store
 
 
 def reopen(directory: Path) -> Store:
@@ -50,6 +51,8 @@ def test_threads_that_search_at_once_all_find_everything(store: Store, tmp_path:
 
     with ThreadPoolExecutor(4) as pool:
         assert list(pool.map(search, range(4))) == [COMMITS] * 4
+    for each in opened:
+        each.close()
 
 
 def test_processes_that_search_at_once_all_find_everything(store: Store, tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -53,11 +53,11 @@ def reopen(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Store
 
 
 @pytest.fixture
-def store(reopen: Callable[[], Store], fake: Fake) -> Store:
-    store = reopen()
-    store.create_namespace(N)
-    store.commit(N, [Put(id=word, type="t", content=word) for word in ("car", "cat", "rain")])
-    return store
+def store(reopen: Callable[[], Store], fake: Fake) -> Iterator[Store]:
+    with reopen() as store:
+        store.create_namespace(N)
+        store.commit(N, [Put(id=word, type="t", content=word) for word in ("car", "cat", "rain")])
+        yield store
 
 
 def best(store: Store, query: str, **options: Any) -> str:

@@ -72,7 +72,8 @@ class PostgresServer:
                 [installed / "bin" / "postgres", "--version"], capture_output=True, **self._account
             )
         except PermissionError:
-            copy = self.directory / "postgres"
-            shutil.copytree(installed, copy)
-            installed = copy
+            # With the libraries that the wheel has beside the package, where the programs look for them.
+            for folder in installed.parent.parent.glob(f"{installed.parent.name}*"):
+                shutil.copytree(folder, self.directory / folder.name)
+            installed = self.directory / installed.parent.name / installed.name
         return installed / "bin"

@@ -148,13 +148,15 @@ class SqliteStore(CheckedStore):
     def _history(self, namespace_id: str, entity_id: str) -> list[Commit]:
         self._require_file(namespace_id)
         with self._connections.reading() as connection:
-            key = (self._ns(connection, namespace_id), entity_id)
+            ns = self._ns(connection, namespace_id)
             rows = connection.execute(
-                f"SELECT {_COMMIT_COLUMNS} FROM commits WHERE ns = ?1 AND version IN "  # noqa: S608
-                "(SELECT version FROM states WHERE ns = ?1 AND entity_id = ?2) ORDER BY version",
-                key,
+                f"SELECT {_COMMIT_COLUMNS} FROM commits WHERE ns = ? AND version IN "  # noqa: S608
+                "(SELECT version FROM states WHERE ns = ? AND entity_id = ?) ORDER BY version",
+                (ns, ns, entity_id),
             ).fetchall()
-            return read_commits(connection, namespace_id, rows, "a.ns = ? AND a.entity_id = ?", key)
+            return read_commits(
+                connection, namespace_id, rows, "a.ns = ? AND a.entity_id = ?", (ns, entity_id)
+            )
 
     def _commits(self, namespace_id: str, *, run_id: str | None, after: int, limit: int) -> list[Commit]:
         self._require_file(namespace_id)

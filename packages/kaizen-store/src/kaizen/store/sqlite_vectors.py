@@ -118,10 +118,10 @@ def embed_pending(
         vectors = np.ascontiguousarray(embedder.embed(texts), dtype=np.float32)
         with connections.writing() as connection:
             connection.executemany(
-                "INSERT OR IGNORE INTO vectors SELECT ?1, ?2, ?3, ?4 "
-                "WHERE EXISTS (SELECT 1 FROM entities WHERE kind = ?1 AND state_id = ?3)",
+                "INSERT OR IGNORE INTO vectors SELECT kind, ?, state_id, ? FROM entities "
+                "WHERE kind = ? AND state_id = ?",
                 [
-                    (kind, embedder.model, row[0], vector.tobytes())
+                    (embedder.model, vector.tobytes(), kind, row[0])
                     for row, vector in zip(rows, vectors, strict=True)
                 ],
             )
@@ -135,17 +135,17 @@ def embed_pending(
     return done
 
 
-_AFTER = "(SELECT coalesce(max(up_to), 0) FROM embedded WHERE kind = ?1 AND model = ?2)"
+_AFTER = "(SELECT coalesce(max(up_to), 0) FROM embedded WHERE kind = :kind AND model = :model)"
 
 
 def _pending(connection: sqlite3.Connection, kind: int, model: str) -> int:
-    sql = f"SELECT count(*) FROM entities WHERE kind = ?1 AND state_id > {_AFTER}"  # noqa: S608
-    return int(connection.execute(sql, (kind, model)).fetchone()[0])
+    sql = f"SELECT count(*) FROM entities WHERE kind = :kind AND state_id > {_AFTER}"  # noqa: S608
+    return int(connection.execute(sql, {"kind": kind, "model": model}).fetchone()[0])
 
 
 def _next(connection: sqlite3.Connection, kind: int, model: str, limit: int) -> list[Any]:
     return connection.execute(
         f"SELECT e.state_id, {OF_STATE} FROM entities e CROSS JOIN states s ON s.state_id = e.state_id "  # noqa: S608
-        f"WHERE e.kind = ?1 AND e.state_id > {_AFTER} ORDER BY e.state_id LIMIT ?3",
-        (kind, model, limit),
+        f"WHERE e.kind = :kind AND e.state_id > {_AFTER} ORDER BY e.state_id LIMIT :limit",
+        {"kind": kind, "model": model, "limit": limit},
     ).fetchall()
