@@ -123,6 +123,8 @@ def embed_pending(
                 [
                     (kind, embedder.model, row[0], vector.tobytes())
                     for row, vector in zip(rows, vectors, strict=True)
+                    # One of zeros says nothing, and has no cosine.
+                    if vector.any()
                 ],
             )
             connection.execute(
