@@ -61,8 +61,8 @@ class BucketStore(CheckedStore):
 
     def _list_namespaces(self):
         with self._errors():
-            names = sorted(os.listdir(self._directory)) if self._directory.is_dir() else []
-        return [self._get_namespace(name) for name in names if not name.startswith(".")]
+            names = sorted(path.parent.name for path in self._directory.glob(f"[!.]*/{0:012d}.json"))
+        return [self._get_namespace(name) for name in names]
 
     def _delete_namespace(self, namespace_id):
         with self._read(namespace_id):
@@ -136,11 +136,11 @@ class BucketStore(CheckedStore):
         path = self._directory / namespace_id / f"{version:012d}.json"
         finished = self._directory / f".new-{uuid7()}"
         with self._errors():
-            files.make_directory(path.parent)
+            files.make_directory(self._directory if version else path.parent)
             files.create(finished, data, by_way_of=finished.with_suffix(".part"))
             try:
                 os.link(finished, path)
-            except FileExistsError:
+            except (FileExistsError, FileNotFoundError):  # somebody was faster, or deleted the namespace
                 return False
             finally:
                 finished.unlink()

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from examples.own_backend.bucket_store import BucketStore
-from kaizen.store import Put, StoreSettings
+from kaizen.store import NotFoundError, Put, StoreSettings
 from kaizen.store.testing import OpenStore, StoreContract
 from kaizen.store.testing.histories import HistoryContract
 
@@ -33,6 +33,26 @@ def test_it_is_as_short_as_the_guide_says() -> None:
 
     lines = Path(bucket_store.__file__).read_text(encoding="utf-8").splitlines()
     assert len([line for line in lines if line.strip()]) < 150
+
+
+def test_a_commit_to_a_namespace_deleted_meanwhile_is_not_acknowledged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = StoreSettings(data_dir=tmp_path / "bucket", embedder="none")
+    with BucketStore.open(settings) as store, BucketStore.open(settings) as other:
+        store.create_namespace("n")
+        create = store._create
+
+        def create_late(*arguments: object) -> object:
+            monkeypatch.setattr(store, "_create", create)
+            other.delete_namespace("n")
+            return create(*arguments)
+
+        monkeypatch.setattr(store, "_create", create_late)
+        with pytest.raises(NotFoundError):
+            store.commit("n", [Put(id="e", type="t", content="")])
+        (tmp_path / "bucket" / "half-created").mkdir()
+        assert store.list_namespaces() == []
 
 
 def test_what_it_was_given_is_there_in_the_next_process(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -136,3 +137,22 @@ def test_a_plan_is_not_carried_out_on_what_changed_since(store: Store) -> None:
     with pytest.raises(ConflictError):
         apply_revert(store, N, plan)
     assert contents(store) == {"a": "theirs"}
+
+
+def test_what_others_created_anew_while_the_clock_stood_still_is_not_undone(store: Store) -> None:
+    """Times never go back: while the clock is behind what is stored, all commits have the same."""
+    ahead = datetime.now(UTC) + timedelta(hours=1)
+    store.delete_namespace(N)
+    store.create_namespace(N, created_at=ahead)
+    put(store, "run", a="of the run")
+    store.commit(N, [Delete(id="a")])
+    put(store, a="of others")
+    with pytest.raises(ConflictError, match="'a'"):
+        revert(store, N, run_id="run")
+    assert contents(store) == {"a": "of others"}
+
+
+def test_a_run_may_have_any_id(store: Store) -> None:
+    put(store, "", a="a1")
+    revert(store, N, run_id="")
+    assert contents(store) == {}

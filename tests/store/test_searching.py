@@ -133,6 +133,16 @@ def test_an_embedder_that_fails_leaves_the_words(
     assert {hit.entity.id for hit in store.search(N, "automobile", limit=2)} == {"car", "late"}
 
 
+def test_what_has_no_meaning_is_near_to_nothing(store: Store, fake: Fake) -> None:
+    store.commit(N, [Put(id="empty", type="t", content=""), Put(id="name", type="t", content="xyzzy")])
+    assert store.search(N, "") == []
+    assert store.search(N, "plugh") == []
+    assert [(hit.entity.id, hit.dense) for hit in store.search(N, "xyzzy")] == [("name", None)]
+    assert {hit.entity.id for hit in store.search(N, "feline")} == {"car", "cat", "rain"}
+    best(store, "feline")
+    assert fake.embedded.count("xyzzy") == 2  # the text and the query, each once
+
+
 def test_a_search_embeds_no_more_than_it_may(
     store: Store, fake: Fake, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -67,18 +67,22 @@ def plan_revert(
     before: dict[str, Entity | None] = {}
     after: dict[str, Entity | None] = {}
     changed_between: set[str] = set()
-    for commit in _of_run(store, namespace_id, run_id) if run_id else _named(store, namespace_id, commit_ids):
+    commits = (
+        _named(store, namespace_id, commit_ids) if run_id is None else _of_run(store, namespace_id, run_id)
+    )
+    for commit in commits:
         for applied in commit.changes:
             entity_id = applied.entity_id
             before.setdefault(entity_id, applied.before)
-            if not _is_state(after.get(entity_id, applied.before), applied.before):
+            if after.get(entity_id, applied.before) != applied.before:
                 changed_between.add(entity_id)
             after[entity_id] = applied.after
+    # Not the history of each entity, of which a run may have touched thousands.
     current = store.get_many(namespace_id, list(before))
     touched = [
         entity_id
         for entity_id, left in after.items()
-        if entity_id in changed_between or not _is_state(left, current.get(entity_id))
+        if entity_id in changed_between or left != current.get(entity_id)
     ]
     if touched and not force:
         raise ConflictError(
@@ -100,7 +104,7 @@ def plan_revert(
         expected={
             entity_id: current[entity_id].revision if entity_id in current else 0 for entity_id in before
         },
-        reason=f"revert of {f'run {run_id}' if run_id else _listed(list(commit_ids))}",
+        reason=f"revert of {_listed(list(commit_ids)) if run_id is None else f'run {run_id}'}",
     )
 
 
@@ -142,16 +146,6 @@ def _named(store: Store, namespace_id: str, commit_ids: Iterable[str]) -> Iterat
         raise NotFoundError(
             f"namespace {namespace_id!r} has no commit {_listed(sorted(missing))}", namespace_id=namespace_id
         )
-
-
-def _is_state(left: Entity | None, found: Entity | None) -> bool:
-    """Whether an entity is still as a commit left it: each later one that puts it gives it a new revision.
-
-    This asks no history of each entity, of which a run may have touched thousands.
-    """
-    if left is None or found is None:
-        return left is found
-    return (left.revision, left.updated_at) == (found.revision, found.updated_at)
 
 
 def _is_same(wanted: Entity | None, current: Entity | None) -> bool:

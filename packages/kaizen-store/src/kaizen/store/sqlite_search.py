@@ -66,7 +66,7 @@ class Searcher:
             wanted = ranking.candidates(limit)
             lexical = fitting.best(_by_words(connection, kinds, query_words(query), fitting.only), wanted)
             dense: dict[int, float] = {}
-            if embedder is not None:
+            if embedder is not None and vector.any():
                 matrices = [self._matrix(connection, kind, embedder) for kind in kinds]
                 dense = fitting.best(_by_meaning(matrices, vector, fitting.only), wanted)
             fused = ranking.fuse(lexical, dense)

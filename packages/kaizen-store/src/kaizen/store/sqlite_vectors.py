@@ -123,6 +123,8 @@ def embed_pending(
                 [
                     (embedder.model, vector.tobytes(), kind, row[0])
                     for row, vector in zip(rows, vectors, strict=True)
+                    # One of zeros says nothing, and has no cosine.
+                    if vector.any()
                 ],
             )
             connection.execute(
