@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from kaizen.store.errors import InvalidInputError
 
@@ -85,14 +85,6 @@ class StoreSettings:
                 "postgresql://user@host/database"
             )
         return replace(self, backend=name, data_dir=Path(path))
-
-
-def without_password(dsn: str) -> str:
-    """A connection URL as it may be shown."""
-    parts = urlsplit(dsn)
-    if parts.password is None:
-        return dsn
-    return parts._replace(netloc=parts.netloc.replace(f":{parts.password}@", ":***@")).geturl()
 
 
 def _absolute(directory: Path) -> Path:
