@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-# A search embeds at most this many entities of a type that nobody embedded yet: a second or so. `reindex` has no limit.
+# A search embeds at most this many entities of a type that nobody embedded yet: a second or so.
+# `reindex` has no limit.
 MAX_EMBEDDED_BY_SEARCH = 2_000
 # Up to so many selected entities the search looks only at them; beyond, at the best ones until enough fit.
 _FEW = 2_000
