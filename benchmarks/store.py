@@ -247,6 +247,8 @@ def _table(results: dict[tuple[str, int], dict[str, float]]) -> str:
         "|---|" + "---:|" * len(columns),
     ]
     for key, label in ROWS:
+        if not any(key in result for result in results.values()):
+            continue
         cells = [f"{results[column][key]:.3g}" if key in results[column] else "-" for column in columns]
         lines.append(f"| {label} | {' | '.join(cells)} |")
     return "\n".join(lines)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 # entity; what came before is found through `before_id`, so that no content is stored twice. A kind is a type
 # within a namespace: each has its own full-text table `text_<kind>`, so that many long trajectories neither
 # slow down nor outweigh the tips beside them. `fields` holds what a filter may ask of the current metadata.
+# `vectors` has rowids, since a row of a kilobyte takes a page of its own in a table without.
 _FIRST = """
 CREATE TABLE namespaces (
   ns INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -76,9 +77,9 @@ CREATE TABLE vectors (
   kind INTEGER NOT NULL,
   model TEXT NOT NULL,
   state_id INTEGER NOT NULL,
-  vector BLOB NOT NULL,
-  PRIMARY KEY (kind, model, state_id)
-) WITHOUT ROWID;
+  vector BLOB NOT NULL
+);
+CREATE UNIQUE INDEX vectors_by_state ON vectors (kind, model, state_id);
 CREATE TABLE embedded (
   kind INTEGER NOT NULL,
   model TEXT NOT NULL,
