@@ -268,6 +268,18 @@ def test_a_story_that_failed_is_told_again_and_what_it_taught_stays_until_then(s
     assert syncs.support() == dict.fromkeys("abc", 1)
 
 
+def test_a_head_that_turns_out_to_have_failed_leaves_the_story_to_the_others(syncs: Syncs) -> None:
+    traces = loop("a b c")
+    syncs.sync(*traces)
+    head = traces[2].spans[0]
+    failed = replace(head, status="ERROR", end_time=head.end_time + timedelta(seconds=1))
+    syncs.seen[2] = replace(traces[2], spans=(failed,))
+    syncs.sync()
+    assert syncs.calls == 1
+    assert syncs.reasons() == {"t0": "part of t1", "t1": "learned", "t2": "errors excluded"}
+    assert syncs.support() == {"a": 1, "b": 1}
+
+
 @pytest.mark.parametrize(("own", "others"), [(1, 2), (2, 1)])
 def test_a_trace_that_another_sync_commits_meanwhile_joins_the_story(
     syncs: Syncs, monkeypatch: pytest.MonkeyPatch, own: int, others: int

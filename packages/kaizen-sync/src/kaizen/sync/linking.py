@@ -11,7 +11,7 @@ from kaizen.sync.records import TraceRecord, part_reason, record_id, stored_traj
 from kaizen.sync.stories import joined, link, related
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
     from datetime import datetime
 
     from kaizen.store import Entity, Store
@@ -87,14 +87,18 @@ class Linker:
         self._source = source
         self._project = project
 
-    def tellings(self, drafts: Sequence[Draft]) -> list[Telling]:
-        """The stories that the drafts are of, and those that their traces were of before they changed."""
-        stored = self._by_ids(draft.trace_id for draft in drafts)
+    def tellings(self, drafts: Sequence[Draft], *, untold: Collection[str] = ()) -> list[Telling]:
+        """The stories that the drafts are of, and those that their traces were of before they changed.
+
+        `untold` are traces that are of no story any more, if they ever were.
+        """
+        stored = self._by_ids([*(draft.trace_id for draft in drafts), *untold])
         earlier = self._companions(stored)
         stored |= earlier
 
         def with_key(key: str) -> Iterable[TraceDescription]:
             found = self._where(f"story_keys.{story_key(self._source, self._project, key)}", True)
+            found = {trace_id: entity for trace_id, entity in found.items() if trace_id not in untold}
             for trace_id, entity in found.items():
                 stored.setdefault(trace_id, entity)
             return _descriptions(found)

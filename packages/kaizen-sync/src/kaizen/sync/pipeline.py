@@ -18,7 +18,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain, islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeGuard
 
 from kaizen.store import ConflictError, Delete
 from kaizen.store.ids import uuid7
@@ -258,7 +258,8 @@ class Sync:
 
     def _steps(self, batch: Sequence[Draft | _Untold]) -> Iterator[Callable[[], _Result | _Untold]]:
         """What to do, in the order in which to commit it: a story goes by the last of its traces."""
-        as_of, tellings = self._link([one for one in batch if isinstance(one, Draft)])
+        untold = [one.trace_id for one in batch if isinstance(one, _Untold) and one.state == "skipped"]
+        as_of, tellings = self._link([one for one in batch if isinstance(one, Draft)], untold)
         by_last = {list(telling.drafts)[-1]: telling for telling in tellings if telling.drafts}
         for one in batch:
             if isinstance(one, _Untold):
@@ -269,7 +270,7 @@ class Sync:
             if not telling.drafts:
                 yield partial(self._tell, telling, as_of)
 
-    def _link(self, drafts: Sequence[Draft]) -> tuple[int, list[Telling]]:
+    def _link(self, drafts: Sequence[Draft], untold: Sequence[str] = ()) -> tuple[int, list[Telling]]:
         """The stories as they are now; where another sync was faster, its result stands and is counted."""
         as_of = self._ledger.changed_by_others
         known = self._known([draft.trace_id for draft in drafts])
@@ -280,7 +281,7 @@ class Sync:
                 self._selection.count_known(record)
             else:
                 own.append(draft)
-        return as_of, self._linker.tellings(own)
+        return as_of, self._linker.tellings(own, untold=untold)
 
     def _tell(self, telling: Telling, as_of: int) -> _Result:
         """Ask the model about a story, in a worker thread. Never raises: one story never fails another."""
@@ -310,14 +311,14 @@ class Sync:
         self._progress(self.report)
 
     def _settle(self, result: _Result | _Untold) -> None:
+        if result.state == "deferred" and not _traces(result):
+            # Only as a failed one is a trace found again that is not new.
+            result = replace(result, state="failed")
         if result.state == "deferred":
-            self._defer(result, result.reason)
+            for one in _traces(result):
+                self._selection.defer(one.trace_id, result.reason, one.start_time)
         else:
             self._commit(result)
-
-    def _defer(self, result: _Result | _Untold, why: str) -> None:
-        for one in _traces(result):
-            self._selection.defer(one.trace_id, why, one.start_time)
 
     def _result(self, future: Future[_Result | _Untold]) -> _Result | _Untold:
         while True:
@@ -329,7 +330,7 @@ class Sync:
     def _commit(self, result: _Result | _Untold) -> None:
         """Commit a story with its tips and its traces' states, on top of what others committed meanwhile."""
         for _ in range(_COMMIT_ATTEMPTS):
-            if isinstance(result, _Result) and result.as_of != self._ledger.changed_by_others:
+            if self._is_outdated(result):
                 for again in self._linked_again(result):
                     self._settle(again)
                 return
@@ -337,10 +338,13 @@ class Sync:
                 plan = self._plan(result)
             except ModelAccessError as error:
                 self._refusal = self._refusal or str(error)
-                self._defer(result, REFUSED)
+                self._settle(replace(result, state="deferred", reason=REFUSED))
                 return
             except ModelError as error:
                 result = replace(result, state="failed", reason=str(error))
+                continue
+            if self._is_outdated(result):
+                # Noticed only when the tips were read for the first time.
                 continue
             if not plan.changes:
                 return
@@ -360,6 +364,10 @@ class Sync:
             self._count_committed(result, plan)
             return
         raise self._outpaced()
+
+    def _is_outdated(self, result: _Result | _Untold) -> TypeGuard[_Result]:
+        """Whether others changed records since the story was linked."""
+        return isinstance(result, _Result) and result.as_of != self._ledger.changed_by_others
 
     def _linked_again(self, result: _Result) -> Iterator[_Result]:
         """The result for the story as others have left it; what tells the same needs no other model call."""
