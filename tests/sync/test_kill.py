@@ -52,6 +52,13 @@ def forked(
     """The process that forks a sync for every data directory it is told."""
     spans = [lesson_span(word, start=START + timedelta(minutes=i)) for i, word in enumerate(WORDS)]
     spans.append(llm_span([{"role": "user", "content": "nothing to learn"}], "no", start=START))
+    told = [{"role": "user", "content": "What is LESSON-beta about?"}]
+    spans.append(llm_span(told, "About that.", start=START + timedelta(minutes=7)))
+    told += [
+        {"role": "assistant", "content": "About that."},
+        {"role": "user", "content": "And LESSON-delta?"},
+    ]
+    spans.append(llm_span(told, "The same.", start=START + timedelta(minutes=8)))
     send_spans(phoenix.url, project, spans)
     with subprocess.Popen(
         [sys.executable, "-m", "tests.support.forked_sync", phoenix.url, project, backend],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left, bisect_right, insort
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ from kaizen.store.model import Entity, JsonValue, Page
 from kaizen.store.records import check_follows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from datetime import datetime
 
     from kaizen.store.filtering import Filter
@@ -30,6 +31,8 @@ class NamespaceState:
         self.versions_by_entity: dict[str, list[int]] = {}
         self.versions_by_run: dict[str, list[int]] = {}
         self._sorted_ids: list[str] | None = None
+        self._holders: dict[str, dict[str, list[str]]] = {}
+        """By keys of metadata that were filtered below: the entities that hold each key below."""
 
     @property
     def version(self) -> int:
@@ -51,7 +54,7 @@ class NamespaceState:
 
     def page(self, selected: Filter, *, after: str | None, limit: int) -> Page:
         found: list[Entity] = []
-        for entity in self._from(after):
+        for entity in self._candidates(selected, after):
             if selected.selects(entity):
                 if len(found) == limit:
                     return Page(entities=tuple(map(copied, found)), cursor=found[-1].id)
@@ -76,6 +79,13 @@ class NamespaceState:
         return touching[index - 1] if index else None
 
     def _set(self, entity_id: str, after: Entity | None) -> None:
+        for key, holders in self._holders.items():
+            for name in _names(self.entities.get(entity_id), key):
+                holders[name].remove(entity_id)
+                if not holders[name]:
+                    del holders[name]
+            for name in _names(after, key):
+                holders.setdefault(name, []).append(entity_id)
         ids = self._sorted_ids
         if after is None:
             del self.entities[entity_id]
@@ -86,6 +96,25 @@ class NamespaceState:
             insort(ids, entity_id)
         self.entities[entity_id] = after
 
+    def _candidates(self, selected: Filter, after: str | None) -> Iterator[Entity]:
+        """All that may be selected, by id; few where a value below a key of the metadata is asked for."""
+        paths = (path for path, value in selected.values if len(path) > 1 and value is not None)
+        fewest = min((self._holding(*path[:2]) for path in paths), key=len, default=None)
+        if fewest is None:
+            return self._from(after)
+        return (
+            self.entities[entity_id] for entity_id in sorted(fewest) if after is None or entity_id > after
+        )
+
+    def _holding(self, key: str, name: str) -> Sequence[str]:
+        holders = self._holders.get(key)
+        if holders is None:
+            holders = self._holders[key] = {}
+            for entity in self.entities.values():
+                for held in _names(entity, key):
+                    holders.setdefault(held, []).append(entity.id)
+        return holders.get(name, ())
+
     def _from(self, after: str | None) -> Iterator[Entity]:
         # Sorted at the first listing rather than while loading: one sort is cheaper than many insertions.
         if self._sorted_ids is None:
@@ -93,6 +122,12 @@ class NamespaceState:
         start = 0 if after is None else bisect_right(self._sorted_ids, after)
         for index in range(start, len(self._sorted_ids)):
             yield self.entities[self._sorted_ids[index]]
+
+
+def _names(entity: Entity | None, key: str) -> Iterable[str]:
+    """The keys below a key of the entity's metadata."""
+    below = entity.metadata.get(key) if entity else None
+    return below.keys() if isinstance(below, Mapping) else ()
 
 
 def copied(entity: Entity) -> Entity:

@@ -44,6 +44,8 @@ class Ledger:
         self.endings = Counter(self.checkpoint.endings)
         self._claims: dict[str, Claim] | None = None
         self.reopened = False
+        self.changed_by_others = 0
+        """How often others were found to have changed a record of the project."""
         self._began: dict[str, Ending | None] = {}
         self.refresh()
         self.unseen = Counter(self.endings)
@@ -93,6 +95,14 @@ class Ledger:
         if began is not None:
             self.unseen[began] -= 1
 
+    def recount_unseen(self, before: TraceRecord, after: TraceRecord) -> None:
+        """A trace that the run has not seen ends otherwise because of one that it has."""
+        began = self._began.get(before.trace_id, before.ending)
+        if began is not None and after.ending is not None:
+            self.unseen[began] -= 1
+            self.unseen[after.ending] += 1
+            self._began[before.trace_id] = after.ending
+
     def _apply(self, commit: Commit, *, by_others: bool) -> None:
         for change in commit.changes:
             before, after = self._record(change.before), self._record(change.after)
@@ -119,6 +129,7 @@ class Ledger:
             self.checkpoint = replace(self.checkpoint, anchor=None)
             self.reopened = True
         if by_others:
+            self.changed_by_others += 1
             trace_id = (before or after).trace_id  # type: ignore[union-attr]  # one of them is there
             self._began.setdefault(trace_id, before.ending if before else None)
 

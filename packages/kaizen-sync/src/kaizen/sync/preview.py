@@ -5,14 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from kaizen.sync.errors import UnknownShapeError
 from kaizen.sync.model import Usage
 from kaizen.sync.prompting import TIPS_PROMPT, load_prompt, render_trajectory
-from kaizen.sync.trajectory import build_trajectory
 
 if TYPE_CHECKING:
+    from kaizen.sync.linking import Telling
     from kaizen.sync.llm import Model
-    from kaizen.sync.model import Trace
 
 _CHARS_PER_TOKEN = 4
 _ANSWER_TOKENS = 400
@@ -32,18 +30,14 @@ class Preview:
     model: str = ""
     cost_usd: float | None = None
 
-    def add(self, trace: Trace, *, include_errors: bool) -> None:
-        """Count one trace as `run` would take it."""
-        try:
-            trajectory = build_trajectory(trace)
-        except UnknownShapeError:
-            self.skipped += 1
+    def add(self, telling: Telling) -> None:
+        """Count one story as `run` would take it: a prompt, by its head, and parts that are skipped."""
+        if telling.is_learned:
+            self.skipped += len(telling.drafts)
             return
-        if trajectory.outcome.name == "failure" and not include_errors:
-            self.skipped += 1
-            return
-        chars = len(load_prompt(TIPS_PROMPT)) + len(render_trajectory(trajectory))
-        self.tokens[trace.trace_id] = chars // _CHARS_PER_TOKEN
+        self.skipped += len(telling.drafts.keys() - {telling.story.head})
+        chars = len(load_prompt(TIPS_PROMPT)) + len(render_trajectory(telling.trajectory()))
+        self.tokens[telling.story.head] = chars // _CHARS_PER_TOKEN
 
     def price(self, model: Model) -> None:
         """Estimate the cost by the model's price."""

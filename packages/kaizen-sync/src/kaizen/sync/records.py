@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -9,10 +10,12 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from urllib.parse import quote
 
 from kaizen.store import Put
+from kaizen.sync.model import Conversation, Message, Outcome, Trajectory, Usage
+from kaizen.sync.stories import TraceDescription
 
 if TYPE_CHECKING:
     from kaizen.store import Entity
-    from kaizen.sync.model import Tip, Trajectory
+    from kaizen.sync.model import Tip
 
 TRAJECTORY = "trajectory"
 GUIDELINE = "guideline"
@@ -27,6 +30,8 @@ STATES: tuple[State, ...] = ("learned", "no_lesson", "deferred", "skipped", "fai
 ERRORS_EXCLUDED = "errors excluded"
 GONE = "deleted meanwhile"
 QUOTE_MISSING = "its quote is not in the trace"
+
+_PART_OF = "part of "
 
 
 class Ending(NamedTuple):
@@ -47,7 +52,9 @@ class Ending(NamedTuple):
 class TraceRecord:
     """That a trace was processed, and how that ended. `attempts` counts failures in a row.
 
-    `is_gone` says that the source has deleted it since; then it is not counted.
+    `is_gone` says that the source has deleted it since; then it is not counted. `description` is what
+    links it with others, where it has a trajectory. `told_by` names the traces, each as it was, whose joined
+    trajectory was learned from.
     """
 
     source: str
@@ -59,10 +66,17 @@ class TraceRecord:
     attempts: int = 0
     tip_ids: tuple[str, ...] = ()
     is_gone: bool = False
+    description: TraceDescription | None = None
+    told_by: tuple[str, ...] = ()
 
     @property
     def entity_id(self) -> str:
         return record_id(self.source, self.project, self.trace_id)
+
+    @property
+    def head(self) -> str:
+        """The trace that it is a part of; empty where it is none."""
+        return self.reason.removeprefix(_PART_OF) if self.reason.startswith(_PART_OF) else ""
 
     @property
     def ending(self) -> Ending | None:
@@ -90,6 +104,8 @@ class TraceRecord:
             "reason": self.reason,
             "attempts": self.attempts,
             "tip_ids": list(self.tip_ids),
+            "told_by": list(self.told_by),
+            **(self._story_metadata(self.description) if self.description else {}),
             **(_trajectory_metadata(trajectory) if trajectory else {}),
             **details,
         }
@@ -97,9 +113,14 @@ class TraceRecord:
             id=self.entity_id, type=TRAJECTORY, content=_trajectory_content(trajectory), metadata=metadata
         )
 
+    def _story_metadata(self, description: TraceDescription) -> dict[str, Any]:
+        keys = (story_key(self.source, self.project, key) for key in description.keys)
+        return {"story": description.to_json(), "story_keys": dict.fromkeys(keys, True)}
+
     @classmethod
     def of(cls, entity: Entity) -> TraceRecord:
         metadata: Mapping[str, Any] = entity.metadata
+        story = metadata.get("story")
         return cls(
             source=metadata["source"],
             project=metadata["project"],
@@ -110,6 +131,8 @@ class TraceRecord:
             attempts=metadata["attempts"],
             tip_ids=tuple(metadata["tip_ids"]),
             is_gone=bool(metadata.get("gone")),
+            description=TraceDescription.of_json(story) if story else None,
+            told_by=tuple(metadata.get("told_by") or ()),
         )
 
 
@@ -126,7 +149,17 @@ def project_part(project: str) -> str:
 def reason_kind(reason: str) -> str:
     """The reason without what differs from trace to trace: attributes, errors, ids."""
     kind = reason.partition(":")[0]
-    return "part of another trace" if kind.startswith("part of ") else kind
+    return "part of another trace" if kind.startswith(_PART_OF) else kind
+
+
+def part_reason(head: str) -> str:
+    """Why a trace is skipped whose story is learned from another."""
+    return f"{_PART_OF}{head}"
+
+
+def story_key(source: str, project: str, key: str) -> str:
+    """The name below `story_keys` in the metadata under which traces with that key are looked up."""
+    return hashlib.blake2b(repr((source, project, key)).encode(), digest_size=8).hexdigest()
 
 
 def marked_gone(entity: Entity, *, gone: bool) -> Put:
@@ -135,6 +168,42 @@ def marked_gone(entity: Entity, *, gone: bool) -> Put:
     if gone:
         metadata["gone"] = True
     return Put(id=entity.id, type=entity.type, content=entity.content, metadata=metadata)
+
+
+def retold(entity: Entity, record: TraceRecord, details: Mapping[str, Any]) -> Put:
+    """The record of a trace whose place in its story changed, while the trace did not."""
+    changed = {
+        "state": record.state,
+        "reason": record.reason,
+        "attempts": record.attempts,
+        "tip_ids": list(record.tip_ids),
+        "told_by": list(record.told_by),
+    }
+    metadata = {**entity.metadata, **changed, **details}
+    return Put(id=entity.id, type=entity.type, content=entity.content, metadata=metadata)
+
+
+def stored_trajectory(entity: Entity) -> Trajectory:
+    """The (redacted) trajectory that a record with a description keeps."""
+    metadata: Mapping[str, Any] = entity.metadata
+    value = json.loads(entity.content)
+    description = TraceDescription.of_json(metadata["story"])
+    return Trajectory(
+        trace_id=metadata["trace_id"],
+        messages=tuple(map(Message.of_json, value["messages"])),
+        side_conversations=tuple(
+            Conversation(name=side["name"], messages=tuple(map(Message.of_json, side["messages"])))
+            for side in value["side_conversations"]
+        ),
+        errors=tuple(value["errors"]),
+        tools=tuple(value["tools"]),
+        outcome=Outcome(**metadata["outcome"]),
+        usage=Usage(**metadata["usage"]),
+        session_id=metadata["session_id"],
+        models=tuple(metadata["models"]),
+        response_ids=description.response_ids,
+        previous_response_id=description.previous_response_id,
+    )
 
 
 def _trajectory_metadata(trajectory: Trajectory) -> dict[str, Any]:
@@ -169,7 +238,8 @@ def _trajectory_content(trajectory: Trajectory | None) -> str:
 class TipSource:
     """One piece of evidence for a tip: where in which trace, and the words that show it.
 
-    `verified` says that the quote was found in the trace.
+    `verified` says that the quote was found in the trace. `story_id` is the trace that is learned from, of
+    several that tell one story; where it is empty, the trace itself.
     """
 
     source: str
@@ -179,6 +249,7 @@ class TipSource:
     quote: str
     outcome: str
     url: str
+    story_id: str = ""
     verified: bool = True
 
     def to_json(self) -> dict[str, str | bool]:
@@ -190,6 +261,7 @@ class TipSource:
             "quote": self.quote,
             "outcome": self.outcome,
             "url": self.url,
+            "story_id": self.story_id,
             "verified": self.verified,
         }
 
@@ -238,11 +310,11 @@ class StoredTip:
         return self.metadata.get("creation_mode") == "manual"
 
     def with_source(self, source: TipSource) -> StoredTip:
-        """The tip backed by this trace too; a trace counts once, however often it is added.
+        """The tip backed by this story too; a story counts once, however often it is added.
 
         Unverified evidence adds nothing to what a person or verified evidence says, and gives way to it.
         """
-        others = [s for s in self.sources if s["trace_id"] != source.trace_id]
+        others = [s for s in self.sources if _story_of(s) != (source.story_id or source.trace_id)]
         verified = [s for s in others if s.get("verified")]
         if not source.verified:
             return self if self.is_manual or verified else self._with_sources([*others, source.to_json()])
@@ -251,14 +323,15 @@ class StoredTip:
             return backed
         return replace(backed, metadata={**backed.metadata, "status": "active", "quarantine_reason": ""})
 
-    def without_trace(self, trace_id: str) -> StoredTip:
-        return self._with_sources([s for s in self.sources if s["trace_id"] != trace_id])
+    def without_story(self, trace_id: str) -> StoredTip:
+        """The tip without what was learned from that trace."""
+        return self._with_sources([s for s in self.sources if _story_of(s) != trace_id])
 
     def _with_sources(self, sources: list[dict[str, Any]]) -> StoredTip:
         metadata = {
             **self.metadata,
             "sources": sources,
-            "support": len({s["trace_id"] for s in sources}),
+            "support": len(set(map(_story_of, sources))),
         }
         if sources and not self.is_manual:
             metadata["source_task_id"] = sources[0]["trace_id"]
@@ -267,3 +340,8 @@ class StoredTip:
 
     def to_put(self) -> Put:
         return Put(id=self.id, type=GUIDELINE, content=self.content, metadata=self.metadata)
+
+
+def _story_of(source: Mapping[str, Any]) -> str:
+    """What a piece of evidence counts as; people's has no story."""
+    return str(source.get("story_id") or source["trace_id"])

@@ -65,6 +65,15 @@ class Report:
         """Count a trace that needs no work."""
         self.count(record.state, record.reason, processed=False)
 
+    def recount(self, before: TraceRecord, after: TraceRecord, *, processed: bool) -> None:
+        """Count a trace that was counted already as what it is now."""
+        self.states[before.state] -= 1
+        if processed:
+            self.processed[before.state] -= 1
+        if before.reason:
+            self.reasons[before.state, reason_kind(before.reason)] -= 1
+        self.count(after.state, after.reason, processed=processed)
+
     def count_unseen(self, endings: Mapping[Ending, int]) -> None:
         """Count the traces that an earlier sync recorded and that this one had no reason to look at."""
         for ending, traces in endings.items():

@@ -90,6 +90,8 @@ class Selection:
         self._newest_start: datetime | None = None
         self._spans = 0
         self._listed = array("Q")
+        self._counted = array("Q")
+        self._processed = array("Q")
         self._expected: dict[str, tuple[IndexedTrace, TraceRecord | None]] = {}
         self._waiting = Waiting()
         self.reading: Reading = "nothing"
@@ -142,6 +144,26 @@ class Selection:
         """Count a trace as waiting for a later sync."""
         self._report.count("deferred", why, processed=False)
         self._waiting.add(trace_id, None if start_time == _UNKNOWN_START else start_time)
+
+    def count_known(self, record: TraceRecord) -> None:
+        """Count a trace that needs no work."""
+        self._report.count_known(record)
+        self._counted.append(_short(record.trace_id))
+
+    def count_processed(self, record: TraceRecord) -> None:
+        """Count a trace that this run worked on."""
+        self._report.count(record.state, record.reason, processed=True)
+        self._processed.append(_short(record.trace_id))
+
+    def recount(self, before: TraceRecord, after: TraceRecord) -> None:
+        """Count a trace as what this run made of its record, although it was another that came."""
+        key = _short(before.trace_id)
+        if key in self._processed:
+            self._report.recount(before, after, processed=True)
+        elif key in self._counted:
+            self._report.recount(before, after, processed=False)
+        elif key not in self._listed:
+            self._ledger.recount_unseen(before, after)
 
     def next_checkpoint(self) -> Checkpoint:
         """Where the next sync starts, once every trace of this one is counted."""
@@ -218,7 +240,6 @@ class Selection:
         while page := list(islice(index, _PAGE)):
             for trace in page:
                 self._note(trace)
-                self._listed.append(_short(trace.trace_id))
                 if late is not None:
                     late.pop(trace.trace_id, None)
             yield from self._of_page([trace for trace in page if trace.trace_id not in but])
@@ -236,6 +257,7 @@ class Selection:
         wanted: list[IndexedTrace] = []
         for trace in page:
             known = records.get(trace.trace_id)
+            self._listed.append(_short(trace.trace_id))
             self._ledger.seen(trace.trace_id, known)
             if not trace.spans:
                 # Only when it is fetched will be known whether there is anything to do.
@@ -275,7 +297,7 @@ class Selection:
         if known and known.is_final(
             trace.digest, include_errors=settings.include_errors, max_attempts=settings.max_attempts
         ):
-            self._report.count_known(known)
+            self.count_known(known)
             if known.is_gone:
                 self.moved[known.entity_id] = False
             return False
