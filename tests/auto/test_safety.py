@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,14 +9,12 @@ import pytest
 from kaizen.cli.demo.model_server import ModelServer
 from tests.auto.collector import Collector, closed_port
 from tests.auto.process import OPENAI, TRACING, WarmPython
+from tests.support.slow import SLOW
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.auto.conftest import RunAgent
-
-# Read when the module is imported: every test gets a cleared environment.
-SLOW = os.environ.get("KAIZEN_TEST_SLOW", "").lower() in ("true", "1", "yes", "on")
 
 AGENT = """
 import sys
@@ -54,6 +51,7 @@ sys.addaudithook(refuse)
 """
 FULL_STDERR = """
 import os
+from tests.support.slow import SLOW
 os.dup2(os.open("/dev/full", os.O_WRONLY), 2)
 """
 

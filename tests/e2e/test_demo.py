@@ -12,6 +12,7 @@ import pytest
 
 from kaizen.cli.demo.loop import AGENTS
 from tests.support.polling import wait_until
+from tests.support.slow import SLOW
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,7 +22,7 @@ pytestmark = pytest.mark.timeout(240)
 # Read when the module is imported: every test gets a cleared environment. CI sets it; `make test` tries the
 # same agents in test_e2e_pipeline.py.
 WHOLE = pytest.mark.skipif(
-    os.environ.get("KAIZEN_TEST_SLOW", "").lower() not in ("true", "1", "yes", "on"),
+    not SLOW,
     reason="the whole demo runs with KAIZEN_TEST_SLOW=true, as CI sets it",
 )
 

@@ -23,9 +23,13 @@ from kaizen.store.filesystem import FilesystemBackend
 from kaizen.store.locking import exclusive
 from kaizen.store.names import file_name, namespace_id_of
 from kaizen.store.testing import OpenStore, StoreContract
+from tests.support.slow import KILL_ROUNDS, SLOW
 
 
 class TestFilesystemStore(StoreContract):
+    kill_rounds = KILL_ROUNDS
+    model_examples = 15 if SLOW else 8
+
     @pytest.fixture
     def open_store(self, tmp_path: Path) -> OpenStore:
         return partial(

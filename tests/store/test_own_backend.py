@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from functools import partial
 from pathlib import Path
 
@@ -12,8 +11,7 @@ from examples.own_backend.bucket_store import BucketStore
 from kaizen.store import NotFoundError, Put, StoreSettings
 from kaizen.store.testing import OpenStore, StoreContract
 from kaizen.store.testing.histories import HistoryContract
-
-SLOW = os.environ.get("KAIZEN_TEST_SLOW", "").lower() in ("true", "1", "yes", "on")
+from tests.support.slow import SLOW
 
 # The whole contract takes a minute: CI runs it.
 CONTRACT: type = StoreContract if SLOW else HistoryContract

@@ -25,9 +25,13 @@ from kaizen.store import (
 )
 from kaizen.store.sqlite import SqliteBackend, SqliteStore
 from kaizen.store.testing import OpenStore, StoreContract
+from tests.support.slow import KILL_ROUNDS, SLOW
 
 
 class TestSqliteStore(StoreContract):
+    kill_rounds = KILL_ROUNDS
+    model_examples = 15 if SLOW else 8
+
     @pytest.fixture
     def open_store(self, tmp_path: Path) -> OpenStore:
         return partial(SqliteBackend.open, StoreSettings(data_dir=tmp_path / "data", embedder="none"))

@@ -9,6 +9,7 @@ from kaizen.store import StoreSettings, open_store
 from kaizen.sync import ModelSettings, PhoenixSettings, SyncSettings
 from kaizen.sync.phoenix import PhoenixSource
 from kaizen.sync.pipeline import Sync
+from tests.support.slow import SLOW
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
 MODEL = "openai/gpt-4.1-mini"
 
 
-# The backends that the kill test and the two-at-once test are held to.
-BACKENDS = ("filesystem",)
+# What stories, kills and two syncs at once are held to: the default, and in CI both that need no server.
+BACKENDS = ("sqlite", "filesystem") if SLOW else ("sqlite",)
 
 
 def open_data_dir(data_dir: Path, backend: str = "filesystem") -> Store:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from kaizen.cli.demo.model_server import ModelServer
+from tests.support.slow import SLOW
 from tests.support.spans import START, lesson_span, llm_span, send_spans
 from tests.support.syncing import BACKENDS, run_sync, snapshot
 
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from kaizen.cli.demo.phoenix_server import PhoenixServer
 
 # Read when the module is imported: every test gets a cleared environment. CI sets it.
-SLOW = os.environ.get("KAIZEN_TEST_SLOW", "").lower() in ("true", "1", "yes", "on")
 KILLS = 50 if SLOW else 4
 
 WORDS = ["alpha", "beta", "alpha", "gamma", "beta", "alpha"]

@@ -1,0 +1,8 @@
+"""Whether what takes long is tested too, as CI does: `KAIZEN_TEST_SLOW=true`, read before it is cleared."""
+
+from __future__ import annotations
+
+import os
+
+SLOW = os.environ.get("KAIZEN_TEST_SLOW", "").lower() in ("true", "1", "yes", "on")
+KILL_ROUNDS = int(os.environ.get("STORE_CONTRACT_KILL_ROUNDS") or ("10" if SLOW else "3"))
