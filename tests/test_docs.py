@@ -244,7 +244,13 @@ def variables_read() -> set[str]:
     owners = "KAIZEN|PHOENIX|OTEL|OPENINFERENCE|LITELLM|STORE_CONTRACT|SSL"
     pattern = rf"""["']((?:{owners})_[A-Z][A-Z0-9_]*[A-Z0-9])["']"""
     found: set[str] = set()
-    for place in ("packages/*/src/**/*.py", "examples/**/*.py", "tests/conftest.py", "tests/e2e/*.py"):
+    for place in (
+        "packages/*/src/**/*.py",
+        "examples/**/*.py",
+        "tests/conftest.py",
+        "tests/support/slow.py",
+        "tests/e2e/*.py",
+    ):
         for path in ROOT.glob(place):
             # this one starts a Phoenix, and sets what that reads
             if path.name != "phoenix_server.py":

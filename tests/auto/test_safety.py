@@ -51,7 +51,6 @@ sys.addaudithook(refuse)
 """
 FULL_STDERR = """
 import os
-from tests.support.slow import SLOW
 os.dup2(os.open("/dev/full", os.O_WRONLY), 2)
 """
 
