@@ -41,8 +41,9 @@ class Member:
 
 MEMBERS = {
     "kaizen-store": Member(
-        unwanted=r"(?!kaizen-store$).*",
-        imports="kaizen.store, kaizen.store.filesystem",
+        unwanted=rf"{FRAMEWORKS}|{INSTRUMENTORS}|psycopg.*|onnxruntime|torch|kaizen-(?!store$).*",
+        imports="kaizen.store, kaizen.store.filesystem, kaizen.store.sqlite, kaizen.store.embed_wordllama",
+        carries=("kaizen/store/data/bert_uncased_vocab.txt",),
     ),
     "kaizen-auto": Member(
         unwanted=rf"{FRAMEWORKS}|pandas|pydantic-settings|kaizen-(?!auto$).*",
