@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import sys
+import tracemalloc  # noqa: F401 - pytest imports it where garbage is collected: also while it is being imported
 import uuid
 import warnings
 from pathlib import Path

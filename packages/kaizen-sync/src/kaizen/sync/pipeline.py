@@ -11,11 +11,10 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from itertools import chain, islice
 from typing import TYPE_CHECKING, TypeGuard
@@ -23,41 +22,28 @@ from typing import TYPE_CHECKING, TypeGuard
 from kaizen.store import ConflictError, Delete
 from kaizen.store.ids import uuid7
 from kaizen.sync.claims import Claim, Claims
-from kaizen.sync.errors import ModelAccessError, ModelError, SourceError, UnknownShapeError
+from kaizen.sync.errors import ModelAccessError, ModelError, SourceError
+from kaizen.sync.evidence import Evidence
 from kaizen.sync.ledger import Ledger
 from kaizen.sync.linking import Draft, Linker
 from kaizen.sync.llm import Meter, Model
+from kaizen.sync.planning import Planner, Result
 from kaizen.sync.preview import Preview
-from kaizen.sync.prompting import TIPS_PROMPT
-from kaizen.sync.reconcile import Learned, Reconciled, reconcile
-from kaizen.sync.records import (
-    ACTOR,
-    ERRORS_EXCLUDED,
-    QUOTE_MISSING,
-    StoredTip,
-    TipSource,
-    TraceRecord,
-    marked_gone,
-    part_reason,
-    record_id,
-    retold,
-)
-from kaizen.sync.redact import Redactor
+from kaizen.sync.reading import Untold, read_trace
+from kaizen.sync.records import ACTOR, marked_gone
 from kaizen.sync.report import Failure, Report
 from kaizen.sync.selection import Selection
-from kaizen.sync.stories import describe, joined
-from kaizen.sync.tips import generate_tips, quoted_span
-from kaizen.sync.trajectory import build_trajectory
+from kaizen.sync.tips import generate_tips
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
-    from datetime import datetime
+    from collections.abc import Callable, Iterator, Sequence
+    from concurrent.futures import Future
 
-    from kaizen.store import Change, Store
+    from kaizen.store import Store
     from kaizen.sync.checkpoint import Checkpoint
     from kaizen.sync.linking import Telling
-    from kaizen.sync.model import Tip, Trace
-    from kaizen.sync.records import State
+    from kaizen.sync.model import Trace
+    from kaizen.sync.planning import Plan
     from kaizen.sync.settings import ModelSettings, SyncSettings
     from kaizen.sync.source import Source
 
@@ -71,41 +57,6 @@ _BATCH = 64
 _COMMIT_ATTEMPTS = 50
 _MARKED_AT_ONCE = 100
 _RENEW_EVERY_S = 30.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Untold:
-    """A trace that nothing can be learned from, and why."""
-
-    trace_id: str
-    digest: str
-    start_time: datetime
-    state: State
-    reason: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Result:
-    """What became of a story before it is committed; `tips` only where the state is `learned`.
-
-    `as_of` tells whether others may have changed the story since it was linked.
-    """
-
-    telling: Telling
-    as_of: int
-    state: State
-    reason: str = ""
-    tips: tuple[Tip, ...] = ()
-
-
-@dataclass(slots=True, kw_only=True)
-class _Plan:
-    """One commit: its changes, the records of the run's own traces, and those of others before and after."""
-
-    changes: list[Change]
-    records: list[TraceRecord]
-    moved: list[tuple[TraceRecord, TraceRecord]] = field(default_factory=list)
-    reconciled: Reconciled | None = None
 
 
 class Sync:
@@ -130,7 +81,6 @@ class Sync:
         self._progress = progress
         self._meter = Meter()
         self._tips_model = Model(models.tips_model, models, self._meter)
-        self._reconcile_model = Model(models.reconcile_model, models, self._meter)
         self._stopping = threading.Event()
         self._refusal = ""
         self._taken = 0
@@ -154,7 +104,9 @@ class Sync:
             halted=self._halted,
             claim=set if settings.dry_run else self._claims.take,
         )
-        self._commits = 0
+        evidence = Evidence(source=source, run_id=self.report.run_id, model=models.tips_model)
+        reconcile_model = Model(models.reconcile_model, models, self._meter)
+        self._planner = Planner(source, store, settings, self._ledger, evidence, reconcile_model)
 
     def stop(self) -> None:
         """Take no more traces; those whose model call is under way are finished and committed."""
@@ -164,7 +116,7 @@ class Sync:
         """Process every new or changed trace; a `SourceError` or `StoreError` ends the run."""
         started = time.monotonic()
         checkpoint: Checkpoint | None = None
-        pending: deque[Future[_Result | _Untold]] = deque()
+        pending: deque[Future[Result | Untold]] = deque()
         executor = ThreadPoolExecutor(self._settings.concurrency, thread_name_prefix="kaizen-sync")
         try:
             for batch in self._batches(pending):
@@ -198,12 +150,12 @@ class Sync:
         preview.price(self._tips_model)
         return preview
 
-    def _batches(self, pending: deque[Future[_Result | _Untold]]) -> Iterator[list[Draft | _Untold]]:
+    def _batches(self, pending: deque[Future[Result | Untold]]) -> Iterator[list[Draft | Untold]]:
         """The traces to work on, a few at a time, since those of one story are often side by side.
 
         What is done of the batch before is committed meanwhile.
         """
-        batch: list[Draft | _Untold] = []
+        batch: list[Draft | Untold] = []
         try:
             for trace in self._source.fetch(self._selection.traces()):
                 if self._selection.admits(trace):
@@ -232,38 +184,18 @@ class Sync:
         self._taken += taking
         return ""
 
-    def _read(self, trace: Trace) -> Draft | _Untold:
-        """The trace as it may be told. Never raises: one trace never fails another."""
-        untold = partial(_Untold, trace_id=trace.trace_id, digest=trace.digest, start_time=trace.start_time)
+    def _read(self, trace: Trace) -> Draft | Untold:
         if why := self._halted(taking=False, is_taken=True):
-            return untold(state="deferred", reason=why)
-        try:
-            trajectory = build_trajectory(trace)
-            if trajectory.outcome.name == "failure" and not self._settings.include_errors:
-                return untold(state="skipped", reason=ERRORS_EXCLUDED)
-            redactor = Redactor()
-            trajectory = redactor.trajectory(trajectory)
-        except UnknownShapeError as error:
-            return untold(state="skipped", reason=str(error))
-        except Exception as error:  # noqa: BLE001 - one trace is isolated from the next
-            _log.exception("trace %s failed", trace.trace_id)
-            return untold(state="failed", reason=f"internal error: {error!r}")
-        return Draft(
-            trace_id=trace.trace_id,
-            digest=trace.digest,
-            start_time=trace.start_time,
-            trajectory=trajectory,
-            description=describe(trajectory, trace.start_time),
-            redacted=redactor.counts,
-        )
+            return Untold.of(trace, "deferred", why)
+        return read_trace(trace, include_errors=self._settings.include_errors)
 
-    def _steps(self, batch: Sequence[Draft | _Untold]) -> Iterator[Callable[[], _Result | _Untold]]:
+    def _steps(self, batch: Sequence[Draft | Untold]) -> Iterator[Callable[[], Result | Untold]]:
         """What to do, in the order in which to commit it: a story goes by the last of its traces."""
-        untold = [one.trace_id for one in batch if isinstance(one, _Untold) and one.state == "skipped"]
+        untold = [one.trace_id for one in batch if isinstance(one, Untold) and one.state == "skipped"]
         as_of, tellings = self._link([one for one in batch if isinstance(one, Draft)], untold)
         by_last = {list(telling.drafts)[-1]: telling for telling in tellings if telling.drafts}
         for one in batch:
-            if isinstance(one, _Untold):
+            if isinstance(one, Untold):
                 yield partial(_same, one)
             elif one.trace_id in by_last:
                 yield partial(self._tell, by_last[one.trace_id], as_of)
@@ -274,19 +206,19 @@ class Sync:
     def _link(self, drafts: Sequence[Draft], untold: Sequence[str] = ()) -> tuple[int, list[Telling]]:
         """The stories as they are now; where another sync was faster, its result stands and is counted."""
         as_of = self._ledger.changed_by_others
-        known = self._known([draft.trace_id for draft in drafts])
+        known = self._planner.known([draft.trace_id for draft in drafts])
         own = []
         for draft in drafts:
             record = known.get(draft.trace_id)
-            if record and self._is_final(record, draft.digest):
+            if record and self._planner.is_final(record, draft.digest):
                 self._selection.count_known(record)
             else:
                 own.append(draft)
         return as_of, self._linker.tellings(own, untold=untold)
 
-    def _tell(self, telling: Telling, as_of: int) -> _Result:
+    def _tell(self, telling: Telling, as_of: int) -> Result:
         """Ask the model about a story, in a worker thread. Never raises: one story never fails another."""
-        result = partial(_Result, telling=telling, as_of=as_of)
+        result = partial(Result, telling=telling, as_of=as_of)
         if telling.is_learned:
             return result(state="learned")
         if why := self._halted(taking=False, is_taken=True):
@@ -303,7 +235,7 @@ class Sync:
             return result(state="failed", reason=f"internal error: {error!r}")
         return result(state="learned" if tips else "no_lesson", tips=tips)
 
-    def _finish(self, future: Future[_Result | _Untold]) -> None:
+    def _finish(self, future: Future[Result | Untold]) -> None:
         result = self._result(future)
         self._settle(result)
         for one in _traces(result):
@@ -311,7 +243,7 @@ class Sync:
         self._update_usage()
         self._progress(self.report)
 
-    def _settle(self, result: _Result | _Untold) -> None:
+    def _settle(self, result: Result | Untold) -> None:
         if result.state == "deferred" and not _traces(result):
             # Only as a failed one is a trace found again that is not new.
             result = replace(result, state="failed")
@@ -321,14 +253,14 @@ class Sync:
         else:
             self._commit(result)
 
-    def _result(self, future: Future[_Result | _Untold]) -> _Result | _Untold:
+    def _result(self, future: Future[Result | Untold]) -> Result | Untold:
         while True:
             try:
                 return future.result(timeout=_RENEW_EVERY_S)
             except FutureTimeoutError:
                 self._claims.renew()
 
-    def _commit(self, result: _Result | _Untold) -> None:
+    def _commit(self, result: Result | Untold) -> None:
         """Commit a story with its tips and its traces' states, on top of what others committed meanwhile."""
         for _ in range(_COMMIT_ATTEMPTS):
             if self._is_outdated(result):
@@ -336,7 +268,7 @@ class Sync:
                     self._settle(again)
                 return
             try:
-                plan = self._plan(result)
+                plan = self._planner.plan(result)
             except ModelAccessError as error:
                 self._refusal = self._refusal or str(error)
                 self._settle(replace(result, state="deferred", reason=REFUSED))
@@ -347,6 +279,8 @@ class Sync:
             if self._is_outdated(result):
                 # Noticed only when the tips were read for the first time.
                 continue
+            if plan.known:
+                self._selection.count_known(plan.known)
             if not plan.changes:
                 return
             try:
@@ -366,11 +300,11 @@ class Sync:
             return
         raise self._outpaced()
 
-    def _is_outdated(self, result: _Result | _Untold) -> TypeGuard[_Result]:
+    def _is_outdated(self, result: Result | Untold) -> TypeGuard[Result]:
         """Whether others changed records since the story was linked."""
-        return isinstance(result, _Result) and result.as_of != self._ledger.changed_by_others
+        return isinstance(result, Result) and result.as_of != self._ledger.changed_by_others
 
-    def _linked_again(self, result: _Result) -> Iterator[_Result]:
+    def _linked_again(self, result: Result) -> Iterator[Result]:
         """The result for the story as others have left it; what tells the same needs no other model call."""
         before = result.telling
         as_of, tellings = self._link(list(before.drafts.values()))
@@ -380,154 +314,7 @@ class Sync:
             else:
                 yield self._tell(telling, as_of)
 
-    def _plan(self, result: _Result | _Untold) -> _Plan:
-        if isinstance(result, _Untold):
-            return self._plan_untold(result)
-        if result.state == "failed":
-            return self._plan_failed(result)
-        return self._plan_story(result)
-
-    def _plan_untold(self, untold: _Untold) -> _Plan:
-        known = self._known([untold.trace_id]).get(untold.trace_id)
-        if known and self._is_final(known, untold.digest):
-            self._selection.count_known(known)
-            return _Plan(changes=[], records=[])
-        record = self._record(untold, untold.state, untold.reason)
-        if untold.state == "failed":
-            record = _failed(record, known)
-            return _Plan(changes=[record.to_put(None, self._details({}))], records=[record])
-        withdrawn = self._withdrawn([known] if known else [])
-        changes = [record.to_put(None, self._details({})), *map(_kept_or_deleted, withdrawn.values())]
-        return _Plan(changes=changes, records=[record])
-
-    def _plan_failed(self, result: _Result) -> _Plan:
-        """The run's own traces are tried again; what the story taught before stays until then."""
-        plan = _Plan(changes=[], records=[])
-        telling = result.telling
-        for trace_id, draft in telling.drafts.items():
-            stored = telling.stored.get(trace_id)
-            record = _failed(
-                self._record(draft, "failed", result.reason), TraceRecord.of(stored) if stored else None
-            )
-            plan.records.append(record)
-            plan.changes.append(record.to_put(draft.trajectory, self._details(draft.redacted)))
-        if not telling.drafts:
-            entity = telling.stored[telling.story.head]
-            before = TraceRecord.of(entity)
-            after = _failed(replace(before, state="failed", reason=Redactor().text(result.reason)), before)
-            plan.moved.append((before, after))
-            plan.changes.append(retold(entity, after, self._details({})))
-        return plan
-
-    def _plan_story(self, result: _Result) -> _Plan:
-        """The head is learned from, the others are parts of it, and what any of them taught alone goes."""
-        telling = result.telling
-        head, is_learned = telling.story.head, telling.is_learned
-        stored = {trace_id: TraceRecord.of(entity) for trace_id, entity in telling.stored.items()}
-        withdrawn = self._withdrawn(
-            record for trace_id, record in stored.items() if trace_id != head or not is_learned
-        )
-        plan = _Plan(changes=[], records=[])
-        tips, backed_ids = withdrawn, list[str]()
-        if not is_learned:
-            known = {**self._ledger.tips, **withdrawn}
-            plan.reconciled = reconcile(self._learned(result), known, self._reconcile_model)
-            tips, backed_ids = {**withdrawn, **plan.reconciled.tips}, plan.reconciled.backed_ids
-        for trace_id in telling.trace_ids:
-            is_head = trace_id == head
-            if is_head and is_learned:
-                continue
-            draft = telling.drafts.get(trace_id)
-            before = self._record(draft, "skipped") if draft else stored[trace_id]
-            record = replace(
-                before,
-                state=result.state if is_head else "skipped",
-                reason="" if is_head else part_reason(head),
-                attempts=0,
-                tip_ids=tuple(backed_ids) if is_head else (),
-                told_by=telling.told_by if is_head else (),
-            )
-            if draft:
-                plan.records.append(record)
-                plan.changes.append(record.to_put(draft.trajectory, self._details(draft.redacted)))
-            elif record != before:
-                plan.moved.append((before, record))
-                plan.changes.append(retold(telling.stored[trace_id], record, {"run_id": self.report.run_id}))
-        plan.changes += map(_kept_or_deleted, tips.values())
-        return plan
-
-    def _withdrawn(self, records: Iterable[TraceRecord]) -> dict[str, StoredTip]:
-        """The tips that these traces taught, without them."""
-        withdrawn: dict[str, StoredTip] = {}
-        for record in records:
-            for tip_id in record.tip_ids:
-                if tip := withdrawn.get(tip_id) or self._ledger.tips.get(tip_id):
-                    withdrawn[tip_id] = tip.without_story(record.trace_id)
-        return withdrawn
-
-    def _record(self, one: Draft | _Untold, state: State, reason: str = "") -> TraceRecord:
-        return TraceRecord(
-            source=self._source.name,
-            project=self._source.project,
-            trace_id=one.trace_id,
-            digest=one.digest,
-            state=state,
-            # Whatever it came from, a span's error text or our own, it is stored and shown.
-            reason=Redactor().text(reason),
-            description=one.description if isinstance(one, Draft) else None,
-        )
-
-    def _known(self, trace_ids: Sequence[str]) -> dict[str, TraceRecord]:
-        ids = [record_id(self._source.name, self._source.project, trace_id) for trace_id in trace_ids]
-        entities = self._store.get_many(self._settings.namespace_id, ids)
-        return {record.trace_id: record for record in map(TraceRecord.of, entities.values())}
-
-    def _is_final(self, record: TraceRecord, digest: str) -> bool:
-        return record.is_final(
-            digest, include_errors=self._settings.include_errors, max_attempts=self._settings.max_attempts
-        )
-
-    def _learned(self, result: _Result) -> list[Learned]:
-        if not result.tips:
-            return []
-        trajectories = result.telling.trajectories()
-        trajectory, head = joined(trajectories), result.telling.story.head
-        told_in = {m.span_id: one.trace_id for one in trajectories for m in one.all_messages()}
-        learned = []
-        for tip in result.tips:
-            span_id = quoted_span(trajectory, tip.quote)
-            trace_id = told_in.get(span_id or "", head)
-            source = TipSource(
-                source=self._source.name,
-                project=self._source.project,
-                trace_id=trace_id,
-                span_id=span_id or "",
-                quote=tip.quote,
-                outcome=trajectory.outcome.name,
-                url=self._source.span_url(trace_id, span_id or ""),
-                story_id=head,
-                verified=span_id is not None,
-            )
-            create = partial(
-                StoredTip.create,
-                uuid7(),
-                tip,
-                source,
-                quarantine_reason="" if span_id is not None else QUOTE_MISSING,
-                provenance={"model": self._models.tips_model, "prompt_version": TIPS_PROMPT},
-            )
-            learned.append(Learned(tip=tip, source=source, create=create))
-        return learned
-
-    def _details(self, redacted: Mapping[str, int]) -> dict[str, object]:
-        return {
-            "run_id": self.report.run_id,
-            "model": self._models.tips_model,
-            "prompt_version": TIPS_PROMPT,
-            "redacted": dict(redacted),
-        }
-
-    def _count_committed(self, result: _Result | _Untold, plan: _Plan) -> None:
+    def _count_committed(self, result: Result | Untold, plan: Plan) -> None:
         report = self.report
         for record in plan.records:
             self._selection.count_processed(record)
@@ -535,7 +322,7 @@ class Sync:
                 self._report_failure(record.trace_id, record.reason, record.attempts)
         for before, after in plan.moved:
             self._selection.recount(before, after)
-        if isinstance(result, _Result):
+        if isinstance(result, Result):
             for draft in result.telling.drafts.values():
                 report.redacted.update(draft.redacted)
         report.tips["removed"] += sum(isinstance(change, Delete) for change in plan.changes)
@@ -626,26 +413,15 @@ class Sync:
                     self._report_failure(record.trace_id, f"{record.reason} (given up)", record.attempts)
 
 
-def _same(untold: _Untold) -> _Untold:
+def _same(untold: Untold) -> Untold:
     return untold
 
 
-def _traces(result: _Result | _Untold) -> list[Draft | _Untold]:
+def _traces(result: Result | Untold) -> list[Draft | Untold]:
     """The traces of the run that this is about."""
-    return [result] if isinstance(result, _Untold) else list(result.telling.drafts.values())
+    return [result] if isinstance(result, Untold) else list(result.telling.drafts.values())
 
 
-def _failed(record: TraceRecord, known: TraceRecord | None) -> TraceRecord:
-    """The record of a trace that failed once more."""
-    attempts = known.attempts + 1 if known and known.digest == record.digest else 1
-    # What the trace taught before stays until a later attempt replaces it.
-    return replace(record, attempts=attempts, tip_ids=known.tip_ids if known else ())
-
-
-def _kept_or_deleted(tip: StoredTip) -> Change:
-    return tip.to_put() if tip.sources or tip.is_manual else Delete(id=tip.id)
-
-
-def _commit_reason(result: _Result | _Untold) -> str:
-    trace_id = result.trace_id if isinstance(result, _Untold) else result.telling.story.head
+def _commit_reason(result: Result | Untold) -> str:
+    trace_id = result.trace_id if isinstance(result, Untold) else result.telling.story.head
     return f"trace {trace_id}: {result.state}"

@@ -1,0 +1,195 @@
+"""What goes into one commit: the records of a story's traces, and the tips it teaches or teaches no more."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from kaizen.store import Delete
+from kaizen.sync.linking import Draft
+from kaizen.sync.reading import Untold
+from kaizen.sync.reconcile import Reconciled, reconcile
+from kaizen.sync.records import StoredTip, TraceRecord, part_reason, record_id, retold
+from kaizen.sync.redact import Redactor
+
+if TYPE_CHECKING:
+    from kaizen.store import Change, Store
+    from kaizen.sync.evidence import Evidence
+    from kaizen.sync.ledger import Ledger
+    from kaizen.sync.linking import Telling
+    from kaizen.sync.llm import Model
+    from kaizen.sync.model import Tip
+    from kaizen.sync.records import State
+    from kaizen.sync.settings import SyncSettings
+    from kaizen.sync.source import Source
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What became of a story before it is committed; `tips` only where the state is `learned`.
+
+    `as_of` tells whether others may have changed the story since it was linked.
+    """
+
+    telling: Telling
+    as_of: int
+    state: State
+    reason: str = ""
+    tips: tuple[Tip, ...] = ()
+
+
+@dataclass(slots=True, kw_only=True)
+class Plan:
+    """One commit: its changes, the records of the run's own traces, and those of others before and after.
+
+    `known` is the record that another sync made meanwhile and that needs no change.
+    """
+
+    changes: list[Change]
+    records: list[TraceRecord]
+    moved: list[tuple[TraceRecord, TraceRecord]] = field(default_factory=list)
+    reconciled: Reconciled | None = None
+    known: TraceRecord | None = None
+
+
+class Planner:
+    """Plans the commits of one run, on top of what the ledger knows at the time."""
+
+    def __init__(
+        self,
+        source: Source,
+        store: Store,
+        settings: SyncSettings,
+        ledger: Ledger,
+        evidence: Evidence,
+        reconcile_model: Model,
+    ) -> None:
+        self._source = source
+        self._store = store
+        self._settings = settings
+        self._ledger = ledger
+        self._evidence = evidence
+        self._reconcile_model = reconcile_model
+
+    def plan(self, result: Result | Untold) -> Plan:
+        """The commit for that result; raises `ModelError` where tips cannot be reconciled."""
+        if isinstance(result, Untold):
+            return self._plan_untold(result)
+        if result.state == "failed":
+            return self._plan_failed(result)
+        return self._plan_story(result)
+
+    def _plan_untold(self, untold: Untold) -> Plan:
+        known = self.known([untold.trace_id]).get(untold.trace_id)
+        if known and self.is_final(known, untold.digest):
+            return Plan(changes=[], records=[], known=known)
+        record = self._record(untold, untold.state, untold.reason)
+        if untold.state == "failed":
+            record = _failed(record, known)
+            return Plan(changes=[record.to_put(None, self._evidence.details({}))], records=[record])
+        withdrawn = self._withdrawn([known] if known else [])
+        put = record.to_put(None, self._evidence.details({}))
+        return Plan(changes=[put, *map(_kept_or_deleted, withdrawn.values())], records=[record])
+
+    def _plan_failed(self, result: Result) -> Plan:
+        """The run's own traces are tried again; what the story taught before stays until then."""
+        plan = Plan(changes=[], records=[])
+        telling = result.telling
+        for trace_id, draft in telling.drafts.items():
+            stored = telling.stored.get(trace_id)
+            record = _failed(
+                self._record(draft, "failed", result.reason), TraceRecord.of(stored) if stored else None
+            )
+            plan.records.append(record)
+            plan.changes.append(record.to_put(draft.trajectory, self._evidence.details(draft.redacted)))
+        if not telling.drafts:
+            entity = telling.stored[telling.story.head]
+            before = TraceRecord.of(entity)
+            after = _failed(replace(before, state="failed", reason=Redactor().text(result.reason)), before)
+            plan.moved.append((before, after))
+            plan.changes.append(retold(entity, after, self._evidence.details({})))
+        return plan
+
+    def _plan_story(self, result: Result) -> Plan:
+        """The head is learned from, the others are parts of it, and what any of them taught alone goes."""
+        telling = result.telling
+        head, is_learned = telling.story.head, telling.is_learned
+        stored = {trace_id: TraceRecord.of(entity) for trace_id, entity in telling.stored.items()}
+        withdrawn = self._withdrawn(
+            record for trace_id, record in stored.items() if trace_id != head or not is_learned
+        )
+        plan = Plan(changes=[], records=[])
+        tips, backed_ids = withdrawn, list[str]()
+        if not is_learned:
+            known = {**self._ledger.tips, **withdrawn}
+            learned = self._evidence.learned(telling, result.tips)
+            plan.reconciled = reconcile(learned, known, self._reconcile_model)
+            tips, backed_ids = {**withdrawn, **plan.reconciled.tips}, plan.reconciled.backed_ids
+        for trace_id in telling.trace_ids:
+            is_head = trace_id == head
+            if is_head and is_learned:
+                continue
+            draft = telling.drafts.get(trace_id)
+            before = self._record(draft, "skipped") if draft else stored[trace_id]
+            record = replace(
+                before,
+                state=result.state if is_head else "skipped",
+                reason="" if is_head else part_reason(head),
+                attempts=0,
+                tip_ids=tuple(backed_ids) if is_head else (),
+                told_by=telling.told_by if is_head else (),
+            )
+            if draft:
+                plan.records.append(record)
+                plan.changes.append(record.to_put(draft.trajectory, self._evidence.details(draft.redacted)))
+            elif record != before:
+                plan.moved.append((before, record))
+                run = {"run_id": self._evidence.run_id}
+                plan.changes.append(retold(telling.stored[trace_id], record, run))
+        plan.changes += map(_kept_or_deleted, tips.values())
+        return plan
+
+    def _withdrawn(self, records: Iterable[TraceRecord]) -> dict[str, StoredTip]:
+        """The tips that these traces taught, without them."""
+        withdrawn: dict[str, StoredTip] = {}
+        for record in records:
+            for tip_id in record.tip_ids:
+                if tip := withdrawn.get(tip_id) or self._ledger.tips.get(tip_id):
+                    withdrawn[tip_id] = tip.without_story(record.trace_id)
+        return withdrawn
+
+    def _record(self, one: Draft | Untold, state: State, reason: str = "") -> TraceRecord:
+        return TraceRecord(
+            source=self._source.name,
+            project=self._source.project,
+            trace_id=one.trace_id,
+            digest=one.digest,
+            state=state,
+            # Whatever it came from, a span's error text or our own, it is stored and shown.
+            reason=Redactor().text(reason),
+            description=one.description if isinstance(one, Draft) else None,
+        )
+
+    def known(self, trace_ids: Sequence[str]) -> dict[str, TraceRecord]:
+        """What the store keeps of these traces, as far as it does."""
+        ids = [record_id(self._source.name, self._source.project, trace_id) for trace_id in trace_ids]
+        entities = self._store.get_many(self._settings.namespace_id, ids)
+        return {record.trace_id: record for record in map(TraceRecord.of, entities.values())}
+
+    def is_final(self, record: TraceRecord, digest: str) -> bool:
+        """Whether a trace with this digest needs no more work in this run."""
+        return record.is_final(
+            digest, include_errors=self._settings.include_errors, max_attempts=self._settings.max_attempts
+        )
+
+
+def _failed(record: TraceRecord, known: TraceRecord | None) -> TraceRecord:
+    """The record of a trace that failed once more."""
+    attempts = known.attempts + 1 if known and known.digest == record.digest else 1
+    # What the trace taught before stays until a later attempt replaces it.
+    return replace(record, attempts=attempts, tip_ids=known.tip_ids if known else ())
+
+
+def _kept_or_deleted(tip: StoredTip) -> Change:
+    return tip.to_put() if tip.sources or tip.is_manual else Delete(id=tip.id)

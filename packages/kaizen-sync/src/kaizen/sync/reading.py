@@ -1,0 +1,68 @@
+"""A fetched trace as something that can be told, or why nothing can be learned from it."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from kaizen.sync.errors import UnknownShapeError
+from kaizen.sync.linking import Draft
+from kaizen.sync.records import ERRORS_EXCLUDED
+from kaizen.sync.redact import Redactor
+from kaizen.sync.stories import describe
+from kaizen.sync.trajectory import build_trajectory
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from kaizen.sync.model import Trace
+    from kaizen.sync.records import State
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Untold:
+    """A trace that nothing can be learned from, and why."""
+
+    trace_id: str
+    digest: str
+    start_time: datetime
+    state: State
+    reason: str
+
+    @classmethod
+    def of(cls, trace: Trace, state: State, reason: str) -> Untold:
+        return cls(
+            trace_id=trace.trace_id,
+            digest=trace.digest,
+            start_time=trace.start_time,
+            state=state,
+            reason=reason,
+        )
+
+
+def read_trace(trace: Trace, *, include_errors: bool) -> Draft | Untold:
+    """The trace, redacted, as it may be told. Never raises: one trace never fails another."""
+    untold = partial(Untold.of, trace)
+    try:
+        trajectory = build_trajectory(trace)
+        if trajectory.outcome.name == "failure" and not include_errors:
+            return untold("skipped", ERRORS_EXCLUDED)
+        redactor = Redactor()
+        trajectory = redactor.trajectory(trajectory)
+    except UnknownShapeError as error:
+        return untold("skipped", str(error))
+    except Exception as error:  # noqa: BLE001 - one trace is isolated from the next
+        _log.exception("trace %s failed", trace.trace_id)
+        return untold("failed", f"internal error: {error!r}")
+    return Draft(
+        trace_id=trace.trace_id,
+        digest=trace.digest,
+        start_time=trace.start_time,
+        trajectory=trajectory,
+        description=describe(trajectory, trace.start_time),
+        redacted=redactor.counts,
+    )
