@@ -11,13 +11,12 @@ import shutil
 import threading
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from itertools import islice
 
-from kaizen.store import Commit, ConflictError, Namespace, NotFoundError, StoreError, files, records
+from kaizen.store import ConflictError, Namespace, NotFoundError, StoreError, files, records
 from kaizen.store.checked import CheckedStore
 from kaizen.store.ids import uuid7
-from kaizen.store.planning import apply_changes, check_expected, check_restored
+from kaizen.store.planning import check_restored, next_commit
 from kaizen.store.replica import Replica
 from kaizen.store.state import NamespaceState, copied
 
@@ -73,17 +72,16 @@ class BucketStore(CheckedStore):
     def _commit(self, namespace_id, changes, *, expected, actor, reason, run_id):
         while True:
             with self._read(namespace_id) as (state, _):
-                check_expected(namespace_id, expected, version=state.version, current=state.entities)
-                at = max(datetime.now(UTC), state.last_at)
-                commit = Commit(
-                    id=uuid7(),
-                    namespace_id=namespace_id,
-                    version=state.version + 1,
-                    at=at,
+                commit = next_commit(
+                    namespace_id,
+                    changes,
+                    expected=expected,
                     actor=actor,
                     reason=reason,
                     run_id=run_id,
-                    changes=apply_changes(namespace_id, changes, current=state.entities, at=at),
+                    version=state.version,
+                    last_at=state.last_at,
+                    current=state.entities,
                 )
                 if self._create(namespace_id, commit.version, records.encode_commit(commit)):
                     return commit

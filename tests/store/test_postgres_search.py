@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from kaizen.store import Delete, NotFoundError, Put, StoreError, postgres_search, postgres_vectors
+from kaizen.store import Delete, NotFoundError, Put, StoreError, embedding, postgres_search, postgres_vectors
 from kaizen.store.postgres_store import PostgresStore
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class WordEmbedder:
 @pytest.fixture
 def embedder(monkeypatch: pytest.MonkeyPatch) -> WordEmbedder:
     embedder = WordEmbedder()
-    monkeypatch.setattr(postgres_search, "load_embedder", lambda _: embedder)
+    monkeypatch.setattr(embedding, "load_embedder", lambda _: embedder)
     return embedder
 
 
@@ -200,10 +200,13 @@ def test_hnsw_and_exact_give_the_same(
 ) -> None:
     put(store, *(f"tip {number} of part {number % 7}" for number in range(150)))
     store.reindex("n")
-    assert store.vector_search == "hnsw"
+    assert not has_index(admin), "150 are compared faster than found by an index"
     queries = ["tip 17", "part 3 tip 100", "cars"]
     exact = [ranked(store, query) for query in queries]
     monkeypatch.setattr(postgres_vectors, "FEW", 5)
+    store.reindex("n")
+    assert has_index(admin)
+    assert store.vector_search == "hnsw"
     plans: list[str] = []
     by_index = postgres_vectors._by_index
     monkeypatch.setattr(postgres_vectors, "_by_index", lambda *args: plans.append("index") or by_index(*args))
@@ -230,8 +233,28 @@ def test_pgvector_that_comes_later_is_used_after_reindexing(
         assert before[0].entity.content == "the automobile"
         assert store.vector_search == "exact"
         without_rights.undo()
+        monkeypatch.setattr(postgres_vectors, "FEW", 1)
         store.reindex("n")
         assert store.vector_search == "hnsw"
         assert store.search("n", "cars") == before
-    index = "SELECT indexdef FROM pg_indexes WHERE indexname LIKE 'vectors_of_model_%'"
-    assert "hnsw" in str(admin.execute(index).fetchone())
+    assert has_index(admin)
+
+
+def test_searches_make_the_index_once_it_is_worth_it(
+    store: PostgresStore, admin: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgres_vectors, "FEW", 3)
+    put(store, "the automobile", "a banana", "tip 1")
+    store.search("n", "cars")
+    assert not has_index(admin)
+    put(store, "tip 2")
+    before = ranked(store, "cars")
+    assert has_index(admin)
+    assert ranked(store, "cars") == before
+
+
+def has_index(admin: psycopg.Connection) -> bool:
+    found = admin.execute(
+        "SELECT indexdef FROM kaizen.models JOIN pg_indexes ON indexname = 'vectors_of_model_' || model"
+    )
+    return "hnsw" in str(found.fetchone())

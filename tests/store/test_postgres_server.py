@@ -247,6 +247,7 @@ def test_the_password_is_told_nobody(dsn: str) -> None:
     [
         "postgresql://ann:s3/cret@host/db",
         "postgresql://ann:s3@cret@host/db",
+        "postgresql://ann:s3@cr/et@host/db",
         "postgresql://ann:s3cret@host:port/db",
         "s3cret",
         "s3cret=1",
@@ -256,7 +257,8 @@ def test_the_password_is_told_nobody(dsn: str) -> None:
 def test_what_is_no_connection_string_is_refused_without_showing_it(dsn: str) -> None:
     with pytest.raises(InvalidInputError, match="KAIZEN_PG_DSN") as caught:
         PostgresStore(dsn, embedder="none")
-    assert "cret" not in f"{caught.value!r} {caught.value.__cause__!r}"
+    said = f"{caught.value!r} {caught.value.__cause__!r}"
+    assert not any(part in said for part in ("cret", "et@"))
 
 
 def test_libpqs_own_variables_say_where(

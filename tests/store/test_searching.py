@@ -13,6 +13,7 @@ import pytest
 
 from kaizen.store import Put, Reindexable, Store, StoreSettings, UnavailableError, open_store
 from kaizen.store import embedding as embedding_module
+from kaizen.store.sqlite import SqliteStore
 
 N = "n"
 MEANINGS = {"car": 0, "automobile": 0, "cat": 1, "feline": 1, "rain": 2, "drizzle": 2}
@@ -42,8 +43,7 @@ class Fake:
 @pytest.fixture
 def fake(monkeypatch: pytest.MonkeyPatch) -> Fake:
     fake = Fake()
-    for module in ("kaizen.store.sqlite_search",):
-        monkeypatch.setattr(f"{module}.load_embedder", lambda _: fake)
+    monkeypatch.setattr(embedding_module, "load_embedder", lambda _: fake)
     return fake
 
 
@@ -149,6 +149,16 @@ def test_a_search_embeds_no_more_than_it_may(
     monkeypatch.setattr("kaizen.store.sqlite_search.MAX_EMBEDDED_BY_SEARCH", 2)
     assert {hit.entity.id for hit in store.search(N, "drizzle")} == {"car", "cat"}
     assert best(store, "drizzle") == "rain"
+
+
+def test_vectors_of_deleted_namespaces_leave_the_memory(tmp_path: Path, fake: Fake) -> None:
+    with SqliteStore(tmp_path / "kaizen.db", embedder="fake") as store:
+        for name in ("one", "two", "three"):
+            store.create_namespace(name)
+            store.commit(name, [Put(type="t", content="car")])
+            assert len(store.search(name, "car")) == 1
+            assert len(store._searching()._matrices) == 1
+            store.delete_namespace(name)
 
 
 def test_what_is_in_very_many_texts_is_not_ranked_where_rarer_words_are_asked_for(

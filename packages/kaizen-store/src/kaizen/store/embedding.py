@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import logging
+import threading
 from importlib import import_module
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from kaizen.store.errors import InvalidInputError, StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+    from typing import Any
 
     import numpy as np
     from numpy.typing import NDArray
+
+_log = logging.getLogger(__name__)
 
 GROUP = "kaizen.store.embedders"
 NONE = "none"
@@ -61,6 +66,38 @@ def load_embedder(name: str) -> Embedder | None:
             "(pip install 'kaizen-store[onnx]' for minilm), or set KAIZEN_EMBEDDER=none"
         ) from exc
     return embedder
+
+
+class LazyEmbedder:
+    """An embedder that is loaded when it is first needed. Safe for threads."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._loaded: Embedder | None = None
+        self._lock = threading.Lock()
+
+    def get(self) -> Embedder | None:
+        """See `load_embedder`."""
+        with self._lock:
+            if self._loaded is None:
+                self._loaded = load_embedder(self._name)
+            return self._loaded
+
+    def query(self, text: str, embed_searched: Callable[[Embedder], object]) -> tuple[Any, Any]:
+        """The embedder and the vector of a query, once `embed_searched` has embedded what is searched.
+
+        Neither where there is no embedder or where it fails: words are found all the same.
+        """
+        try:
+            embedder = self.get()
+            if embedder is None:
+                return None, None
+            vector = embedder.embed([text])[0]
+            embed_searched(embedder)
+        except StoreError as error:
+            _log.warning("Searching by words only: %s", error)
+            return None, None
+        return embedder, vector
 
 
 def _registered() -> dict[str, str]:

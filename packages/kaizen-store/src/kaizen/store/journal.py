@@ -7,19 +7,18 @@ import os
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, BinaryIO
 
 from kaizen.store import files, locking, records
 from kaizen.store.errors import ConflictError, CorruptDataError, NotFoundError
-from kaizen.store.ids import uuid7
 from kaizen.store.model import Applied, Change, Commit, Entity, Expected, Namespace
 from kaizen.store.names import file_name
-from kaizen.store.planning import apply_changes, check_expected, check_restored
+from kaizen.store.planning import check_restored, next_commit
 from kaizen.store.state import NamespaceState, copied
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from datetime import datetime
     from pathlib import Path
 
     from kaizen.store.records import Record
@@ -136,17 +135,16 @@ class Journal:
             with self._open() as file:
                 loaded = self._refresh(file)
             state = loaded.state
-            check_expected(self.namespace_id, expected, version=state.version, current=state.entities)
-            at = max(datetime.now(UTC), state.last_at)
-            commit = Commit(
-                id=uuid7(),
-                namespace_id=self.namespace_id,
-                version=state.version + 1,
-                at=at,
+            commit = next_commit(
+                self.namespace_id,
+                changes,
+                expected=expected,
                 actor=actor,
                 reason=reason,
                 run_id=run_id,
-                changes=apply_changes(self.namespace_id, changes, current=state.entities, at=at),
+                version=state.version,
+                last_at=state.last_at,
+                current=state.entities,
             )
             self._append(loaded, records.encode_commit(commit))
             return replace(commit, changes=tuple(map(_with_own_before, commit.changes)))

@@ -2,47 +2,46 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from kaizen.store.errors import ConflictError, NotFoundError
+from kaizen.store.ids import uuid7
 from kaizen.store.model import Applied, Change, Commit, Delete, Entity, Expected
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from datetime import datetime
 
 
-def check_expected(
-    namespace_id: str, expected: Expected | None, *, version: int, current: Mapping[str, Entity]
-) -> None:
-    """Raise `ConflictError` unless the namespace is as expected."""
-    if expected is None:
-        return
-    if isinstance(expected, int):
-        if expected != version:
-            raise ConflictError(
-                f"namespace {namespace_id!r} is at version {version}, not {expected}: read again and retry",
-                namespace_id=namespace_id,
-            )
-        return
-    found = {entity_id: _revision(current.get(entity_id)) for entity_id in expected}
-    differing = tuple(sorted(entity_id for entity_id in expected if found[entity_id] != expected[entity_id]))
-    if differing:
-        first = differing[0]
-        more = f" (and {len(differing) - 1} more)" if len(differing) > 1 else ""
-        raise ConflictError(
-            f"entity {first!r} of namespace {namespace_id!r} is at revision {found[first]}, "
-            f"not {expected[first]}{more}: read again and retry",
-            namespace_id=namespace_id,
-            entity_ids=differing,
-        )
+def next_commit(
+    namespace_id: str,
+    changes: Sequence[Change],
+    *,
+    expected: Expected | None,
+    actor: str,
+    reason: str,
+    run_id: str | None,
+    version: int,
+    last_at: datetime,
+    current: Mapping[str, Entity],
+) -> Commit:
+    """The commit that follows `version`, which was made at `last_at`; time never runs backwards.
 
-
-def apply_changes(
-    namespace_id: str, changes: Sequence[Change], *, current: Mapping[str, Entity], at: datetime
-) -> tuple[Applied, ...]:
-    """What each change does; `changes` went through `clean_changes`. Raises `NotFoundError`."""
-    return tuple(_apply(namespace_id, change, current, at) for change in changes)
+    `changes` went through `clean_changes`, and `current` has at least the entities that they or `expected`
+    name. Raises `ConflictError` unless the namespace is as expected, and `NotFoundError`.
+    """
+    _check_expected(namespace_id, expected, version=version, current=current)
+    at = max(datetime.now(UTC), last_at)
+    return Commit(
+        id=uuid7(),
+        namespace_id=namespace_id,
+        version=version + 1,
+        at=at,
+        actor=actor,
+        reason=reason,
+        run_id=run_id,
+        changes=tuple(_apply(namespace_id, change, current, at) for change in changes),
+    )
 
 
 def check_restored(
@@ -71,6 +70,32 @@ def check_restored(
 def touched(commits: Sequence[Commit]) -> list[str]:
     """The ids of the entities that the commits change."""
     return list(dict.fromkeys(change.entity_id for commit in commits for change in commit.changes))
+
+
+def _check_expected(
+    namespace_id: str, expected: Expected | None, *, version: int, current: Mapping[str, Entity]
+) -> None:
+    """Raise `ConflictError` unless the namespace is as expected."""
+    if expected is None:
+        return
+    if isinstance(expected, int):
+        if expected != version:
+            raise ConflictError(
+                f"namespace {namespace_id!r} is at version {version}, not {expected}: read again and retry",
+                namespace_id=namespace_id,
+            )
+        return
+    found = {entity_id: _revision(current.get(entity_id)) for entity_id in expected}
+    differing = tuple(sorted(entity_id for entity_id in expected if found[entity_id] != expected[entity_id]))
+    if differing:
+        first = differing[0]
+        more = f" (and {len(differing) - 1} more)" if len(differing) > 1 else ""
+        raise ConflictError(
+            f"entity {first!r} of namespace {namespace_id!r} is at revision {found[first]}, "
+            f"not {expected[first]}{more}: read again and retry",
+            namespace_id=namespace_id,
+            entity_ids=differing,
+        )
 
 
 def _apply(namespace_id: str, change: Change, current: Mapping[str, Entity], at: datetime) -> Applied:

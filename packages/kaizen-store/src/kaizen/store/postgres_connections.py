@@ -245,7 +245,8 @@ def _conninfo(dsn: str) -> str:
     except psycopg.Error:
         raise InvalidInputError(f"{rule}or host=... dbname=...") from None
     ports = given.get("port", "").replace(",", "")
-    if "@" in given.get("host", "") or not (ports.isdecimal() or not ports):
+    after_user = dsn.partition("://")[2].partition("@")[2].partition("?")[0]
+    if "@" in given.get("host", "") or "@" in after_user or not (ports.isdecimal() or not ports):
         raise InvalidInputError(f"{rule}with @, / and : in the password written as %40, %2F and %3A")
     environment = {
         option.keyword.decode()

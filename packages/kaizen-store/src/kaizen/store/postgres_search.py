@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import logging
-import threading
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from kaizen.store import ranking
-from kaizen.store.embedding import load_embedder
-from kaizen.store.errors import StoreError
+from kaizen.store.embedding import LazyEmbedder
 from kaizen.store.model import SearchHit
 from kaizen.store.postgres_reading import STATE_OF_ENTITY
 from kaizen.store.postgres_rows import STATE_COLUMNS, fetch, to_entity
@@ -17,6 +15,7 @@ from kaizen.store.postgres_vectors import (
     embed_pending,
     find_model,
     forget_other_models,
+    index_where_many,
     may_have_extension,
     nearest,
     to_vector,
@@ -34,8 +33,6 @@ if TYPE_CHECKING:
     from kaizen.store.postgres_reading import Selection
     from kaizen.store.postgres_rows import Row
 
-_log = logging.getLogger(__name__)
-
 # A search embeds at most this many entities that nobody embedded yet: a second or so. `reindex` has no limit.
 MAX_EMBEDDED_BY_SEARCH = 2_000
 # What PostgreSQL takes for a word has at most 2,046 bytes.
@@ -51,13 +48,12 @@ class Searcher:
 
     def __init__(self, connections: Connections, embedder: str) -> None:
         self._connections = connections
-        self._embedder_name = embedder
-        self._embedder: Embedder | None = None
-        self._lock = threading.Lock()
+        self._embedder = LazyEmbedder(embedder)
 
     def search(self, namespace_id: str, selection: Selection, query: str, *, limit: int) -> list[SearchHit]:
         ns = selection.values["ns"]
-        model, vector = self._embedded(ns, query)
+        embedder, vector = self._embedder.query(query, partial(self._embed, ns))
+        model = None if embedder is None else find_model(self._connections, embedder)
 
         def find(connection: psycopg.Connection) -> list[SearchHit]:
             wanted = ranking.candidates(limit)
@@ -72,38 +68,23 @@ class Searcher:
         return self._connections.snapshot(find)
 
     def reindex(self, ns: int, progress: Callable[[int, int], None]) -> int:
-        embedder = self._load()
+        embedder = self._embedder.get()
         if embedder is None:
             return 0
-        model = find_model(self._connections, embedder, make_index=True)
+        model = find_model(self._connections, embedder)
         forget_other_models(self._connections, ns, model)
-        return embed_pending(self._connections, ns, model, embedder, progress=progress)
+        count = embed_pending(self._connections, ns, model, embedder, progress=progress)
+        index_where_many(self._connections, model)
+        return count
 
     def vector_search(self) -> Literal["hnsw", "exact"]:
         return "hnsw" if self._connections.read(may_have_extension) else "exact"
 
-    def _embedded(self, ns: int, query: str) -> tuple[Any, Any]:
-        """The model and the query's vector, what is searched being embedded too.
-
-        Neither where the embedder fails: words are found all the same.
-        """
-        try:
-            embedder = self._load()
-            if embedder is None:
-                return None, None
-            vector = embedder.embed([query])[0]
-            model = find_model(self._connections, embedder)
-            embed_pending(self._connections, ns, model, embedder, at_most=MAX_EMBEDDED_BY_SEARCH)
-        except StoreError as error:
-            _log.warning("Searching by words only: %s", error)
-            return None, None
-        return model, vector
-
-    def _load(self) -> Embedder | None:
-        with self._lock:
-            if self._embedder is None:
-                self._embedder = load_embedder(self._embedder_name)
-            return self._embedder
+    def _embed(self, ns: int, embedder: Embedder) -> None:
+        model = find_model(self._connections, embedder)
+        count = embed_pending(self._connections, ns, model, embedder, at_most=MAX_EMBEDDED_BY_SEARCH)
+        if count and model.extension is not None:
+            index_where_many(self._connections, model)
 
 
 def _any_of(words: Sequence[str]) -> str:

@@ -9,7 +9,7 @@ from kaizen.store.checked import CheckedStore
 from kaizen.store.errors import ConflictError, NotFoundError
 from kaizen.store.ids import uuid7
 from kaizen.store.model import Commit, Entity, Page
-from kaizen.store.planning import apply_changes, check_expected, check_restored
+from kaizen.store.planning import check_restored, next_commit
 from kaizen.store.postgres_connections import Connections
 from kaizen.store.postgres_reading import Selection, commits, current, history, ns_of
 from kaizen.store.postgres_rows import encode_text, fetch, to_entities, to_namespace
@@ -104,17 +104,16 @@ class PostgresStore(CheckedStore):
         def commit(connection: psycopg.Connection) -> Commit:
             ns, version, last_at = self._locked(connection, namespace_id)
             known, versions = self._known(connection, ns, namespace_id, asked)
-            check_expected(namespace_id, expected, version=version, current=known)
-            at = max(datetime.now(UTC), last_at)
-            made = Commit(
-                id=uuid7(),
-                namespace_id=namespace_id,
-                version=version + 1,
-                at=at,
+            made = next_commit(
+                namespace_id,
+                changes,
+                expected=expected,
                 actor=actor,
                 reason=reason,
                 run_id=run_id,
-                changes=apply_changes(namespace_id, changes, current=known, at=at),
+                version=version,
+                last_at=last_at,
+                current=known,
             )
             changed = {str(change.id) for change in changes}
             write_commits(connection, ns, [made], {id_: v for id_, v in versions.items() if id_ in changed})

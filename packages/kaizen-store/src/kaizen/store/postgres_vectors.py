@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +33,7 @@ _MAX_EF_SEARCH = 1_000
 # What pgvector's HNSW indexes hold: vector up to 2,000 dimensions, half precision up to 4,000.
 _MAX_VECTOR, _MAX_HALFVEC = 2_000, 4_000
 _ITERATES_SINCE = (0, 8)
+_BUILD_MEMORY_KB = 262_144
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,27 +128,58 @@ def may_have_extension(connection: psycopg.Connection) -> bool:
     return bool(rows and rows[0][0])
 
 
-def find_model(connections: Connections, embedder: Embedder, *, make_index: bool = False) -> Model:
-    """The model of an embedder. A new one gets its index at once; `make_index` gives it to an older one."""
+def find_model(connections: Connections, embedder: Embedder) -> Model:
+    """The model of an embedder, made known where it is new."""
     model = connections.read(lambda connection: _known_model(connection, embedder))
-    if model is not None and (model.has_index or not make_index):
+    if model is not None:
         return model
 
-    def make(connection: psycopg.Connection) -> Model:
+    def make(connection: psycopg.Connection) -> None:
         lock(connection)
         _make_extension(connection)
         connection.execute(
             "INSERT INTO kaizen.models (name, dimension) VALUES (%s, %s) ON CONFLICT DO NOTHING",
             (embedder.model, embedder.dimension),
         )
-        made = _known_model(connection, embedder)
-        assert made is not None
-        if made.extension is not None and made.vector_type is not None:
-            connection.execute(made.index())
-        return made
 
     connections.write(make)
     return find_model(connections, embedder)
+
+
+def index_where_many(connections: Connections, model: Model) -> None:
+    """Make the model's index once there are so many vectors that a search uses it.
+
+    Building it over what is there takes a fraction of adding each vector to it.
+    """
+    if model.has_index or model.vector_type is None:
+        return
+
+    def make(connection: psycopg.Connection) -> None:
+        lock(connection)
+        _make_extension(connection)
+        extension = find_extension(connection)
+        if extension is None or _count(connection, model) <= FEW:
+            return
+        connection.execute("SET LOCAL statement_timeout = 0")
+        # While the graph fits into it, building is many times as fast.
+        connection.execute(
+            "SELECT set_config('maintenance_work_mem', greatest(%s, "
+            "pg_size_bytes(current_setting('maintenance_work_mem')) / 1024) || 'kB', true)",
+            (_BUILD_MEMORY_KB,),
+        )
+        connection.execute(replace(model, extension=extension).index())
+
+    connections.write(make)
+
+
+def _count(connection: psycopg.Connection, model: Model) -> int:
+    """The model's vectors, as far as they need counting."""
+    ((count,),) = fetch(
+        connection,
+        "SELECT count(*) FROM (SELECT FROM kaizen.vectors WHERE model = %(model)s LIMIT %(limit)s) counted",
+        {"model": model.model, "limit": FEW + 1},
+    )
+    return int(count)
 
 
 def forget_other_models(connections: Connections, ns: int, model: Model) -> None:

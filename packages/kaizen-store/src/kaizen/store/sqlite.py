@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from kaizen.store.checked import CheckedStore
 from kaizen.store.errors import ConflictError, NotFoundError
-from kaizen.store.ids import uuid7
 from kaizen.store.model import Commit, Page
-from kaizen.store.planning import apply_changes, check_expected, check_restored, touched
+from kaizen.store.planning import check_restored, next_commit, touched
 from kaizen.store.sqlite_connections import Connections
 from kaizen.store.sqlite_reading import Selection, current, sql_int
 from kaizen.store.sqlite_rows import (
@@ -25,6 +23,7 @@ from kaizen.store.sqlite_writing import delete_namespace, write_commit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
+    from datetime import datetime
     from pathlib import Path
 
     from kaizen.store.filtering import Filter
@@ -115,17 +114,16 @@ class SqliteStore(CheckedStore):
             if expected is not None and not isinstance(expected, int):
                 asked += expected
             known = self._current(connection, ns, namespace_id, asked)
-            check_expected(namespace_id, expected, version=version, current=known)
-            at = max(datetime.now(UTC), last_at)
-            commit = Commit(
-                id=uuid7(),
-                namespace_id=namespace_id,
-                version=version + 1,
-                at=at,
+            commit = next_commit(
+                namespace_id,
+                changes,
+                expected=expected,
                 actor=actor,
                 reason=reason,
                 run_id=run_id,
-                changes=apply_changes(namespace_id, changes, current=known, at=at),
+                version=version,
+                last_at=last_at,
+                current=known,
             )
             write_commit(connection, ns, commit)
         return commit

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import logging
 import threading
 from bisect import bisect_right
+from functools import partial
 from itertools import accumulate, islice
 from typing import TYPE_CHECKING, Any
 
 from kaizen.store import ranking
-from kaizen.store.embedding import load_embedder
-from kaizen.store.errors import StoreError
+from kaizen.store.embedding import LazyEmbedder
 from kaizen.store.model import SearchHit
 from kaizen.store.sqlite_reading import OF_STATE, Selection
 from kaizen.store.sqlite_rows import to_entity
@@ -28,8 +27,6 @@ if TYPE_CHECKING:
     from kaizen.store.filtering import Filter
     from kaizen.store.model import Entity
     from kaizen.store.sqlite_connections import Connections
-
-_log = logging.getLogger(__name__)
 
 # A search embeds at most this many entities of a type that nobody embedded yet: a second or so.
 # `reindex` has no limit.
@@ -50,8 +47,7 @@ class Searcher:
         ns_of: Callable[[sqlite3.Connection, str], int],
     ) -> None:
         self._connections = connections
-        self._embedder_name = embedder
-        self._embedder: Embedder | None = None
+        self._embedder = LazyEmbedder(embedder)
         self._ns_of = ns_of
         self._matrices: dict[int, VectorMatrix] = {}
         self._lock = threading.Lock()
@@ -59,7 +55,7 @@ class Searcher:
     def search(self, namespace_id: str, query: str, selected: Filter, *, limit: int) -> list[SearchHit]:
         with self._connections.reading() as connection:
             kinds = _kinds(connection, self._ns_of(connection, namespace_id), selected.type)
-        embedder, vector = self._embedded(query, kinds)
+        embedder, vector = self._embedder.query(query, partial(self._embed, kinds))
         with self._connections.reading() as connection:
             ns = self._ns_of(connection, namespace_id)
             kinds = _kinds(connection, ns, selected.type)
@@ -84,7 +80,7 @@ class Searcher:
         ]
 
     def reindex(self, namespace_id: str, progress: Callable[[int, int], None]) -> int:
-        embedder = self._load()
+        embedder = self._embedder.get()
         if embedder is None:
             return 0
         with self._connections.writing() as connection:
@@ -97,33 +93,17 @@ class Searcher:
                     )
         return sum(embed_pending(self._connections, kind, embedder, progress=progress) for kind in kinds)
 
-    def _embedded(self, query: str, kinds: Sequence[int]) -> tuple[Embedder | None, Any]:
-        """The embedder and the query's vector, what is searched being embedded too.
-
-        Neither where the embedder fails: words are found all the same.
-        """
-        try:
-            embedder = self._load()
-            if embedder is None or not kinds:
-                return None, None
-            vector = embedder.embed([query])[0]
-            for kind in kinds:
-                embed_pending(self._connections, kind, embedder, at_most=MAX_EMBEDDED_BY_SEARCH)
-        except StoreError as error:
-            _log.warning("Searching by words only: %s", error)
-            return None, None
-        return embedder, vector
-
-    def _load(self) -> Embedder | None:
-        with self._lock:
-            if self._embedder is None:
-                self._embedder = load_embedder(self._embedder_name)
-            return self._embedder
+    def _embed(self, kinds: Sequence[int], embedder: Embedder) -> None:
+        for kind in kinds:
+            embed_pending(self._connections, kind, embedder, at_most=MAX_EMBEDDED_BY_SEARCH)
 
     def _matrix(self, connection: sqlite3.Connection, kind: int, embedder: Embedder) -> VectorMatrix:
         with self._lock:
             matrix = self._matrices.get(kind)
             if matrix is None or matrix.model != embedder.model:
+                # Those of deleted namespaces go when another comes: a service must not grow with them.
+                alive = {row[0] for row in connection.execute("SELECT kind FROM kinds")}
+                self._matrices = {k: held for k, held in self._matrices.items() if k in alive}
                 matrix = self._matrices[kind] = VectorMatrix(kind, embedder.model, embedder.dimension)
             matrix.refresh(connection)
             return matrix
