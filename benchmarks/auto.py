@@ -208,13 +208,13 @@ class Bench:
         said["exit"] = ended - said["last line"]
         self.runs.setdefault((variant, mode), []).append(said)
 
-    def measure(self, *, quick: bool, ours: bool) -> None:
+    def measure(self, *, quick: bool) -> None:
         # The first run of each compiles what it imports.
-        for variant in (OURS,) if quick or ours else (SIMPLE, OURS):
+        for variant in (OURS,) if quick else (SIMPLE, OURS):
             self.agent(variant, "up", calls=1)
         self.runs.clear()
         for _ in range(self._rounds):
-            for variant in (NONE, OURS) if quick else (NONE, OURS, BESIDE) if ours else VARIANTS:
+            for variant in (NONE, OURS) if quick else VARIANTS:
                 self.agent(variant, "up")
             for mode in () if quick else COLLECTORS[1:]:
                 self.agent(OURS, mode)
@@ -334,15 +334,14 @@ def main() -> None:
     )
     parser.add_argument("--calls", type=int, default=80, help="calls of 2 messages in each agent")
     parser.add_argument("--rounds", type=int, default=4)
-    parser.add_argument("--ours", action="store_true", help="only no tracing and Kaizen")
     parser.add_argument("--quick", action="store_true", help="only see that it works: one round, few calls")
     given = parser.parse_args()
     calls, rounds = (4, 1) if given.quick else (given.calls, given.rounds)
     started = time.monotonic()
     with tempfile.TemporaryDirectory() as name, ModelServer() as model:
         bench = Bench(model.base_url, Path(name), calls=calls, rounds=rounds)
-        bench.measure(quick=given.quick, ours=given.ours)
-        if not given.quick and not given.ours:
+        bench.measure(quick=given.quick)
+        if not given.quick:
             bench.measure_those_that_wait()
         print(table(bench, 1 if given.quick else 15))
     names, _ = installed()
