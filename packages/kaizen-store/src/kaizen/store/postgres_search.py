@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from functools import partial
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Literal
 
 from kaizen.store import ranking
@@ -32,22 +34,28 @@ if TYPE_CHECKING:
     from kaizen.store.postgres_connections import Connections
     from kaizen.store.postgres_reading import Selection
     from kaizen.store.postgres_rows import Row
+    from kaizen.store.postgres_statistics import Statistics
 
 # A search embeds at most this many entities that nobody embedded yet: a second or so. `reindex` has no limit.
 MAX_EMBEDDED_BY_SEARCH = 2_000
 # What PostgreSQL takes for a word has at most 2,046 bytes.
 _MAX_WORD = 500
 
+# Of how many texts at most the rank is computed: it takes some 15 microseconds each.
+MAX_RANKED = 2_000
+
 # Whether any of the words is there, and how close together many of them are, over 1 + log of the length.
-_QUERY = "websearch_to_tsquery('kaizen.words', %(words)s)"
+# The query is bound as a `tsquery`: made of its words here, it would be made again for each text.
+_QUERY = "%(words)s::tsquery"
 _RANK = f"ts_rank_cd(e.words, {_QUERY}, 1)"
 
 
 class Searcher:
     """The searches of one store."""
 
-    def __init__(self, connections: Connections, embedder: str) -> None:
+    def __init__(self, connections: Connections, embedder: str, statistics: Statistics) -> None:
         self._connections = connections
+        self._statistics = statistics
         self._embedder = LazyEmbedder(embedder)
 
     def search(self, namespace_id: str, selection: Selection, query: str, *, limit: int) -> list[SearchHit]:
@@ -57,7 +65,7 @@ class Searcher:
 
         def find(connection: psycopg.Connection) -> list[SearchHit]:
             wanted = ranking.candidates(limit)
-            words = _any_of(query_words(query))
+            words = _any_of(connection, ns, query_words(query))
             lexical = _by_words(connection, selection, words, wanted) if words else {}
             dense = {} if model is None else nearest(connection, model, selection, vector, wanted)
             fused = ranking.fuse(lexical, dense)
@@ -74,6 +82,7 @@ class Searcher:
         model = find_model(self._connections, embedder)
         forget_other_models(self._connections, ns, model)
         count = embed_pending(self._connections, ns, model, embedder, progress=progress)
+        self._statistics.note(count)
         index_where_many(self._connections, model)
         return count
 
@@ -83,13 +92,31 @@ class Searcher:
     def _embed(self, ns: int, embedder: Embedder) -> None:
         model = find_model(self._connections, embedder)
         count = embed_pending(self._connections, ns, model, embedder, at_most=MAX_EMBEDDED_BY_SEARCH)
+        self._statistics.note(count)
         if count and model.extension is not None:
             index_where_many(self._connections, model)
 
 
-def _any_of(words: Sequence[str]) -> str:
-    """The words for `websearch_to_tsquery`; in quotes, none is taken for an operator."""
-    return " or ".join(f'"{word}"' for word in words if len(word) <= _MAX_WORD)
+def _any_of(connection: psycopg.Connection, ns: int, words: Sequence[str]) -> str:
+    """The rarest of the words, at least one, which together are in so many texts that ranking them is quick.
+
+    As text of a `tsquery`, stemmed; empty where no word is in any text. The words that are in many texts tell
+    least. Of few texts all words count.
+    """
+    found = fetch(
+        connection,
+        "SELECT stemmed, (SELECT count(*) FROM (SELECT FROM kaizen.entities e "
+        "WHERE e.ns = %(ns)s AND e.words @@ stemmed::tsquery LIMIT %(most)s) counted), "
+        "(SELECT count(*) FROM (SELECT FROM kaizen.entities e WHERE e.ns = %(ns)s LIMIT %(most)s) counted) "
+        "FROM (SELECT DISTINCT plainto_tsquery('kaizen.words', word)::text AS stemmed "
+        "FROM unnest(%(words)b::text[]) word) stems WHERE stemmed <> '' ORDER BY 2, 1",
+        {"ns": ns, "words": [word for word in words if len(word) <= _MAX_WORD], "most": MAX_RANKED + 1},
+    )
+    present = [(stemmed, count) for stemmed, count, _ in found if count]
+    if found and found[0][2] > MAX_RANKED:
+        ranked = list(accumulate(count for _, count in present))
+        present = present[: max(1, bisect_right(ranked, MAX_RANKED))]
+    return " | ".join(f"({stemmed})" for stemmed, _ in present)
 
 
 def _by_words(

@@ -14,6 +14,7 @@ from kaizen.store.postgres_connections import Connections
 from kaizen.store.postgres_reading import Selection, commits, current, history, ns_of
 from kaizen.store.postgres_rows import encode_text, fetch, to_entities, to_namespace
 from kaizen.store.postgres_schema import is_current, migrate
+from kaizen.store.postgres_statistics import Statistics
 from kaizen.store.postgres_writing import delete_namespace, write_commits
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ class PostgresStore(CheckedStore):
     def __init__(self, dsn: str, *, embedder: str) -> None:
         self._connections = Connections(dsn)
         self._embedder = embedder
+        self._statistics = Statistics(self._connections)
         self._searcher: Searcher | None = None
         self._has_tables = False
         self._numbers: dict[str, int] = {}
@@ -120,7 +122,9 @@ class PostgresStore(CheckedStore):
             return made
 
         self._require_tables(namespace_id)
-        return self._connections.write(commit)
+        made = self._connections.write(commit)
+        self._statistics.note(len(changes))
+        return made
 
     def _restore(self, namespace_id: str, commits: Sequence[Commit]) -> None:
         asked = [change.entity_id for commit in commits for change in commit.changes]
@@ -134,6 +138,7 @@ class PostgresStore(CheckedStore):
 
         self._require_tables(namespace_id)
         self._connections.write(restore)
+        self._statistics.note(len(asked))
 
     def _get_many(self, namespace_id: str, entity_ids: Sequence[str]) -> dict[str, Entity]:
         rows = self._read(namespace_id, lambda connection, ns: current(connection, ns, entity_ids))
@@ -197,7 +202,7 @@ class PostgresStore(CheckedStore):
         if self._searcher is None:
             from kaizen.store.postgres_search import Searcher
 
-            self._searcher = Searcher(self._connections, self._embedder)
+            self._searcher = Searcher(self._connections, self._embedder, self._statistics)
         return self._searcher
 
     def _read(
