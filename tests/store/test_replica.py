@@ -101,6 +101,22 @@ def test_a_copy_that_another_process_began_anew_is_completed(store: Store, tmp_p
     assert found(store) == 1
 
 
+def test_a_journal_replaced_by_one_of_as_many_commits_is_searched_as_it_is_now(
+    store: Store, tmp_path: Path
+) -> None:
+    """As `git checkout` of another branch does it: the same beginning, another last commit."""
+    path = tmp_path / "namespaces" / f"{N}.jsonl"
+    other = path.read_bytes()
+    store.commit(N, [Put(id="mine", type="t", content="needle")])
+    assert found(store) == 2
+    mine = path.read_bytes()
+    path.write_bytes(other)
+    store.commit(N, [Put(id="theirs", type="t", content="hay")])
+    assert found(store) == 1
+    path.write_bytes(mine)
+    assert found(store) == 2
+
+
 def test_a_copy_that_is_damaged_is_made_anew_without_opening_the_store_again(
     store: Store, tmp_path: Path
 ) -> None:

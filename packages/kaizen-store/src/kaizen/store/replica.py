@@ -99,7 +99,11 @@ class Replica:
 
     def _catch_up(self, store: Store, namespace_id: str) -> None:
         namespace = store.get_namespace(namespace_id)
-        if self._followed.get(namespace_id) == namespace and self._is_there(namespace):
+        if (
+            self._followed.get(namespace_id) == namespace
+            and self._is_there(namespace)
+            and self._is_behind(store, namespace_id, namespace.version)
+        ):
             return
         with self._alone():
             with _copying():
