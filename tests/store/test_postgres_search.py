@@ -253,6 +253,39 @@ def test_searches_make_the_index_once_it_is_worth_it(
     assert ranked(store, "cars") == before
 
 
+def test_what_is_written_in_bulk_is_known_to_the_planner_at_once(
+    store: PostgresStore, admin: psycopg.Connection
+) -> None:
+    """Autovacuum may come first, which is as good."""
+    admin.execute("TRUNCATE kaizen.states, kaizen.entities")
+    put(store, *(f"tip {number}" for number in range(600)))
+    estimated = admin.execute("EXPLAIN SELECT FROM kaizen.entities").fetchone()
+    assert estimated is not None
+    rows = int(re.findall(r"rows=(\d+)", estimated[0])[0])
+    assert rows == 600
+
+
+def test_of_many_texts_only_those_with_the_rarest_words_are_ranked(
+    lexical: PostgresStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(
+        lexical,
+        *(f"common {number}" for number in range(8)),
+        "common rare",
+        "common seldom",
+        "common seldom 2",
+    )
+    assert len(found(lexical, "common rare seldom", limit=50)) == 11
+    monkeypatch.setattr(postgres_search, "MAX_RANKED", 3)
+    assert sorted(found(lexical, "common rare seldom", limit=50)) == [
+        "common rare",
+        "common seldom",
+        "common seldom 2",
+    ]
+    assert len(found(lexical, "common", limit=50)) == 11, "the rarest word that there is counts in any case"
+    assert found(lexical, "absent words", limit=50) == []
+
+
 def has_index(admin: psycopg.Connection) -> bool:
     found = admin.execute(
         "SELECT indexdef FROM kaizen.models JOIN pg_indexes ON indexname = 'vectors_of_model_' || model"

@@ -9,6 +9,8 @@ from kaizen.store.errors import StoreError
 from kaizen.store.postgres_schema import OF_NAMESPACE
 
 if TYPE_CHECKING:
+    import psycopg
+
     from kaizen.store.postgres_connections import Connections
 
 _log = logging.getLogger(__name__)
@@ -43,11 +45,13 @@ class Statistics:
             )
             part = _PART * max(known[0] if known else 0, 0)
             if self._written >= part:
-                for table in OF_NAMESPACE:
-                    self._connections.read(
-                        lambda connection, table=table: connection.execute(f"ANALYZE kaizen.{table}")
-                    )
+                self._connections.read(_analyze)
                 self._written, part = 0, 0
             self._wait_for = max(_MUCH, int(part))
         except StoreError as error:
             _log.info("The tables were not analyzed: %s", error)
+
+
+def _analyze(connection: psycopg.Connection) -> None:
+    for table in OF_NAMESPACE:
+        connection.execute(f"ANALYZE kaizen.{table}")
