@@ -14,6 +14,7 @@ from kaizen.sync.llm import Model
 from kaizen.sync.model import Tip
 from kaizen.sync.reconcile import Learned, Reconciled, reconcile
 from kaizen.sync.records import QUOTE_MISSING, StoredTip, TipSource
+from kaizen.sync.settings import OFFLINE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -109,6 +110,14 @@ def test_an_exact_duplicate_adds_its_source_and_costs_no_model_call(
     assert result.tips["k1"].metadata["support"] == 2
     assert result.backed_ids == ["k1"]
     assert server.requests == []
+
+
+def test_offline_what_is_alike_is_new_and_what_is_the_same_is_united() -> None:
+    new = [learned("n1", RETRY), learned("n2", RETRY_ALIKE)]
+    result = reconcile(new, known(stored("k1", RETRY)), Model(OFFLINE, ModelSettings()))
+
+    assert counts(result) == (1, 1, 0, 0)
+    assert result.backed_ids == ["k1", "n2"]
 
 
 def test_a_stranger_is_new_and_costs_no_model_call(server: ModelServer, model: Model) -> None:

@@ -220,6 +220,13 @@ def test_a_timeout_that_is_none_is_refused_with_its_value(variable: str, value: 
             "c",
         ),
         ({"KAIZEN_TIPS_MODEL": "", "KAIZEN_MODEL_NAME": ""}, "gpt-4.1-mini", "gpt-4.1-mini"),
+        ({"KAIZEN_TIPS_MODEL": "offline"}, "offline", "offline"),
+        ({"KAIZEN_TIPS_MODEL": "offline", "KAIZEN_MODEL_NAME": "m"}, "offline", "offline"),
+        (
+            {"KAIZEN_TIPS_MODEL": "offline", "KAIZEN_CONFLICT_RESOLUTION_MODEL": "c"},
+            "offline",
+            "c",
+        ),
     ],
 )
 def test_the_models_are_those_the_variables_name(environ: dict[str, str], tips: str, reconcile: str) -> None:

@@ -7,9 +7,11 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from kaizen.store.ids import uuid7
+from kaizen.sync.offline import PROMPT_VERSION
 from kaizen.sync.prompting import TIPS_PROMPT
 from kaizen.sync.reconcile import Learned
 from kaizen.sync.records import QUOTE_MISSING, StoredTip, TipSource
+from kaizen.sync.settings import OFFLINE
 from kaizen.sync.stories import joined
 from kaizen.sync.tips import quoted_span
 
@@ -66,4 +68,5 @@ class Evidence:
             yield Learned(tip=tip, source=source, create=create)
 
     def _provenance(self) -> dict[str, str]:
-        return {"model": self.model, "prompt_version": TIPS_PROMPT}
+        version = PROMPT_VERSION if self.model == OFFLINE else TIPS_PROMPT
+        return {"model": self.model, "prompt_version": version}

@@ -17,6 +17,7 @@ from kaizen.sync.backoff import wait_s
 from kaizen.sync.errors import ModelAccessError, ModelError
 from kaizen.sync.model import Usage
 from kaizen.sync.redact import Redactor
+from kaizen.sync.settings import OFFLINE
 
 if TYPE_CHECKING:
     import tenacity
@@ -72,12 +73,16 @@ class Meter:
 
 
 class Model:
-    """One model by its LiteLLM name. Safe for threads."""
+    """One model by its LiteLLM name. Safe for threads. One that `is_offline` is none, and never asked."""
 
     def __init__(self, name: str, settings: ModelSettings, meter: Meter | None = None) -> None:
         self.name = name
         self.meter = meter or Meter()
         self._settings = settings
+
+    @property
+    def is_offline(self) -> bool:
+        return self.name == OFFLINE
 
     def ask(self, *, system: str, user: str, answer: type[A], name: str) -> A:
         """Ask for one JSON object of that type, called `name`, and ask once more where the answer is none.
@@ -110,6 +115,8 @@ class Model:
 
     def price_usd(self, usage: Usage) -> float | None:
         """What so many tokens cost by LiteLLM's table; None where it does not know the model."""
+        if self.is_offline:
+            return 0.0
         try:
             prompt, completion = import_litellm().cost_per_token(
                 model=self.name,

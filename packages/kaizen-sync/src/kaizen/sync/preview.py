@@ -42,6 +42,8 @@ class Preview:
     def price(self, model: Model) -> None:
         """Estimate the cost by the model's price."""
         self.model = model.name
+        if model.is_offline:
+            self.tokens = dict.fromkeys(self.tokens, 0)
         self.cost_usd = model.price_usd(
             Usage(
                 prompt_tokens=sum(self.tokens.values()),

@@ -65,7 +65,11 @@ def reconcile(learned: Sequence[Learned], known: Mapping[str, StoredTip], model:
             ambiguous.append((new, neighbours))
         else:
             _create(result, new)
-    if ambiguous:
+    if ambiguous and model.is_offline:
+        # Nobody can say more than the words do, and those are others.
+        for new, _ in ambiguous:
+            _create(result, new)
+    elif ambiguous:
         _decide(result, ambiguous, known, model)
     return result
 

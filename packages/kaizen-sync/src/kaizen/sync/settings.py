@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 DEFAULT_PHOENIX_URL = "http://localhost:6006"
 DEFAULT_PROJECT = "kaizen-agent"
 DEFAULT_MODEL = "gpt-4.1-mini"
+# No model: tips are mined from the trajectory itself, and nothing is asked of anybody.
+OFFLINE = "offline"
 
 _URL_VARIABLES = (
     "PHOENIX_URL",
@@ -135,7 +137,7 @@ def _shown(pair: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelSettings:
-    """Which models write and reconcile tips, by any name that LiteLLM knows."""
+    """Which models write and reconcile tips, by any name that LiteLLM knows, or `offline` for none."""
 
     tips_model: str = DEFAULT_MODEL
     reconcile_model: str = DEFAULT_MODEL
@@ -148,13 +150,14 @@ class ModelSettings:
         """Read `KAIZEN_TIPS_MODEL`, `KAIZEN_CONFLICT_RESOLUTION_MODEL` and `KAIZEN_MODEL_NAME`.
 
         `KAIZEN_MODEL_NAME` stands for whichever of the two is not set; the conflict resolution model
-        falls back to the tips model.
+        falls back to the tips model, and to nothing else where that is `offline`.
         """
         common = environ.get("KAIZEN_MODEL_NAME")
         tips = model or environ.get("KAIZEN_TIPS_MODEL") or common or DEFAULT_MODEL
+        otherwise = tips if tips == OFFLINE else common or tips
         return cls(
             tips_model=tips,
-            reconcile_model=environ.get("KAIZEN_CONFLICT_RESOLUTION_MODEL") or common or tips,
+            reconcile_model=environ.get("KAIZEN_CONFLICT_RESOLUTION_MODEL") or otherwise,
             custom_llm_provider=environ.get("KAIZEN_CUSTOM_LLM_PROVIDER") or None,
             timeout_s=_seconds(environ, "KAIZEN_MODEL_TIMEOUT", 120.0),
         )

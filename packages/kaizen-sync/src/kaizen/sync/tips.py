@@ -19,6 +19,10 @@ def generate_tips(trajectory: Trajectory, model: Model) -> list[Tip]:
 
     Raises `ModelError` where the model gives no usable answer, which is not the same as no tips.
     """
+    if model.is_offline:
+        from kaizen.sync.offline import mine_tips
+
+        return mine_tips(trajectory)
     from kaizen.sync.answers import TipsAnswer
 
     answer = model.ask(

@@ -1,0 +1,188 @@
+"""How good the tips are, and what becomes of them: `python benchmarks/tips.py [SECTION ...]`.
+
+Prints the tables of docs/explanation/tips.md, one section for each part; without an argument all of them. The
+runs are those of ../shared/data/trajectories, real ones with success labels.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import json
+import re
+import statistics
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kaizen.sync.model import Message, Outcome, ToolCall, Trajectory
+from kaizen.sync.offline import mine_tips
+from kaizen.sync.tips import quoted_span
+
+DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+_ATIF_ROLES = {"agent": "assistant", "user": "user", "system": "system"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One real run: which data set it is of, and its trajectory."""
+
+    dataset: str
+    trajectory: Trajectory
+
+
+def read_runs(data: Path) -> Iterator[Run]:
+    """All runs, as the sync would hand them to a generator."""
+    folder = data / "trajectories"
+    retail_tools = tuple(map(json.dumps, json.loads((folder / "retail_tools.json").read_text())))
+    yield from _chats("tau2_retail", folder / "tau2_retail.jsonl.gz", retail_tools)
+    yield from _chats("swebench", folder / "swebench_lite_test_deepseek_django24.jsonl.gz", ())
+    for path in sorted((folder / "atif_harbor").glob("*.json")):
+        document = json.loads(path.read_text())
+        # One file holds several runs by name.
+        for run in [document] if "steps" in document else document.values():
+            yield Run(dataset="atif_harbor", trajectory=_of_atif(run, path.stem))
+
+
+def _chats(dataset: str, path: Path, tools: tuple[str, ...]) -> Iterator[Run]:
+    with gzip.open(path, "rt", encoding="utf-8") as lines:
+        for line in lines:
+            run = json.loads(line)
+            messages = tuple(_message(value, str(n)) for n, value in enumerate(run["messages"]))
+            outcome = Outcome(name="success" if run["success"] else "failure", judged_by="label")
+            yield Run(
+                dataset=dataset,
+                trajectory=Trajectory(trace_id=run["id"], messages=messages, tools=tools, outcome=outcome),
+            )
+
+
+def _message(value: Mapping[str, Any], span_id: str) -> Message:
+    calls = (
+        ToolCall(id=call["id"], name=call["function"]["name"], arguments=call["function"]["arguments"])
+        for call in value.get("tool_calls") or ()
+    )
+    return Message(
+        role=value["role"],
+        content=value.get("content") or "",
+        tool_calls=tuple(calls),
+        tool_call_id=value.get("tool_call_id") or "",
+        span_id=span_id,
+    )
+
+
+def _of_atif(run: Mapping[str, Any], name: str) -> Trajectory:
+    messages = [message for step in run["steps"] for message in _of_step(step)]
+    tools = tuple(map(json.dumps, run["agent"].get("tool_definitions") or ()))
+    return Trajectory(trace_id=name, messages=tuple(messages), tools=tools)
+
+
+def _of_step(step: Mapping[str, Any]) -> Iterator[Message]:
+    span_id = str(step["step_id"])
+    calls = (
+        ToolCall(id=call["tool_call_id"], name=call["function_name"], arguments=json.dumps(call["arguments"]))
+        for call in step.get("tool_calls") or ()
+    )
+    yield Message(
+        role=_ATIF_ROLES[step["source"]],
+        content=_text(step.get("message")),
+        tool_calls=tuple(calls),
+        span_id=span_id,
+    )
+    for result in (step.get("observation") or {}).get("results") or ():
+        call_id = result.get("source_call_id") or ""
+        # What answers no call is the environment's turn.
+        role = "tool" if call_id else "user"
+        content = _text(result.get("content"))
+        yield Message(role=role, content=content, tool_call_id=call_id, span_id=span_id)
+
+
+def _text(content: Any) -> str:
+    if isinstance(content, list):
+        return "\n".join(part.get("text") or f"[{part.get('type')}]" for part in content)
+    return content or ""
+
+
+def print_offline(data: Path) -> None:
+    """The offline generator: what it finds in real runs, and how long that takes."""
+    print("| data set | runs | tips a run | runs with a tip | distinct tips | quotes in the trace |", end=" ")
+    print("recovered errors | with a recovery tip | ms a run, median | longest |")
+    print("|---|" + "---:|" * 9)
+    runs = list(read_runs(data))
+    for dataset in dict.fromkeys(run.dataset for run in runs):
+        print(_offline_row(dataset, [run.trajectory for run in runs if run.dataset == dataset]))
+
+
+def _offline_row(dataset: str, trajectories: Sequence[Trajectory]) -> str:
+    times, mined = [], []
+    for trajectory in trajectories:
+        started = time.perf_counter()
+        mined.append(mine_tips(trajectory))
+        times.append(1_000 * (time.perf_counter() - started))
+    pairs = list(zip(trajectories, mined, strict=True))
+    tips = [tip for found in mined for tip in found]
+    quoted = sum(quoted_span(one, tip.quote) is not None for one, found in pairs for tip in found)
+    recovered = [found for one, found in pairs if has_recovered_error(one)]
+    told = sum(any(tip.category == "recovery" for tip in found) for found in recovered)
+    cells = [
+        dataset,
+        len(trajectories),
+        f"{len(tips) / len(trajectories):.2f}",
+        sum(map(bool, mined)),
+        len({tip.content for tip in tips}),
+        _share(quoted, len(tips)),
+        len(recovered),
+        _share(told, len(recovered)),
+        f"{statistics.median(times):.1f}",
+        f"{max(times):.1f}",
+    ]
+    return f"| {' | '.join(map(str, cells))} |"
+
+
+def _share(part: int, whole: int) -> str:
+    return f"{part / whole:.0%}" if whole else "-"
+
+
+def has_recovered_error(trajectory: Trajectory) -> bool:
+    """Whether a tool gave an error, and a call of it in a later turn gave something else.
+
+    An error is a result that begins with that word, in any case and behind no letter, or names an exit code
+    other than 0. Decided apart from the generator, which looks closer.
+    """
+    calls = {
+        call.id: (turn, call.name)
+        for turn, message in enumerate(trajectory.messages)
+        for call in message.tool_calls
+    }
+    failed: dict[str, int] = {}
+    for message in trajectory.messages:
+        if message.role != "tool" or message.tool_call_id not in calls:
+            continue
+        turn, name = calls[message.tool_call_id]
+        if re.match(r"[^A-Za-z]{0,3}error\b|<returncode>(?!0<)", message.content, re.IGNORECASE):
+            failed.setdefault(name, turn)
+        elif failed.get(name, turn) < turn:
+            return True
+    return False
+
+
+SECTIONS: dict[str, Callable[[Path], None]] = {"offline": print_offline}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("sections", nargs="*", metavar="SECTION", help=f"some of: {', '.join(SECTIONS)}")
+    parser.add_argument("--data", type=Path, default=DATA, help="the folder with trajectories and tips")
+    options = parser.parse_args()
+    for name in options.sections or SECTIONS:
+        if name not in SECTIONS:
+            parser.error(f"no section '{name}'; there are: {', '.join(SECTIONS)}")
+        SECTIONS[name](options.data)
+
+
+if __name__ == "__main__":
+    main()
