@@ -144,6 +144,26 @@ def test_a_model_is_not_called_when_that_is_not_wanted(scripted: ModelServer) ->
     assert scripted.requests == []
 
 
+@pytest.mark.parametrize("options", [[], ["--no-model"]])
+def test_offline_no_model_is_called_and_no_key_is_asked_for(
+    options: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KAIZEN_TIPS_MODEL", "offline")
+    monkeypatch.setattr("kaizen.sync.llm.import_litellm", lambda: pytest.fail("litellm was imported"))
+    check = checks(*options)["model"]
+    assert check["status"] == "ok"
+    assert "tips are generated offline" in check["detail"]
+
+
+def test_offline_a_model_that_reconciles_is_called_all_the_same(
+    scripted: ModelServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KAIZEN_TIPS_MODEL", "offline")
+    monkeypatch.setenv("KAIZEN_CONFLICT_RESOLUTION_MODEL", "openai/gpt-4.1-nano")
+    assert "gpt-4.1-nano answers" in checks()["model"]["detail"]
+    assert len(scripted.requests) == 1
+
+
 def test_a_model_that_fails_says_what_to_set(scripted: ModelServer) -> None:
     scripted.fail(Fault(kind="status", status=401), times=None)
     check = checks(fails=True)["model"]

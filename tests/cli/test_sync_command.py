@@ -242,6 +242,45 @@ def test_a_dry_run_says_what_would_be_processed_and_calls_no_model(
     assert sync_json()["states"]["learned"] == 2
 
 
+def booking(refused: str, accepted: str, **span: Any) -> dict[str, Any]:
+    """A run in which a call failed and, with another spelling, succeeded."""
+    messages: list[dict[str, Any]] = [{"role": "user", "content": f"A train on {refused}."}]
+    results = {refused: f"Error: date must look like 05JAN26, got {refused}", accepted: '["EC 51"]'}
+    for number, (date, result) in enumerate(results.items()):
+        function = {"name": "find_trains", "arguments": json.dumps({"date": date})}
+        messages += [
+            {"role": "assistant", "tool_calls": [{"id": f"c{number}", "function": function}]},
+            {"role": "tool", "tool_call_id": f"c{number}", "content": result},
+        ]
+    return llm_span(messages, f"It is booked for {accepted}.", **span)
+
+
+def test_offline_the_same_lesson_of_two_runs_is_one_tip_and_no_model_is_asked(
+    phoenix: PhoenixServer, project: str, model_server: ModelServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spans = [
+        booking("2026-03-14", "14MAR26", start=START),
+        booking("2026-11-02", "02NOV26", start=START + timedelta(minutes=1)),
+    ]
+    send_spans(phoenix.url, project, spans)
+    monkeypatch.setenv("KAIZEN_TIPS_MODEL", "offline")
+    monkeypatch.setattr("kaizen.sync.llm.import_litellm", lambda: pytest.fail("litellm was imported"))
+
+    (preview,) = kaizen("sync", "phoenix", "--dry-run", "--json").json["previews"]
+    report = sync_json("--max-cost-usd", 1)
+
+    assert (preview["model"], preview["prompt_tokens"], preview["cost_usd"]) == ("offline", 0, 0)
+    assert report["states"]["learned"] == 2
+    assert (report["model"]["calls"], report["model"]["cost_usd"]) == (0, 0)
+    assert model_server.requests == []
+    (tip,) = kaizen("entities", "list", "kaizen", "--type", "guideline", "--json").json["entities"]
+    assert tip["content"].startswith("Write `date` of `find_trains` in the form `99AAA99`")
+    metadata = tip["metadata"]
+    assert (metadata["support"], metadata["status"], metadata["category"]) == (2, "active", "recovery")
+    assert (metadata["model"], metadata["prompt_version"]) == ("offline", "offline-1")
+    assert all(source["verified"] and source["span_id"] for source in metadata["sources"])
+
+
 def test_a_budget_stops_the_run_and_the_next_one_goes_on(
     mixed_project: str, model_server: ModelServer
 ) -> None:

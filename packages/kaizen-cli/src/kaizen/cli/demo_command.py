@@ -32,7 +32,7 @@ def demo(
 
     Traces them into a real Phoenix and turns the traces into tips, on this machine and in a directory that
     is thrown away at the end. Needs no key and no account: unless OPENAI_API_KEY or KAIZEN_TIPS_MODEL is
-    set, a scripted model answers.
+    set, a scripted model answers the agents, and the tips are mined without a model.
     """
     from kaizen.cli.demo.loop import run_demo
 

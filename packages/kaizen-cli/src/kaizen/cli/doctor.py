@@ -24,7 +24,7 @@ from kaizen.cli.options import (
 from kaizen.cli.output import one_line, print_json
 from kaizen.store import StoreError, StoreSettings, open_store
 from kaizen.sync.errors import ModelError, SyncError
-from kaizen.sync.settings import ModelSettings, PhoenixSettings
+from kaizen.sync.settings import OFFLINE, ModelSettings, PhoenixSettings
 
 _PING_TIMEOUT_S = 20.0
 
@@ -209,8 +209,11 @@ def _model(*, call: bool) -> Iterator[Check]:
     except SyncError as error:
         yield Check(name="model", status="fail", detail=str(error))
         return
-    names = dict.fromkeys((settings.tips_model, settings.reconcile_model))
-    if not call:
+    if settings.tips_model == OFFLINE:
+        detail = "tips are generated offline: no model writes them, no key is needed"
+        yield Check(name="model", status="ok", detail=detail)
+    names = [n for n in dict.fromkeys((settings.tips_model, settings.reconcile_model)) if n != OFFLINE]
+    if names and not call:
         yield Check(name="model", status="note", detail=f"{', '.join(names)}; not called (--no-model)")
         return
     quick = replace(settings, timeout_s=min(settings.timeout_s, _PING_TIMEOUT_S), attempts=1)

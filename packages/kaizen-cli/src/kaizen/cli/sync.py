@@ -121,7 +121,8 @@ def phoenix(
     model: Annotated[
         str | None,
         typer.Option(
-            "--model", help="Model that writes the tips, by its LiteLLM name [env: KAIZEN_TIPS_MODEL]"
+            "--model",
+            help="Model that writes the tips, by its LiteLLM name; offline: none [env: KAIZEN_TIPS_MODEL]",
         ),
     ] = None,
     concurrency: Annotated[

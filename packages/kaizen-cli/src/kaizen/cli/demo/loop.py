@@ -25,7 +25,7 @@ from kaizen.store import Entity, Store, StoreSettings, open_store
 from kaizen.sync.errors import SyncError
 from kaizen.sync.phoenix import PhoenixSource
 from kaizen.sync.pipeline import Sync
-from kaizen.sync.settings import ModelSettings, PhoenixSettings, SyncSettings
+from kaizen.sync.settings import DEFAULT_MODEL, OFFLINE, ModelSettings, PhoenixSettings, SyncSettings
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -141,19 +141,23 @@ def _start_phoenix(stack: ExitStack, executable: Path, directory: Path) -> Phoen
 
 
 def _model_environment(stack: ExitStack) -> dict[str, str]:
-    """The environment that says which model answers: the user's own, or the scripted one."""
+    """The environment that says which models answer: the user's own; else a scripted one, for agents only."""
     environ = dict(os.environ)
-    if environ.get("OPENAI_API_KEY") or environ.get("KAIZEN_TIPS_MODEL"):
-        model = ModelSettings.from_environ(environ).tips_model
-        _say(f"   The model is {model}, by your settings; its provider may charge for it.")
-        return environ
+    tips, named = ModelSettings.from_environ(environ).tips_model, environ.get("KAIZEN_TIPS_MODEL") or OFFLINE
+    if environ.get("OPENAI_API_KEY") or named != OFFLINE:
+        agents = environ.get("KAIZEN_EXAMPLE_AGENT_MODEL") or (DEFAULT_MODEL if named == OFFLINE else named)
+        who = agents if agents == tips else f"{agents} for the agents and {tips} for the tips"
+        _say(f"   The model is {who}, by your settings; its provider may charge for it.")
+        return environ | {"KAIZEN_EXAMPLE_AGENT_MODEL": agents}
     server = stack.enter_context(ModelServer(scenarios=load_scenarios()))
-    _say("   No model is configured, so a SCRIPTED model answers: real HTTP, canned words, no cost.")
+    _say("   No model is configured, so a SCRIPTED model answers the agents: real HTTP, canned words.")
+    _say("   The tips are not scripted: they are mined from the traces, without a model and at no cost.")
     return environ | {
         "OPENAI_API_KEY": "scripted",
         "OPENAI_BASE_URL": server.base_url,
-        "KAIZEN_TIPS_MODEL": _SCRIPTED_MODEL,
-        "KAIZEN_CONFLICT_RESOLUTION_MODEL": _SCRIPTED_MODEL,
+        "KAIZEN_EXAMPLE_AGENT_MODEL": _SCRIPTED_MODEL,
+        "KAIZEN_TIPS_MODEL": OFFLINE,
+        "KAIZEN_CONFLICT_RESOLUTION_MODEL": OFFLINE,
         # The Agents SDK uploads its own traces to OpenAI when there is a key. Ours is none; nothing leaves.
         "HTTPS_PROXY": "http://127.0.0.1:9",
         "NO_PROXY": "127.0.0.1,localhost",
