@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kaizen.sync.judging import judge
+from kaizen.sync.deciding import decide_by_text
 from kaizen.sync.likeness import BY_WORDS, WITH_MEANING, Thresholds
 
 RETRY = "Retry failed payments before reporting."
@@ -15,21 +15,21 @@ NEVER_RETRY = "Never retry failed payments before reporting."
 def test_a_tip_is_a_duplicate_only_of_one_that_is_very_like_it(thresholds: Thresholds) -> None:
     other = "Always retry failed payments before reporting them."
 
-    assert judge(RETRY, other, thresholds.same, thresholds).judgement == "duplicate"
-    assert judge(RETRY, other, thresholds.same - 0.01, thresholds).judgement == "new"
+    assert decide_by_text(RETRY, other, thresholds.same, thresholds).decision == "duplicate"
+    assert decide_by_text(RETRY, other, thresholds.same - 0.01, thresholds).decision == "new"
 
 
 @pytest.mark.parametrize("thresholds", [WITH_MEANING, BY_WORDS])
 def test_a_tip_contradicts_one_that_is_like_it_and_says_the_opposite(thresholds: Thresholds) -> None:
-    judged = judge(RETRY, NEVER_RETRY, thresholds.opposed, thresholds)
+    decided = decide_by_text(RETRY, NEVER_RETRY, thresholds.opposed, thresholds)
 
-    assert judged.judgement == "contradicts"
-    assert NEVER_RETRY.rstrip(".") in judged.reason
-    assert judge(RETRY, NEVER_RETRY, thresholds.opposed - 0.01, thresholds).judgement == "new"
+    assert decided.decision == "contradicts"
+    assert NEVER_RETRY.rstrip(".") in decided.reason
+    assert decide_by_text(RETRY, NEVER_RETRY, thresholds.opposed - 0.01, thresholds).decision == "new"
 
 
 def test_opposites_are_never_duplicates_however_alike_they_are() -> None:
-    assert judge(RETRY, NEVER_RETRY, 1.0, WITH_MEANING).judgement == "contradicts"
+    assert decide_by_text(RETRY, NEVER_RETRY, 1.0, WITH_MEANING).decision == "contradicts"
 
 
 @pytest.mark.parametrize(
@@ -41,10 +41,10 @@ def test_opposites_are_never_duplicates_however_alike_they_are() -> None:
     ],
 )
 def test_tips_that_differ_in_a_number_a_name_or_their_case_are_no_duplicates(one: str, other: str) -> None:
-    assert judge(one, other, 1.0, WITH_MEANING).judgement == "new"
+    assert decide_by_text(one, other, 1.0, WITH_MEANING).decision == "new"
 
 
 def test_tips_for_different_triggers_do_not_contradict_each_other() -> None:
     cases = ("when payments are declined", "when payments are accepted")
 
-    assert judge(RETRY, NEVER_RETRY, 1.0, WITH_MEANING, cases=cases).judgement == "new"
+    assert decide_by_text(RETRY, NEVER_RETRY, 1.0, WITH_MEANING, cases=cases).decision == "new"

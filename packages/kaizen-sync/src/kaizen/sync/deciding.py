@@ -10,28 +10,28 @@ from kaizen.sync.words import names
 if TYPE_CHECKING:
     from kaizen.sync.likeness import Thresholds
 
-Judgement = Literal["duplicate", "contradicts", "new"]
+DecidedByText = Literal["duplicate", "contradicts", "new"]
 
 
-class Judged(NamedTuple):
-    """A judgement, and the words that show it where it is a contradiction."""
+class ByText(NamedTuple):
+    """A decision, and the words that show it where it is a contradiction."""
 
-    judgement: Judgement
+    decision: DecidedByText
     reason: str = ""
 
 
-def judge(
+def decide_by_text(
     one: str, other: str, likeness: float, thresholds: Thresholds, *, cases: tuple[str, str] = ("", "")
-) -> Judged:
+) -> ByText:
     """Whether two tips say the same or contradict each other; in doubt neither. `cases`: their triggers."""
     if likeness < thresholds.opposed:
-        return Judged("new")
+        return ByText("new")
     relation, reason = polarity(one, other, one_case=cases[0], other_case=cases[1])
     if relation == "opposite":
-        return Judged("contradicts", reason)
+        return ByText("contradicts", reason)
     if relation == "same" and likeness >= thresholds.same and _name_the_same(one, other):
-        return Judged("duplicate")
-    return Judged("new")
+        return ByText("duplicate")
+    return ByText("new")
 
 
 def _name_the_same(one: str, other: str) -> bool:
