@@ -3,7 +3,7 @@
     python benchmarks/reconcile.py           # the tables of docs/explanation/tips.md
     python benchmarks/reconcile.py --sweep   # and every threshold that was tried, on the other half
 
-The labels are in benchmarks/data, whose README says how they came about; the texts are in ../shared/data/tips.
+The labels are in benchmarks/data, whose README says how they came about; the texts are in ../shared/data.
 For each pair the first tip is known and the second one is new, in a store that holds nothing else.
 """
 
@@ -19,9 +19,9 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from kaizen.sync import ModelSettings
+from kaizen.sync import ModelSettings, neighbours
 from kaizen.sync.answers import Decision, DecisionsAnswer
 from kaizen.sync.deciding import decide_by_text
 from kaizen.sync.likeness import LikenessIndex, Thresholds
@@ -30,6 +30,9 @@ from kaizen.sync.model import Tip
 from kaizen.sync.neighbours import load_embedder
 from kaizen.sync.reconcile import Learned, Reconciler
 from kaizen.sync.records import StoredTip, TipSource
+
+if TYPE_CHECKING:
+    from kaizen.store.embedding import Embedder
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "tips"
 LABELS = Path(__file__).resolve().parent / "data" / "tip_pair_labels.jsonl"
@@ -92,16 +95,7 @@ def decided(pair: Pair, reconciler: Reconciler) -> str:
 
 def print_table(name: str, pairs: Sequence[Pair], model_for: Callable[[Pair], Any]) -> None:
     """Precision and recall of each kind of decision, on the half that chose nothing."""
-    outcomes = Counter[tuple[str, str]]()
-    reconciler = Reconciler(None)
-    for pair in pairs:
-        # What is embedded stays; what was decided by another model does not.
-        model = model_for(pair)
-        if model is not None:
-            neighbours = reconciler._neighbours  # noqa: SLF001 - loading the embedder again takes long
-            reconciler = Reconciler(model)
-            reconciler._neighbours = neighbours  # noqa: SLF001
-        outcomes[pair.label, decided(pair, reconciler)] += 1
+    outcomes = Counter((pair.label, decided(pair, Reconciler(model_for(pair)))) for pair in pairs)
     cells = []
     for kind in KINDS:
         right = outcomes[kind, kind]
@@ -111,7 +105,22 @@ def print_table(name: str, pairs: Sequence[Pair], model_for: Callable[[Pair], An
     print(f"| {name} | {' | '.join(cells)} |")
 
 
-def print_strangers(data: Path) -> None:
+def print_tables(name: str, pairs: Sequence[Pair]) -> None:
+    print(f"\n{name}: {dict(Counter(pair.label for pair in pairs))}\n")
+    print("| decided by | " + " | ".join(f"{kind}: precision | recall" for kind in KINDS) + " |")
+    print("|---|" + "---:|" * 2 * len(KINDS))
+    print_table("the words alone", pairs, lambda _: None)
+    print_table("a model that calls all alike duplicates", pairs, lambda _: AgreeableModel())
+    print_table("a model that errs on opposites only", pairs, lambda pair: LabelledModel(pair.label))
+    if any(os.environ.get(key) for key in ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "AZURE_API_KEY")):
+        models = ModelSettings.from_environ(os.environ)
+        model = Model(models.reconcile_model, models)
+        print_table(models.reconcile_model, pairs, lambda _: model)
+    else:
+        print("\nNo real model was asked: set a provider's key, and KAIZEN_CONFLICT_RESOLUTION_MODEL.")
+
+
+def print_strangers(data: Path, embedder: Embedder | None) -> None:
     """How many pairs of tips by chance are put to a model, and how many related ones are not."""
     lines = (data / "ace_appworld_offline_bullets.jsonl").read_text(encoding="utf-8").splitlines()
     texts = {tip["id"]: tip["text"] for tip in map(json.loads, lines)}
@@ -120,8 +129,8 @@ def print_strangers(data: Path) -> None:
     related = [pair for pair in read_pairs(data) if pair.is_held_out and pair.label != "different"]
     print("\n| compared by | related pairs that are neighbours | pairs by chance that are |")
     print("|---|---:|---:|")
-    for name, embedder in (("words and meaning", load_embedder()), ("words alone", None)):
-        index = LikenessIndex(embedder)
+    for name, used in (("words and meaning", embedder), ("words alone", None)):
+        index = LikenessIndex(used)
         index.put(texts)
         least = index.thresholds.alike
         by_text = {text: tip_id for tip_id, text in texts.items()}
@@ -149,13 +158,12 @@ def print_speed(data: Path) -> None:
         started = time.process_time()
         reconciler.reconcile([new], known)
         times.append((time.process_time() - started) * 1000)
-    print(
-        f"\n5,000 known tips: first {times[0]:,.0f} ms of CPU, then {statistics.median(times[1:]):.1f} ms a tip"
-    )
+    later = statistics.median(times[1:])
+    print(f"\n5,000 known tips: the first new one {times[0]:,.0f} ms of CPU, then {later:.1f} ms each")
 
 
-def print_sweep(pairs: Sequence[Pair]) -> None:
-    index = LikenessIndex(load_embedder())
+def print_sweep(pairs: Sequence[Pair], embedder: Embedder | None) -> None:
+    index = LikenessIndex(embedder)
     index.put({text: text for pair in pairs for text in (pair.known, pair.new)})
     print("\n| same from | precision of duplicates | recall |")
     print("|---:|---:|---:|")
@@ -203,24 +211,17 @@ def main() -> None:
     )
     parser.add_argument("--sweep", action="store_true")
     arguments = parser.parse_args()
+    # One embedder for all reconcilers: loading it takes longer than a comparison.
+    embedder = load_embedder()
+    neighbours.load_embedder = lambda: embedder
     pairs = read_pairs(DATA)
     held_out = [pair for pair in pairs if pair.is_held_out]
-    print(f"{len(held_out)} held-out pairs: {dict(Counter(pair.label for pair in held_out))}\n")
-    print("| decided by | " + " | ".join(f"{kind}: precision | recall" for kind in KINDS) + " |")
-    print("|---|" + "---:|" * 2 * len(KINDS))
-    print_table("the words alone", held_out, lambda _: None)
-    print_table("a model that calls all alike duplicates", held_out, lambda _: AgreeableModel())
-    print_table("a model that errs on opposites only", held_out, lambda pair: LabelledModel(pair.label))
-    models = ModelSettings.from_env(os.environ)
-    if any(os.environ.get(key) for key in ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "AZURE_API_KEY")):
-        model = Model(models.reconcile_model, models)
-        print_table(models.reconcile_model, held_out, lambda _: model)
-    else:
-        print("\nNo real model was asked: set a provider's key, and KAIZEN_CONFLICT_RESOLUTION_MODEL.")
-    print_strangers(DATA)
+    print_tables(f"{len(held_out)} held-out pairs", held_out)
+    print_tables(f"all {len(pairs)} pairs", pairs)
+    print_strangers(DATA, embedder)
     print_speed(DATA)
     if arguments.sweep:
-        print_sweep([pair for pair in pairs if not pair.is_held_out])
+        print_sweep([pair for pair in pairs if not pair.is_held_out], embedder)
 
 
 if __name__ == "__main__":

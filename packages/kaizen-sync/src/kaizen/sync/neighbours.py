@@ -6,6 +6,7 @@ import logging
 from typing import TYPE_CHECKING, NamedTuple
 
 from kaizen.store import StoreError
+from kaizen.sync.tips import fold
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,6 +34,9 @@ class Neighbours:
 
     def __init__(self) -> None:
         self._index: LikenessIndex | None = None
+        self._tips: Mapping[str, StoredTip] = {}
+        self._texts: dict[str, str] = {}
+        self._ids_by_fold: dict[str, dict[str, None]] = {}
 
     @property
     def thresholds(self) -> Thresholds:
@@ -40,9 +44,21 @@ class Neighbours:
 
     def know(self, tips: Mapping[str, StoredTip]) -> None:
         """From now on these tips are the known ones."""
-        if tips or self._index:
-            self._loaded().hold({tip_id: tip.content for tip_id, tip in tips.items()})
-        self._tips = tips
+        texts = {tip_id: tip.content for tip_id, tip in tips.items()}
+        for tip_id, text in self._texts.items():
+            if texts.get(tip_id) != text:
+                del self._ids_by_fold[fold(text)][tip_id]
+        for tip_id, text in texts.items():
+            if self._texts.get(tip_id) != text:
+                self._ids_by_fold.setdefault(fold(text), {})[tip_id] = None
+        self._tips, self._texts = tips, texts
+        if texts or self._index:
+            self._loaded().hold(texts)
+
+    def same(self, content: str) -> StoredTip | None:
+        """The known tip with this very text, but for what `fold` takes off."""
+        ids = self._ids_by_fold.get(fold(content))
+        return self._tips[next(iter(ids))] if ids else None
 
     def of(self, content: str) -> list[Neighbour]:
         """The known tips that may be about the same thing, the most alike first; none for a stranger."""

@@ -74,12 +74,11 @@ class Reconciler:
         result = Reconciled(tips={}, backed_ids=[])
         if not learned:
             return result
-        by_text = {fold(tip.content): tip.id for tip in known.values()}
         ambiguous: list[tuple[Learned, list[Neighbour]]] = []
         self._neighbours.know(known)
         for new in learned:
-            if known_id := by_text.get(fold(new.tip.content)):
-                _add_source(result, result.tips.get(known_id, known[known_id]), new)
+            if same := self._neighbours.same(new.tip.content):
+                _add_source(result, result.tips.get(same.id, same), new)
             elif neighbours := self._neighbours.of(new.tip.content):
                 ambiguous.append((new, neighbours))
             else:
