@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kaizen.sync.words import telling_words
@@ -54,7 +55,7 @@ class LikenessIndex:
         self._texts: dict[str, str] = {}
         self._rows: dict[str, int] = {}
         self._keys: list[str] = []
-        self._rows_by_word: dict[str, set[int]] = {}
+        self._rows_by_word: dict[str, array[int]] = {}
         self._sizes: NDArray[np.float32] = np.zeros(_ROWS_AT_FIRST, dtype=np.float32)
         dimension = embedder.dimension if embedder else 0
         self._vectors: NDArray[np.float32] = np.zeros((_ROWS_AT_FIRST, dimension), dtype=np.float32)
@@ -81,7 +82,7 @@ class LikenessIndex:
             self._keys.append(key)
             self._sizes[row] = len(words)
             for word in words:
-                self._rows_by_word.setdefault(word, set()).add(row)
+                self._rows_by_word.setdefault(word, array("q")).append(row)
         if self._embedder and texts:
             self._vectors[first:count] = self._embedder.embed(list(texts.values()))
 
@@ -91,15 +92,15 @@ class LikenessIndex:
             return
         row, last = self._rows.pop(key), len(self._keys) - 1
         for word in telling_words(self._texts.pop(key)):
-            self._rows_by_word[word].discard(row)
+            self._rows_by_word[word].remove(row)
         moved = self._keys.pop()
         if moved == key:
             return
         self._keys[row], self._rows[moved] = moved, row
         self._sizes[row], self._vectors[row] = self._sizes[last], self._vectors[last]
         for word in telling_words(self._texts[moved]):
-            self._rows_by_word[word].discard(last)
-            self._rows_by_word[word].add(row)
+            self._rows_by_word[word].remove(last)
+            self._rows_by_word[word].append(row)
 
     def nearest(self, text: str, *, limit: int, least: float) -> list[Near]:
         """The most alike, at most `limit` and none below `least`: the best first, ties by key."""
@@ -123,7 +124,7 @@ class LikenessIndex:
         shared = np.zeros(count, dtype=np.float32)
         for word in words:
             if rows := self._rows_by_word.get(word):
-                shared[list(rows)] += 1
+                shared[np.frombuffer(rows, dtype=np.int64)] += 1
         by_words: NDArray[np.float32] = _by_words(shared, len(words), self._sizes[:count])
         if self._embedder:
             by_words = _united(by_words, self._vectors[:count] @ self._embedder.embed([text])[0])

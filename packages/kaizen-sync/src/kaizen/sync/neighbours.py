@@ -44,16 +44,21 @@ class Neighbours:
 
     def know(self, tips: Mapping[str, StoredTip]) -> None:
         """From now on these tips are the known ones."""
-        texts = {tip_id: tip.content for tip_id, tip in tips.items()}
-        for tip_id, text in self._texts.items():
-            if texts.get(tip_id) != text:
+        before, self._tips = self._tips, dict(tips)
+        changed = [tip for tip_id, tip in tips.items() if before.get(tip_id) is not tip]
+        reworded = {tip.id: tip.content for tip in changed if self._texts.get(tip.id) != tip.content}
+        gone = before.keys() - tips.keys()
+        for tip_id in (*gone, *reworded):
+            if (text := self._texts.pop(tip_id, None)) is not None:
                 del self._ids_by_fold[fold(text)][tip_id]
-        for tip_id, text in texts.items():
-            if self._texts.get(tip_id) != text:
-                self._ids_by_fold.setdefault(fold(text), {})[tip_id] = None
-        self._tips, self._texts = tips, texts
-        if texts or self._index:
-            self._loaded().hold(texts)
+        for tip_id, text in reworded.items():
+            self._texts[tip_id] = text
+            self._ids_by_fold.setdefault(fold(text), {})[tip_id] = None
+        if gone or reworded:
+            index = self._loaded()
+            for tip_id in gone:
+                index.discard(tip_id)
+            index.put(reworded)
 
     def same(self, content: str) -> StoredTip | None:
         """The known tip with this very text, but for what `fold` takes off."""
