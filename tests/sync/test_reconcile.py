@@ -12,17 +12,17 @@ from kaizen.cli.demo.model_server import Fault, ModelServer, Scenarios
 from kaizen.sync import ModelError, ModelSettings
 from kaizen.sync.llm import Model
 from kaizen.sync.model import Tip
-from kaizen.sync.reconcile import Learned, Reconciled, reconcile
+from kaizen.sync.reconcile import Learned, Reconciled, Reconciler
 from kaizen.sync.records import QUOTE_MISSING, StoredTip, TipSource
 from kaizen.sync.settings import OFFLINE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
 
 MODEL = "openai/gpt-4.1-mini"
 
 RETRY = "Retry failed payments twice before reporting."
-RETRY_ALIKE = "Retry failed payments three times before giving up."
+RETRY_ALIKE = "Retry failed payments two times before giving up."
 STRANGER = "Translate city names into English."
 
 
@@ -44,6 +44,10 @@ def decides(server: ModelServer, *decisions: dict[str, Any]) -> None:
     complete = [{"known": None, "content": None, **decision} for decision in decisions]
     rules = [{"pattern": "NEW tips:", "answer": decision} for decision in complete]
     server.scenarios = Scenarios.from_json({"decisions": rules})
+
+
+def reconcile(learned: Sequence[Learned], known: Mapping[str, StoredTip], model: Model) -> Reconciled:
+    return Reconciler(None if model.is_offline else model).reconcile(learned, known)
 
 
 def source(trace_id: str) -> TipSource:

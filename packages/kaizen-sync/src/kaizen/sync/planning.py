@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from kaizen.store import Delete
+from kaizen.sync.contradictions import settled
 from kaizen.sync.linking import Draft
 from kaizen.sync.reading import Untold
-from kaizen.sync.reconcile import Reconciled, reconcile
+from kaizen.sync.reconcile import Reconciled, Reconciler
 from kaizen.sync.records import StoredTip, TraceRecord, part_reason, record_id, retold
 from kaizen.sync.redact import Redactor
 
@@ -70,7 +71,7 @@ class Planner:
         self._settings = settings
         self._ledger = ledger
         self._evidence = evidence
-        self._reconcile_model = reconcile_model
+        self._reconciler = Reconciler(None if reconcile_model.is_offline else reconcile_model)
 
     def plan(self, result: Result | Untold) -> Plan:
         """The commit for that result; raises `ModelError` where tips cannot be reconciled."""
@@ -90,7 +91,7 @@ class Planner:
             return Plan(changes=[record.to_put(None, self._evidence.details({}))], records=[record])
         withdrawn = self._withdrawn([known] if known else [])
         put = record.to_put(None, self._evidence.details({}))
-        return Plan(changes=[put, *map(_kept_or_deleted, withdrawn.values())], records=[record])
+        return Plan(changes=[put, *self._tip_changes(withdrawn)], records=[record])
 
     def _plan_failed(self, result: Result) -> Plan:
         """The run's own traces are tried again; what the story taught before stays until then."""
@@ -124,7 +125,7 @@ class Planner:
         if not is_learned:
             known = {**self._ledger.tips, **withdrawn}
             learned = self._evidence.learned(telling, result.tips)
-            plan.reconciled = reconcile(learned, known, self._reconcile_model)
+            plan.reconciled = self._reconciler.reconcile(learned, known)
             tips, backed_ids = {**withdrawn, **plan.reconciled.tips}, plan.reconciled.backed_ids
         for trace_id in telling.trace_ids:
             is_head = trace_id == head
@@ -147,8 +148,14 @@ class Planner:
                 plan.moved.append((before, record))
                 run = {"run_id": self._evidence.run_id}
                 plan.changes.append(retold(telling.stored[trace_id], record, run))
-        plan.changes += map(_kept_or_deleted, tips.values())
+        plan.changes += self._tip_changes(tips)
         return plan
+
+    def _tip_changes(self, tips: Mapping[str, StoredTip]) -> Iterator[Change]:
+        """The changes for these tips, and for those that contradict them where that changes who stands."""
+        if not tips:
+            return iter(())
+        return map(_kept_or_deleted, settled(tips, self._ledger.tips).values())
 
     def _withdrawn(self, records: Iterable[TraceRecord]) -> dict[str, StoredTip]:
         """The tips that these traces taught, without them."""

@@ -2,30 +2,34 @@
 
 Exact duplicates and clear strangers are decided here; only what is alike is put to the model, in one call
 for all tips of a trace. The model answers with numbers of what it was shown: what it leaves out is added,
-what it makes up is ignored.
+what it makes up is ignored, and what the words show to be opposites is no duplicate whatever it says.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from kaizen.sync.contradictions import name_contradiction
+from kaizen.sync.deciding import decide_by_text
+from kaizen.sync.decisions import Decided, Decisions
+from kaizen.sync.neighbours import Neighbours
+from kaizen.sync.polarity import polarity
 from kaizen.sync.prompting import RECONCILE_PROMPT, load_prompt
 from kaizen.sync.tips import fold
 
 if TYPE_CHECKING:
     from kaizen.sync.answers import Decision
+    from kaizen.sync.decisions import Kind
     from kaizen.sync.llm import Model
     from kaizen.sync.model import Tip
+    from kaizen.sync.neighbours import Neighbour
+    from kaizen.sync.polarity import Polarity
     from kaizen.sync.records import StoredTip, TipSource
 
 ANSWER_NAME = "kaizen_reconcile"
-
-_ALIKE = 0.5
-_NEIGHBOURS = 5
+SAYS_THE_MODEL = "the model says so"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,73 +53,139 @@ class Reconciled:
     contradicting: int = 0
 
 
-def reconcile(learned: Sequence[Learned], known: Mapping[str, StoredTip], model: Model) -> Reconciled:
-    """Decide for each new tip what it is, and return the tips that change.
+class Reconciler:
+    """Reconciles the tips of one sync. Not safe for threads.
 
-    Raises `ModelError` where the model gives no usable answer.
+    What it has embedded and asked it need not again, so that planning once more after somebody else's commit
+    costs no call but for what that brought.
     """
-    result = Reconciled(tips={}, backed_ids=[])
-    by_text = {fold(tip.content): tip.id for tip in known.values()}
-    ambiguous: list[tuple[Learned, list[StoredTip]]] = []
-    for new in learned:
-        if known_id := by_text.get(fold(new.tip.content)):
-            _put(result, result.tips.get(known_id, known[known_id]).with_source(new.source))
-            result.duplicates += 1
-        elif neighbours := _neighbours(new.tip, known.values()):
-            ambiguous.append((new, neighbours))
+
+    def __init__(self, model: Model | None) -> None:
+        """Without a model the words alone decide."""
+        self._model = model
+        self._neighbours = Neighbours()
+        self._decisions = Decisions()
+
+    def reconcile(self, learned: Sequence[Learned], known: Mapping[str, StoredTip]) -> Reconciled:
+        """Decide for each new tip what it is, and return the tips that change.
+
+        Raises `ModelError` where the model gives no usable answer.
+        """
+        result = Reconciled(tips={}, backed_ids=[])
+        if not learned:
+            return result
+        ambiguous: list[tuple[Learned, list[Neighbour]]] = []
+        self._neighbours.know(known)
+        for new in learned:
+            if same := self._neighbours.same(new.tip.content):
+                _add_source(result, result.tips.get(same.id, same), new)
+            elif neighbours := self._neighbours.of(new.tip.content):
+                ambiguous.append((new, neighbours))
+            else:
+                _create(result, new)
+        if self._model is not None:
+            self._ask(self._model, ambiguous)
+        for new, neighbours in ambiguous:
+            self._apply(result, new, neighbours, known)
+        return result
+
+    def _ask(self, model: Model, ambiguous: Sequence[tuple[Learned, Sequence[Neighbour]]]) -> None:
+        """Have the model decide, in one call, what it has not decided yet."""
+        from kaizen.sync.answers import DecisionsAnswer
+
+        asked: list[tuple[Tip, list[Neighbour]]] = []
+        for new, neighbours in ambiguous:
+            open_ = [near for near in neighbours if not self._decisions.get(new.tip, near.tip)]
+            if open_ and not self._found(new.tip, neighbours):
+                asked.append((new.tip, open_))
+        if not asked:
+            return
+        shown = list({near.tip.id: near.tip for _, neighbours in asked for near in neighbours}.values())
+        answer = model.ask(
+            system=load_prompt(RECONCILE_PROMPT),
+            user=_question([tip for tip, _ in asked], shown),
+            answer=DecisionsAnswer,
+            name=ANSWER_NAME,
+        )
+        answered: dict[int, Decision] = {}
+        for decision in answer.decisions:
+            answered.setdefault(decision.new, decision)
+        for number, (tip, neighbours) in enumerate(asked, 1):
+            for near in neighbours:
+                self._decisions.keep(tip, near.tip, Decided("new"))
+            if number in answered:
+                self._keep(tip, answered[number], shown)
+            elif opposite := self._by_text(tip, neighbours, "contradicts"):
+                self._decisions.keep(tip, *opposite)
+
+    def _keep(self, tip: Tip, decision: Decision, shown: Sequence[StoredTip]) -> None:
+        if decision.known is None or not 1 <= decision.known <= len(shown):
+            return
+        known = shown[decision.known - 1]
+        relation, reason = _compared(tip, known)
+        if decision.decision == "contradicts" or (decision.decision != "new" and relation == "opposite"):
+            self._decisions.keep(tip, known, Decided("contradicts", reason=reason or SAYS_THE_MODEL))
+        elif decision.decision == "merge" or (decision.decision == "duplicate" and relation == "same"):
+            wording = (decision.content or "").strip()
+            self._decisions.keep(tip, known, Decided(decision.decision, wording=wording))
+
+    def _apply(
+        self,
+        result: Reconciled,
+        new: Learned,
+        neighbours: Sequence[Neighbour],
+        known: Mapping[str, StoredTip],
+    ) -> None:
+        if self._model is not None:
+            found = self._found(new.tip, neighbours)
         else:
+            found = self._by_text(new.tip, neighbours, "duplicate") or self._by_text(
+                new.tip, neighbours, "contradicts"
+            )
+        if found is None:
             _create(result, new)
-    if ambiguous and model.is_offline:
-        # Nobody can say more than the words do, and those are others.
-        for new, _ in ambiguous:
-            _create(result, new)
-    elif ambiguous:
-        _decide(result, ambiguous, known, model)
-    return result
-
-
-def _decide(
-    result: Reconciled,
-    ambiguous: Sequence[tuple[Learned, Sequence[StoredTip]]],
-    known: Mapping[str, StoredTip],
-    model: Model,
-) -> None:
-    from kaizen.sync.answers import DecisionsAnswer
-
-    shown = list({tip.id: tip for _, neighbours in ambiguous for tip in neighbours}.values())
-    answer = model.ask(
-        system=load_prompt(RECONCILE_PROMPT),
-        user=_question([new for new, _ in ambiguous], shown),
-        answer=DecisionsAnswer,
-        name=ANSWER_NAME,
-    )
-    decisions: dict[int, Decision] = {}
-    for decision in answer.decisions:
-        decisions.setdefault(decision.new, decision)
-    for number, (new, _) in enumerate(ambiguous, 1):
-        decision_ = decisions.get(number)
-        target = decision_.known if decision_ else None
-        if (
-            decision_ is None
-            or decision_.decision == "new"
-            or target is None
-            or not 1 <= target <= len(shown)
-        ):
-            _create(result, new)
-            continue
-        tip_id = shown[target - 1].id
-        current = result.tips.get(tip_id, known[tip_id])
-        if decision_.decision == "duplicate":
-            _put(result, current.with_source(new.source))
-            result.duplicates += 1
+            return
+        target, decided = found
+        current = result.tips.get(target.id, known[target.id])
+        if decided.kind == "duplicate":
+            _add_source(result, current, new)
         elif not new.source.verified:
             # What the trace does not show may not change what is known.
             _create(result, new)
-        elif decision_.decision == "merge":
-            _put(result, _merged(current, new, decision_.content or ""))
+        elif decided.kind == "merge":
+            _put(result, _merged(current, new, decided.wording))
             result.merged += 1
         else:
-            _contradict(result, current, new)
+            _contradict(result, current, new, decided.reason)
+
+    def _found(self, tip: Tip, neighbours: Sequence[Neighbour]) -> tuple[StoredTip, Decided] | None:
+        """The known tip that the model found the new one to be more than a neighbour of."""
+        decided = ((near.tip, self._decisions.get(tip, near.tip)) for near in neighbours)
+        return next(((known, one) for known, one in decided if one and one.kind != "new"), None)
+
+    def _by_text(
+        self, tip: Tip, neighbours: Sequence[Neighbour], kind: Kind
+    ) -> tuple[StoredTip, Decided] | None:
+        """The known tip that the words alone show to be of that kind."""
+        for known, likeness in neighbours:
+            decided, reason = decide_by_text(
+                tip.content,
+                known.content,
+                likeness,
+                self._neighbours.thresholds,
+                cases=(tip.trigger, _trigger(known)),
+            )
+            if decided == kind:
+                return known, Decided(kind, reason=reason)
+        return None
+
+
+def _compared(tip: Tip, known: StoredTip) -> Polarity:
+    return polarity(tip.content, known.content, one_case=tip.trigger, other_case=_trigger(known))
+
+
+def _trigger(known: StoredTip) -> str:
+    return str(known.metadata.get("trigger") or "")
 
 
 def _create(result: Reconciled, new: Learned) -> StoredTip:
@@ -123,6 +193,11 @@ def _create(result: Reconciled, new: Learned) -> StoredTip:
     _put(result, tip)
     result.created += 1
     return tip
+
+
+def _add_source(result: Reconciled, current: StoredTip, new: Learned) -> None:
+    _put(result, current.with_source(new.source))
+    result.duplicates += 1
 
 
 def _put(result: Reconciled, tip: StoredTip) -> None:
@@ -138,63 +213,28 @@ def _merged(current: StoredTip, new: Learned, wording: str) -> StoredTip:
     metadata = {**current.metadata, "implementation_steps": list(steps.values())}
     # Without a wording of the model's both texts are kept, so that nothing either said is lost; what a
     # person wrote stays as it is.
-    content = current.content if current.is_manual else wording.strip()
+    content = current.content if current.is_manual else wording
     content = content or f"{current.content}\n{new.tip.content}"
     return replace(current, content=content, metadata=metadata).with_source(new.source)
 
 
-def _contradict(result: Reconciled, current: StoredTip, new: Learned) -> None:
-    """Both stay, each naming the other: which is right is for evidence and people to say."""
+def _contradict(result: Reconciled, current: StoredTip, new: Learned, reason: str) -> None:
+    """Both stay, each naming the other; which of them agents get is for `contradictions.settled` to say."""
     tip = _create(result, new)
     result.contradicting += 1
-    result.tips[tip.id] = _naming(tip, "contradicts", current.id)
-    result.tips[current.id] = _naming(current, "contradicted_by", tip.id)
+    result.tips[tip.id], result.tips[current.id] = name_contradiction(tip, current, reason)
 
 
-def _naming(tip: StoredTip, key: str, other_id: str) -> StoredTip:
-    names: list[Any] = [*(tip.metadata.get(key) or ()), other_id]
-    return replace(tip, metadata={**tip.metadata, key: list(dict.fromkeys(names))})
-
-
-def _question(new: Sequence[Learned], shown: Sequence[StoredTip]) -> str:
+def _question(new: Sequence[Tip], shown: Sequence[StoredTip]) -> str:
     lines = ["NEW tips:"]
-    for number, learned in enumerate(new, 1):
-        lines.append(f"{number}. {_one_line(learned.tip.content)} (when: {_one_line(learned.tip.trigger)})")
+    for number, tip in enumerate(new, 1):
+        lines.append(f"{number}. {_one_line(tip.content)} (when: {_one_line(tip.trigger)})")
     lines += ["", "KNOWN tips:"]
-    for number, tip in enumerate(shown, 1):
-        trigger = str(tip.metadata.get("trigger") or "not said")
-        lines.append(f"{number}. {_one_line(tip.content)} (when: {_one_line(trigger)})")
+    for number, known in enumerate(shown, 1):
+        trigger = str(known.metadata.get("trigger") or "not said")
+        lines.append(f"{number}. {_one_line(known.content)} (when: {_one_line(trigger)})")
     return "\n".join(lines)
 
 
 def _one_line(text: str) -> str:
     return " ".join(text.split())[:1_000]
-
-
-def _neighbours(tip: Tip, known: Iterable[StoredTip]) -> list[StoredTip]:
-    words = _words(tip.content)
-    scored = [(_likeness(words, _words(other.content)), other) for other in known]
-    alike = [(score, other) for score, other in scored if score >= _ALIKE]
-    alike.sort(key=lambda pair: (-pair[0], pair[1].id))
-    return [other for _, other in alike[:_NEIGHBOURS]]
-
-
-def _likeness(one: frozenset[str], other: frozenset[str]) -> float:
-    """The share of the shorter text's words that both have: a short tip inside a long one is alike."""
-    smaller = min(len(one), len(other))
-    return len(one & other) / smaller if smaller else 0.0
-
-
-@lru_cache(maxsize=65_536)
-def _words(text: str) -> frozenset[str]:
-    return frozenset(re.findall(r"\w{3,}", text.casefold())) - _COMMON
-
-
-_COMMON = frozenset(
-    re.findall(
-        r"\w+",
-        "the and for with that this when then from into must not are was were has have had its use using any"
-        " all before after always never should you your can will each only than them they their instead"
-        " make sure",
-    )
-)

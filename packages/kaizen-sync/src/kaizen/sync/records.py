@@ -314,7 +314,7 @@ class StoredTip:
 
         Unverified evidence adds nothing to what a person or verified evidence says, and gives way to it.
         """
-        others = [s for s in self.sources if _story_of(s) != (source.story_id or source.trace_id)]
+        others = [s for s in self.sources if story_of(s) != (source.story_id or source.trace_id)]
         verified = [s for s in others if s.get("verified")]
         if not source.verified:
             return self if self.is_manual or verified else self._with_sources([*others, source.to_json()])
@@ -325,13 +325,13 @@ class StoredTip:
 
     def without_story(self, trace_id: str) -> StoredTip:
         """The tip without what was learned from that trace."""
-        return self._with_sources([s for s in self.sources if _story_of(s) != trace_id])
+        return self._with_sources([s for s in self.sources if story_of(s) != trace_id])
 
     def _with_sources(self, sources: list[dict[str, Any]]) -> StoredTip:
         metadata = {
             **self.metadata,
             "sources": sources,
-            "support": len(set(map(_story_of, sources))),
+            "support": len(set(map(story_of, sources))),
         }
         if sources and not self.is_manual:
             metadata["source_task_id"] = sources[0]["trace_id"]
@@ -342,6 +342,6 @@ class StoredTip:
         return Put(id=self.id, type=GUIDELINE, content=self.content, metadata=self.metadata)
 
 
-def _story_of(source: Mapping[str, Any]) -> str:
+def story_of(source: Mapping[str, Any]) -> str:
     """What a piece of evidence counts as; people's has no story."""
     return str(source.get("story_id") or source["trace_id"])

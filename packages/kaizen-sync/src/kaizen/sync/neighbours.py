@@ -1,0 +1,91 @@
+"""Which known tips a new one is to be compared with: the most alike by words and meaning."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, NamedTuple
+
+from kaizen.store import StoreError
+from kaizen.sync.tips import fold
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from kaizen.store.embedding import Embedder
+    from kaizen.sync.likeness import LikenessIndex, Thresholds
+    from kaizen.sync.records import StoredTip
+
+_log = logging.getLogger(__name__)
+
+# Whatever searches of the store embed with: the thresholds are those of this embedder.
+EMBEDDER = "wordllama"
+_MOST = 5
+
+
+class Neighbour(NamedTuple):
+    """A known tip, and how alike it is."""
+
+    tip: StoredTip
+    likeness: float
+
+
+class Neighbours:
+    """Finds neighbours for one sync; what was known before is not looked at again. Not safe for threads."""
+
+    def __init__(self) -> None:
+        self._index: LikenessIndex | None = None
+        self._tips: Mapping[str, StoredTip] = {}
+        self._texts: dict[str, str] = {}
+        self._ids_by_fold: dict[str, dict[str, None]] = {}
+
+    @property
+    def thresholds(self) -> Thresholds:
+        return self._loaded().thresholds
+
+    def know(self, tips: Mapping[str, StoredTip]) -> None:
+        """From now on these tips are the known ones."""
+        before, self._tips = self._tips, dict(tips)
+        changed = [tip for tip_id, tip in tips.items() if before.get(tip_id) is not tip]
+        reworded = {tip.id: tip.content for tip in changed if self._texts.get(tip.id) != tip.content}
+        gone = before.keys() - tips.keys()
+        for tip_id in (*gone, *reworded):
+            if (text := self._texts.pop(tip_id, None)) is not None:
+                del self._ids_by_fold[fold(text)][tip_id]
+        for tip_id, text in reworded.items():
+            self._texts[tip_id] = text
+            self._ids_by_fold.setdefault(fold(text), {})[tip_id] = None
+        if gone or reworded:
+            index = self._loaded()
+            for tip_id in gone:
+                index.discard(tip_id)
+            index.put(reworded)
+
+    def same(self, content: str) -> StoredTip | None:
+        """The known tip with this very text, but for what `fold` takes off."""
+        ids = self._ids_by_fold.get(fold(content))
+        return self._tips[next(iter(ids))] if ids else None
+
+    def of(self, content: str) -> list[Neighbour]:
+        """The known tips that may be about the same thing, the most alike first; none for a stranger."""
+        if not self._tips:
+            return []
+        near = self._loaded().nearest(content, limit=_MOST, least=self.thresholds.alike)
+        return [Neighbour(self._tips[key], likeness) for key, likeness in near]
+
+    def _loaded(self) -> LikenessIndex:
+        if self._index is None:
+            from kaizen.sync.likeness import LikenessIndex
+
+            self._index = LikenessIndex(load_embedder())
+        return self._index
+
+
+def load_embedder() -> Embedder | None:
+    """What tips are compared with by meaning; None, with a warning, where it does not load."""
+    from kaizen.store import embedding
+
+    try:
+        return embedding.load_embedder(EMBEDDER)
+    except StoreError as error:
+        _log.warning("Comparing tips by their words only: %s", error)
+        return None

@@ -1,0 +1,311 @@
+"""What a sync remembers of its decisions, what words decide without a model, and that no evidence is lost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kaizen.store import StoreError
+from kaizen.sync import ModelError, neighbours
+from kaizen.sync.answers import Decision, DecisionsAnswer
+from kaizen.sync.contradictions import settled
+from kaizen.sync.model import Tip
+from kaizen.sync.neighbours import load_embedder
+from kaizen.sync.reconcile import Learned, Reconciler
+from kaizen.sync.records import StoredTip, TipSource
+
+if TYPE_CHECKING:
+    from kaizen.sync.reconcile import Reconciled
+
+RETRY = "Retry failed payments before reporting."
+RETRY_ALIKE = "Retry a failed payment, then report it."
+NEVER_RETRY = "Never retry failed payments before reporting."
+STRANGER = "Translate city names into English."
+
+
+@pytest.fixture(autouse=True, scope="module")
+def embedder_loaded_once() -> Iterator[None]:
+    loaded = load_embedder()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(neighbours, "load_embedder", lambda: loaded)
+        yield
+
+
+class PlayedModel:
+    """Plays a model in the process: decides by a function of what it is shown, and counts the calls."""
+
+    def __init__(self, decide: Callable[[list[str], list[str]], list[dict[str, Any]]]) -> None:
+        self._decide = decide
+        self.shown: list[tuple[list[str], list[str]]] = []
+
+    def ask(self, *, user: str, **_: Any) -> DecisionsAnswer:
+        new, known = (
+            [
+                line.partition(". ")[2].rpartition(" (when: ")[0]
+                for line in part.splitlines()
+                if line[:1].isdigit()
+            ]
+            for part in user.split("KNOWN tips:")
+        )
+        self.shown.append((new, known))
+        empty = {"known": None, "content": None}
+        return DecisionsAnswer(decisions=[Decision(**{**empty, **one}) for one in self._decide(new, known)])
+
+
+def always(decision: str, content: str | None = None) -> PlayedModel:
+    """Decides so of every new tip and the first known one."""
+    return PlayedModel(
+        lambda new, _: [
+            {"new": n, "decision": decision, "known": 1, "content": content} for n in range(1, len(new) + 1)
+        ]
+    )
+
+
+def source(story: str, outcome: str = "unknown", *, verified: bool = True) -> TipSource:
+    return TipSource(
+        source="phoenix",
+        project="p",
+        trace_id=story,
+        span_id="s",
+        quote="q",
+        outcome=outcome,
+        url="",
+        verified=verified,
+    )
+
+
+def tip(content: str, trigger: str = "when paying") -> Tip:
+    return Tip(
+        content=content,
+        category="strategy",
+        rationale="",
+        trigger=trigger,
+        implementation_steps=(),
+        task_description="",
+        quote="q",
+    )
+
+
+def stored(
+    tip_id: str, content: str, *stories: str, trigger: str = "when paying", **metadata: Any
+) -> StoredTip:
+    first, *more = stories or ("old",)
+    made = StoredTip.create(tip_id, tip(content, trigger), source(first), quarantine_reason="", provenance={})
+    for story in more:
+        made = made.with_source(source(story))
+    return replace(made, metadata={**made.metadata, **metadata})
+
+
+def learned(tip_id: str, content: str, story: str = "new", trigger: str = "when paying") -> Learned:
+    worded = tip(content, trigger)
+    create = partial(StoredTip.create, tip_id, worded, source(story), quarantine_reason="", provenance={})
+    return Learned(tip=worded, source=source(story), create=create)
+
+
+def known(*tips: StoredTip) -> dict[str, StoredTip]:
+    return {one.id: one for one in tips}
+
+
+def counts(result: Reconciled) -> tuple[int, int, int, int]:
+    """created, duplicates, merged, contradicting"""
+    return result.created, result.duplicates, result.merged, result.contradicting
+
+
+@pytest.mark.parametrize("decision", ["duplicate", "merge", "contradicts"])
+def test_opposites_contradict_each_other_whatever_the_model_calls_them(decision: str) -> None:
+    reconciler = Reconciler(always(decision, "Both."))  # type: ignore[arg-type]
+
+    result = reconciler.reconcile([learned("n1", NEVER_RETRY)], known(stored("k1", RETRY)))
+
+    assert counts(result) == (1, 0, 0, 1)
+    assert result.tips["n1"].content == NEVER_RETRY
+    assert result.tips["k1"].content == RETRY
+    assert "Never retry" in result.tips["n1"].metadata["contradictions"]["k1"]
+    assert result.backed_ids == ["n1"]
+
+
+def test_tips_that_differ_in_a_number_are_merged_but_never_one_for_the_other() -> None:
+    other = "Retry failed payments 5 times before reporting."
+    twice = known(stored("k1", "Retry failed payments 2 times before reporting."))
+
+    duplicate = Reconciler(always("duplicate")).reconcile([learned("n1", other)], twice)  # type: ignore[arg-type]
+    merged = Reconciler(always("merge", "2 to 5")).reconcile([learned("n1", other)], twice)  # type: ignore[arg-type]
+
+    assert counts(duplicate) == (1, 0, 0, 0)
+    assert counts(merged) == (0, 0, 1, 0)
+
+
+def test_an_opposite_that_the_model_leaves_out_is_named_as_one() -> None:
+    reconciler = Reconciler(PlayedModel(lambda *_: []))  # type: ignore[arg-type]
+
+    result = reconciler.reconcile([learned("n1", NEVER_RETRY)], known(stored("k1", RETRY)))
+
+    assert counts(result) == (1, 0, 0, 1)
+
+
+def test_planning_again_asks_nothing_where_nothing_relevant_changed() -> None:
+    model = always("duplicate")
+    reconciler = Reconciler(model)  # type: ignore[arg-type]
+    before = known(stored("k1", RETRY))
+
+    first = reconciler.reconcile([learned("n1", RETRY_ALIKE)], before)
+    elsewhere = {**before, "k2": stored("k2", STRANGER)}
+    backed = {**before, "k1": before["k1"].with_source(source("other"))}
+
+    assert counts(reconciler.reconcile([learned("n1", RETRY_ALIKE)], elsewhere)) == counts(first)
+    again = reconciler.reconcile([learned("n1", RETRY_ALIKE)], backed)
+    assert [one["trace_id"] for one in again.tips["k1"].sources] == ["old", "other", "new"]
+    assert len(model.shown) == 1
+
+
+def test_planning_again_asks_only_about_what_was_not_asked_before() -> None:
+    model = always("new")
+    reconciler = Reconciler(model)  # type: ignore[arg-type]
+    before = known(stored("k1", RETRY))
+    reconciler.reconcile([learned("n1", RETRY_ALIKE), learned("n2", STRANGER)], before)
+    meanwhile = stored("k2", "Retry each failed payment and report it.")
+
+    reconciler.reconcile([learned("n1", RETRY_ALIKE), learned("n2", STRANGER)], {**before, "k2": meanwhile})
+
+    assert model.shown == [([RETRY_ALIKE], [RETRY]), ([RETRY_ALIKE], [meanwhile.content])]
+
+
+def test_planning_again_asks_about_a_tip_that_was_reworded_meanwhile() -> None:
+    model = always("duplicate")
+    reconciler = Reconciler(model)  # type: ignore[arg-type]
+    reconciler.reconcile([learned("n1", RETRY_ALIKE)], known(stored("k1", RETRY)))
+
+    reworded = stored("k1", "Retry failed payments, and report them.")
+    reconciler.reconcile([learned("n1", RETRY_ALIKE)], known(reworded))
+
+    assert [shown for _, shown in model.shown] == [[RETRY], [reworded.content]]
+
+
+def test_what_others_committed_meanwhile_makes_an_exact_duplicate() -> None:
+    model = always("new")
+    reconciler = Reconciler(model)  # type: ignore[arg-type]
+    assert counts(reconciler.reconcile([learned("n1", RETRY)], {})) == (1, 0, 0, 0)
+
+    result = reconciler.reconcile([learned("n1", RETRY)], known(stored("k9", RETRY, "other")))
+
+    assert counts(result) == (0, 1, 0, 0)
+    assert result.tips["k9"].metadata["support"] == 2
+    assert model.shown == []
+
+
+def test_a_model_that_failed_is_asked_again() -> None:
+    class Failing(PlayedModel):
+        def ask(self, **_: Any) -> DecisionsAnswer:
+            self.shown.append(([], []))
+            raise ModelError("down")
+
+    model = Failing(lambda *_: [])
+    reconciler = Reconciler(model)  # type: ignore[arg-type]
+    for _ in range(2):
+        with pytest.raises(ModelError):
+            reconciler.reconcile([learned("n1", RETRY_ALIKE)], known(stored("k1", RETRY)))
+
+    assert len(model.shown) == 2
+
+
+@pytest.mark.parametrize("metadata", [{"status": "retired", "retired_for": "k9"}, {"status": "quarantined"}])
+def test_a_tip_that_was_taken_off_takes_evidence_and_stays_so(metadata: dict[str, Any]) -> None:
+    off = stored("k1", RETRY, **metadata)
+    exact = Reconciler(None).reconcile([learned("n1", RETRY)], known(off))
+    alike = Reconciler(always("duplicate")).reconcile([learned("n1", RETRY_ALIKE)], known(off))  # type: ignore[arg-type]
+
+    for result in (exact, alike):
+        assert result.tips["k1"].metadata["status"] == metadata["status"]
+        assert result.tips["k1"].metadata["support"] == 2
+
+
+def test_without_a_model_words_decide_and_in_doubt_the_tip_is_new() -> None:
+    tips = known(stored("k1", RETRY), stored("k2", "show_orders() returns the total of each order."))
+    new = [
+        learned("n1", "Always retry a failed payment before reporting."),
+        learned("n2", "Never retry a failed payment before reporting."),
+        learned("n3", RETRY_ALIKE),
+        learned("n4", "show_orders() doesn't return the total of each order."),
+        learned("n5", STRANGER),
+    ]
+
+    result = Reconciler(None).reconcile(new, tips)
+
+    assert counts(result) == (4, 1, 0, 2)
+    assert result.tips["n2"].metadata["contradicts"] == ["k1"]
+    assert result.tips["n4"].metadata["contradicts"] == ["k2"]
+    assert Reconciler(None).reconcile(new, tips).tips == result.tips
+
+
+def test_without_an_embedder_words_are_compared_and_that_is_said_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(name: str) -> None:
+        raise StoreError(f"{name} is damaged")
+
+    monkeypatch.setattr(neighbours, "load_embedder", load_embedder)
+    monkeypatch.setattr("kaizen.store.embedding.load_embedder", broken)
+    model = always("duplicate")
+    reconciler = Reconciler(model)  # type: ignore[arg-type]
+    for story in ("a", "b"):
+        reconciler.reconcile([learned("n1", RETRY_ALIKE, story)], known(stored("k1", RETRY)))
+
+    assert len(model.shown) == 1
+    assert [record.getMessage() for record in caplog.records] == [
+        "Comparing tips by their words only: wordllama is damaged"
+    ]
+
+
+CONTENTS = (RETRY, RETRY_ALIKE, NEVER_RETRY, "Retry failed payments two times before reporting.", STRANGER)
+LESSONS = st.tuples(
+    st.sampled_from(CONTENTS),
+    st.sampled_from(["s1", "s2", "s3", "s4"]),
+    st.sampled_from(["success", "failure", "unknown"]),
+    st.sampled_from(["new", "duplicate", "merge", "contradicts"]),
+    st.integers(1, 4),
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(LESSONS, max_size=12))
+def test_no_sequence_of_decisions_loses_or_doubles_evidence(
+    lessons: list[tuple[str, str, str, str, int]],
+) -> None:
+    tips: dict[str, StoredTip] = {}
+    taught: set[str] = set()
+    for number, (content, story, outcome, decision, target) in enumerate(lessons):
+        model = PlayedModel(
+            lambda new, _, decision=decision, target=target: [  # type: ignore[misc]
+                {"new": 1, "decision": decision, "known": target, "content": "Handle payments with care."}
+            ]
+        )
+        worded, where = tip(content), source(story, outcome)
+        create = partial(StoredTip.create, f"t{number}", worded, where, quarantine_reason="", provenance={})
+        new = Learned(tip=worded, source=where, create=create)
+        result = Reconciler(model).reconcile([new], tips)  # type: ignore[arg-type]
+        before, tips = tips, {**tips, **settled(result.tips, tips)}
+
+        taught.add(story)
+        assert len(result.backed_ids) == 1
+        assert story in stories(tips[result.backed_ids[0]])
+        for tip_id, was in before.items():
+            assert stories(was) <= stories(tips[tip_id])
+    assert set().union(*map(stories, tips.values()), set()) == taught
+    for one in tips.values():
+        assert one.metadata["support"] == len(stories(one)) == len(one.sources)
+        assert one.metadata["status"] in ("active", "retired")
+        assert one.metadata["status"] == "active" or stands(tips, str(one.metadata["retired_for"]))
+
+
+def stories(one: StoredTip) -> set[str]:
+    return {evidence["trace_id"] for evidence in one.sources}
+
+
+def stands(tips: Mapping[str, StoredTip], tip_id: str) -> bool:
+    return tips[tip_id].metadata["status"] == "active"
