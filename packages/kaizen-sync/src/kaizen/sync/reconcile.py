@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from kaizen.sync.prompting import RECONCILE_PROMPT, load_prompt
-from kaizen.sync.tips import fold
+from kaizen.sync.wording import fold
 
 if TYPE_CHECKING:
     from kaizen.sync.answers import Decision
