@@ -56,7 +56,7 @@ MEMBERS = {
         siblings=("kaizen-store",),
         unwanted=rf"{INSTRUMENTORS}|smolagents|openai-agents|pandas|kaizen-(?!store$|sync$).*",
         imports="kaizen.sync, kaizen.sync.phoenix, kaizen.sync.pipeline",
-        carries=("kaizen/sync/prompts/tips-1.md",),
+        carries=("kaizen/sync/prompts/tips-2.md",),
     ),
     "kaizen-cli": Member(
         siblings=("kaizen-store", "kaizen-sync"),

@@ -13,7 +13,7 @@ import pytest
 
 from kaizen.cli.demo.model_server import Fault, ModelServer, Scenarios
 from kaizen.sync import ModelAccessError, ModelError, ModelSettings
-from kaizen.sync.answers import DecisionsAnswer, TipsAnswer
+from kaizen.sync.answers import DecisionsAnswer, SegmentsAnswer, TipsAnswer
 from kaizen.sync.llm import Meter, Model, parse_answer
 from kaizen.sync.model import Usage
 from tests.support.cpu import cpu_time
@@ -79,7 +79,7 @@ def test_the_schema_goes_along_where_the_model_supports_it(server: ModelServer) 
     assert request.body["messages"][0]["content"] == "Study the run."
 
 
-@pytest.mark.parametrize("answer", [TipsAnswer, DecisionsAnswer])
+@pytest.mark.parametrize("answer", [TipsAnswer, SegmentsAnswer, DecisionsAnswer])
 def test_a_schema_is_one_that_strict_mode_takes(answer: Any) -> None:
     def check(schema: Any) -> None:
         if isinstance(schema, dict):

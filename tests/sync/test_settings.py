@@ -256,3 +256,33 @@ def test_a_sync_takes_every_trace_and_no_failed_one_unless_told() -> None:
     settings = SyncSettings()
 
     assert (settings.namespace_id, settings.limit, settings.include_errors) == ("kaizen", None, False)
+
+
+@pytest.mark.parametrize(
+    ("environ", "tokens", "enabled"),
+    [
+        ({}, None, False),
+        ({"KAIZEN_TIPS_MAX_INPUT_TOKENS": " 20000 ", "KAIZEN_SEGMENTATION_ENABLED": "True"}, 20_000, True),
+        ({"KAIZEN_TIPS_MAX_INPUT_TOKENS": "", "KAIZEN_SEGMENTATION_ENABLED": "off"}, None, False),
+        ({"KAIZEN_SEGMENTATION_ENABLED": ""}, None, False),
+        ({"KAIZEN_SEGMENTATION_ENABLED": "1"}, None, True),
+    ],
+)
+def test_how_tips_are_asked_for(environ: dict[str, str], tokens: int | None, enabled: bool) -> None:
+    models = ModelSettings.from_environ(environ)
+
+    assert (models.max_input_tokens, models.segmentation_enabled) == (tokens, enabled)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("KAIZEN_TIPS_MAX_INPUT_TOKENS", "3999"),
+        ("KAIZEN_TIPS_MAX_INPUT_TOKENS", "-5"),
+        ("KAIZEN_TIPS_MAX_INPUT_TOKENS", "30k"),
+        ("KAIZEN_SEGMENTATION_ENABLED", "maybe"),
+    ],
+)
+def test_a_setting_of_tips_that_is_none_is_named(variable: str, value: str) -> None:
+    with pytest.raises(SettingsError, match=f"{variable} is '{value}'"):
+        ModelSettings.from_environ({variable: value})

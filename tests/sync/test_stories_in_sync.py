@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from kaizen.cli.demo.faults import Fault
+from kaizen.cli.sync_report import print_report
 from kaizen.sync.model import Anchor, IndexedSpan, IndexedTrace, Span, Trace
 from kaizen.sync.tips import generate_tips
 from tests.support.spans import START, llm_span
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from kaizen.cli.demo.model_server import ModelServer
-    from kaizen.sync.model import Tip
+    from kaizen.sync.checks import Generated
     from kaizen.sync.report import Report
 
 MESSAGE = dict[str, str]
@@ -287,7 +288,7 @@ def test_a_trace_that_another_sync_commits_meanwhile_joins_the_story(
     traces = loop("a b c")
     waiting = [traces[others]]
 
-    def generate(*args: Any) -> list[Tip]:
+    def generate(*args: Any) -> Generated:
         if waiting:
             with open_data_dir(syncs.data_dir, syncs.backend) as store:
                 make_sync(ListedSource([waiting.pop()]), store).run()
@@ -299,3 +300,21 @@ def test_a_trace_that_another_sync_commits_meanwhile_joins_the_story(
     assert syncs.calls == 2
     assert syncs.reasons() == {"t1": "part of t2", "t2": "learned"}
     assert syncs.support() == dict.fromkeys("abc", 1)
+
+
+def test_a_tip_that_does_not_pass_the_checks_is_counted_with_its_reason(
+    syncs: Syncs, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = [
+        {"role": "user", "content": "Learn LESSON-kept! And remember what-is-asked. LESSON-what-is-asked"}
+    ]
+    report = syncs.sync(one_call("t0", 0, told, "Done."))
+    print_report(report)
+
+    assert list(syncs.tips()) == ["Remember kept."]
+    assert syncs.tips()["Remember kept."]["sources"][0]["steps"] == [1]
+    assert report.to_json()["tips_dropped"] == {"restates the task": 1}
+    assert "Tips dropped: restates the task 1." in capsys.readouterr().out
+    with open_data_dir(syncs.data_dir, syncs.backend) as store:
+        (record,) = store.iterate("kaizen", type="trajectory")
+    assert record.metadata["tips_dropped"] == {"restates the task": 1}

@@ -40,6 +40,9 @@ def print_report(report: Report) -> None:
         f"({report.prompt_tokens + report.completion_tokens:,} tokens, {_cost(report.cost_usd)}). "
         f"{report.duration_s:.1f} s."
     )
+    if report.tips_dropped:
+        dropped = ", ".join(f"{reason} {count}" for reason, count in sorted(report.tips_dropped.items()))
+        typer.echo(f"Tips dropped: {dropped}.")
     if report.redacted:
         typer.echo(f"Secrets redacted: {report.redacted.total()}.")
     for failure in report.failures[:10]:

@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from kaizen.sync.model import Category  # noqa: TC001 - pydantic reads it at run time
 
 
+def _strict(schema: dict[str, Any]) -> None:
+    """Strict schemas demand every key and forbid others; an answer is usable all the same."""
+    schema["additionalProperties"] = False
+    schema["required"] = list(schema["properties"])
+
+
 class _Answer(BaseModel):
-    # Strict schemas must forbid other keys; an answer that has some is usable all the same.
-    model_config = ConfigDict(extra="ignore", json_schema_extra={"additionalProperties": False})
+    model_config = ConfigDict(extra="ignore", json_schema_extra=_strict)
+
+
+def _whole_numbers(value: Any) -> Any:
+    """What is a number of a list; steps that are none say nothing, and spoil no answer."""
+    numbers = value if isinstance(value, list) else [value]
+    return [int(number) for number in numbers if str(number).isdecimal() and len(str(number)) < 10]
 
 
 class WordedTip(_Answer):
-    """One tip as the model words it."""
+    """One tip as the model words it; `steps` are the numbers of those that show it."""
 
     content: str
     category: Category
@@ -23,6 +34,7 @@ class WordedTip(_Answer):
     trigger: str
     implementation_steps: list[str]
     task_description: str
+    steps: Annotated[list[int], BeforeValidator(_whole_numbers)] = Field(default_factory=list)
     quote: str
 
 
@@ -30,6 +42,20 @@ class TipsAnswer(_Answer):
     """The tips of one run; none is a good answer."""
 
     tips: list[WordedTip]
+
+
+class WordedSegment(_Answer):
+    """One of several tasks that a run worked on, by its first and last step."""
+
+    first_step: int
+    last_step: int
+    task_description: str
+
+
+class SegmentsAnswer(_Answer):
+    """The tasks of one run, in order."""
+
+    segments: list[WordedSegment]
 
 
 class Decision(_Answer):

@@ -32,5 +32,13 @@ class ModelError(SyncError):
     """The model gave no usable answer for one trace: a later sync tries again."""
 
 
+class UnusableAnswerError(ModelError):
+    """The model answered, also when asked again, but not with what was asked for."""
+
+
+class PromptTooLongError(ModelError):
+    """The model takes no prompt of that length: give it less."""
+
+
 class ModelAccessError(ModelError):
     """The model refuses every call (no key, wrong key, no such model): fix the settings."""

@@ -56,6 +56,7 @@ class Evidence:
                 url=self.source.span_url(trace_id, span_id or ""),
                 story_id=head,
                 verified=span_id is not None,
+                steps=tip.steps,
             )
             create = partial(
                 StoredTip.create,

@@ -10,11 +10,12 @@ import sys
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from functools import cached_property
 from threading import Lock
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from kaizen.sync.backoff import wait_s
-from kaizen.sync.errors import ModelAccessError, ModelError
+from kaizen.sync.errors import ModelAccessError, ModelError, PromptTooLongError, UnusableAnswerError
 from kaizen.sync.model import Usage
 from kaizen.sync.redact import Redactor
 from kaizen.sync.settings import OFFLINE
@@ -78,7 +79,7 @@ class Model:
     def __init__(self, name: str, settings: ModelSettings, meter: Meter | None = None) -> None:
         self.name = name
         self.meter = meter or Meter()
-        self._settings = settings
+        self.settings = settings
 
     @property
     def is_offline(self) -> bool:
@@ -88,7 +89,8 @@ class Model:
         """Ask for one JSON object of that type, called `name`, and ask once more where the answer is none.
 
         The schema goes along as `response_format` where the model supports it, and in the prompt where it
-        does not. Raises `ModelAccessError` where the model refuses every call, `ModelError` otherwise.
+        does not. Raises `ModelAccessError` where the model refuses every call, `UnusableAnswerError` where
+        its answers are of no use, `PromptTooLongError`, and `ModelError` otherwise.
         """
         native = self._supports_schema()
         schema = answer.model_json_schema()
@@ -107,7 +109,7 @@ class Model:
                 {"role": "assistant", "content": text or "(nothing)"},
                 {"role": "user", "content": _REASK.format(problem=problem)},
             ]
-        raise ModelError(f"model '{self.name}' gave no usable answer, asked twice: {problem}")
+        raise UnusableAnswerError(f"model '{self.name}' gave no usable answer, asked twice: {problem}")
 
     def ping(self) -> str:
         """Ask for one word, and return the answer; raises as `ask` does."""
@@ -122,17 +124,28 @@ class Model:
                 model=self.name,
                 prompt_tokens=usage.prompt_tokens,
                 completion_tokens=usage.completion_tokens,
-                custom_llm_provider=self._settings.custom_llm_provider,
+                custom_llm_provider=self.settings.custom_llm_provider,
             )
         except Exception:  # noqa: BLE001 - it raises whatever its lookup happens to raise
             return None
         return float(prompt + completion)
 
+    @cached_property
+    def max_input_tokens(self) -> int | None:
+        """How many tokens a prompt may have by LiteLLM's table; None where it does not know the model."""
+        try:
+            info = import_litellm().get_model_info(
+                model=self.name, custom_llm_provider=self.settings.custom_llm_provider
+            )
+        except Exception:  # noqa: BLE001 - it raises whatever its lookup happens to raise
+            return None
+        return info.get("max_input_tokens") or None
+
     def _supports_schema(self) -> bool:
         litellm = import_litellm()
         return bool(
             litellm.supports_response_schema(
-                model=self.name, custom_llm_provider=self._settings.custom_llm_provider
+                model=self.name, custom_llm_provider=self.settings.custom_llm_provider
             )
         )
 
@@ -140,12 +153,12 @@ class Model:
         try:
             response = call(
                 import_litellm().completion,
-                attempts=self._settings.attempts,
+                attempts=self.settings.attempts,
                 model=self.name,
                 messages=messages,
                 response_format=response_format,
-                custom_llm_provider=self._settings.custom_llm_provider,
-                timeout=self._settings.timeout_s,
+                custom_llm_provider=self.settings.custom_llm_provider,
+                timeout=self.settings.timeout_s,
             )
         except Exception as error:  # litellm's errors share no root, and providers' own come through
             raise self._wrapped(error) from error
@@ -165,6 +178,8 @@ class Model:
                 f"model '{self.name}' refuses the key ({problem}); set the provider's key variable, "
                 "such as OPENAI_API_KEY, or choose another model with KAIZEN_TIPS_MODEL"
             )
+        if isinstance(error, import_litellm().ContextWindowExceededError):
+            return PromptTooLongError(f"model '{self.name}' takes no prompt of that length: {problem}")
         if _QUOTA_USED_UP.search(str(error)):
             return ModelAccessError(
                 f"the quota of model '{self.name}' is used up ({problem}); raise it there, or choose "

@@ -220,7 +220,10 @@ CATEGORIES: tuple[Category, ...] = get_args(Category)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tip:
-    """One lesson as the model worded it, with the verbatim `quote` that shows it."""
+    """One lesson as the model worded it, with the verbatim `quote` that shows it.
+
+    `steps` are the numbers of the messages that show it, from 1, as `Trajectory.all_messages` has them.
+    """
 
     content: str
     category: Category
@@ -229,3 +232,4 @@ class Tip:
     implementation_steps: tuple[str, ...]
     task_description: str
     quote: str
+    steps: tuple[int, ...] = ()

@@ -6,7 +6,7 @@ import logging
 from typing import TYPE_CHECKING, NamedTuple
 
 from kaizen.store import StoreError
-from kaizen.sync.tips import fold
+from kaizen.sync.wording import fold
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from kaizen.sync.linking import Telling
     from kaizen.sync.model import Trace
     from kaizen.sync.planning import Plan
+    from kaizen.sync.records import State
     from kaizen.sync.settings import ModelSettings, SyncSettings
     from kaizen.sync.source import Source
 
@@ -146,7 +147,7 @@ class Sync:
             drafts = [one for one in batch if isinstance(one, Draft)]
             preview.skipped += len(batch) - len(drafts)
             for telling in self._linker.tellings(drafts):
-                preview.add(telling)
+                preview.add(telling, self._tips_model)
         preview.price(self._tips_model)
         return preview
 
@@ -224,7 +225,7 @@ class Sync:
         if why := self._halted(taking=False, is_taken=True):
             return result(state="deferred", reason=why)
         try:
-            tips = tuple(generate_tips(telling.trajectory(), self._tips_model))
+            generated = generate_tips(telling.trajectory(), self._tips_model)
         except ModelAccessError as error:
             self._refusal = self._refusal or str(error)
             return result(state="deferred", reason=REFUSED)
@@ -233,7 +234,8 @@ class Sync:
         except Exception as error:  # noqa: BLE001 - one story is isolated from the next
             _log.exception("trace %s failed", telling.story.head)
             return result(state="failed", reason=f"internal error: {error!r}")
-        return result(state="learned" if tips else "no_lesson", tips=tips)
+        state: State = "learned" if generated.tips else "no_lesson"
+        return result(state=state, tips=generated.tips, tips_dropped=generated.dropped)
 
     def _finish(self, future: Future[Result | Untold]) -> None:
         result = self._result(future)
@@ -325,6 +327,7 @@ class Sync:
         if isinstance(result, Result):
             for draft in result.telling.drafts.values():
                 report.redacted.update(draft.redacted)
+            report.tips_dropped.update(result.tips_dropped)
         report.tips["removed"] += sum(isinstance(change, Delete) for change in plan.changes)
         if reconciled := plan.reconciled:
             report.tips["created"] += reconciled.created

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -30,7 +31,8 @@ if TYPE_CHECKING:
 class Result:
     """What became of a story before it is committed; `tips` only where the state is `learned`.
 
-    `as_of` tells whether others may have changed the story since it was linked.
+    `as_of` tells whether others may have changed the story since it was linked. `tips_dropped` counts those
+    that did not pass the checks, by reason.
     """
 
     telling: Telling
@@ -38,6 +40,7 @@ class Result:
     state: State
     reason: str = ""
     tips: tuple[Tip, ...] = ()
+    tips_dropped: Counter[str] = field(default_factory=Counter)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -141,13 +144,15 @@ class Planner:
                 tip_ids=tuple(backed_ids) if is_head else (),
                 told_by=telling.told_by if is_head else (),
             )
+            details: dict[str, object] = {"tips_dropped": dict(result.tips_dropped if is_head else {})}
             if draft:
                 plan.records.append(record)
-                plan.changes.append(record.to_put(draft.trajectory, self._evidence.details(draft.redacted)))
+                details |= self._evidence.details(draft.redacted)
+                plan.changes.append(record.to_put(draft.trajectory, details))
             elif record != before:
                 plan.moved.append((before, record))
-                run = {"run_id": self._evidence.run_id}
-                plan.changes.append(retold(telling.stored[trace_id], record, run))
+                details["run_id"] = self._evidence.run_id
+                plan.changes.append(retold(telling.stored[trace_id], record, details))
         plan.changes += self._tip_changes(tips)
         return plan
 

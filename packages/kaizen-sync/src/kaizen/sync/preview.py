@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from kaizen.sync.asking import input_tokens
 from kaizen.sync.model import Usage
 from kaizen.sync.prompting import TIPS_PROMPT, load_prompt, render_trajectory
 
@@ -20,7 +21,8 @@ _ANSWER_TOKENS = 400
 class Preview:
     """`tokens` by trace id are those of each prompt, taken to be a quarter of its characters.
 
-    `cost_usd` takes 400 tokens for each answer and nothing for reconciling; None: the price is not known.
+    `cost_usd` takes 400 tokens for each answer and nothing for dividing and reconciling; None: the price is
+    not known.
     """
 
     source: str
@@ -30,13 +32,14 @@ class Preview:
     model: str = ""
     cost_usd: float | None = None
 
-    def add(self, telling: Telling) -> None:
+    def add(self, telling: Telling, model: Model) -> None:
         """Count one story as `run` would take it: a prompt, by its head, and parts that are skipped."""
         if telling.is_learned:
             self.skipped += len(telling.drafts)
             return
         self.skipped += len(telling.drafts.keys() - {telling.story.head})
-        chars = len(load_prompt(TIPS_PROMPT)) + len(render_trajectory(telling.trajectory()))
+        shown = render_trajectory(telling.trajectory(), budget_tokens=input_tokens(model))
+        chars = len(load_prompt(TIPS_PROMPT)) + len(shown)
         self.tokens[telling.story.head] = chars // _CHARS_PER_TOKEN
 
     def price(self, model: Model) -> None:

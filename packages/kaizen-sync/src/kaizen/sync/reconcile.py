@@ -17,7 +17,7 @@ from kaizen.sync.decisions import Decided, Decisions
 from kaizen.sync.neighbours import Neighbours
 from kaizen.sync.polarity import polarity
 from kaizen.sync.prompting import RECONCILE_PROMPT, load_prompt
-from kaizen.sync.tips import fold
+from kaizen.sync.wording import fold
 
 if TYPE_CHECKING:
     from kaizen.sync.answers import Decision

@@ -239,7 +239,8 @@ class TipSource:
     """One piece of evidence for a tip: where in which trace, and the words that show it.
 
     `verified` says that the quote was found in the trace. `story_id` is the trace that is learned from, of
-    several that tell one story; where it is empty, the trace itself.
+    several that tell one story; where it is empty, the trace itself. `steps` are the numbers of the messages
+    of that story that show it.
     """
 
     source: str
@@ -251,8 +252,9 @@ class TipSource:
     url: str
     story_id: str = ""
     verified: bool = True
+    steps: tuple[int, ...] = ()
 
-    def to_json(self) -> dict[str, str | bool]:
+    def to_json(self) -> dict[str, str | bool | list[int]]:
         return {
             "source": self.source,
             "project": self.project,
@@ -263,6 +265,7 @@ class TipSource:
             "url": self.url,
             "story_id": self.story_id,
             "verified": self.verified,
+            "steps": list(self.steps),
         }
 
 

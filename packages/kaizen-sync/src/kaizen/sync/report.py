@@ -41,6 +41,7 @@ class Report:
     reasons: Counter[tuple[State, str]] = field(default_factory=Counter)
     failures: list[Failure] = field(default_factory=list)
     tips: Counter[str] = field(default_factory=Counter)
+    tips_dropped: Counter[str] = field(default_factory=Counter)
     redacted: Counter[str] = field(default_factory=Counter)
     model_calls: int = 0
     prompt_tokens: int = 0
@@ -122,6 +123,7 @@ class Report:
                 key: self.tips[key]
                 for key in ("created", "duplicates", "merged", "contradicting", "quarantined", "removed")
             },
+            "tips_dropped": dict(sorted(self.tips_dropped.items())),
             "redacted": dict(sorted(self.redacted.items())),
             "model": {
                 "calls": self.model_calls,

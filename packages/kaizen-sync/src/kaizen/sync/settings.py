@@ -30,6 +30,10 @@ _URL_VARIABLES = (
     "PHOENIX_BASE_URL",
 )
 
+_FEWEST_TOKENS = 4_000
+_ON = ("true", "1", "yes", "on")
+_OFF = ("", "false", "0", "no", "off")
+
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _NO_URL = re.compile(r"[\s\x00-\x1f\x7f\\]")
 _USER = re.compile(r"(?<=//)[^/]*@")
@@ -137,13 +141,19 @@ def _shown(pair: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelSettings:
-    """Which models write and reconcile tips, by any name that LiteLLM knows, or `offline` for none."""
+    """Which models write and reconcile tips, by any name that LiteLLM knows, or `offline` for none.
+
+    `max_input_tokens` bounds what a tips prompt may have (None: 50,000 tokens); where `segmentation_enabled`,
+    long runs are divided into their tasks first.
+    """
 
     tips_model: str = DEFAULT_MODEL
     reconcile_model: str = DEFAULT_MODEL
     custom_llm_provider: str | None = None
     timeout_s: float = 120.0
     attempts: int = 4
+    max_input_tokens: int | None = None
+    segmentation_enabled: bool = False
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str], *, model: str | None = None) -> ModelSettings:
@@ -160,6 +170,8 @@ class ModelSettings:
             reconcile_model=environ.get("KAIZEN_CONFLICT_RESOLUTION_MODEL") or otherwise,
             custom_llm_provider=environ.get("KAIZEN_CUSTOM_LLM_PROVIDER") or None,
             timeout_s=_seconds(environ, "KAIZEN_MODEL_TIMEOUT", 120.0),
+            max_input_tokens=_tokens(environ, "KAIZEN_TIPS_MAX_INPUT_TOKENS"),
+            segmentation_enabled=_is_on(environ, "KAIZEN_SEGMENTATION_ENABLED"),
         )
 
 
@@ -174,6 +186,24 @@ def _seconds(environ: Mapping[str, str], variable: str, default: float) -> float
     if not (math.isfinite(value) and value > 0):
         raise SettingsError(f"{variable} is '{text}'; write a number of seconds greater than 0")
     return value
+
+
+def _tokens(environ: Mapping[str, str], variable: str) -> int | None:
+    text = environ.get(variable, "").strip()
+    if not text:
+        return None
+    if not (text.isdecimal() and int(text[:10]) >= _FEWEST_TOKENS):
+        raise SettingsError(f"{variable} is '{text}'; write a number of tokens, at least {_FEWEST_TOKENS}")
+    return int(text[:10])
+
+
+def _is_on(environ: Mapping[str, str], variable: str) -> bool:
+    text = environ.get(variable, "").strip().lower()
+    if text in _ON:
+        return True
+    if text in _OFF:
+        return False
+    raise SettingsError(f"{variable} is '{text}'; write true or false")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

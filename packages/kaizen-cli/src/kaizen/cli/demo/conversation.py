@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-MARKED_SCHEMAS = ("kaizen_tips", "kaizen_reconcile")
+MARKED_SCHEMAS = ("kaizen_tips", "kaizen_reconcile", "kaizen_segments")
 """Schemas that a prompt may ask for by name alone, where the client sends no response_format."""
 
 RESPONSE_ID = re.compile(r"resp_[0-9a-f]+_(?P<step>\d+)_(?P<scenario>.+)")

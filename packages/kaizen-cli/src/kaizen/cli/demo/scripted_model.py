@@ -38,6 +38,8 @@ def reply_to(conversation: Conversation, scenarios: Scenarios) -> Reply:
         case "kaizen_reconcile":
             found = [one for rule in scenarios.decisions for one in rule.answers(conversation.text)]
             value = {"decisions": found}
+        case "kaizen_segments":
+            value = {"segments": []}
         case name:
             raise RequestError(f"No scenario answers the JSON schema {name!r}.")
     return Reply(Answer(json.dumps(value)), conversation.schema_name, step + 1)
