@@ -98,6 +98,9 @@ JSON_KEYS: dict[str, dict[str, str]] = {
         "tips.quarantined": "tips of this run that wait for a person's approval",
         "tips.removed": "tips that no trace backs any more",
         "tips_dropped": "tips that did not pass the checks, by [reason](../explanation/tips.md#checks)",
+        "quarantined[].tip_id": "a tip that waits: `kaizen entities review` shows it",
+        "quarantined[].content": "its text",
+        "quarantined[].reason": "why it waits",
         "redacted": "secrets removed, by kind",
         "model.calls": "model calls of this run",
         "model.prompt_tokens": "tokens sent",
@@ -158,6 +161,14 @@ JSON_KEYS: dict[str, dict[str, str]] = {
         "changes[].entity_id": "an entity that is (or would be) as it was",
         "changes[].change": "what that took: `created`, `changed` or `deleted`",
         "given_up": "ids of entities that other commits changed since (`--force`)",
+    },
+    "entities review": {"namespace": "the namespace"}
+    | {f"quarantined[].{key}": meaning for key, meaning in ENTITY.items()}
+    | {
+        "quarantined[].reasons": "why it (still) waits, one by one; its evidence is `metadata.sources`",
+        "approved": "ids of the tips that this command approved",
+        "rejected": "ids of those that it rejected",
+        "commit_id": "id of the commit that did so, or null",
     },
     "entities import": {
         "namespace": "the namespace",

@@ -13,8 +13,9 @@ from kaizen.sync import ModelError, ModelSettings
 from kaizen.sync.llm import Model
 from kaizen.sync.model import Tip
 from kaizen.sync.reconcile import Learned, Reconciled, Reconciler
-from kaizen.sync.records import QUOTE_MISSING, StoredTip, TipSource
+from kaizen.sync.records import StoredTip, TipSource
 from kaizen.sync.settings import OFFLINE
+from kaizen.sync.trust import QUOTE_MISSING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import string
 from typing import TYPE_CHECKING
 
@@ -11,10 +12,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmarks.secret_corpus import samples
+from kaizen.sync import SettingsError, redaction
 from kaizen.sync.model import Conversation, Message, Outcome, ToolCall, Trajectory
+from kaizen.sync.reading import Untold, read_trace
 from kaizen.sync.redact import Redactor
+from kaizen.sync.redaction import Redaction
 from tests.support.cpu import cpu_time
-from tests.support.traces import load_traces
+from tests.support.traces import llm, load_traces, trace
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -172,8 +177,8 @@ def test_clean_text_stays_byte_for_byte(text: str) -> None:
 def test_real_conversations_stay_as_they_are(shared_data: Path) -> None:
     redactor = Redactor()
     for path in sorted((shared_data / "spans" / "phoenix_dumps").glob("*.json")):
-        for trace in load_traces(path):
-            for one in trace.spans:
+        for loaded in load_traces(path):
+            for one in loaded.spans:
                 for value in one.attributes.values():
                     if isinstance(value, str):
                         redactor.text(value)
@@ -301,3 +306,73 @@ def test_a_megabyte_of_adversarial_text_takes_seconds(unit: str) -> None:
 
     with cpu_time(below_s=8):
         redactor.text((unit * LARGE)[:LARGE])
+
+
+# Options and patterns of one's own
+
+
+def test_mail_addresses_and_card_numbers_go_by_option() -> None:
+    text = "Mail ann.lee@shop.example or pay with 4111 1111 1111 1111, not 4111 1111 1111 1112."
+    assert Redactor().text(text) == text
+
+    redactor = Redactor(Redaction.from_environ({"KAIZEN_REDACT": "emails, cards"}))
+
+    assert redactor.text(text) == (
+        "Mail [redacted: Mail Address] or pay with [redacted: Card Number], not 4111 1111 1111 1112."
+    )
+    assert redactor.counts == {"Mail Address": 1, "Card Number": 1}
+
+
+def test_patterns_of_ones_own_are_counted_by_their_kind() -> None:
+    patterns = "Customer Number=CUST-\\d{6}\n\nHost = [a-z]+\\.corp"
+    redactor = Redactor(Redaction.from_environ({"KAIZEN_REDACT_PATTERNS": patterns}))
+
+    assert redactor.text("CUST-123456 CUST-12 on db.corp and CUST-654321") == (
+        "[redacted: Customer Number] CUST-12 on [redacted: Host] and [redacted: Customer Number]"
+    )
+    assert redactor.counts == {"Customer Number": 2, "Host": 1}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("KAIZEN_REDACT", "emails,phones", "KAIZEN_REDACT holds 'phones'; there are emails and cards"),
+        ("KAIZEN_REDACT_PATTERNS", "CUST-123456", "write a kind and an expression"),
+        ("KAIZEN_REDACT_PATTERNS", "Kind]=a", "write a kind and an expression"),
+        (
+            "KAIZEN_REDACT_PATTERNS",
+            "Kind=(a",
+            "the pattern 'Kind' of KAIZEN_REDACT_PATTERNS is no expression",
+        ),
+        ("KAIZEN_REDACT_PATTERNS", "Kind=a*", "matches the empty text"),
+    ],
+)
+def test_a_setting_that_cannot_be_meant_is_refused(name: str, value: str, said: str) -> None:
+    with pytest.raises(SettingsError, match=re.escape(said)):
+        Redaction.from_environ({name: value})
+
+
+def test_a_pattern_that_takes_too_long_fails_the_trace_and_lets_nothing_pass(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(redaction, "_TIMEOUT_S", 0.05)
+    slow = Redaction.from_environ({"KAIZEN_REDACT_PATTERNS": "Slow=(?:a|aa)+b(?=c)"})
+    question = {"role": "user", "content": "a" * 60 + "b"}
+
+    ended = read_trace(trace(llm("1", [question], "ok")), include_errors=True, redaction=slow)
+
+    assert isinstance(ended, Untold)
+    assert (ended.state, ended.reason[:40]) == ("failed", "the pattern 'Slow' of KAIZEN_REDACT_PATT")
+
+
+# Secrets made for the benchmark
+
+
+def test_the_kinds_and_places_of_the_benchmark_are_found() -> None:
+    made = list(samples(seed=1))
+    missed = [
+        f"{sample.kind} / {sample.place}" for sample in made if sample.secret in Redactor().text(sample.text)
+    ]
+
+    assert len(made) >= 150
+    assert len(missed) <= len(made) // 50, missed

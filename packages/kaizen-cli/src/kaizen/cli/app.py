@@ -15,6 +15,7 @@ from kaizen.cli import (
     doctor,
     entities,
     entity_history,
+    entity_review,
     entity_search,
     entity_transfer,
     namespaces,
@@ -44,6 +45,7 @@ app.add_typer(store.app, name="store")
 entities.app.command("search")(entity_search.search)
 entities.app.command("history")(entity_history.history)
 entities.app.command("revert")(entity_history.revert)
+entities.app.command("review")(entity_review.review)
 entities.app.command("export")(entity_transfer.export)
 entities.app.command("import")(entity_transfer.import_)
 app.command("doctor")(doctor.doctor)

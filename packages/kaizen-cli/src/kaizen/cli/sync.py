@@ -140,6 +140,7 @@ def phoenix(
 
     Example: kaizen sync phoenix --project test-agent --include-errors
     """
+    from kaizen.sync.redaction import Redaction
     from kaizen.sync.settings import ModelSettings, PhoenixSettings, SyncSettings
 
     where = store_settings(backend, data_dir, namespace)
@@ -157,6 +158,7 @@ def phoenix(
         full=full,
         dry_run=dry_run,
         max_cost_usd=max_cost_usd,
+        redaction=Redaction.from_environ(os.environ),
     )
     models = ModelSettings.from_environ(os.environ, model=model)
     _check_price(models, settings)

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from kaizen.sync.preview import Preview
     from kaizen.sync.report import Report
 
+_NAMED = 10
+_EXCERPT = 120
+
 
 def print_report(report: Report) -> None:
     """Show a report to a person: states that add up, reasons, tips, failures."""
@@ -45,13 +48,19 @@ def print_report(report: Report) -> None:
         typer.echo(f"Tips dropped: {dropped}.")
     if report.redacted:
         typer.echo(f"Secrets redacted: {report.redacted.total()}.")
-    for failure in report.failures[:10]:
+    waiting = list(report.quarantined.values())
+    for tip in waiting[:_NAMED]:
+        typer.echo(f"quarantined: {one_line(tip.content)[:_EXCERPT]} ({one_line(tip.reason)})", err=True)
+    if waiting:
+        more = f"{len(waiting) - _NAMED} more; " if len(waiting) > _NAMED else ""
+        typer.echo(f"quarantined: {more}look at them: kaizen entities review {report.namespace_id}", err=True)
+    for failure in report.failures[:_NAMED]:
         typer.echo(
             f"failed: trace {failure.trace_id} (attempt {failure.attempts}): {one_line(failure.reason)}",
             err=True,
         )
-    if len(report.failures) > 10:
-        typer.echo(f"failed: {len(report.failures) - 10} more; --json lists all", err=True)
+    if len(report.failures) > _NAMED:
+        typer.echo(f"failed: {len(report.failures) - _NAMED} more; --json lists all", err=True)
     if report.refusal:
         typer.echo(f"Error: {one_line(report.refusal)}", err=True)
     if report.stopped:
@@ -65,9 +74,9 @@ def print_report(report: Report) -> None:
         )
     elif sys.stdout.isatty():
         typer.echo(f"Look at the tips: kaizen entities list {report.namespace_id} --type guideline", err=True)
-    waiting = report.reasons["deferred", "still running"]
-    if waiting:
-        print_note(f"{waiting} may still be running; the next sync looks again (--settle 0 waits for none).")
+    running = report.reasons["deferred", "still running"]
+    if running:
+        print_note(f"{running} may still be running; the next sync looks again (--settle 0 waits for none).")
 
 
 def print_line(report: Report) -> None:

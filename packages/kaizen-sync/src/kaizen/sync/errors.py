@@ -28,6 +28,10 @@ class UnknownShapeError(SyncError):
     """The spans of a trace hold no conversation that Kaizen understands: skip the trace."""
 
 
+class RedactionError(SyncError):
+    """What must be redacted cannot be found in a trace in time: mend the pattern."""
+
+
 class ModelError(SyncError):
     """The model gave no usable answer for one trace: a later sync tries again."""
 

@@ -10,10 +10,11 @@ from kaizen.store.ids import uuid7
 from kaizen.sync.offline import PROMPT_VERSION
 from kaizen.sync.prompting import TIPS_PROMPT
 from kaizen.sync.reconcile import Learned
-from kaizen.sync.records import QUOTE_MISSING, StoredTip, TipSource
+from kaizen.sync.records import StoredTip, TipSource
 from kaizen.sync.settings import OFFLINE
 from kaizen.sync.stories import joined
 from kaizen.sync.tips import quoted_span
+from kaizen.sync.trust import injection_attempt, quarantine_reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -43,6 +44,7 @@ class Evidence:
         trajectories = telling.trajectories()
         trajectory, head = joined(trajectories), telling.story.head
         told_in = {m.span_id: one.trace_id for one in trajectories for m in one.all_messages()}
+        injection = injection_attempt(trajectory)
         for tip in tips:
             span_id = quoted_span(trajectory, tip.quote)
             trace_id = told_in.get(span_id or "", head)
@@ -57,16 +59,18 @@ class Evidence:
                 story_id=head,
                 verified=span_id is not None,
                 steps=tip.steps,
+                is_suspect=bool(injection),
             )
+            reason = quarantine_reason(tip, is_quoted=span_id is not None, injection=injection)
             create = partial(
                 StoredTip.create,
                 uuid7(),
                 tip,
                 source,
-                quarantine_reason="" if span_id is not None else QUOTE_MISSING,
+                quarantine_reason=reason,
                 provenance=self._provenance(),
             )
-            yield Learned(tip=tip, source=source, create=create)
+            yield Learned(tip=tip, source=source, create=create, quarantine_reason=reason)
 
     def _provenance(self) -> dict[str, str]:
         version = PROMPT_VERSION if self.model == OFFLINE else TIPS_PROMPT

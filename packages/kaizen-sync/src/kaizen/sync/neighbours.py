@@ -6,6 +6,7 @@ import logging
 from typing import TYPE_CHECKING, NamedTuple
 
 from kaizen.store import StoreError
+from kaizen.sync.trust.comparing import is_shown
 from kaizen.sync.wording import fold
 
 if TYPE_CHECKING:
@@ -58,12 +59,11 @@ class Neighbours:
             index = self._loaded()
             for tip_id in gone:
                 index.discard(tip_id)
-            index.put(reworded)
+            index.put({tip_id: text for tip_id, text in reworded.items() if is_shown(self._tips[tip_id])})
 
-    def same(self, content: str) -> StoredTip | None:
-        """The known tip with this very text, but for what `fold` takes off."""
-        ids = self._ids_by_fold.get(fold(content))
-        return self._tips[next(iter(ids))] if ids else None
+    def same(self, content: str) -> list[StoredTip]:
+        """The known tips with this very text, but for what `fold` takes off."""
+        return [self._tips[tip_id] for tip_id in self._ids_by_fold.get(fold(content), ())]
 
     def of(self, content: str) -> list[Neighbour]:
         """The known tips that may be about the same thing, the most alike first; none for a stranger."""

@@ -188,7 +188,8 @@ class Sync:
     def _read(self, trace: Trace) -> Draft | Untold:
         if why := self._halted(taking=False, is_taken=True):
             return Untold.of(trace, "deferred", why)
-        return read_trace(trace, include_errors=self._settings.include_errors)
+        settings = self._settings
+        return read_trace(trace, include_errors=settings.include_errors, redaction=settings.redaction)
 
     def _steps(self, batch: Sequence[Draft | Untold]) -> Iterator[Callable[[], Result | Untold]]:
         """What to do, in the order in which to commit it: a story goes by the last of its traces."""
@@ -329,14 +330,8 @@ class Sync:
                 report.redacted.update(draft.redacted)
             report.tips_dropped.update(result.tips_dropped)
         report.tips["removed"] += sum(isinstance(change, Delete) for change in plan.changes)
-        if reconciled := plan.reconciled:
-            report.tips["created"] += reconciled.created
-            report.tips["duplicates"] += reconciled.duplicates
-            report.tips["merged"] += reconciled.merged
-            report.tips["contradicting"] += reconciled.contradicting
-            report.tips["quarantined"] += sum(
-                tip.metadata.get("status") == "quarantined" for tip in reconciled.tips.values()
-            )
+        if plan.reconciled:
+            report.count_tips(plan.reconciled)
 
     def _report_failure(self, trace_id: str, reason: str, attempts: int) -> None:
         self.report.failures.append(Failure(trace_id=trace_id, reason=reason, attempts=attempts))

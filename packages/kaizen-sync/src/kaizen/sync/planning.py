@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from kaizen.store import Delete
 from kaizen.sync.contradictions import settled
+from kaizen.sync.errors import RedactionError
 from kaizen.sync.linking import Draft
 from kaizen.sync.reading import Untold
 from kaizen.sync.reconcile import Reconciled, Reconciler
@@ -110,7 +111,8 @@ class Planner:
         if not telling.drafts:
             entity = telling.stored[telling.story.head]
             before = TraceRecord.of(entity)
-            after = _failed(replace(before, state="failed", reason=Redactor().text(result.reason)), before)
+            reason = self._redacted(result.reason)
+            after = _failed(replace(before, state="failed", reason=reason), before)
             plan.moved.append((before, after))
             plan.changes.append(retold(entity, after, self._evidence.details({})))
         return plan
@@ -178,10 +180,16 @@ class Planner:
             trace_id=one.trace_id,
             digest=one.digest,
             state=state,
-            # Whatever it came from, a span's error text or our own, it is stored and shown.
-            reason=Redactor().text(reason),
+            reason=self._redacted(reason),
             description=one.description if isinstance(one, Draft) else None,
         )
+
+    def _redacted(self, reason: str) -> str:
+        """Whatever a reason came from, a span's error text or our own, it is stored and shown."""
+        try:
+            return Redactor(self._settings.redaction).text(reason)
+        except RedactionError as error:
+            return str(error)
 
     def known(self, trace_ids: Sequence[str]) -> dict[str, TraceRecord]:
         """What the store keeps of these traces, as far as it does."""
@@ -204,4 +212,4 @@ def _failed(record: TraceRecord, known: TraceRecord | None) -> TraceRecord:
 
 
 def _kept_or_deleted(tip: StoredTip) -> Change:
-    return tip.to_put() if tip.sources or tip.is_manual else Delete(id=tip.id)
+    return tip.to_put() if tip.sources or tip.is_kept else Delete(id=tip.id)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from kaizen.sync.errors import UnknownShapeError
+from kaizen.sync.errors import RedactionError, UnknownShapeError
 from kaizen.sync.linking import Draft
 from kaizen.sync.records import ERRORS_EXCLUDED
 from kaizen.sync.redact import Redactor
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from kaizen.sync.model import Trace
     from kaizen.sync.records import State
+    from kaizen.sync.redaction import Redaction
 
 _log = logging.getLogger(__name__)
 
@@ -44,17 +45,19 @@ class Untold:
         )
 
 
-def read_trace(trace: Trace, *, include_errors: bool) -> Draft | Untold:
+def read_trace(trace: Trace, *, include_errors: bool, redaction: Redaction) -> Draft | Untold:
     """The trace, redacted, as it may be told. Never raises: one trace never fails another."""
     untold = partial(Untold.of, trace)
     try:
         trajectory = build_trajectory(trace)
         if trajectory.outcome.name == "failure" and not include_errors:
             return untold("skipped", ERRORS_EXCLUDED)
-        redactor = Redactor()
+        redactor = Redactor(redaction)
         trajectory = redactor.trajectory(trajectory)
     except UnknownShapeError as error:
         return untold("skipped", str(error))
+    except RedactionError as error:
+        return untold("failed", str(error))
     except Exception as error:  # noqa: BLE001 - one trace is isolated from the next
         _log.exception("trace %s failed", trace.trace_id)
         return untold("failed", f"internal error: {error!r}")

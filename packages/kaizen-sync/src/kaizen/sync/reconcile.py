@@ -17,6 +17,9 @@ from kaizen.sync.decisions import Decided, Decisions
 from kaizen.sync.neighbours import Neighbours
 from kaizen.sync.polarity import polarity
 from kaizen.sync.prompting import RECONCILE_PROMPT, load_prompt
+from kaizen.sync.trust import dangers
+from kaizen.sync.trust.comparing import same_tip
+from kaizen.sync.trust.reasons import is_dangerous
 from kaizen.sync.wording import fold
 
 if TYPE_CHECKING:
@@ -34,11 +37,15 @@ SAYS_THE_MODEL = "the model says so"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Learned:
-    """One new tip with its evidence; `create` makes the stored tip if it turns out to be new."""
+    """One new tip with its evidence; `create` makes the stored tip if it turns out to be new.
+
+    `quarantine_reason` says why that will be quarantined, if it will.
+    """
 
     tip: Tip
     source: TipSource
     create: Callable[[], StoredTip]
+    quarantine_reason: str = ""
 
 
 @dataclass(slots=True)
@@ -69,7 +76,8 @@ class Reconciler:
     def reconcile(self, learned: Sequence[Learned], known: Mapping[str, StoredTip]) -> Reconciled:
         """Decide for each new tip what it is, and return the tips that change.
 
-        Raises `ModelError` where the model gives no usable answer.
+        What a check found dangerous is shown to no model and changes no other tip. Raises `ModelError` where
+        the model gives no usable answer.
         """
         result = Reconciled(tips={}, backed_ids=[])
         if not learned:
@@ -77,8 +85,10 @@ class Reconciler:
         ambiguous: list[tuple[Learned, list[Neighbour]]] = []
         self._neighbours.know(known)
         for new in learned:
-            if same := self._neighbours.same(new.tip.content):
+            if same := same_tip(self._neighbours.same(new.tip.content), new.quarantine_reason):
                 _add_source(result, result.tips.get(same.id, same), new)
+            elif is_dangerous(new.quarantine_reason):
+                _create(result, new)
             elif neighbours := self._neighbours.of(new.tip.content):
                 ambiguous.append((new, neighbours))
             else:
@@ -153,8 +163,7 @@ class Reconciler:
             # What the trace does not show may not change what is known.
             _create(result, new)
         elif decided.kind == "merge":
-            _put(result, _merged(current, new, decided.wording))
-            result.merged += 1
+            _merge(result, current, new, decided.wording)
         else:
             _contradict(result, current, new, decided.reason)
 
@@ -204,6 +213,17 @@ def _put(result: Reconciled, tip: StoredTip) -> None:
     result.tips[tip.id] = tip
     if tip.id not in result.backed_ids:
         result.backed_ids.append(tip.id)
+
+
+def _merge(result: Reconciled, current: StoredTip, new: Learned, wording: str) -> None:
+    """The wording is a model's that was shown untrusted texts; what a person rejected takes in nothing."""
+    merged = _merged(current, new, wording)
+    is_rejected = current.is_kept and current.status == "retired"
+    if is_rejected or (not current.is_manual and dangers(merged.texts)):
+        _create(result, new)
+    else:
+        _put(result, merged)
+        result.merged += 1
 
 
 def _merged(current: StoredTip, new: Learned, wording: str) -> StoredTip:

@@ -12,6 +12,7 @@ from urllib.parse import quote
 from kaizen.store import Put
 from kaizen.sync.model import Conversation, Message, Outcome, Trajectory, Usage
 from kaizen.sync.stories import TraceDescription
+from kaizen.sync.trust.reasons import QUOTE_MISSING, without_missing_quote
 
 if TYPE_CHECKING:
     from kaizen.store import Entity
@@ -29,7 +30,6 @@ STATES: tuple[State, ...] = ("learned", "no_lesson", "deferred", "skipped", "fai
 
 ERRORS_EXCLUDED = "errors excluded"
 GONE = "deleted meanwhile"
-QUOTE_MISSING = "its quote is not in the trace"
 
 _PART_OF = "part of "
 
@@ -238,9 +238,9 @@ def _trajectory_content(trajectory: Trajectory | None) -> str:
 class TipSource:
     """One piece of evidence for a tip: where in which trace, and the words that show it.
 
-    `verified` says that the quote was found in the trace. `story_id` is the trace that is learned from, of
-    several that tell one story; where it is empty, the trace itself. `steps` are the numbers of the messages
-    of that story that show it.
+    `verified` says that the quote was found in the trace, `is_suspect` that the story shows an attempt to
+    steer its reader. `story_id` is the trace that is learned from, of several that tell one story; where it
+    is empty, the trace itself. `steps` are the numbers of the messages of that story that show it.
     """
 
     source: str
@@ -253,6 +253,7 @@ class TipSource:
     story_id: str = ""
     verified: bool = True
     steps: tuple[int, ...] = ()
+    is_suspect: bool = False
 
     def to_json(self) -> dict[str, str | bool | list[int]]:
         return {
@@ -266,6 +267,7 @@ class TipSource:
             "story_id": self.story_id,
             "verified": self.verified,
             "steps": list(self.steps),
+            "suspect": self.is_suspect,
         }
 
 
@@ -309,22 +311,45 @@ class StoredTip:
         return list(self.metadata.get("sources") or ())
 
     @property
+    def texts(self) -> tuple[str, ...]:
+        """Everything that an agent may be shown of it."""
+        steps = self.metadata.get("implementation_steps") or ()
+        others = (self.metadata.get(name) for name in ("trigger", "rationale", "task_description"))
+        return (self.content, *(str(text) for text in (*steps, *others) if text))
+
+    @property
+    def status(self) -> str:
+        return str(self.metadata.get("status") or "active")
+
+    @property
+    def quarantine_reason(self) -> str:
+        return str(self.metadata.get("quarantine_reason") or "")
+
+    @property
     def is_manual(self) -> bool:
         return self.metadata.get("creation_mode") == "manual"
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether it stays without evidence too: a person wrote it, or decided on it."""
+        return self.is_manual or bool(self.metadata.get("review"))
 
     def with_source(self, source: TipSource) -> StoredTip:
         """The tip backed by this story too; a story counts once, however often it is added.
 
-        Unverified evidence adds nothing to what a person or verified evidence says, and gives way to it.
+        Evidence that is unverified, or suspect, adds nothing to what a person or sound evidence says, and
+        gives way to it. Sound evidence lifts a quarantine for want of a quote, and no other.
         """
         others = [s for s in self.sources if story_of(s) != (source.story_id or source.trace_id)]
-        verified = [s for s in others if s.get("verified")]
-        if not source.verified:
-            return self if self.is_manual or verified else self._with_sources([*others, source.to_json()])
-        backed = self._with_sources([*verified, source.to_json()])
-        if self.metadata.get("quarantine_reason") != QUOTE_MISSING:
+        sound = [s for s in others if s.get("verified") and not s.get("suspect")]
+        if not source.verified or source.is_suspect:
+            return self if self.is_kept or sound else self._with_sources([*others, source.to_json()])
+        backed = self._with_sources([*sound, source.to_json()])
+        if self.status != "quarantined" or QUOTE_MISSING not in self.quarantine_reason:
             return backed
-        return replace(backed, metadata={**backed.metadata, "status": "active", "quarantine_reason": ""})
+        reason = without_missing_quote(self.quarantine_reason)
+        status = "quarantined" if reason else "active"
+        return replace(backed, metadata={**backed.metadata, "status": status, "quarantine_reason": reason})
 
     def without_story(self, trace_id: str) -> StoredTip:
         """The tip without what was learned from that trace."""

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import TYPE_CHECKING
 
+from kaizen.sync.redaction import Redaction
+
 if TYPE_CHECKING:
     from kaizen.sync.model import Conversation, Message, Trajectory
 
@@ -27,7 +29,11 @@ _KNOWN = (
     "twilio.TwilioKeyDetector",
 )
 
-_NAME = "api[_-]?key|apikey|secret|passwd|password|access[_-]?token|auth[_-]?token|private[_-]?key"
+_NAME = (
+    "api[_-]?key|apikey|secret|passwd|password|passphrase|(?:access|auth|refresh|session|bearer)[_-]?token"
+    "|private[_-]?key"
+)
+_VALUE = r"[\"'`]?(?P<secret>[^\s\"'`\\,;{}<>()\[\]]{8,}+)"
 # Every repetition is bounded or possessive: traces are untrusted, and megabytes of `password` take no time.
 _KEYWORD = (
     rf"(?i)(?:{_NAME})[\w-]{{0,40}}+\\{{0,4}}[\"']?\s{{0,16}}+(?:=>|:=|[:=])\s{{0,16}}+\\{{0,4}}[\"']?"
@@ -48,34 +54,79 @@ _OWN = (
     ("API Key", r"\b(?:sk|rk|pk)-(?=[A-Za-z_-]{0,100}\d)[A-Za-z0-9_-]{20,}+"),
     ("Google API Key", r"\bAIza[0-9A-Za-z_-]{35}"),
     ("Hugging Face Token", r"\bhf_[A-Za-z0-9]{30,}+"),
+    ("Google Token", r"\bGOCSPX-[\w-]{20,}+|\bya29\.[\w-]{20,}+"),
+    ("Slack Token", r"\bxapp-\d-[\w-]{20,}+"),
+    ("Discord Webhook", r"https://discord(?:app)?\.com/api/webhooks/\d{15,20}+/[\w-]{40,}+"),
+    ("Vault Token", r"\bhv[sbr]\.[\w-]{24,}+"),
+    (
+        "Access Token",
+        (
+            r"\b(?:whsec_[A-Za-z0-9]{24,}+|shp(?:at|ca|pa|ss)_[a-fA-F0-9]{32}|do[opr]_v1_[a-f0-9]{64}"
+            r"|dapi[a-f0-9]{32}|lin_api_[A-Za-z0-9]{32,}+|ntn_[A-Za-z0-9]{40,}+|gsk_[A-Za-z0-9]{40,}+"
+            r"|r8_[A-Za-z0-9]{32,}+|pplx-[A-Za-z0-9]{40,}+|xai-[A-Za-z0-9]{60,}+)\b"
+        ),
+    ),
     (
         "Authorization Header",
         r"(?i)(?<=\bbearer )[A-Za-z0-9._~+/-]{12,}+=*|(?<=\bbasic )[A-Za-z0-9+/]{16,}+={0,2}",
     ),
+    ("Authorization Header", rf"(?i)\bauthorization\W{{1,6}}(?:bearer|basic|token|apikey)\s{_VALUE}"),
+    (
+        "Cookie",
+        (
+            r"(?i)\bcookie\\{0,4}[\"']?:\s{0,4}+\\{0,4}[\"']?"
+            r"(?P<secret>[\w.-]{1,60}+=(?!\[redacted)[^\r\n\"'\\]{4,}+)"
+        ),
+    ),
+    ("Password in Command", rf"(?i)(?<!\S)--[\w-]{{0,30}}?(?:{_NAME})[\w-]{{0,20}}+\s{_VALUE}"),
+    ("Password in Command", rf"(?<=-u )(?!\d++:\d++\b)[\w.@-]{{1,64}}+:{_VALUE}"),
+    ("Password in Command", rf"\blogin \S{{1,64}}+ password {_VALUE}"),
+    ("Password in Text", rf"(?i)<[\w:-]{{0,20}}?(?:{_NAME})[\w:-]{{0,20}}+>{_VALUE}(?=</)"),
+    ("Password in Text", rf"(?i)\b(?:{_NAME})\s(?:is|was)(?:\s?:)?\s{_VALUE}"),
     ("Password in URL", r"(?<=://)[^\s:/@'\"?#]*+:[^\s/'\"?#]+(?=@)"),
     ("Secret Keyword", _KEYWORD),
 )
-# Kinds whose expressions match ordinary words too.
-_DOUBTFUL = frozenset({"Authorization Header", "Secret Keyword"})
+_OPTIONAL = (
+    (
+        "emails",
+        "Mail Address",
+        re.compile(r"(?<![\w.+-])[\w.+-]{1,64}+@[A-Za-z0-9-]{1,63}+(?:\.[A-Za-z0-9-]{1,63}+){1,8}+"),
+    ),
+    ("cards", "Card Number", re.compile(r"(?<![\w.-])[2-6]\d{3}(?:[ -]?\d){8,15}+(?![\w-])")),
+)
 
 
 @dataclass(slots=True)
 class Redactor:
-    """Replaces secrets by `[redacted: <kind>]` and counts what it replaced, by kind."""
+    """Replaces secrets by `[redacted: <kind>]` and counts what it replaced, by kind.
 
+    Raises `RedactionError` where a pattern of the user's takes too long.
+    """
+
+    redaction: Redaction = field(default_factory=Redaction)
     counts: Counter[str] = field(default_factory=Counter)
 
     def text(self, text: str) -> str:
         """The text without the secrets that a detector knows, and without what UTF-8 cannot carry."""
         text = _encodable(text)
+        for own in self.redaction.patterns:
+            text, count = own.replaced(text)
+            self._count(own.kind, count)
         for kind, pattern in _patterns():
             text = pattern.sub(self._replacement(kind), text)
+        for option, kind, pattern in _OPTIONAL:
+            if option in self.redaction.options:
+                text = pattern.sub(self._replacement(kind), text)
         return text
+
+    def _count(self, kind: str, count: int) -> None:
+        if count:
+            self.counts[kind] += count
 
     def _replacement(self, kind: str) -> Callable[[re.Match[str]], str]:
         def replacement(match: re.Match[str]) -> str:
             group = "secret" if "secret" in match.re.groupindex else 0
-            if kind in _DOUBTFUL and not _looks_secret(match[group]):
+            if kind in _CHECKS and not _CHECKS[kind](match[group]):
                 return match[0]
             self.counts[kind] += 1
             start, end = match.start(group) - match.start(), match.end(group) - match.start()
@@ -139,6 +190,23 @@ def _looks_secret(value: str) -> bool:
     if value.rpartition(".")[2].replace("_", "").isupper():
         return False
     return value != value.lower() and value != value.title()
+
+
+def _is_card_number(digits: str) -> bool:
+    """Luhn's check (ISO/IEC 7812-1, annex B)."""
+    numbers = [int(c) for c in reversed(digits) if c.isdigit()]
+    doubled = (sum(divmod(2 * number, 10)) for number in numbers[1::2])
+    return (sum(numbers[::2]) + sum(doubled)) % 10 == 0
+
+
+# Kinds whose expressions match ordinary words and numbers too.
+_CHECKS = {
+    "Authorization Header": _looks_secret,
+    "Secret Keyword": _looks_secret,
+    "Password in Command": _looks_secret,
+    "Password in Text": _looks_secret,
+    "Card Number": _is_card_number,
+}
 
 
 @cache

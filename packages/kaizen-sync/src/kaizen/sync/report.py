@@ -13,6 +13,7 @@ from kaizen.sync.records import RUN, STATES, reason_kind
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from kaizen.sync.reconcile import Reconciled
     from kaizen.sync.records import Ending, State, TraceRecord
 
 
@@ -23,6 +24,15 @@ class Failure:
     trace_id: str
     reason: str
     attempts: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quarantined:
+    """A tip that waits for a person, and why."""
+
+    tip_id: str
+    content: str
+    reason: str
 
 
 @dataclass(slots=True)
@@ -42,6 +52,7 @@ class Report:
     failures: list[Failure] = field(default_factory=list)
     tips: Counter[str] = field(default_factory=Counter)
     tips_dropped: Counter[str] = field(default_factory=Counter)
+    quarantined: dict[str, Quarantined] = field(default_factory=dict)
     redacted: Counter[str] = field(default_factory=Counter)
     model_calls: int = 0
     prompt_tokens: int = 0
@@ -82,6 +93,20 @@ class Report:
             if ending.reason:
                 self.reasons[ending.state, ending.reason] += traces
 
+    def count_tips(self, reconciled: Reconciled) -> None:
+        """Count what became of the new tips of one story, and name those that wait for a person."""
+        self.tips["created"] += reconciled.created
+        self.tips["duplicates"] += reconciled.duplicates
+        self.tips["merged"] += reconciled.merged
+        self.tips["contradicting"] += reconciled.contradicting
+        for tip in reconciled.tips.values():
+            self.quarantined.pop(tip.id, None)
+            if tip.status == "quarantined":
+                self.quarantined[tip.id] = Quarantined(
+                    tip_id=tip.id, content=tip.content, reason=tip.quarantine_reason
+                )
+        self.tips["quarantined"] = len(self.quarantined)
+
     @property
     def traces(self) -> int:
         return self.states.total()
@@ -97,7 +122,7 @@ class Report:
 
     def to_put(self) -> Put:
         """What is kept of the run."""
-        left_out = ("traces", "states", "reasons", "failures")
+        left_out = ("traces", "states", "reasons", "failures", "quarantined")
         metadata = {key: value for key, value in self.to_json().items() if key not in left_out}
         return Put(id=f"{RUN}:{self.run_id}", type=RUN, content="", metadata=metadata)
 
@@ -124,6 +149,10 @@ class Report:
                 for key in ("created", "duplicates", "merged", "contradicting", "quarantined", "removed")
             },
             "tips_dropped": dict(sorted(self.tips_dropped.items())),
+            "quarantined": [
+                {"tip_id": tip.tip_id, "content": tip.content, "reason": tip.reason}
+                for tip in self.quarantined.values()
+            ],
             "redacted": dict(sorted(self.redacted.items())),
             "model": {
                 "calls": self.model_calls,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from kaizen.sync.errors import SettingsError
+from kaizen.sync.redaction import Redaction
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -215,7 +216,7 @@ class SyncSettings:
     without a root. `max_attempts` is how often a trace may fail before it is left alone. `since` and `until`
     bound when traces started. `full` reads the whole index, as is done by itself once in `full_every_s`.
     `max_cost_usd` stops the run when its model calls have cost that much; those under way are finished. With
-    `dry_run` a run may only be previewed.
+    `dry_run` a run may only be previewed. `redaction` is what is redacted besides secrets.
     """
 
     namespace_id: str = "kaizen"
@@ -231,6 +232,7 @@ class SyncSettings:
     dry_run: bool = False
     max_cost_usd: float | None = None
     full_every_s: float = 86_400.0
+    redaction: Redaction = field(default_factory=Redaction)
 
     def __post_init__(self) -> None:
         if self.limit is not None and self.limit < 1:

@@ -1,0 +1,9 @@
+"""Whether a tip may be shown to agents: traces are untrusted, and so is what a model made of them."""
+
+from __future__ import annotations
+
+from kaizen.sync.trust.injection import injection_attempt
+from kaizen.sync.trust.orders import dangers
+from kaizen.sync.trust.reasons import QUOTE_MISSING, quarantine_reason, without_missing_quote
+
+__all__ = ["QUOTE_MISSING", "dangers", "injection_attempt", "quarantine_reason", "without_missing_quote"]

@@ -1,0 +1,31 @@
+"""Characters that people do not see and models read."""
+
+from __future__ import annotations
+
+import re
+
+HIDES = "it hides characters"
+
+_FLAG = re.compile("\U0001f3f4[\U000e0020-\U000e007e]{1,6}\U000e007f")
+_TAGS = re.compile("[\U000e0000-\U000e007f]")
+_OVERRIDES = re.compile("[\u202d\u202e]")
+# So many in a row write a message of their own; fewer are joiners, or where a long word may be broken.
+_RUN = re.compile("[\u00ad\u180e\u200b-\u200f\u2060-\u2064\ufe00-\ufe0f\ufeff\U000e0100-\U000e01ef]{8,}+")
+_ANY = re.compile("[\u00ad\u180e\u200b\u2060-\u2064\u202a-\u202e\u2066-\u2069\ufeff\U000e0100-\U000e01ef]")
+
+
+def hidden_in(text: str) -> str:
+    """What a text hides that no ordinary text does; empty where nothing."""
+    if text.isascii():
+        return ""
+    if _TAGS.search(_FLAG.sub("", text)):
+        return "tag characters"
+    if _OVERRIDES.search(text):
+        return "a change of direction"
+    return "invisible characters" if _RUN.search(text) else ""
+
+
+def hidden_in_tip(text: str) -> str:
+    """The reason for which a tip is held back that hides characters; a tip has no use for any."""
+    what = hidden_in(text) or ("invisible characters" if _ANY.search(text) else "")
+    return f"{HIDES}: {what}" if what else ""

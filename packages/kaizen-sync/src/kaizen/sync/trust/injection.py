@@ -1,0 +1,97 @@
+"""Whether a run shows an attempt to steer whoever reads it: the agent, or the model that learns from it."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from kaizen.sync.trust.hidden import hidden_in
+from kaizen.sync.trust.languages import OVERRIDING_ABROAD
+from kaizen.sync.trust.normal import decoded, normal, pattern
+from kaizen.sync.trust.orders import dangers
+from kaizen.sync.trust.scanning import scanner
+from kaizen.sync.trust.wording import ADDRESSING, EXTRACTING, IMITATION, OVERRIDING, SECRECY, excerpt
+
+if TYPE_CHECKING:
+    from kaizen.sync.model import Trajectory
+
+INJECTION = "the run shows an attempt to steer its reader"
+
+_PROMPT = "the prompt"
+
+_EVERYWHERE = (*OVERRIDING, *OVERRIDING_ABROAD, *EXTRACTING)
+# Prompts of agents mark their parts with tags, keep things from users, and speak to the model.
+_ELSEWHERE = (*_EVERYWHERE, *IMITATION, *SECRECY, *ADDRESSING)
+# A prompt that warns of injections says what they look like.
+_WARNING = (
+    r"\b(?:never|not|n'?t|if|when|whenever|any|such as|like|attempts?|tr(?:y|ies|ying)|tells?|telling"
+    r"|asks?|asking|says?"
+    r"|saying|refuse|beware|claims?|claiming|instructs?|instructing)\b[^.!?]{0,80}$|[\"'“`]$"
+)
+_WINDOW = 120
+
+
+def injection_attempt(trajectory: Trajectory) -> str:
+    """What the run shows of such an attempt, and where, as a reason for people; empty where nothing.
+
+    In time linear in the size of the run.
+    """
+    texts = _texts(trajectory)
+    for where, parts in texts.items():
+        joined = "\n".join(parts)
+        if what := _hidden(joined) or _wording(joined, where):
+            return f"{INJECTION}: {what} in {where}"
+    if what := _wording(_seams(trajectory), _PROMPT):
+        return f"{INJECTION}: {what} in several messages"
+    return ""
+
+
+def _seams(trajectory: Trajectory) -> str:
+    """Where one message meets the next, since orders may be split over them."""
+    contents = [message.content for message in trajectory.all_messages() if message.content.strip()]
+    return " ... ".join(f"{one[-_WINDOW:]}\n{other[:_WINDOW]}" for one, other in pairwise(contents))
+
+
+def _texts(trajectory: Trajectory) -> dict[str, list[str]]:
+    """The texts of a run by who said them, each in order."""
+    texts: defaultdict[str, list[str]] = defaultdict(list)
+    for message in trajectory.all_messages():
+        where = _PROMPT if message.role in ("system", "developer") else f"a message of role {message.role}"
+        texts[where].append(message.content)
+        texts["a name"].append(message.name)
+        for call in message.tool_calls:
+            texts["a name"].append(call.name)
+            texts["a tool call"].append(call.arguments)
+    texts["the tools"] += trajectory.tools
+    texts["an error"] += trajectory.errors
+    outcome = trajectory.outcome
+    texts["the judgement of the run"] += [outcome.judged_by, outcome.detail]
+    texts["a name"] += [trajectory.session_id, *(side.name for side in trajectory.side_conversations)]
+    texts["a name"] += trajectory.models
+    # A name takes words together: ignore_previous_instructions.
+    texts["a name"] = [re.sub("[_-]", " ", name) for name in dict.fromkeys(texts["a name"])]
+    return texts
+
+
+def _hidden(text: str) -> str:
+    if what := hidden_in(text):
+        return what
+    for found in decoded(text):
+        if _wording(found, "") or dangers([found]):
+            return "encoded orders"
+    return ""
+
+
+def _wording(text: str, where: str) -> str:
+    text = normal(text)
+    is_prompt = where == _PROMPT
+    for _, match in scanner(_EVERYWHERE if is_prompt else _ELSEWHERE).matches(text):
+        if not (is_prompt and _is_warning(text, match.start())):
+            return f"'{excerpt(match)}'"
+    return ""
+
+
+def _is_warning(text: str, start: int) -> bool:
+    return pattern(_WARNING).search(text, max(0, start - _WINDOW), start) is not None
