@@ -89,6 +89,8 @@ def database(url: str, name: str) -> str:
     import psycopg
     from psycopg import errors, sql
 
-    with psycopg.connect(url, autocommit=True) as connection, contextlib.suppress(errors.DuplicateDatabase):
+    # Two at once may both find that it is not there.
+    there = (errors.DuplicateDatabase, errors.UniqueViolation)
+    with psycopg.connect(url, autocommit=True) as connection, contextlib.suppress(*there):
         connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
     return url.replace("/postgres?", f"/{name}?")
