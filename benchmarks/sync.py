@@ -1,8 +1,8 @@
 """What a sync costs: `python benchmarks/sync.py --phoenix .venvs/phoenix/bin/phoenix` prints Markdown tables.
 
 Phoenix is a real server on this machine, and the model a scripted one with a latency of its own. Memory at
-many traces is measured with a source that makes its spans up, since a Phoenix takes hours to fill with so
-many; all else is the same there.
+many traces is measured with `replayed_phoenix.py` too, since a Phoenix takes the better part of an hour to
+fill with so many; all else is the same there. `--sections` names what to measure.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,7 @@ from kaizen.cli.demo.phoenix_server import PhoenixServer
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+SECTIONS = ("nothing-new", "throughput", "fetch", "memory")
 START = datetime(2026, 1, 1, tzinfo=UTC)
 SPANS_PER_POST = 500
 
@@ -46,52 +48,15 @@ used = {"cpu_s": usage.ru_utime + usage.ru_stime, "wall_s": time.perf_counter() 
 print("\\n" + json.dumps(used))
 """
 
-SYNTHETIC = """
-import json, resource, sys, tempfile
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from kaizen.store import StoreSettings, open_store
-from kaizen.sync.model import Anchor, IndexedSpan, IndexedTrace, Span, Trace
-from kaizen.sync.pipeline import Sync
-from kaizen.sync.settings import ModelSettings, SyncSettings
-
-start, traces = datetime(2026, 1, 1, tzinfo=UTC), int(sys.argv[1])
-
-class Source:
-    name, project, server_version, requests = "synthetic", "p", "", 0
-    def probe(self): return Anchor(row=traces, span_id=f"{traces:016x}")
-    def changed_since(self, anchor): return None
-    def span_url(self, trace_id, span_id): return ""
-    def index(self, *, since=None, until=None):
-        for number in range(traces):
-            at = start + timedelta(seconds=number)
-            span = IndexedSpan(span_id=f"{number:016x}", parent_id=None, end_time=at)
-            yield IndexedTrace(trace_id=f"{number:032x}", start_time=at, spans=(span,))
-    def fetch(self, wanted):
-        for one in wanted:
-            span = Span(span_id=one.spans[0].span_id, trace_id=one.trace_id, parent_id=None, name="tick",
-                kind="CHAIN", status="OK", status_message="", start_time=one.start_time,
-                end_time=one.start_time, attributes={"input.value": "x" * 5000})
-            yield Trace(trace_id=one.trace_id, spans=(span,))
-
-with tempfile.TemporaryDirectory() as directory:
-    where = StoreSettings(backend=sys.argv[2], data_dir=Path(directory))
-    with open_store(where) as store:
-        report = Sync(Source(), store, SyncSettings(), ModelSettings()).run()
-assert report.traces == traces, report
-print(json.dumps({"memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-                  "wall_s": report.duration_s}))
-"""
-
 
 def span(number: int, *, kind: str, text: str) -> dict[str, Any]:
     """One span that is a trace, of about 3 KB."""
     start = START + timedelta(seconds=number)
-    messages = [{"role": "user", "content": f"{text} {number} {'about the weather ' * 100}"}]
+    content = f"{text} {number} {'about the weather ' * 100}"
     attributes = {
         "llm.model_name": "gpt-4o",
         "llm.input_messages.0.message.role": "user",
-        "llm.input_messages.0.message.content": messages[0]["content"],
+        "llm.input_messages.0.message.content": content,
         "llm.output_messages.0.message.role": "assistant",
         "llm.output_messages.0.message.content": "It is sunny.",
     }
@@ -104,7 +69,7 @@ def span(number: int, *, kind: str, text: str) -> dict[str, Any]:
         "end_time": (start + timedelta(seconds=1)).isoformat(),
         "status_code": "OK",
         "status_message": "",
-        "attributes": attributes if kind == "LLM" else {"input.value": messages[0]["content"]},
+        "attributes": attributes if kind == "LLM" else {"input.value": content},
         "events": [],
     }
 
@@ -135,9 +100,13 @@ def listed(client: httpx.Client, project_id: str) -> Iterator[str]:
 
 
 def run(environ: dict[str, str], *options: object) -> tuple[dict[str, Any], dict[str, float]]:
-    """One `kaizen sync phoenix` in a process of its own: its report, and what it used."""
+    """One `kaizen sync phoenix` in a process of its own: its report, and what it used.
+
+    It uses bytecode even where the environment forbids to write it: compiling at each start is not its cost.
+    """
     command = [sys.executable, "-c", COMMAND, "sync", "phoenix", "--json", *map(str, options)]
-    done = subprocess.run(command, env={**os.environ, **environ}, capture_output=True, text=True, check=False)
+    variables = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    done = subprocess.run(command, env={**variables, **environ}, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-500:] + done.stderr[-2000:]
     report, _, used = done.stdout.rstrip().rpartition("\n")
     return json.loads(report), json.loads(used)
@@ -178,75 +147,123 @@ def throughput(url: str, environ: dict[str, str], traces: int, backend: str) -> 
     rows = []
     for latency_s in (0.0, 0.5, 2.0):
         for concurrency in (1, 8, 32):
-            limit = traces if latency_s == 0 else min(traces, int(20 * concurrency / latency_s))
+            # About twenty seconds each, as far as there are traces.
+            limit = min(traces, int(20 * concurrency / latency_s)) if latency_s else traces
             with ModelServer(delay_s=latency_s) as model, tempfile.TemporaryDirectory() as directory:
                 variables = {**environ, "OPENAI_BASE_URL": model.base_url, "OPENAI_API_KEY": "scripted"}
                 options = ["--project", "throughput", "--data-dir", directory, "--backend", backend]
                 report, used = run(variables, *options, "--concurrency", concurrency, "--limit", limit)
                 calls = sorted(request.at for request in model.requests)
+            assert sum(report["processed"].values()) == limit, report
             # From the first call on: what comes before is starting up, which no number of traces changes.
-            rate = (len(calls) - concurrency) / (calls[-1] - calls[0]) if len(calls) > concurrency else 0.0
+            rate = (len(calls) - concurrency) / (calls[-1] - calls[0])
             bound = concurrency / latency_s if latency_s else None
             rows.append(
                 [
                     f"{latency_s * 1000:.0f} ms",
                     str(concurrency),
-                    str(report["processed"]["learned"] + report["processed"]["no_lesson"]),
+                    str(limit),
                     f"{rate:.1f}/s",
                     f"{100 * rate / bound:.0f}%" if bound else "",
+                    f"{1000 * used['cpu_s'] / limit:.0f} ms",
                     f"{used['cpu_s'] / used['wall_s']:.2f} cores",
                 ]
             )
-    print("Throughput; the bound is concurrency / latency:\n")
-    table(["model latency", "concurrency", "traces", "model calls", "of the bound", "CPU of the sync"], rows)
+    print(f"Throughput, {backend} backend; the bound is concurrency / latency:\n")
+    headers = ["model latency", "concurrency", "traces", "model calls", "of the bound", "CPU a trace", "CPU"]
+    table(headers, rows)
 
 
-def reading(url: str) -> None:
-    """How fast spans come in, beside a bare HTTP client that reads the same ones."""
+def reading(url: str, project: str) -> None:
+    """How fast spans come in, beside a bare HTTP client that reads the same ones: the best of three each."""
+    ours, theirs = zip(*((by_trace_id(url, project), bare(url, project)) for _ in range(3)), strict=True)
+    print("Fetch, spans with attributes of about 3 KB each:\n")
+    table(
+        ["by", "spans/s"],
+        [
+            ["a sync: by trace id, two requests under way, parsed", f"{max(ours):,.0f}"],
+            ["a bare client: pages of 1,000, JSON decoded", f"{max(theirs):,.0f}"],
+        ],
+    )
+
+
+def by_trace_id(url: str, project: str) -> float:
     from kaizen.sync.phoenix import PhoenixSource
     from kaizen.sync.settings import PhoenixSettings
 
-    with PhoenixSource(PhoenixSettings(base_url=url, project="throughput")) as source:
+    with PhoenixSource(PhoenixSettings(base_url=url, project=project)) as source:
         wanted = list(source.index())
         started = time.perf_counter()
         spans = sum(len(trace.spans) for trace in source.fetch(iter(wanted)))
-        ours = spans / (time.perf_counter() - started)
+        return spans / (time.perf_counter() - started)
+
+
+def bare(url: str, project: str) -> float:
     with httpx.Client(base_url=url, trust_env=False, timeout=120) as client:
-        started, bare, cursor = time.perf_counter(), 0, None
+        started, spans, cursor = time.perf_counter(), 0, None
         while True:
             query = {"limit": 1000} | ({"cursor": cursor} if cursor else {})
-            page = client.get("/v1/projects/throughput/spans", params=query).raise_for_status().json()
-            bare += len(page["data"])
+            page = client.get(f"/v1/projects/{project}/spans", params=query).raise_for_status().json()
+            spans += len(page["data"])
             cursor = page["next_cursor"]
             if not cursor:
-                break
-        theirs = bare / (time.perf_counter() - started)
-    print(f"Fetch: {ours:,.0f} spans/s by trace id; a bare client that pages through: {theirs:,.0f}.\n")
+                return spans / (time.perf_counter() - started)
 
 
-def memory(sizes: list[int], backend: str) -> None:
+def memory(url: str, environ: dict[str, str], backend: str, sizes: list[int], learned: list[int]) -> None:
     rows = []
-    for traces in sizes:
-        done = subprocess.run(
-            [sys.executable, "-c", SYNTHETIC, str(traces), backend],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr[-2000:]
-        used = json.loads(done.stdout.splitlines()[-1])
-        rows.append([f"{traces:,}", f"{used['memory_mb']:.0f} MB", f"{used['wall_s']:.0f} s"])
-    print(f"Memory, synthetic source, no model calls, {backend} backend:\n")
-    table(["traces", "memory", "time"], rows)
+    for traces in sizes[:1]:
+        fill(url, "memory", traces, kind="CHAIN")
+        rows.append(remembered("Phoenix, no model call", environ, backend, "memory", traces))
+    for kind, counts in (("CHAIN", sizes), ("LLM", learned)):
+        for traces in counts:
+            with replayed(traces, kind) as replay_url, ModelServer() as model:
+                variables = {
+                    "PHOENIX_URL": replay_url,
+                    "OPENAI_BASE_URL": model.base_url,
+                    "OPENAI_API_KEY": "scripted",
+                }
+                what = "replayed, no model call" if kind == "CHAIN" else "replayed, a model call each"
+                rows.append(remembered(what, {**environ, **variables}, backend, "replayed", traces))
+    print(f"Memory of a first sync, {backend} backend:\n")
+    table(["source", "traces", "memory", "time", "CPU a trace"], rows)
+
+
+def remembered(what: str, environ: dict[str, str], backend: str, project: str, traces: int) -> list[str]:
+    with tempfile.TemporaryDirectory() as directory:
+        report, used = run(environ, "--project", project, "--data-dir", directory, "--backend", backend)
+    assert report["traces"] == sum(report["processed"].values()) == traces, report
+    return [
+        what,
+        f"{traces:,}",
+        f"{used['memory_mb']:.0f} MB",
+        f"{report['duration_s']:.0f} s",
+        f"{1000 * used['cpu_s'] / traces:.1f} ms",
+    ]
+
+
+@contextmanager
+def replayed(traces: int, kind: str) -> Iterator[str]:
+    program = Path(__file__).with_name("replayed_phoenix.py")
+    with subprocess.Popen(
+        [sys.executable, str(program), str(traces), kind], stdout=subprocess.PIPE, text=True
+    ) as server:
+        assert server.stdout is not None
+        try:
+            yield server.stdout.readline().strip()
+        finally:
+            server.terminate()
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--phoenix", type=Path, required=True)
-    parser.add_argument("--backend", default="filesystem")
+    parser.add_argument("--backend", default="sqlite")
+    parser.add_argument("--sections", nargs="*", choices=SECTIONS, default=SECTIONS)
     parser.add_argument("--known", type=int, nargs="*", default=[1_000, 10_000])
-    parser.add_argument("--traces", type=int, default=640)
+    parser.add_argument("--traces", type=int, default=1_280)
     parser.add_argument("--memory", type=int, nargs="*", default=[1_000, 10_000, 100_000])
+    parser.add_argument("--learned", type=int, nargs="*", default=[1_000, 5_000])
     given = parser.parse_args()
     print(f"Python {platform.python_version()}, {os.cpu_count()} cores, {datetime.now(UTC):%Y-%m-%d}.\n")
     with (
@@ -254,13 +271,15 @@ def main() -> None:
         PhoenixServer(given.phoenix, Path(directory)) as server,
     ):
         environ = {"PHOENIX_URL": server.url, "KAIZEN_TIPS_MODEL": "openai/gpt-4.1-mini"}
-        if given.known:
+        if "nothing-new" in given.sections:
             nothing_new(server.url, environ, given.known, given.backend)
-        if given.traces:
+        if "throughput" in given.sections:
             throughput(server.url, environ, given.traces, given.backend)
-            reading(server.url)
-    if given.memory:
-        memory(given.memory, given.backend)
+        if "fetch" in given.sections:
+            fill(server.url, "fetch", given.traces, kind="LLM")
+            reading(server.url, "fetch")
+        if "memory" in given.sections:
+            memory(server.url, environ, given.backend, given.memory, given.learned)
 
 
 if __name__ == "__main__":

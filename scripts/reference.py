@@ -121,8 +121,9 @@ JSON_KEYS: dict[str, dict[str, str]] = {
         "checkpoints[].deferred": "how many wait for the next sync",
         "checkpoints[].server_version": "of the server when it was last read",
         "checkpoints[].updated_at": "time, ISO 8601",
-        "runs": "the last ten runs that did anything, oldest first, with the keys of `sync phoenix` but "
-        "for the counts of all traces",
+        "runs": "the last ten runs that had anything to do, oldest first, with the keys of `sync phoenix` "
+        "but for the counts of all traces, and `state`: ended, running, or broke off (its process was "
+        "killed; what it did is counted up to its last sign of life)",
         "failed[].project": "project of a trace that failed",
         "failed[].trace_id": "the trace",
         "failed[].attempts": "how often in a row by now",

@@ -228,6 +228,20 @@ def test_the_readme_leads_to_every_page() -> None:
     assert {(ROOT / link).resolve() for link in links} >= set(PAGES) - {readme}
 
 
+# Promises
+
+
+def test_every_test_that_the_documentation_names_is_there() -> None:
+    named = {test for page in PAGES for test in re.findall(r"`(test_\w+)`", page.read_text(encoding="utf-8"))}
+    there = {
+        test
+        for path in ROOT.glob("tests/**/test_*.py")
+        for test in re.findall(r"^(?:async )?def (test_\w+)", path.read_text(encoding="utf-8"), re.MULTILINE)
+    }
+    assert named
+    assert named - there == set()
+
+
 # Reference
 
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+
+import pytest
 
 from kaizen.cli import progress
 from kaizen.cli.progress import SyncProgress
 from kaizen.sync.report import Report
-
-if TYPE_CHECKING:
-    import pytest
 
 
 def a_report() -> Report:
@@ -45,6 +43,25 @@ def test_a_price_that_is_not_known_is_called_unknown(
     with SyncProgress(quiet=False) as shown:
         shown.update(report)
     assert "price unknown" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("share", "left"),
+    [
+        (0.5, "; about 10 s left"),
+        (0.25, "; about 30 s left"),
+        (0.1, "; about 2 min left"),
+        (0.02, "; about 8 min left"),
+        (1.0, "; about 0 s left"),
+        # Nothing can be told yet.
+        (0.001, ""),
+        (None, ""),
+    ],
+)
+def test_it_says_about_how_long_it_goes_on(share: float | None, left: str) -> None:
+    report = a_report()
+    report.share = share
+    assert progress._line(report).endswith(f"0.5000 USD{left}")
 
 
 def test_for_programs_there_is_none(

@@ -17,32 +17,26 @@ if TYPE_CHECKING:
 HEAVY = ("litellm", "httpx", "rich", "phoenix", "numpy", "pandas", "openai", "tenacity", "detect_secrets")
 
 LOADED = """
-import json, sys, resource
+import json, sys
 from kaizen.cli.app import main
 try:
     main()
 except SystemExit as ended:
     assert not ended.code, ended.code
-cpu = resource.getrusage(resource.RUSAGE_SELF)
-loaded = sorted({name.partition(".")[0] for name in sys.modules})
-print(json.dumps({"loaded": loaded, "cpu_s": cpu.ru_utime + cpu.ru_stime}))
+print(json.dumps(sorted({name.partition(".")[0] for name in sys.modules})))
 """
 
 
-def start(*arguments: str) -> tuple[set[str], float]:
-    """The packages that a command loads, and the CPU time it takes in all."""
+def loaded_by(*arguments: str) -> set[str]:
+    """The packages that a command loads."""
     done = subprocess.run(
         [sys.executable, "-c", LOADED, *arguments], capture_output=True, text=True, check=True
     )
-    seen = json.loads(done.stdout.splitlines()[-1])
-    return set(seen["loaded"]), seen["cpu_s"]
+    return set(json.loads(done.stdout.splitlines()[-1]))
 
 
-def test_help_loads_nothing_heavy_and_is_quick() -> None:
-    loaded, cpu_s = start("--help")
-    assert loaded.isdisjoint({*HEAVY, "pydantic"})
-    # several times what it takes, and less than what one of them would add on a slow machine
-    assert cpu_s < 1.5
+def test_help_loads_nothing_heavy() -> None:
+    assert loaded_by("--help").isdisjoint({*HEAVY, "pydantic"})
 
 
 @pytest.mark.parametrize(
@@ -61,6 +55,4 @@ def test_looking_at_a_store_loads_nothing_of_the_sync(
     monkeypatch.setenv("KAIZEN_DATA_DIR", str(tmp_path))
     assert kaizen("namespaces", "create", "kaizen").exit_code == 0
     assert kaizen("entities", "add", "kaizen", "--content", "x").exit_code == 0
-    loaded, cpu_s = start(*command.split())
-    assert loaded.isdisjoint(HEAVY)
-    assert cpu_s < 2
+    assert loaded_by(*command.split()).isdisjoint(HEAVY)

@@ -11,6 +11,7 @@ import sys
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
 
 from kaizen.cli.demo.faults import Fault
@@ -215,6 +216,21 @@ def test_several_projects_are_synced_in_one_run(
     assert reports == {mixed_project: 5, other: 1}
 
 
+def test_all_projects_of_the_server_are_synced(
+    phoenix: PhoenixServer, project: str, model_server: ModelServer
+) -> None:
+    # Other tests have projects there too, none with traces of that time.
+    send_spans(phoenix.url, project, [lesson_span("mine", start=datetime(2031, 1, 1, tzinfo=UTC))])
+    ended = kaizen("sync", "phoenix", "--all-projects", "--since", "2030-01-01", "--json")
+    assert ended.exit_code == 0
+    found = {report["project"]: report["traces"] for report in ended.json["projects"]}
+    with httpx.Client(base_url=phoenix.url, trust_env=False) as client:
+        named = {one["name"] for one in client.get("/v1/projects", params={"limit": 1000}).json()["data"]}
+    assert {project, "default"} <= found.keys() <= named
+    assert {name for name, traces in found.items() if traces} == {project}
+    assert tips() == ["Remember mine."]
+
+
 def test_a_window_counts_its_own_traces(mixed_project: str) -> None:
     report = sync_json("--since", (START + timedelta(minutes=1)).isoformat(), "--until", "2026-01-02")
     assert (report["reading"], report["traces"], report["states"]["learned"]) == ("window", 4, 1)
@@ -237,6 +253,7 @@ def test_a_dry_run_says_what_would_be_processed_and_calls_no_model(
     assert 0 < preview["cost_usd"] < 1
     assert model_server.requests == []
     assert "Nothing was done" in kaizen("sync", "phoenix", "--dry-run").stdout
+    assert kaizen("namespaces", "list", "--json").json["namespaces"] == []
     unknown = kaizen("sync", "phoenix", "--dry-run", "--model", "openai/no-such-model").stdout
     assert "price unknown" in unknown
     assert sync_json()["states"]["learned"] == 2
@@ -312,7 +329,7 @@ def test_the_status_shows_how_far_syncs_have_come(mixed_project: str, model_serv
     (checkpoint,) = shown["checkpoints"]
     assert checkpoint["states"] == {s: n for s, n in report["states"].items() if n}
     (run,) = shown["runs"]
-    assert (run["run_id"], run["model"]) == (report["run_id"], report["model"])
+    assert (run["run_id"], run["model"], run["state"]) == (report["run_id"], report["model"], "ended")
     (failed,) = shown["failed"]
     assert failed["attempts"] == 1
     assert f"failed: trace {failed['trace_id']}" in kaizen("sync", "status").stdout
@@ -325,6 +342,30 @@ def test_the_status_shows_how_far_syncs_have_come(mixed_project: str, model_serv
     assert retried["retried"] == [failed["trace_id"]]
     assert sync_json("--max-attempts", "1")["states"]["learned"] == 2
     assert "no failed trace" in kaizen("sync", "retry", failed["trace_id"]).error
+
+
+def test_a_run_that_was_killed_is_said_to_have_broken_off(
+    phoenix: PhoenixServer, project: str, model_server: ModelServer
+) -> None:
+    send_spans(phoenix.url, project, [lesson_span("patience")])
+    model_server.delay_s = 60
+
+    def runs() -> list[dict[str, Any]]:
+        ended = kaizen("sync", "status", "--json")
+        return ended.json["runs"] if ended.exit_code == 0 else []
+
+    command = [*PROGRAM, "sync", "phoenix"]
+    with subprocess.Popen(command, env=os.environ, stderr=subprocess.DEVNULL) as process:
+        wait_until(runs, what="the run's record")
+        (run,) = runs()
+        assert run["state"] == "running"
+        process.kill()
+    (broken,) = runs()
+    assert (broken["run_id"], broken["state"]) == (run["run_id"], "broke off")
+    assert "broke off" in kaizen("sync", "status").stdout
+    model_server.delay_s = 0
+    sync_json()
+    assert [one["state"] for one in runs()] == ["broke off", "ended"]
 
 
 def test_watching_goes_on_with_one_line_a_round(mixed_project: str, model_server: ModelServer) -> None:
@@ -349,7 +390,7 @@ def test_a_sync_with_nothing_new_imports_nothing_heavy(mixed_project: str) -> No
     command = [sys.executable, "-c", code, "sync", "phoenix", "--json"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     loaded = done.stdout.splitlines()[-1]
-    # Typer itself brings pydantic.
-    for heavy in ("litellm", "phoenix", "openai", "detect_secrets", "numpy", "pandas"):
+    # Typer itself brings pydantic, and httpx all that it needs for HTTP/2.
+    for heavy in ("litellm", "phoenix", "openai", "detect_secrets", "numpy", "pandas", "rich", "json_repair"):
         assert f"'{heavy}'" not in loaded
     assert '"reading": "nothing"' in done.stdout

@@ -11,6 +11,7 @@ import pytest
 
 from kaizen.store import Store, StoreSettings, open_store
 from kaizen.store.ids import uuid7
+from tests.support.postgres import database as make_database
 
 if TYPE_CHECKING:
     import psycopg
@@ -37,13 +38,7 @@ def make_store(tmp_path: Path) -> Iterator[Callable[[str], Store]]:
 @pytest.fixture(scope="session")
 def database(postgres: SharedServer) -> str:
     """A database of this test process."""
-    import psycopg
-    from psycopg import sql
-
-    name = f"test-{uuid7()}"
-    with psycopg.connect(postgres.url, autocommit=True) as connection:
-        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-    return postgres.url.replace("/postgres?", f"/{name}?")
+    return make_database(postgres.url, f"test-{uuid7()}")
 
 
 @pytest.fixture(scope="session")

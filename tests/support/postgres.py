@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
 import shutil
@@ -77,3 +78,19 @@ class PostgresServer:
                 shutil.copytree(folder, self.directory / folder.name)
             installed = self.directory / installed.parent.name / installed.name
         return installed / "bin"
+
+
+def is_url(backend: str) -> bool:
+    return backend.startswith("postgresql:")
+
+
+def database(url: str, name: str) -> str:
+    """The URL of the database of that name on the server of a URL, made if it is not there."""
+    import psycopg
+    from psycopg import errors, sql
+
+    # Two at once may both find that it is not there.
+    there = (errors.DuplicateDatabase, errors.UniqueViolation)
+    with psycopg.connect(url, autocommit=True) as connection, contextlib.suppress(*there):
+        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+    return url.replace("/postgres?", f"/{name}?")

@@ -5,4 +5,5 @@ from __future__ import annotations
 import os
 
 SLOW = os.environ.get("KAIZEN_TEST_SLOW", "").lower() in ("true", "1", "yes", "on")
+SYNC_KILL_ROUNDS = int(os.environ.get("KAIZEN_TEST_KILL_ROUNDS") or ("10" if SLOW else "4"))
 KILL_ROUNDS = int(os.environ.get("STORE_CONTRACT_KILL_ROUNDS") or ("10" if SLOW else "3"))

@@ -6,8 +6,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.syncing import BACKENDS
+
 if TYPE_CHECKING:
     from kaizen.cli.demo.model_server import ModelServer
+
+
+@pytest.fixture(params=BACKENDS)
+def backend(request: pytest.FixtureRequest) -> str:
+    """Each backend in turn, as `open_data_dir` takes it."""
+    if request.param == "postgres":
+        return str(request.getfixturevalue("postgres").url)
+    return str(request.param)
 
 
 @pytest.fixture

@@ -15,18 +15,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from kaizen.cli.demo.model_server import ModelServer
-from tests.support.slow import SLOW
+from tests.support.slow import SYNC_KILL_ROUNDS as KILLS
 from tests.support.spans import START, lesson_span, llm_span, send_spans
-from tests.support.syncing import BACKENDS, run_sync, snapshot
+from tests.support.syncing import run_sync, snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from kaizen.cli.demo.phoenix_server import PhoenixServer
-
-# Read when the module is imported: every test gets a cleared environment. CI sets it.
-KILLS = 50 if SLOW else 4
 
 WORDS = ["alpha", "beta", "alpha", "gamma", "beta", "alpha"]
 
@@ -38,11 +35,6 @@ def slow_model(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModelServer]:
         monkeypatch.setenv("OPENAI_BASE_URL", server.base_url)
         monkeypatch.setenv("OPENAI_API_KEY", "scripted")
         yield server
-
-
-@pytest.fixture(params=BACKENDS)
-def backend(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
 
 
 @pytest.fixture

@@ -13,16 +13,9 @@ import pytest
 from kaizen.cli.demo.faults import Fault
 from kaizen.sync import PhoenixSettings, SourceError
 from kaizen.sync.phoenix import PhoenixSource
+from kaizen.sync.tips import generate_tips
 from tests.support.spans import START, lesson_span, llm_span, make_span, send_spans, trace_ids
-from tests.support.syncing import (
-    BACKENDS,
-    make_sync,
-    open_data_dir,
-    records,
-    run_sync,
-    snapshot,
-    tips,
-)
+from tests.support.syncing import make_sync, open_data_dir, records, run_sync, snapshot, tips
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,6 +45,14 @@ def running(word: str) -> dict:
     return lesson_span(word, parent_id=secrets.token_hex(8), start=datetime.now(UTC) - timedelta(seconds=2))
 
 
+def phoenix_own_count(phoenix_url: str, project: str) -> int:
+    """How many traces Phoenix lists of a project."""
+    with httpx.Client(base_url=f"{phoenix_url}/v1/projects/{project}", trust_env=False) as client:
+        page = client.get("/traces", params={"limit": 1000}).raise_for_status().json()
+    assert page["next_cursor"] is None
+    return len(page["data"])
+
+
 def test_every_trace_ends_in_one_state_and_the_counts_add_up_to_phoenix_own(
     phoenix: PhoenixServer, project: str, scripted: ModelServer, tmp_path: Path
 ) -> None:
@@ -74,7 +75,10 @@ def test_every_trace_ends_in_one_state_and_the_counts_add_up_to_phoenix_own(
         "skipped": 3,
         "failed": 1,
     }
-    assert report.traces == len(trace_ids(spans)) == 7
+    assert report.traces == phoenix_own_count(phoenix.url, project) == len(trace_ids(spans)) == 7
+    # One that only looks at what is new counts the others from the store.
+    again = run_sync(phoenix.url, project, tmp_path)
+    assert (again.reading, again.traces) == ("recent", 7)
     reasons = {(r["state"], r["reason"]) for r in report.to_json()["reasons"]}
     assert {
         ("deferred", "still running"),
@@ -247,6 +251,45 @@ def test_a_model_that_refuses_every_call_is_asked_only_once_and_fails_no_trace_f
     assert run_sync(phoenix.url, project, tmp_path).states["learned"] == 10
 
 
+def test_the_next_traces_are_under_way_while_the_slowest_of_the_last_ones_is(
+    phoenix: PhoenixServer,
+    project: str,
+    scripted: ModelServer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("kaizen.sync.pipeline._BATCH", 1)
+    spans = [lesson_span(f"n{i}", start=START + timedelta(minutes=i)) for i in range(6)]
+    send_spans(phoenix.url, project, spans)
+    together = threading.Barrier(3)
+
+    def generate(*args):
+        together.wait(timeout=20)
+        return generate_tips(*args)
+
+    monkeypatch.setattr("kaizen.sync.pipeline.generate_tips", generate)
+    assert run_sync(phoenix.url, project, tmp_path, concurrency=3).states == {"learned": 6}
+
+
+def test_how_much_is_done_is_told_while_a_sync_runs(
+    phoenix: PhoenixServer, project: str, scripted: ModelServer, tmp_path: Path
+) -> None:
+    spans = [lesson_span(f"n{i}", start=START + timedelta(minutes=i)) for i in range(5)]
+    send_spans(phoenix.url, project, spans)
+
+    def shares(**settings):
+        told = []
+        where = PhoenixSettings(base_url=phoenix.url, project=project)
+        with PhoenixSource(where) as source, open_data_dir(tmp_path) as store:
+            sync = make_sync(source, store, **settings)
+            sync._progress = lambda report: told.append(report.share)
+            sync.run()
+        return told
+
+    assert shares(limit=2) == [0.5, 1.0]
+    assert shares() == [0.0, 0.5, 1.0]
+
+
 def test_limit_counts_traces_oldest_first_and_the_rest_wait(
     phoenix: PhoenixServer, project: str, scripted: ModelServer, tmp_path: Path
 ) -> None:
@@ -334,7 +377,6 @@ def test_a_stopped_sync_commits_what_is_under_way_and_counts_the_rest(
     assert run_sync(phoenix.url, project, tmp_path).states["learned"] == 6
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
 def test_two_syncs_at_once_lose_nothing_and_double_nothing(
     phoenix: PhoenixServer, project: str, scripted: ModelServer, tmp_path: Path, backend: str
 ) -> None:

@@ -11,15 +11,19 @@ import pytest
 
 from kaizen.sync.stories import describe, joined, link
 from kaizen.sync.trajectory import build_trajectory
+from tests.support.slow import SLOW
+from tests.support.syncing import ListedSource, make_sync, open_data_dir
 from tests.support.traces import load_traces, order_faults
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
+    from kaizen.cli.demo.model_server import ModelServer
     from kaizen.sync.model import Trace, Trajectory
 
 CALLBACK = "litellm-arize"
+STACKS = ("oi-openai", "oi-litellm", "oi-langchain", "ollm")
 
 
 @cache
@@ -63,7 +67,7 @@ def in_any_order(conversations: Iterable[list[dict[str, Any]]]) -> list[str]:
     return sorted(json.dumps(one) for one in conversations)
 
 
-@pytest.mark.parametrize("stack", ["oi-openai", "oi-litellm", "oi-langchain", "ollm"])
+@pytest.mark.parametrize("stack", STACKS)
 def test_a_real_conversation_reads_the_same_through_every_stack(replay: Path, stack: str) -> None:
     trajectories = [build_trajectory(one) for one in replayed(replay, stack)]
 
@@ -97,3 +101,17 @@ def test_the_last_word_of_the_user_is_nowhere_in_the_spans_of_litellms_callback(
         assert one[-1]["role"] == "user"
         assert one[-1]["content"] not in everything
     assert one[-2]["content"][:40] in everything
+
+
+@pytest.mark.parametrize("stack", [*STACKS, CALLBACK] if SLOW else [CALLBACK])
+def test_a_sync_keeps_eight_conversations_whatever_the_stack(
+    replay: Path, stack: str, backend: str, tmp_path: Path, scripted: ModelServer
+) -> None:
+    traces = replayed(replay, stack)
+    with open_data_dir(tmp_path, backend) as store:
+        report = make_sync(ListedSource(traces), store).run()
+        heads = list(store.iterate("kaizen", type="trajectory", where={"state": "no_lesson"}))
+    told = [[as_expected(message) for message in json.loads(head.content)["messages"]] for head in heads]
+    last = -1 if stack == CALLBACK else None
+    assert in_any_order(told) == in_any_order(one[:last] for one in expected(replay))
+    assert report.states == {"no_lesson": 8, **({"skipped": len(traces) - 8} if len(traces) > 8 else {})}

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from kaizen.cli.demo.faults import Fault
 from kaizen.cli.sync_report import print_report
-from kaizen.sync.model import Anchor, IndexedSpan, IndexedTrace, Span, Trace
+from kaizen.store import Put
+from kaizen.sync.model import Span, Trace
 from kaizen.sync.tips import generate_tips
 from tests.support.spans import START, llm_span
-from tests.support.syncing import BACKENDS, make_sync, open_data_dir
+from tests.support.syncing import ListedSource, make_sync, open_data_dir
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from kaizen.cli.demo.model_server import ModelServer
@@ -25,41 +26,6 @@ if TYPE_CHECKING:
     from kaizen.sync.report import Report
 
 MESSAGE = dict[str, str]
-
-
-class ListedSource:
-    """A source of traces that are simply there."""
-
-    name = "listed"
-    project = "stories"
-    server_version = ""
-    requests = 0
-
-    def __init__(self, traces: Sequence[Trace]) -> None:
-        self.traces = {trace.trace_id: trace for trace in traces}
-
-    def probe(self) -> Anchor | None:
-        return None
-
-    def index(
-        self, *, since: datetime | None = None, until: datetime | None = None
-    ) -> Iterator[IndexedTrace]:
-        for trace in sorted(self.traces.values(), key=lambda one: one.start_time):
-            spans = tuple(
-                IndexedSpan(span_id=s.span_id, parent_id=s.parent_id, end_time=s.end_time)
-                for s in trace.spans
-            )
-            yield IndexedTrace(trace_id=trace.trace_id, start_time=trace.start_time, spans=spans)
-
-    def changed_since(self, anchor: Anchor) -> dict[str, None] | None:
-        return None
-
-    def fetch(self, traces: Iterable[IndexedTrace]) -> Iterator[Trace]:
-        for indexed in traces:
-            yield self.traces[indexed.trace_id]
-
-    def span_url(self, trace_id: str, span_id: str) -> str:
-        return f"listed:{trace_id}/{span_id}"
 
 
 def one_call(trace_id: str, at: int, told: Sequence[MESSAGE], answer: str, **attributes: Any) -> Trace:
@@ -146,9 +112,9 @@ class Syncs:
             return store.get_namespace("kaizen").version
 
 
-@pytest.fixture(params=BACKENDS)
-def syncs(request: pytest.FixtureRequest, tmp_path: Path, scripted: ModelServer) -> Syncs:
-    return Syncs(tmp_path, request.param, scripted)
+@pytest.fixture
+def syncs(backend: str, tmp_path: Path, scripted: ModelServer) -> Syncs:
+    return Syncs(tmp_path, backend, scripted)
 
 
 def test_a_loop_of_five_calls_is_learned_from_once(syncs: Syncs) -> None:
@@ -253,6 +219,27 @@ def test_runs_with_the_same_first_message_stay_apart(syncs: Syncs) -> None:
     assert syncs.calls == 2
     assert syncs.reasons() == {"x0": "part of x1", "x1": "learned", "y0": "part of y1", "y1": "learned"}
     assert syncs.support() == {"a": 2, "b": 1, "c": 1}
+
+
+def test_a_record_from_before_stories_stays_as_it_is_until_its_trace_grows(syncs: Syncs) -> None:
+    traces = loop("a b c")
+    syncs.sync(traces[0])
+    with open_data_dir(syncs.data_dir, syncs.backend) as store:
+        (record,) = store.iterate("kaizen", type="trajectory")
+        older = {k: v for k, v in record.metadata.items() if k not in ("story", "story_keys", "told_by")}
+        store.commit("kaizen", [Put(id=record.id, type=record.type, content=record.content, metadata=older)])
+    syncs.sync(traces[1])
+    assert syncs.calls == 1
+    assert syncs.reasons() == {"t0": "learned", "t1": "learned"}
+
+    (span,) = syncs.seen[0].spans
+    syncs.seen[0] = replace(
+        traces[0], spans=(span, replace(span, span_id="late", kind="CHAIN", attributes={}))
+    )
+    syncs.sync(traces[2])
+    assert syncs.calls == 1
+    assert syncs.reasons() == {"t0": "part of t2", "t1": "part of t2", "t2": "learned"}
+    assert syncs.support() == dict.fromkeys("abc", 1)
 
 
 def test_a_story_that_failed_is_told_again_and_what_it_taught_stays_until_then(syncs: Syncs) -> None:

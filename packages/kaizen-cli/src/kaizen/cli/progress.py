@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from kaizen.sync.report import Report
 
 _EVERY_S = 10.0
+_TELLING_SHARE = 0.02
 
 
 class SyncProgress:
@@ -62,4 +63,16 @@ def _line(report: Report) -> str:
     return (
         f"{report.traces} traces: {states}; {done / max(took_s, 0.001):.1f} a second, "
         f"{report.tips['created']} new tips, {report.model_calls} model calls, {tokens:,} tokens, {cost}"
+        f"{_left(report.share, took_s)}"
     )
+
+
+def _left(share: float | None, took_s: float) -> str:
+    """How long it goes on if it goes on like that; nothing where that is anybody's guess."""
+    if share is None or share < _TELLING_SHARE:
+        return ""
+    left_s = took_s * (1 - share) / share
+    for unit, seconds in (("h", 3600), ("min", 60)):
+        if left_s >= 1.5 * seconds:
+            return f"; about {left_s / seconds:.0f} {unit} left"
+    return f"; about {left_s:.0f} s left"

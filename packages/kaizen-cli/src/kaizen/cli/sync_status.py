@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -48,10 +49,11 @@ def status(
     )
     typer.echo()
     print_table(
-        ["RUN", "PROJECT", "TOKENS", "USD", "PROCESSED"],
+        ["RUN", "STATE", "PROJECT", "TOKENS", "USD", "PROCESSED"],
         [
             [
                 run["started_at"][:19],
+                run["state"],
                 run["project"],
                 str(run["model"]["prompt_tokens"] + run["model"]["completion_tokens"]),
                 "unknown" if run["model"]["cost_usd"] is None else f"{run['model']['cost_usd']:.4f}",
@@ -131,8 +133,17 @@ def _checkpoints(store: Store, namespace_id: str) -> Iterator[dict[str, Any]]:
 
 
 def _runs(store: Store, namespace_id: str) -> Iterator[dict[str, Any]]:
+    from kaizen.sync.claims import Claim
+
+    now = datetime.now(UTC)
+    claims = map(Claim.of, store.iterate(namespace_id, type="claim"))
+    at_work = {claim.run_id for claim in claims if claim.holds(now)}
     for entity in store.iterate(namespace_id, type="run"):
-        yield dict(entity.metadata)
+        run = dict(entity.metadata)
+        # Older records say nothing; those runs were recorded when they ended.
+        has_ended = run.pop("ended", True)
+        run["state"] = "ended" if has_ended else "running" if run["run_id"] in at_work else "broke off"
+        yield run
 
 
 def _failed(store: Store, namespace_id: str) -> Iterator[Entity]:

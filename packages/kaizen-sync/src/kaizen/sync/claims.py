@@ -12,7 +12,7 @@ from kaizen.store import ConflictError, Delete, NotFoundError, Put
 from kaizen.sync.records import ACTOR, CLAIM
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from kaizen.store import Entity, JsonValue, Store
     from kaizen.sync.ledger import Ledger
@@ -70,14 +70,20 @@ class Claim:
 
 
 class Claims:
-    """The claim of one run, kept in the store while it works."""
+    """The claim of one run, kept in the store while it works.
 
-    def __init__(self, store: Store, namespace_id: str, ledger: Ledger, claim: Claim) -> None:
+    With it goes what `run` says of the run so far, so that one that is killed has not gone without a trace.
+    """
+
+    def __init__(
+        self, store: Store, namespace_id: str, ledger: Ledger, claim: Claim, run: Callable[[], Put]
+    ) -> None:
         self._store = store
         self._namespace_id = namespace_id
         self._ledger = ledger
         self._claim = claim
-        self._is_kept = False
+        self._run = run
+        self.is_kept = False
         self._held: set[str] = set()
 
     def take(self, trace_ids: Sequence[str]) -> set[str]:
@@ -101,14 +107,14 @@ class Claims:
 
     def renew(self) -> None:
         """Say that the run is still at work, if that was long ago."""
-        if self._is_kept and datetime.now(UTC) - self._claim.at > _RENEW_AFTER:
+        if self.is_kept and datetime.now(UTC) - self._claim.at > _RENEW_AFTER:
             self._keep(self._held)
 
     def close(self) -> None:
         """Give up what is left, and remove claims whose runs are gone."""
         now = datetime.now(UTC)
         stale = [claim.id for claim in self._ledger.claims(self._claim.id) if not claim.holds(now)]
-        for claim_id in [*([self._claim.id] if self._is_kept else []), *stale]:
+        for claim_id in [*([self._claim.id] if self.is_kept else []), *stale]:
             try:
                 self._store.commit(
                     self._namespace_id, [Delete(id=claim_id)], actor=ACTOR, reason="claim ends"
@@ -121,7 +127,7 @@ class Claims:
         try:
             commit = self._store.commit(
                 self._namespace_id,
-                [claim.to_put()],
+                [claim.to_put(), self._run()],
                 expected=self._ledger.version,
                 actor=ACTOR,
                 reason=f"{len(trace_ids)} traces under way",
@@ -130,7 +136,7 @@ class Claims:
             self._ledger.refresh()
             return False
         self._ledger.apply(commit)
-        self._claim, self._is_kept = claim, True
+        self._claim, self.is_kept = claim, True
         return True
 
 

@@ -60,6 +60,15 @@ class Telling:
         record = TraceRecord.of(self.stored[head])
         return record.state in ("learned", "no_lesson") and record.told_by == self.told_by
 
+    @property
+    def marks(self) -> frozenset[str]:
+        """What another story has in `looked_for` if it may be the same one."""
+        return frozenset(self.trace_ids).union(*(one.keys for one in self._descriptions()))
+
+    @property
+    def looked_for(self) -> frozenset[str]:
+        return frozenset(self.trace_ids).union(*(one.related_keys for one in self._descriptions()))
+
     def trajectories(self) -> list[Trajectory]:
         """Those that tell the story, in order of time."""
         return [
@@ -71,6 +80,9 @@ class Telling:
 
     def trajectory(self) -> Trajectory:
         return joined(self.trajectories())
+
+    def _descriptions(self) -> list[TraceDescription]:
+        return [*(draft.description for draft in self.drafts.values()), *_descriptions(self.stored)]
 
     def _digest(self, trace_id: str) -> str:
         if trace_id in self.drafts:

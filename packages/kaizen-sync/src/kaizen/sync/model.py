@@ -40,6 +40,7 @@ class Anchor:
 
     row: int
     span_id: str
+    start_time: datetime | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -297,7 +297,11 @@ def _parse(parse: Callable[[Any], T], value: Any, path: str) -> T:
 
 
 def _anchor(value: Mapping[str, Any]) -> Anchor:
-    return Anchor(row=_row(value["id"]), span_id=value["context"]["span_id"])
+    return Anchor(
+        row=_row(value["id"]),
+        span_id=value["context"]["span_id"],
+        start_time=datetime.fromisoformat(value["start_time"]),
+    )
 
 
 def _row(global_id: str) -> int:

@@ -10,8 +10,6 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import deque
-from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import suppress
 from dataclasses import replace
@@ -27,8 +25,9 @@ from kaizen.sync.evidence import Evidence
 from kaizen.sync.ledger import Ledger
 from kaizen.sync.linking import Draft, Linker
 from kaizen.sync.llm import Meter, Model
+from kaizen.sync.pending import Pending
 from kaizen.sync.planning import Planner, Result
-from kaizen.sync.preview import Preview
+from kaizen.sync.preview import Preview, as_it_is
 from kaizen.sync.reading import Untold, read_trace
 from kaizen.sync.records import ACTOR, marked_gone
 from kaizen.sync.report import Failure, Report
@@ -39,7 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from concurrent.futures import Future
 
-    from kaizen.store import Store
+    from kaizen.store import Put, Store
     from kaizen.sync.checkpoint import Checkpoint
     from kaizen.sync.linking import Telling
     from kaizen.sync.model import Trace
@@ -75,6 +74,10 @@ class Sync:
         *,
         progress: Callable[[Report], None] = lambda _: None,
     ) -> None:
+        if settings.dry_run:
+            store = as_it_is(store, settings.namespace_id)
+        else:
+            store.create_namespace(settings.namespace_id, exist_ok=True)
         self._source = source
         self._store = store
         self._settings = settings
@@ -85,7 +88,7 @@ class Sync:
         self._stopping = threading.Event()
         self._refusal = ""
         self._taken = 0
-        store.create_namespace(settings.namespace_id, exist_ok=True)
+        self._started = time.monotonic()
         self._ledger = Ledger(store, settings.namespace_id, source.name, source.project)
         self._linker = Linker(store, settings.namespace_id, source.name, source.project)
         self.report = Report(
@@ -95,7 +98,7 @@ class Sync:
             namespace_id=settings.namespace_id,
         )
         claim = Claim(run_id=self.report.run_id, source=source.name, project=source.project)
-        self._claims = Claims(store, settings.namespace_id, self._ledger, claim)
+        self._claims = Claims(store, settings.namespace_id, self._ledger, claim, self._run_so_far)
         self._selection = Selection(
             source,
             store,
@@ -115,35 +118,32 @@ class Sync:
 
     def run(self) -> Report:
         """Process every new or changed trace; a `SourceError` or `StoreError` ends the run."""
-        started = time.monotonic()
+        self._started = time.monotonic()
         checkpoint: Checkpoint | None = None
-        pending: deque[Future[Result | Untold]] = deque()
-        executor = ThreadPoolExecutor(self._settings.concurrency, thread_name_prefix="kaizen-sync")
+        pending = Pending(self._settings.concurrency)
+        enough = max(_BATCH, 2 * self._settings.concurrency)
         try:
             for batch in self._batches(pending):
-                while pending:
-                    self._finish(pending.popleft())
-                pending.extend(executor.submit(step) for step in self._steps(batch))
-            while pending:
-                self._finish(pending.popleft())
+                self._finish_all(pending, but=enough)
+                self._take(batch, pending)
+            self._finish_all(pending)
             self._mark_moved()
             found = self._selection.next_checkpoint()
             checkpoint = replace(found, server_version=self._source.server_version)
         finally:
             try:
-                while pending:
-                    self._finish(pending.popleft())
+                self._finish_all(pending)
                 # A run that broke off does not move the checkpoint, but what it did and cost is kept.
-                self._keep(checkpoint or self._ledger.checkpoint, started)
+                self._keep(checkpoint or self._ledger.checkpoint)
             finally:
-                executor.shutdown(wait=False, cancel_futures=True)
-                self._close(started)
+                pending.close()
+                self._close()
         return self.report
 
     def preview(self) -> Preview:
         """What `run` would do, without a model call and without a change to a trace's record."""
         preview = Preview(source=self._source.name, project=self._source.project)
-        for batch in self._batches(deque()):
+        for batch in self._batches(Pending(1)):
             drafts = [one for one in batch if isinstance(one, Draft)]
             preview.skipped += len(batch) - len(drafts)
             for telling in self._linker.tellings(drafts):
@@ -151,18 +151,18 @@ class Sync:
         preview.price(self._tips_model)
         return preview
 
-    def _batches(self, pending: deque[Future[Result | Untold]]) -> Iterator[list[Draft | Untold]]:
+    def _batches(self, pending: Pending) -> Iterator[list[Draft | Untold]]:
         """The traces to work on, a few at a time, since those of one story are often side by side.
 
-        What is done of the batch before is committed meanwhile.
+        What is done of the batches before is committed meanwhile.
         """
         batch: list[Draft | Untold] = []
         try:
             for trace in self._source.fetch(self._selection.traces()):
                 if self._selection.admits(trace):
                     batch.append(self._read(trace))
-                while pending and pending[0].done():
-                    self._finish(pending.popleft())
+                while pending.is_next_done:
+                    self._finish(pending.pop())
                 if len(batch) == _BATCH:
                     yield batch
                     batch = []
@@ -191,22 +191,28 @@ class Sync:
         settings = self._settings
         return read_trace(trace, include_errors=settings.include_errors, redaction=settings.redaction)
 
-    def _steps(self, batch: Sequence[Draft | Untold]) -> Iterator[Callable[[], Result | Untold]]:
-        """What to do, in the order in which to commit it: a story goes by the last of its traces."""
+    def _take(self, batch: Sequence[Draft | Untold], pending: Pending) -> None:
+        """Start what is to do, in the order in which to commit it: a story goes by the last of its traces."""
         untold = [one.trace_id for one in batch if isinstance(one, Untold) and one.state == "skipped"]
-        as_of, tellings = self._link([one for one in batch if isinstance(one, Draft)], untold)
+        drafts = [one for one in batch if isinstance(one, Draft)]
+        as_of, own = self._own(drafts)
+        tellings = self._linker.tellings(own, untold=untold)
+        if pending.concerns(tellings):
+            self._finish_all(pending)
+            tellings = self._linker.tellings(own, untold=untold)
         by_last = {list(telling.drafts)[-1]: telling for telling in tellings if telling.drafts}
         for one in batch:
             if isinstance(one, Untold):
-                yield partial(_same, one)
+                pending.add(partial(_same, one), None)
             elif one.trace_id in by_last:
-                yield partial(self._tell, by_last[one.trace_id], as_of)
+                telling = by_last[one.trace_id]
+                pending.add(partial(self._tell, telling, as_of), telling)
         for telling in tellings:
             if not telling.drafts:
-                yield partial(self._tell, telling, as_of)
+                pending.add(partial(self._tell, telling, as_of), telling)
 
-    def _link(self, drafts: Sequence[Draft], untold: Sequence[str] = ()) -> tuple[int, list[Telling]]:
-        """The stories as they are now; where another sync was faster, its result stands and is counted."""
+    def _own(self, drafts: Sequence[Draft]) -> tuple[int, list[Draft]]:
+        """Those still to be told; where another sync was faster, its result stands and is counted."""
         as_of = self._ledger.changed_by_others
         known = self._planner.known([draft.trace_id for draft in drafts])
         own = []
@@ -216,7 +222,7 @@ class Sync:
                 self._selection.count_known(record)
             else:
                 own.append(draft)
-        return as_of, self._linker.tellings(own, untold=untold)
+        return as_of, own
 
     def _tell(self, telling: Telling, as_of: int) -> Result:
         """Ask the model about a story, in a worker thread. Never raises: one story never fails another."""
@@ -238,11 +244,16 @@ class Sync:
         state: State = "learned" if generated.tips else "no_lesson"
         return result(state=state, tips=generated.tips, tips_dropped=generated.dropped)
 
+    def _finish_all(self, pending: Pending, *, but: int = 0) -> None:
+        while len(pending) > but:
+            self._finish(pending.pop())
+
     def _finish(self, future: Future[Result | Untold]) -> None:
         result = self._result(future)
         self._settle(result)
         for one in _traces(result):
             self._claims.release(one.trace_id)
+            self.report.share = self._selection.share_done(one.start_time)
         self._update_usage()
         self._progress(self.report)
 
@@ -310,8 +321,8 @@ class Sync:
     def _linked_again(self, result: Result) -> Iterator[Result]:
         """The result for the story as others have left it; what tells the same needs no other model call."""
         before = result.telling
-        as_of, tellings = self._link(list(before.drafts.values()))
-        for telling in tellings:
+        as_of, own = self._own(list(before.drafts.values()))
+        for telling in self._linker.tellings(own):
             if telling.told_by == before.told_by and not (telling.is_learned or before.is_learned):
                 yield replace(result, telling=telling, as_of=as_of)
             else:
@@ -358,10 +369,11 @@ class Sync:
                     )
         self._ledger.refresh()
 
-    def _keep(self, checkpoint: Checkpoint, started: float) -> None:
+    def _keep(self, checkpoint: Checkpoint) -> None:
         """Put the checkpoint, and what this run did if it did anything."""
-        self._close_counts(started)
-        run = [self.report.to_put()] if self.report.did_anything else []
+        self._close_counts()
+        is_told = self.report.did_anything or self._claims.is_kept
+        run = [self.report.to_put(ended=True)] if is_told else []
         for _ in range(_COMMIT_ATTEMPTS):
             ledger = self._ledger
             checkpoint = replace(checkpoint, endings=+ledger.endings, version=ledger.version)
@@ -382,6 +394,10 @@ class Sync:
             return
         raise self._outpaced()
 
+    def _run_so_far(self) -> Put:
+        self._close_counts()
+        return self.report.to_put(ended=False)
+
     def _outpaced(self) -> ConflictError:
         namespace_id = self._settings.namespace_id
         return ConflictError(
@@ -390,17 +406,17 @@ class Sync:
             namespace_id=namespace_id,
         )
 
-    def _close_counts(self, started: float) -> None:
+    def _close_counts(self) -> None:
         report = self.report
         self._update_usage()
         report.stopped = self._stopping.is_set()
         report.refusal = self._refusal
         report.reading = self._selection.reading
         report.requests = self._source.requests
-        report.duration_s = time.monotonic() - started
+        report.duration_s = time.monotonic() - self._started
 
-    def _close(self, started: float) -> None:
-        self._close_counts(started)
+    def _close(self) -> None:
+        self._close_counts()
         self._claims.close()
         if self._selection.reading in ("nothing", "recent"):
             self.report.count_unseen(self._ledger.unseen)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
+from kaizen.store import NotFoundError
 from kaizen.sync.asking import input_tokens
 from kaizen.sync.model import Usage
 from kaizen.sync.prompting import TIPS_PROMPT, load_prompt, render_trajectory
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from kaizen.store import Commit, Entity, Store
     from kaizen.sync.linking import Telling
     from kaizen.sync.llm import Model
 
@@ -64,3 +68,25 @@ class Preview:
             "prompt_tokens": sum(self.tokens.values()),
             "cost_usd": self.cost_usd,
         }
+
+
+def as_it_is(store: Store, namespace_id: str) -> Store:
+    """The store to read that namespace from, which is not created: one that is missing is read as empty."""
+    try:
+        store.get_namespace(namespace_id)
+    except NotFoundError:
+        return cast("Store", _Empty())
+    return store
+
+
+class _Empty:
+    """As much of a store as a preview reads, without anything in it."""
+
+    def get_many(self, namespace_id: str, entity_ids: Sequence[str]) -> dict[str, Entity]:
+        return {}
+
+    def commits(self, namespace_id: str, *, after: int = 0) -> list[Commit]:
+        return []
+
+    def iterate(self, namespace_id: str, **_: object) -> Iterator[Entity]:
+        return iter(())

@@ -39,7 +39,8 @@ class Quarantined:
 class Report:
     """Counts of one run: `states` of every trace there is, `processed` of those this run worked on.
 
-    `cost_usd` is None where a model was called whose price is not known.
+    `cost_usd` is None where a model was called whose price is not known. `share` is about how much of the
+    work is done, from 0 to 1, where that can be told.
     """
 
     run_id: str
@@ -63,6 +64,7 @@ class Report:
     reading: str = "nothing"
     requests: int = 0
     refusal: str = ""
+    share: float | None = None
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     def count(self, state: State, reason: str = "", *, processed: bool) -> None:
@@ -120,10 +122,11 @@ class Report:
     def did_anything(self) -> bool:
         return bool(self.processed.total() or self.model_calls)
 
-    def to_put(self) -> Put:
-        """What is kept of the run."""
+    def to_put(self, *, ended: bool) -> Put:
+        """What is kept of the run; `ended` says that nothing more comes."""
         left_out = ("traces", "states", "reasons", "failures", "quarantined")
         metadata = {key: value for key, value in self.to_json().items() if key not in left_out}
+        metadata["ended"] = ended
         return Put(id=f"{RUN}:{self.run_id}", type=RUN, content="", metadata=metadata)
 
     def to_json(self) -> dict[str, Any]:

@@ -88,6 +88,7 @@ class Selection:
         self._claim = claim
         self._newest: Anchor | None = None
         self._newest_start: datetime | None = None
+        self._first_taken: datetime | None = None
         self._spans = 0
         self._listed = array("Q")
         self._counted = array("Q")
@@ -164,6 +165,20 @@ class Selection:
             self._report.recount(before, after, processed=False)
         elif key not in self._listed:
             self._ledger.recount_unseen(before, after)
+
+    def share_done(self, reached: datetime) -> float | None:
+        """About how much of the work is done once the traces up to that start are, if it can be told.
+
+        How many are left is not known before all are listed. So it goes by the time in which they started, or
+        by `limit` where that ends the run earlier.
+        """
+        shares = []
+        if self._settings.limit is not None:
+            shares.append(self._report.processed.total() / self._settings.limit)
+        first, last = self._first_taken, self._newest.start_time if self._newest else None
+        if first is not None and last is not None and first < last:
+            shares.append((reached - first) / (last - first))
+        return min(1.0, max(shares)) if shares else None
 
     def next_checkpoint(self) -> Checkpoint:
         """Where the next sync starts, once every trace of this one is counted."""
@@ -308,6 +323,8 @@ class Selection:
             why = self._halted(taking=True)
         if why:
             self.defer(trace.trace_id, why, trace.start_time)
+        else:
+            self._first_taken = min(trace.start_time, self._first_taken or trace.start_time)
         return not why
 
     def _note(self, trace: IndexedTrace | Trace) -> None:
