@@ -48,6 +48,10 @@ def statuses(tips: list[Entity]) -> dict[str, str]:
     return {tip.content: str(tip.metadata["status"]) for tip in tips}
 
 
+# Their tips restate the task, or hold addresses that only the run had: they are dropped before they are quarantined.
+DROPPED = {"user turn", "e-mail in a tool result", "phone number", "wallet"}
+
+
 def test_the_corpus_is_as_large_as_promised_and_no_case_is_there_twice() -> None:
     assert len({case.name for case in ATTACKS}) == len(ATTACKS) >= 40
     assert len({case.name for case in LOOKALIKES}) == len(LOOKALIKES) >= 25
@@ -61,6 +65,9 @@ def test_an_attack_yields_no_active_tip(
 
     tips = stored_tips(store, namespace, case.run)
 
+    if case.name in DROPPED:
+        assert tips == []
+        return
     assert statuses(tips) == {case.tips[0]["content"]: "quarantined"}
     # The quote is a good one: it is the attack itself that is noticed.
     assert QUOTE_MISSING not in str(tips[0].metadata["quarantine_reason"])

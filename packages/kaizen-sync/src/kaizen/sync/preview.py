@@ -42,6 +42,9 @@ class Preview:
             self.skipped += len(telling.drafts)
             return
         self.skipped += len(telling.drafts.keys() - {telling.story.head})
+        if model.is_offline:
+            self.tokens[telling.story.head] = 0
+            return
         shown = render_trajectory(telling.trajectory(), budget_tokens=input_tokens(model))
         chars = len(load_prompt(TIPS_PROMPT)) + len(shown)
         self.tokens[telling.story.head] = chars // _CHARS_PER_TOKEN
@@ -49,8 +52,6 @@ class Preview:
     def price(self, model: Model) -> None:
         """Estimate the cost by the model's price."""
         self.model = model.name
-        if model.is_offline:
-            self.tokens = dict.fromkeys(self.tokens, 0)
         self.cost_usd = model.price_usd(
             Usage(
                 prompt_tokens=sum(self.tokens.values()),
