@@ -48,7 +48,7 @@ def statuses(tips: list[Entity]) -> dict[str, str]:
     return {tip.content: str(tip.metadata["status"]) for tip in tips}
 
 
-# Their tips restate the task, or hold addresses that only the run had: they are dropped before they are quarantined.
+# Their tips restate the task, or hold addresses that only the run had: dropped, they need no quarantine.
 DROPPED = {"user turn", "e-mail in a tool result", "phone number", "wallet"}
 
 
