@@ -17,7 +17,6 @@ from tests.support.listed import MESSAGE, one_call
 from tests.support.syncing import ListedSource, make_sync, open_data_dir
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
     from kaizen.cli.demo.model_server import ModelServer

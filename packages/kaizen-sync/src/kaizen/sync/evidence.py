@@ -14,8 +14,8 @@ from kaizen.sync.records import StoredTip, TipSource
 from kaizen.sync.settings import OFFLINE
 from kaizen.sync.stories import joined
 from kaizen.sync.tips import quoted_span
-from kaizen.sync.trust import injection_attempt, quarantine_reason
 from kaizen.sync.tool_versions import tools_of
+from kaizen.sync.trust import injection_attempt, quarantine_reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

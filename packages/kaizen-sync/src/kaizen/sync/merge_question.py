@@ -11,6 +11,7 @@ from kaizen.sync.polarity import polarity
 from kaizen.sync.prompting import CONSOLIDATE_PROMPT, load_prompt
 from kaizen.sync.redact import Redactor
 from kaizen.sync.tokens import count_tokens
+from kaizen.sync.trust import dangers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -83,6 +84,7 @@ def is_usable(group: MergedTips, members: Sequence[StoredTip]) -> bool:
         0 < len(content) <= sum(map(len, contents))
         and len(trigger) <= max(sum(map(len, triggers)), len(content))
         and all(polarity(content, text).relation == "same" for text in contents)
+        and not dangers((content, trigger))
         and all(found in known for found in _REACHES_OUT.findall(f"{content} {trigger}"))
         and Redactor().text(f"{content} {trigger}") == f"{content} {trigger}"
     )

@@ -6,8 +6,8 @@ import logging
 from typing import TYPE_CHECKING, NamedTuple
 
 from kaizen.store import StoreError
-from kaizen.sync.trust.comparing import is_shown
 from kaizen.sync.merging import wordings
+from kaizen.sync.trust.comparing import is_shown
 from kaizen.sync.wording import fold
 
 if TYPE_CHECKING:
@@ -68,10 +68,10 @@ class Neighbours:
             index.put({tip_id: text for tip_id, text in reworded.items() if is_shown(self._tips[tip_id])})
 
     def same(self, content: str) -> list[StoredTip]:
-        """The known tips with this very text, but for what `fold` takes off, then those it was merged into."""
+        """The known tips with this very text, but for what `fold` takes off; else those it was merged into."""
         text = fold(content)
         tips = [self._tips[tip_id] for tip_id in self._ids_by_fold.get(text, ())]
-        return sorted(tips, key=lambda tip: fold(tip.content) != text)
+        return [tip for tip in tips if fold(tip.content) == text] or tips
 
     def of(self, content: str) -> list[Neighbour]:
         """The known tips that may be about the same thing, the most alike first; none for a stranger."""

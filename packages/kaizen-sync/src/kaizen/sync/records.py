@@ -12,8 +12,8 @@ from urllib.parse import quote
 from kaizen.store import Put
 from kaizen.sync.model import Conversation, Message, Outcome, Trajectory, Usage
 from kaizen.sync.stories import TraceDescription
-from kaizen.sync.trust.reasons import QUOTE_MISSING, without_missing_quote
 from kaizen.sync.tool_versions import tool_versions
+from kaizen.sync.trust.reasons import QUOTE_MISSING, without_missing_quote
 
 if TYPE_CHECKING:
     from kaizen.store import Entity
