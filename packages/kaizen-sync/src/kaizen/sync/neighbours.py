@@ -68,7 +68,7 @@ class Neighbours:
             index.put({tip_id: text for tip_id, text in reworded.items() if is_shown(self._tips[tip_id])})
 
     def same(self, content: str) -> list[StoredTip]:
-        """The known tips with this very text, but for what `fold` takes off; else those it was merged into."""
+        """The known tips with this very text, but for what `fold` takes off; else what stands for it."""
         text = fold(content)
         tips = [self._tips[tip_id] for tip_id in self._ids_by_fold.get(text, ())]
         return [tip for tip in tips if fold(tip.content) == text] or tips
