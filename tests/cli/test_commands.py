@@ -310,6 +310,8 @@ def test_every_json_document_is_documented_key_by_key(namespace: str) -> None:
         "entities add": tip,
         "entities list": kaizen("entities", "list", namespace, "--json").json,
         "entities show": kaizen("entities", "show", namespace, tip["id"], "--json").json,
+        "entities consolidate": kaizen("entities", "consolidate", namespace, "--json").json,
+        "entities review": kaizen("entities", "review", namespace, "--json").json,
         "entities search": kaizen("entities", "search", namespace, "one", "--json").json,
         "entities history": kaizen("entities", "history", namespace, tip["id"], "--json").json,
         "entities delete": kaizen("entities", "delete", namespace, tip["id"], "--json").json,

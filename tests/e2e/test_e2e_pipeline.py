@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
+from tests.support.command import kaizen as command_here
 from tests.support.polling import wait_until
 from tests.support.spans import read_spans
 
@@ -112,7 +113,8 @@ def test_an_agent_run_becomes_tips(
     assert first.json()["data"]
 
     # 3. Sync them.
-    store = {**model_environment, "KAIZEN_BACKEND": "filesystem", "KAIZEN_DATA_DIR": str(tmp_path / "data")}
+    data_dir = tmp_path / "data"
+    store = {**model_environment, "KAIZEN_BACKEND": "filesystem", "KAIZEN_DATA_DIR": str(data_dir)}
     kaizen = [sys.executable, "-m", "kaizen.cli"]
     command = [
         *kaizen,
@@ -148,3 +150,22 @@ def test_an_agent_run_becomes_tips(
     if not REAL:
         assert any(tip["metadata"]["category"] == "recovery" for tip in tips)
         assert all(tip["metadata"]["status"] == "active" for tip in tips)
+
+    # 5. A reader can follow each to the span in Phoenix that holds the quoted words.
+    told = {
+        span["context"]["span_id"]: (span["context"]["trace_id"], " ".join(json.dumps(span).split()))
+        for span in spans
+    }
+    for tip in tips:
+        shown = command_here(
+            "entities", "show", "kaizen", tip["id"], "--data-dir", data_dir, "--backend", "filesystem"
+        )
+        for source in tip["metadata"]["sources"]:
+            assert source["url"] in shown.stdout
+            if source["span_id"]:
+                assert source["url"] == f"{phoenix.url}/redirects/spans/{source['span_id']}"
+                trace_id, words = told[source["span_id"]]
+                assert trace_id == source["trace_id"]
+                assert any(part in words for part in source["quote"].split(chr(34)) if len(part) > 5)
+    page = httpx.get(tips[0]["metadata"]["sources"][0]["url"], trust_env=False, follow_redirects=True)
+    assert page.status_code == 200

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import socket
 import ssl
@@ -12,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -312,7 +314,18 @@ def test_a_link_leads_to_the_span(phoenix: PhoenixServer, project: str) -> None:
         links = [one.span_url(trace_id_of(spans), span_id), one.span_url(trace_id_of(spans), "")]
 
     for link in links:
-        assert httpx.get(link, trust_env=False, follow_redirects=True, timeout=30).status_code == 200
+        answer = httpx.get(link, trust_env=False, follow_redirects=True, timeout=30)
+        assert answer.status_code == 200
+        assert answer.headers["content-type"].startswith("text/html")
+    # Any path answers with the UI's page: what it does with this one is in its program.
+    scripts = re.findall(r'src="([^"]+\.js)"', answer.text)
+    program = "".join(httpx.get(phoenix.url + path, trust_env=False, timeout=30).text for path in scripts)
+    assert [urlsplit(link).path for link in links] == [
+        f"/redirects/spans/{span_id}",
+        f"/redirects/traces/{trace_id_of(spans)}",
+    ]
+    assert "/redirects/spans/:span_otel_id" in program
+    assert "/redirects/traces/:trace_otel_id" in program
 
 
 def test_a_local_server_is_not_asked_through_a_proxy(

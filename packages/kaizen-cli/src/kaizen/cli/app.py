@@ -14,6 +14,7 @@ from kaizen.cli import (
     demo_command,
     doctor,
     entities,
+    entity_consolidate,
     entity_history,
     entity_review,
     entity_search,
@@ -46,6 +47,7 @@ entities.app.command("search")(entity_search.search)
 entities.app.command("history")(entity_history.history)
 entities.app.command("revert")(entity_history.revert)
 entities.app.command("review")(entity_review.review)
+entities.app.command("consolidate")(entity_consolidate.consolidate)
 entities.app.command("export")(entity_transfer.export)
 entities.app.command("import")(entity_transfer.import_)
 app.command("doctor")(doctor.doctor)

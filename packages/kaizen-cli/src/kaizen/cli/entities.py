@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from kaizen.cli.entity_details import print_entity
 from kaizen.cli.options import (
     BackendOption,
     DataDirOption,
@@ -25,16 +26,14 @@ from kaizen.cli.output import (
     error_json,
     harmless,
     print_error,
-    print_fields,
     print_json,
     print_note,
-    printable,
 )
 from kaizen.store import Delete, Put, StoreError
 from kaizen.sync.model import CATEGORIES
 
 if TYPE_CHECKING:
-    from kaizen.store import Entity, Page
+    from kaizen.store import Entity, Page, Store
 
 # How many entities `--all` reads at once.
 _PAGE = 1_000
@@ -55,6 +54,9 @@ def list_(
         int | None, typer.Option("--limit", min=1, help="Show at most this many. [default: 100]")
     ] = None,
     after: Annotated[str | None, typer.Option("--after", help="Go on after this id.")] = None,
+    stale: Annotated[
+        bool, typer.Option("--stale", help="Only tips whose tools have changed since they were learned.")
+    ] = False,
     all_: Annotated[bool, typer.Option("--all", help="Show them all, however many there are.")] = False,
     backend: BackendOption = None,
     data_dir: DataDirOption = None,
@@ -66,9 +68,14 @@ def list_(
     """
     if all_ and limit is not None:
         raise typer.BadParameter("--all shows all there are: leave out --limit", param_hint="--all")
+    if stale and type_ not in (None, "guideline"):
+        raise typer.BadParameter("only tips go stale: leave out --type", param_hint="--stale")
+    type_ = "guideline" if stale else type_
     filters = parse_where(where or [])
     with open_configured_store(backend, data_dir) as store:
-        read = partial(store.list, namespace, type=type_, where=filters)
+        read: Callable[..., Page] = partial(store.list, namespace, type=type_, where=filters)
+        if stale:
+            read = _stale_only(store, namespace, read)
         page = read(after=after, limit=_PAGE if all_ else limit or 100)
         pages = _pages(page, read) if all_ else iter([page])
         if json and all_:
@@ -77,17 +84,41 @@ def list_(
             value = {"entities": [entity_json(e) for e in page.entities], "cursor": page.cursor}
             print_json({"namespace": namespace, **value})
         elif not page.entities:
-            print_note(f"No {type_ or 'entities'} here yet. `kaizen sync phoenix` turns traces into tips.")
+            print_note(
+                "No tip is older than its tools."
+                if stale
+                else f"No {type_ or 'entities'} here yet. `kaizen sync phoenix` turns traces into tips."
+            )
         else:
             columns = _TIP_COLUMNS if type_ == "guideline" else _COLUMNS
             table = Table(list(columns))
             for each in pages:
                 table.add([[column(e) for column in columns.values()] for e in each.entities])
             if page.cursor and not all_:
-                total = store.count(namespace, type=type_, where=filters)
+                total = "" if stale else f" of {store.count(namespace, type=type_, where=filters)}"
                 print_note(
-                    f"{len(page.entities)} of {total}; for more: --limit N, --all, or --after '{page.cursor}'"
+                    f"{len(page.entities)}{total}; for more: --limit N, --all, or --after '{page.cursor}'"
                 )
+
+
+def _stale_only(store: Store, namespace: str, read: Callable[..., Page]) -> Callable[..., Page]:
+    """The same list, less the tips that are not stale."""
+    from kaizen.store import Page
+    from kaizen.sync.staleness import Staleness
+
+    staleness = Staleness(store, namespace)
+
+    def stale(*, after: str | None, limit: int) -> Page:
+        found: list[Entity] = []
+        for page in _pages(read(after=after, limit=_PAGE), read):
+            for entity in page.entities:
+                if staleness.changed(entity):
+                    if len(found) == limit:
+                        return Page(entities=tuple(found), cursor=found[-1].id)
+                    found.append(entity)
+        return Page(entities=tuple(found), cursor=None)
+
+    return stale
 
 
 def _pages(page: Page, read: Callable[..., Page]) -> Iterator[Page]:
@@ -145,26 +176,19 @@ def show(
     data_dir: DataDirOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Show one entity whole: a tip with its steps and where it came from."""
+    """Show one entity whole: a tip with its steps and where it came from.
+
+    Each piece of evidence has the address of its span in Phoenix. A tip that is older than its tools says so.
+    """
+    from kaizen.sync.staleness import Staleness
+
     with open_configured_store(backend, data_dir) as store:
         entity = store.get(namespace, entity_id)
+        changed = Staleness(store, namespace).changed(entity) if entity.type == "guideline" else []
     if json:
-        print_json(entity_json(entity))
-        return
-    typer.echo(printable(entity.content))
-    typer.echo("")
-    metadata: dict[str, Any] = dict(entity.metadata)
-    sources = metadata.get("sources")
-    evidence = [s for s in sources if isinstance(s, dict)] if isinstance(sources, list) else []
-    if evidence:
-        del metadata["sources"]
-    record = {key: value for key, value in entity_json(entity).items() if key not in ("content", "metadata")}
-    print_fields({key: value for key, value in metadata.items() if key not in record} | record)
-    for source in evidence:
-        typer.echo("")
-        print_fields(
-            {"evidence": f"trace {source.get('trace_id')} of project {source.get('project')}", **source}
-        )
+        print_json({**entity_json(entity), "stale_tools": [tool.to_json() for tool in changed]})
+    else:
+        print_entity(entity, changed)
 
 
 @app.command()

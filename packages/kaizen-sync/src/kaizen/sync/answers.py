@@ -71,3 +71,17 @@ class DecisionsAnswer(_Answer):
     """One decision for each new tip."""
 
     decisions: list[Decision]
+
+
+class MergedTips(_Answer):
+    """One wording for the tips with these numbers."""
+
+    members: list[int]
+    content: str
+    trigger: str
+
+
+class GroupsAnswer(_Answer):
+    """Which of the tips shown are one lesson; none is a good answer."""
+
+    groups: list[MergedTips]

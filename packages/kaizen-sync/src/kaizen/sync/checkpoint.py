@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from kaizen.store import Put
 from kaizen.sync.model import Anchor
 from kaizen.sync.records import CHECKPOINT, Ending, project_part
+from kaizen.sync.tool_versions import Offered
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,7 +26,8 @@ class Checkpoint:
     """Everything up to the row `anchor` is recorded, waits, or was seen to be as it was recorded.
 
     `endings` counts the records of the project as of `version` of the namespace. `waiting` names traces
-    without a final record, `deferred` counts them all. `spans` is about how many the project has.
+    without a final record, `deferred` counts them all. `spans` is about how many the project has. `tools` are
+    those that its agents were offered last, by name.
     `index_from` and `full_at` are where the next index starts, and when the last one was a whole one.
     """
 
@@ -39,6 +41,7 @@ class Checkpoint:
     full_at: datetime | None = None
     server_version: str = ""
     endings: Counter[Ending] = field(default_factory=Counter)
+    tools: Mapping[str, Offered] = field(default_factory=dict)
     version: int = 0
 
     @property
@@ -73,6 +76,7 @@ class Checkpoint:
                 for e, traces in sorted(self.endings.items())
                 if traces
             ],
+            "tools": {name: one._asdict() for name, one in sorted(self.tools.items())},
             "version": self.version,
         }
         return Put(id=self.entity_id, type=CHECKPOINT, content="", metadata=metadata)
@@ -94,6 +98,7 @@ class Checkpoint:
             endings=Counter(
                 {Ending(e["state"], e["reason"], e["attempts"]): e["traces"] for e in metadata["endings"]}
             ),
+            tools={name: Offered(**one) for name, one in (metadata.get("tools") or {}).items()},
             version=metadata["version"],
         )
 

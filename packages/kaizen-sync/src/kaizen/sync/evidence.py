@@ -14,6 +14,7 @@ from kaizen.sync.records import StoredTip, TipSource
 from kaizen.sync.settings import OFFLINE
 from kaizen.sync.stories import joined
 from kaizen.sync.tips import quoted_span
+from kaizen.sync.tool_versions import tools_of
 from kaizen.sync.trust import injection_attempt, quarantine_reason
 
 if TYPE_CHECKING:
@@ -60,6 +61,8 @@ class Evidence:
                 verified=span_id is not None,
                 steps=tip.steps,
                 is_suspect=bool(injection),
+                tools=tools_of(_texts(tip), tip.quote, trajectory),
+                models=trajectory.models,
             )
             reason = quarantine_reason(tip, is_quoted=span_id is not None, injection=injection)
             create = partial(
@@ -75,3 +78,7 @@ class Evidence:
     def _provenance(self) -> dict[str, str]:
         version = PROMPT_VERSION if self.model == OFFLINE else TIPS_PROMPT
         return {"model": self.model, "prompt_version": version}
+
+
+def _texts(tip: Tip) -> tuple[str, ...]:
+    return (tip.content, tip.trigger, *tip.implementation_steps)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from kaizen.sync.checkpoint import Checkpoint, checkpoint_id
 from kaizen.sync.claims import Claim
 from kaizen.sync.records import CLAIM, GUIDELINE, TRAJECTORY, StoredTip, TraceRecord
+from kaizen.sync.tool_versions import newest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from kaizen.store import Applied, Commit, Entity, Store
     from kaizen.sync.records import Ending
@@ -42,6 +43,8 @@ class Ledger:
         self.kept = self.checkpoint
         self.version = self.checkpoint.version
         self.endings = Counter(self.checkpoint.endings)
+        self.tools = self.checkpoint.tools
+        """The tools that the agents of the project were offered last, by name."""
         self._claims: dict[str, Claim] | None = None
         self.reopened = False
         self.changed_by_others = 0
@@ -108,6 +111,10 @@ class Ledger:
             before, after = self._record(change.before), self._record(change.after)
             if before is not None or after is not None:
                 self._count(before, after, by_others=by_others)
+            if change.after is not None and after is not None and after.description is not None:
+                offered: Mapping[str, Any] = change.after.metadata
+                start = after.description.start_time
+                self.tools = newest(self.tools, offered.get("tools") or {}, start, after.trace_id)
             _keep(self._tips, change, GUIDELINE, StoredTip.of)
             _keep(self._claims, change, CLAIM, Claim.of)
         self.version = commit.version

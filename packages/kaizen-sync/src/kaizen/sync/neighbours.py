@@ -6,6 +6,7 @@ import logging
 from typing import TYPE_CHECKING, NamedTuple
 
 from kaizen.store import StoreError
+from kaizen.sync.merging import wordings
 from kaizen.sync.trust.comparing import is_shown
 from kaizen.sync.wording import fold
 
@@ -37,6 +38,7 @@ class Neighbours:
         self._index: LikenessIndex | None = None
         self._tips: Mapping[str, StoredTip] = {}
         self._texts: dict[str, str] = {}
+        self._folds: dict[str, tuple[str, ...]] = {}
         self._ids_by_fold: dict[str, dict[str, None]] = {}
 
     @property
@@ -49,12 +51,16 @@ class Neighbours:
         changed = [tip for tip_id, tip in tips.items() if before.get(tip_id) is not tip]
         reworded = {tip.id: tip.content for tip in changed if self._texts.get(tip.id) != tip.content}
         gone = before.keys() - tips.keys()
-        for tip_id in (*gone, *reworded):
-            if (text := self._texts.pop(tip_id, None)) is not None:
-                del self._ids_by_fold[fold(text)][tip_id]
-        for tip_id, text in reworded.items():
-            self._texts[tip_id] = text
-            self._ids_by_fold.setdefault(fold(text), {})[tip_id] = None
+        for tip_id in (*gone, *(tip.id for tip in changed)):
+            for text in self._folds.pop(tip_id, ()):
+                del self._ids_by_fold[text][tip_id]
+        for tip in changed:
+            self._folds[tip.id] = tuple(wordings(tip))
+            for text in self._folds[tip.id]:
+                self._ids_by_fold.setdefault(text, {})[tip.id] = None
+        for tip_id in gone:
+            self._texts.pop(tip_id, None)
+        self._texts |= reworded
         if gone or reworded:
             index = self._loaded()
             for tip_id in gone:
@@ -62,8 +68,10 @@ class Neighbours:
             index.put({tip_id: text for tip_id, text in reworded.items() if is_shown(self._tips[tip_id])})
 
     def same(self, content: str) -> list[StoredTip]:
-        """The known tips with this very text, but for what `fold` takes off."""
-        return [self._tips[tip_id] for tip_id in self._ids_by_fold.get(fold(content), ())]
+        """The known tips with this very text, but for what `fold` takes off; else what stands for it."""
+        text = fold(content)
+        tips = [self._tips[tip_id] for tip_id in self._ids_by_fold.get(text, ())]
+        return [tip for tip in tips if fold(tip.content) == text] or tips
 
     def of(self, content: str) -> list[Neighbour]:
         """The known tips that may be about the same thing, the most alike first; none for a stranger."""

@@ -376,7 +376,9 @@ class Sync:
         run = [self.report.to_put(ended=True)] if is_told else []
         for _ in range(_COMMIT_ATTEMPTS):
             ledger = self._ledger
-            checkpoint = replace(checkpoint, endings=+ledger.endings, version=ledger.version)
+            checkpoint = replace(
+                checkpoint, endings=+ledger.endings, tools=ledger.tools, version=ledger.version
+            )
             if not run and not ledger.is_far and checkpoint.says_as_much_as(ledger.kept):
                 return
             try:

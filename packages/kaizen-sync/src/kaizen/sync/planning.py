@@ -11,6 +11,7 @@ from kaizen.store import Delete
 from kaizen.sync.contradictions import settled
 from kaizen.sync.errors import RedactionError
 from kaizen.sync.linking import Draft
+from kaizen.sync.merging import stand_in, standing
 from kaizen.sync.reading import Untold
 from kaizen.sync.reconcile import Reconciled, Reconciler
 from kaizen.sync.records import StoredTip, TraceRecord, part_reason, record_id, retold
@@ -128,7 +129,7 @@ class Planner:
         plan = Plan(changes=[], records=[])
         tips, backed_ids = withdrawn, list[str]()
         if not is_learned:
-            known = {**self._ledger.tips, **withdrawn}
+            known = standing({**self._ledger.tips, **withdrawn})
             learned = self._evidence.learned(telling, result.tips)
             plan.reconciled = self._reconciler.reconcile(learned, known)
             tips, backed_ids = {**withdrawn, **plan.reconciled.tips}, plan.reconciled.backed_ids
@@ -169,8 +170,8 @@ class Planner:
         withdrawn: dict[str, StoredTip] = {}
         for record in records:
             for tip_id in record.tip_ids:
-                if tip := withdrawn.get(tip_id) or self._ledger.tips.get(tip_id):
-                    withdrawn[tip_id] = tip.without_story(record.trace_id)
+                if tip := stand_in(self._ledger.tips, tip_id):
+                    withdrawn[tip.id] = withdrawn.get(tip.id, tip).without_story(record.trace_id)
         return withdrawn
 
     def _record(self, one: Draft | Untold, state: State, reason: str = "") -> TraceRecord:

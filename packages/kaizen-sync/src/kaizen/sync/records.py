@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from urllib.parse import quote
@@ -12,6 +12,7 @@ from urllib.parse import quote
 from kaizen.store import Put
 from kaizen.sync.model import Conversation, Message, Outcome, Trajectory, Usage
 from kaizen.sync.stories import TraceDescription
+from kaizen.sync.tool_versions import tool_versions
 from kaizen.sync.trust.reasons import QUOTE_MISSING, without_missing_quote
 
 if TYPE_CHECKING:
@@ -212,6 +213,7 @@ def _trajectory_metadata(trajectory: Trajectory) -> dict[str, Any]:
         "session_id": trajectory.session_id,
         "outcome": {"name": outcome.name, "judged_by": outcome.judged_by, "detail": outcome.detail},
         "models": list(trajectory.models),
+        "tools": tool_versions(trajectory.tools),
         "usage": {
             "prompt_tokens": trajectory.usage.prompt_tokens,
             "completion_tokens": trajectory.usage.completion_tokens,
@@ -240,7 +242,8 @@ class TipSource:
 
     `verified` says that the quote was found in the trace, `is_suspect` that the story shows an attempt to
     steer its reader. `story_id` is the trace that is learned from, of several that tell one story; where it
-    is empty, the trace itself. `steps` are the numbers of the messages of that story that show it.
+    is empty, the trace itself. `steps` are the numbers of the messages of that story that show it, `tools`
+    the versions of the tools that the tip is about, `models` those that the agent used.
     """
 
     source: str
@@ -254,8 +257,10 @@ class TipSource:
     verified: bool = True
     steps: tuple[int, ...] = ()
     is_suspect: bool = False
+    tools: Mapping[str, str] = field(default_factory=dict)
+    models: tuple[str, ...] = ()
 
-    def to_json(self) -> dict[str, str | bool | list[int]]:
+    def to_json(self) -> dict[str, Any]:
         return {
             "source": self.source,
             "project": self.project,
@@ -268,6 +273,8 @@ class TipSource:
             "verified": self.verified,
             "steps": list(self.steps),
             "suspect": self.is_suspect,
+            "tools": dict(self.tools),
+            "models": list(self.models),
         }
 
 
@@ -355,6 +362,11 @@ class StoredTip:
         """The tip without what was learned from that trace."""
         return self._with_sources([s for s in self.sources if story_of(s) != trace_id])
 
+    def united_with(self, others: Iterable[StoredTip]) -> StoredTip:
+        """The tip backed by what backs them too: each story counts once, and no evidence is lost."""
+        sources = [source for tip in (self, *others) for source in tip.sources]
+        return self._with_sources(list({_evidence_of(source): source for source in sources}.values()))
+
     def _with_sources(self, sources: list[dict[str, Any]]) -> StoredTip:
         metadata = {
             **self.metadata,
@@ -373,3 +385,8 @@ class StoredTip:
 def story_of(source: Mapping[str, Any]) -> str:
     """What a piece of evidence counts as; people's has no story."""
     return str(source.get("story_id") or source["trace_id"])
+
+
+def _evidence_of(source: Mapping[str, Any]) -> tuple[str, str, str]:
+    """What tells one piece of evidence from another: the same words of a span count once."""
+    return story_of(source), str(source.get("span_id")), str(source.get("quote"))

@@ -9,10 +9,10 @@ A scenario file is a JSON object with any of these lists:
     and the last one is repeated: ``{"text": ..}``, ``{"json": ..}`` or ``{"tool_calls": [{"name",
     "arguments"}]}``, with text allowed beside calls. A step with ``after`` is due as soon as the conversation
     contains that text, for agents that do not tell the model of answers that led to an error.
-``tips`` and ``decisions``
+``tips``, ``decisions`` and ``groups``
     ``{"pattern", "answer"}``. Each distinct match of the regular expression in the conversation adds one
-    answer to what a ``kaizen_tips`` or ``kaizen_reconcile`` request gets; its strings may use the match's
-    groups, as in ``\\g<word>``.
+    answer to what a ``kaizen_tips``, ``kaizen_reconcile`` or ``kaizen_consolidate`` request gets; its strings
+    may use the match's groups, as in ``\\g<word>``.
 """
 
 from __future__ import annotations
@@ -104,20 +104,27 @@ class Scenarios:
     agents: tuple[AgentScenario, ...] = ()
     tips: tuple[Rule, ...] = ()
     decisions: tuple[Rule, ...] = ()
+    groups: tuple[Rule, ...] = ()
 
     def __add__(self, other: Scenarios) -> Scenarios:
-        return Scenarios(self.agents + other.agents, self.tips + other.tips, self.decisions + other.decisions)
+        return Scenarios(
+            self.agents + other.agents,
+            self.tips + other.tips,
+            self.decisions + other.decisions,
+            self.groups + other.groups,
+        )
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> Scenarios:
         """Build scenarios from a file's content; raises ScenarioError with what is wrong."""
-        if unknown := value.keys() - {"agents", "tips", "decisions"}:
+        if unknown := value.keys() - {"agents", "tips", "decisions", "groups"}:
             raise ScenarioError(f"unknown keys {sorted(unknown)}")
         try:
             return cls(
                 agents=tuple(_agent(item) for item in value.get("agents", ())),
                 tips=tuple(_rule(item) for item in value.get("tips", ())),
                 decisions=tuple(_rule(item) for item in value.get("decisions", ())),
+                groups=tuple(_rule(item) for item in value.get("groups", ())),
             )
         except KeyError as exc:
             raise ScenarioError(f"the key {exc} is missing") from exc

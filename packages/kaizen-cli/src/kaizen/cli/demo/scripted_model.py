@@ -40,6 +40,9 @@ def reply_to(conversation: Conversation, scenarios: Scenarios) -> Reply:
             value = {"decisions": found}
         case "kaizen_segments":
             value = {"segments": []}
+        case "kaizen_consolidate":
+            found = [one for rule in scenarios.groups for one in rule.answers(conversation.text)]
+            value = {"groups": found}
         case name:
             raise RequestError(f"No scenario answers the JSON schema {name!r}.")
     return Reply(Answer(json.dumps(value)), conversation.schema_name, step + 1)
