@@ -12,43 +12,17 @@ import pytest
 from kaizen.cli.demo.faults import Fault
 from kaizen.cli.sync_report import print_report
 from kaizen.store import Put
-from kaizen.sync.model import Span, Trace
 from kaizen.sync.tips import generate_tips
-from tests.support.spans import START, llm_span
-from tests.support.syncing import ListedSource, make_sync, open_data_dir
+from tests.support.listed import MESSAGE, ListedSource, one_call
+from tests.support.syncing import make_sync, open_data_dir
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
     from kaizen.cli.demo.model_server import ModelServer
     from kaizen.sync.checks import Generated
+    from kaizen.sync.model import Span, Trace
     from kaizen.sync.report import Report
-
-MESSAGE = dict[str, str]
-
-
-def one_call(trace_id: str, at: int, told: Sequence[MESSAGE], answer: str, **attributes: Any) -> Trace:
-    """A trace of one model call, as a plain loop leaves it; it started `at` minutes after the first."""
-    span = llm_span(told, answer)
-    start = START + timedelta(minutes=at)
-    return Trace(
-        trace_id=trace_id,
-        spans=(
-            Span(
-                span_id=f"span-{trace_id}",
-                trace_id=trace_id,
-                parent_id=None,
-                name=span["name"],
-                kind="LLM",
-                status="OK",
-                status_message="",
-                start_time=start,
-                end_time=start + timedelta(seconds=1),
-                attributes={**span["attributes"], **attributes},
-            ),
-        ),
-    )
 
 
 def loop(words: str, *, name: str = "t", at: int = 0) -> list[Trace]:
