@@ -57,7 +57,7 @@ def snapshot(data_dir: Path, backend: str = "filesystem") -> dict[str, Any]:
     known: dict[str, Any] = {}
     for entity in entities:
         metadata = json.loads(json.dumps(entity.metadata))
-        for ours in ("run_id", "version", "full_at"):
+        for ours in ("run_id", "version", "full_at", "recorded_in", "asks"):
             metadata.pop(ours, None)
         metadata["tip_ids"] = sorted(names[tip_id] for tip_id in metadata.get("tip_ids", []))
         key = names.get(entity.id, entity.id)

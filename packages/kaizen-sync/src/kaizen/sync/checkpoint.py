@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from kaizen.store import Put
+from kaizen.sync.asks import Ask
 from kaizen.sync.model import Anchor
 from kaizen.sync.records import CHECKPOINT, Ending, project_part
 
@@ -27,6 +28,7 @@ class Checkpoint:
     `endings` counts the records of the project as of `version` of the namespace. `waiting` names traces
     without a final record, `deferred` counts them all. `spans` is about how many the project has.
     `index_from` and `full_at` are where the next index starts, and when the last one was a whole one.
+    `asks` are the hours whose traces are asked for again.
     """
 
     source: str
@@ -39,6 +41,7 @@ class Checkpoint:
     full_at: datetime | None = None
     server_version: str = ""
     endings: Counter[Ending] = field(default_factory=Counter)
+    asks: tuple[Ask, ...] = ()
     version: int = 0
 
     @property
@@ -73,6 +76,7 @@ class Checkpoint:
                 for e, traces in sorted(self.endings.items())
                 if traces
             ],
+            "asks": [ask.to_json() for ask in self.asks],
             "version": self.version,
         }
         return Put(id=self.entity_id, type=CHECKPOINT, content="", metadata=metadata)
@@ -94,6 +98,7 @@ class Checkpoint:
             endings=Counter(
                 {Ending(e["state"], e["reason"], e["attempts"]): e["traces"] for e in metadata["endings"]}
             ),
+            asks=tuple(map(Ask.of_json, metadata.get("asks") or ())),
             version=metadata["version"],
         )
 

@@ -32,6 +32,7 @@ STATES: tuple[State, ...] = ("learned", "no_lesson", "deferred", "skipped", "fai
 
 ERRORS_EXCLUDED = "errors excluded"
 GONE = "deleted meanwhile"
+WAS_SHOWN = "was shown to the agent"
 TIPS_SHOWN = "its tips were shown to the agent"
 
 _PART_OF = "part of "
