@@ -316,7 +316,6 @@ def test_every_json_document_is_documented_key_by_key(namespace: str) -> None:
         "entities history": kaizen("entities", "history", namespace, tip["id"], "--json").json,
         "entities delete": kaizen("entities", "delete", namespace, tip["id"], "--json").json,
         "entities revert": kaizen("entities", "revert", namespace, "--commit", newest(), "--json").json,
-        "entities review": kaizen("entities", "review", namespace, "--json").json,
         "entities import": kaizen("entities", "import", namespace, exported(), "--merge", "--json").json,
         "store copy": kaizen("store", "copy", "--from", "sqlite", "--to", "filesystem", "--json").json,
         "store reindex": kaizen("store", "reindex", namespace, "--json").json,

@@ -12,9 +12,9 @@ from kaizen.sync.tool_versions import tool_versions
 from scripts.reference import JSON_KEYS
 from tests.cli.test_commands import paths
 from tests.support.command import kaizen
-from tests.support.listed import one_call
+from tests.support.listed import ListedSource, one_call
 from tests.support.stored_tips import stored_tip
-from tests.support.syncing import ListedSource, make_sync
+from tests.support.syncing import make_sync
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

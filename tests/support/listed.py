@@ -1,15 +1,65 @@
-"""Traces of one model call each, as a source lists them."""
+"""A source of traces that are simply there, with what is said of them: for syncs without a server."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import timedelta
-from typing import Any
+from collections import defaultdict
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
 
-from kaizen.sync.model import Span, Trace
+from kaizen.sync.model import Anchor, IndexedSpan, IndexedTrace, Span, Trace
 from tests.support.spans import START, llm_span
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from kaizen.sync.outcome import Annotation, Target
+
 MESSAGE = dict[str, str]
+
+
+class ListedSource:
+    """A source of traces that are simply there."""
+
+    name = "listed"
+    project = "stories"
+    server_version = ""
+
+    def __init__(self, traces: Sequence[Trace]) -> None:
+        self.traces = {trace.trace_id: trace for trace in traces}
+        self.said: defaultdict[tuple[Target, str], list[Annotation]] = defaultdict(list)
+        self.asked: list[tuple[Target, list[str]]] = []
+
+    @property
+    def requests(self) -> int:
+        return len(self.asked)
+
+    def probe(self) -> Anchor | None:
+        newest = "".join(sorted(trace.digest for trace in self.traces.values()))
+        return Anchor(row=len(self.traces), span_id=newest) if self.traces else None
+
+    def annotations(self, target: Target, ids: Sequence[str]) -> dict[str, list[Annotation]]:
+        self.asked.append((target, list(ids)))
+        return {one: self.said[target, one] for one in ids}
+
+    def index(
+        self, *, since: datetime | None = None, until: datetime | None = None
+    ) -> Iterator[IndexedTrace]:
+        for trace in sorted(self.traces.values(), key=lambda one: one.start_time):
+            spans = tuple(
+                IndexedSpan(span_id=s.span_id, parent_id=s.parent_id, end_time=s.end_time)
+                for s in trace.spans
+            )
+            yield IndexedTrace(trace_id=trace.trace_id, start_time=trace.start_time, spans=spans)
+
+    def changed_since(self, anchor: Anchor) -> dict[str, None] | None:
+        return None
+
+    def fetch(self, traces: Iterable[IndexedTrace]) -> Iterator[Trace]:
+        for indexed in traces:
+            yield self.traces[indexed.trace_id]
+
+    def span_url(self, trace_id: str, span_id: str) -> str:
+        return f"listed:{trace_id}/{span_id}"
 
 
 def one_call(trace_id: str, at: int, told: Sequence[MESSAGE], answer: str, **attributes: Any) -> Trace:

@@ -8,19 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 from kaizen.store import StoreSettings, open_store
 from kaizen.sync import ModelSettings, PhoenixSettings, SyncSettings
-from kaizen.sync.model import Anchor, IndexedSpan, IndexedTrace
 from kaizen.sync.phoenix import PhoenixSource
 from kaizen.sync.pipeline import Sync
 from tests.support.postgres import database, is_url
 from tests.support.slow import SLOW
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-    from datetime import datetime
     from pathlib import Path
 
     from kaizen.store import Store
-    from kaizen.sync.model import Trace
     from kaizen.sync.report import Report
     from kaizen.sync.source import Source
 
@@ -29,41 +25,6 @@ MODEL = "openai/gpt-4.1-mini"
 
 # What stories, kills and two syncs at once are held to: the default, and in CI all.
 BACKENDS = ("sqlite", "filesystem", "postgres") if SLOW else ("sqlite",)
-
-
-class ListedSource:
-    """A source of traces that are simply there."""
-
-    name = "listed"
-    project = "stories"
-    server_version = ""
-    requests = 0
-
-    def __init__(self, traces: Sequence[Trace]) -> None:
-        self.traces = {trace.trace_id: trace for trace in traces}
-
-    def probe(self) -> Anchor | None:
-        return None
-
-    def index(
-        self, *, since: datetime | None = None, until: datetime | None = None
-    ) -> Iterator[IndexedTrace]:
-        for trace in sorted(self.traces.values(), key=lambda one: one.start_time):
-            spans = tuple(
-                IndexedSpan(span_id=s.span_id, parent_id=s.parent_id, end_time=s.end_time)
-                for s in trace.spans
-            )
-            yield IndexedTrace(trace_id=trace.trace_id, start_time=trace.start_time, spans=spans)
-
-    def changed_since(self, anchor: Anchor) -> dict[str, None] | None:
-        return None
-
-    def fetch(self, traces: Iterable[IndexedTrace]) -> Iterator[Trace]:
-        for indexed in traces:
-            yield self.traces[indexed.trace_id]
-
-    def span_url(self, trace_id: str, span_id: str) -> str:
-        return f"listed:{trace_id}/{span_id}"
 
 
 def open_data_dir(data_dir: Path, backend: str = "filesystem") -> Store:
@@ -96,7 +57,7 @@ def snapshot(data_dir: Path, backend: str = "filesystem") -> dict[str, Any]:
     known: dict[str, Any] = {}
     for entity in entities:
         metadata = json.loads(json.dumps(entity.metadata))
-        for ours in ("run_id", "version", "full_at"):
+        for ours in ("run_id", "version", "full_at", "recorded_in", "asks"):
             metadata.pop(ours, None)
         metadata["tip_ids"] = sorted(names[tip_id] for tip_id in metadata.get("tip_ids", []))
         key = names.get(entity.id, entity.id)

@@ -14,7 +14,7 @@ import pytest
 from kaizen.cli.demo.model_server import Fault, ModelServer, Scenarios
 from kaizen.sync import ModelAccessError, ModelError, ModelSettings
 from kaizen.sync.answers import DecisionsAnswer, SegmentsAnswer, TipsAnswer
-from kaizen.sync.llm import Meter, Model, parse_answer
+from kaizen.sync.llm import Meter, Model, import_litellm, parse_answer
 from kaizen.sync.model import Usage
 from tests.support.cpu import cpu_time
 
@@ -396,3 +396,23 @@ def test_a_ping_asks_for_one_word(server: ModelServer) -> None:
     assert make().ping() == "ready"
     [request] = server.requests
     assert "response_format" not in request.body
+
+
+def test_its_own_calls_are_in_no_trace(server: ModelServer) -> None:
+    from openinference.instrumentation.openai import OpenAIInstrumentor
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+    from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+    spans, provider = InMemorySpanExporter(), TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(spans))
+    OpenAIInstrumentor().instrument(tracer_provider=provider)
+    try:
+        import_litellm().completion(model=NATIVE, messages=[{"role": "user", "content": "hi"}])
+        assert len(spans.get_finished_spans()) == 1
+        ask(make())
+        make().ping()
+        assert len(server.requests) == 3
+        assert len(spans.get_finished_spans()) == 1
+    finally:
+        OpenAIInstrumentor().uninstrument()

@@ -8,7 +8,14 @@ from typing import Any
 import pytest
 
 from kaizen.sync.model import Outcome
-from kaizen.sync.outcome import ANY_NAME, Annotation, OutcomeRules, judged_outcome
+from kaizen.sync.outcome import (
+    ANY_NAME,
+    OWN_NAME,
+    Annotation,
+    OutcomeRules,
+    judged_outcome,
+    story_outcome,
+)
 
 BY_SPANS = Outcome(name="failure", judged_by="status of AGENT span 'run'", detail="ValueError")
 
@@ -40,6 +47,7 @@ def judged(*annotations: Annotation, rules: OutcomeRules | None = None) -> tuple
         (says(), "unknown"),
         (says("User Feedback", score=1.0), "success"),
         (says("latency", score=1.0), "unknown"),
+        (says("kaizen", label="success"), "unknown"),
         (says("toxicity", label="no"), "unknown"),
         (says(label="correct", annotator_kind="ROBOT"), "unknown"),
         (says(label="correct", target="span", is_root=False), "unknown"),
@@ -122,9 +130,34 @@ def test_an_annotation_tells_what_it_said_and_why() -> None:
         name="failure",
         judged_by="HUMAN annotation 'correctness' of the trace",
         detail="fail 0.25: The order was not found.",
+        annotator_kind="HUMAN",
     )
 
 
 def test_without_an_annotation_that_counts_the_spans_tell() -> None:
     assert judged_outcome([], BY_SPANS) == BY_SPANS
     assert judged_outcome([says("latency", score=0.1)], BY_SPANS) == BY_SPANS
+
+
+def test_what_kaizen_itself_says_never_counts() -> None:
+    own = says(OWN_NAME, label="success", annotator_kind="CODE")
+    assert judged(own, rules=OutcomeRules(names=(ANY_NAME,))) == ("unknown", "")
+
+
+def by(kind: str, name: Any = "success") -> Outcome:
+    return Outcome(name=name, annotator_kind=kind)
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "number"),
+    [
+        ([Outcome(), BY_SPANS], 1),
+        ([BY_SPANS, Outcome()], 1),
+        ([by("LLM"), BY_SPANS], 0),
+        ([by("HUMAN"), by("LLM"), by("CODE")], 0),
+        ([by("HUMAN", "failure"), by("HUMAN"), Outcome()], 1),
+        ([by("HUMAN", "unknown"), by("LLM")], 0),
+    ],
+)
+def test_a_story_ended_as_its_last_trace_or_as_was_said_of_any(outcomes: list[Outcome], number: int) -> None:
+    assert story_outcome(outcomes) is outcomes[number]

@@ -709,3 +709,52 @@ def test_a_certificate_of_ones_own_is_trusted_where_it_is_named(tmp_path: Path, 
         settings = PhoenixSettings.from_environ({"KAIZEN_PHOENIX_CA": str(certificate)}, url=url)
         with PhoenixSource(settings) as one:
             assert one.ping() == VERSION
+
+
+# Annotations
+
+
+def said_of(target: str, number: int) -> dict[str, Any]:
+    result = {"label": None, "score": 1, "explanation": f"n{number}"}
+    return {f"{target}_id": f"i{number}", "name": "correctness", "annotator_kind": "HUMAN", "result": result}
+
+
+@pytest.mark.parametrize("target", ["trace", "session", "span"])
+def test_annotations_are_asked_for_a_hundred_at_a_time_and_read_over_pages(target: Any) -> None:
+    pages = (
+        page(said_of(target, 1), said_of(target, 2), cursor="next"),
+        page(said_of(target, 1)),
+        page(said_of(target, 250)),
+    )
+    with IllPhoenix(PROJECTS, *pages) as server, source(server.url) as one:
+        found = one.annotations(target, [f"i{number}" for number in range(150)])
+        assert one.requests == 4
+
+    assert {key: len(value) for key, value in found.items()} == {"i1": 2, "i2": 1, "i250": 1}
+    annotation = found["i2"][0]
+    assert (annotation.target, annotation.label, annotation.score) == (target, "", 1.0)
+    assert {request.path for request in server.requests[1:]} == {
+        f"/v1/projects/UHJvamVjdDox/{target}_annotations"
+    }
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Answer(status=404, body="None of the supplied trace_ids exist", content_type="text/plain"),
+        Answer(body="<html></html>", content_type="text/html"),
+    ],
+)
+def test_traces_that_are_gone_and_servers_that_know_no_annotations_say_nothing(answer: Answer) -> None:
+    with IllPhoenix(PROJECTS, answer) as server, source(server.url) as one:
+        assert one.annotations("trace", ["a", "b"]) == {}
+
+
+def test_a_refusal_to_tell_annotations_is_no_silence() -> None:
+    refused = Answer(status=401, body="Invalid token", content_type="text/plain")
+    with (
+        IllPhoenix(PROJECTS, refused) as server,
+        source(server.url) as one,
+        pytest.raises(SourceError, match="answered 401"),
+    ):
+        one.annotations("trace", ["a"])

@@ -11,8 +11,9 @@ import pytest
 
 from kaizen.sync.stories import describe, joined, link
 from kaizen.sync.trajectory import build_trajectory
+from tests.support.listed import ListedSource
 from tests.support.slow import SLOW
-from tests.support.syncing import ListedSource, make_sync, open_data_dir
+from tests.support.syncing import make_sync, open_data_dir
 from tests.support.traces import load_traces, order_faults
 
 if TYPE_CHECKING:

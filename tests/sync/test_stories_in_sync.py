@@ -13,8 +13,8 @@ from kaizen.cli.demo.faults import Fault
 from kaizen.cli.sync_report import print_report
 from kaizen.store import Put
 from kaizen.sync.tips import generate_tips
-from tests.support.listed import MESSAGE, one_call
-from tests.support.syncing import ListedSource, make_sync, open_data_dir
+from tests.support.listed import MESSAGE, ListedSource, one_call
+from tests.support.syncing import make_sync, open_data_dir
 
 if TYPE_CHECKING:
     from pathlib import Path

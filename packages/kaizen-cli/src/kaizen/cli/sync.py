@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from kaizen.store import Store
+    from kaizen.sync.annotate import Annotator
     from kaizen.sync.pipeline import Sync
     from kaizen.sync.preview import Preview
     from kaizen.sync.report import Report
@@ -114,6 +115,13 @@ def phoenix(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only say what would be processed and about what it would cost.")
     ] = False,
+    annotate: Annotated[
+        bool,
+        typer.Option(
+            "--annotate",
+            help="Write into Phoenix what became of each trace; needs the extra kaizen-cli[annotate].",
+        ),
+    ] = False,
     watch: Annotated[
         str | None,
         typer.Option("--watch", help="Go on, one round every so often, such as 5m.", show_default=False),
@@ -140,11 +148,13 @@ def phoenix(
 
     Example: kaizen sync phoenix --project test-agent --include-errors
     """
+    from kaizen.sync.outcome_settings import OutcomeSettings
     from kaizen.sync.redaction import Redaction
     from kaizen.sync.settings import ModelSettings, PhoenixSettings, SyncSettings
 
     where = store_settings(backend, data_dir, namespace)
     now = datetime.now(UTC)
+    outcomes = OutcomeSettings.from_environ(os.environ)
     settings = SyncSettings(
         namespace_id=where.namespace_id,
         include_errors=include_errors,
@@ -159,12 +169,19 @@ def phoenix(
         dry_run=dry_run,
         max_cost_usd=max_cost_usd,
         redaction=Redaction.from_environ(os.environ),
+        outcome_rules=outcomes.rules,
+        outcome_wait_s=outcomes.wait_s,
     )
     models = ModelSettings.from_environ(os.environ, model=model)
     _check_price(models, settings)
     server = PhoenixSettings.from_environ(os.environ, url=url)
+    annotate = annotate and not dry_run
+    if annotate:
+        from kaizen.sync.annotate import require_client
+
+        require_client()
     with open_store(where) as store:
-        rounds = _Rounds(store, settings, models, quiet=json)
+        rounds = _Rounds(store, settings, models, quiet=json, annotate=annotate)
         if watch:
             rounds.watch(lambda: _sources(server, project, all_projects), parse_duration(watch), json=json)
             return
@@ -190,11 +207,20 @@ def phoenix(
 class _Rounds:
     """Syncs of one or more projects, once or again and again, that end in order on a signal."""
 
-    def __init__(self, store: Store, settings: SyncSettings, models: ModelSettings, *, quiet: bool) -> None:
+    def __init__(
+        self,
+        store: Store,
+        settings: SyncSettings,
+        models: ModelSettings,
+        *,
+        quiet: bool,
+        annotate: bool,
+    ) -> None:
         self._store = store
         self._settings = settings
         self._models = models
         self._quiet = quiet
+        self._annotate = annotate
         self._current: Sync | None = None
         self._stopping = threading.Event()
         # The first signal ends the sync in order, the second at once; nothing is lost by either.
@@ -207,11 +233,25 @@ class _Rounds:
         from kaizen.sync.pipeline import Sync
 
         with PhoenixSource(where) as source, SyncProgress(quiet=self._quiet) as progress:
-            sync = Sync(source, self._store, self._settings, self._models, progress=progress.update)
+            sync = Sync(
+                source,
+                self._store,
+                self._settings,
+                self._models,
+                progress=progress.update,
+                annotator=self._annotator(where),
+            )
             self._current = sync
             if self._stopping.is_set():
                 sync.stop()
             return sync.run()
+
+    def _annotator(self, where: PhoenixSettings) -> Annotator | None:
+        if not self._annotate:
+            return None
+        from kaizen.sync.annotate import PhoenixAnnotator
+
+        return PhoenixAnnotator(where)
 
     def preview(self, where: PhoenixSettings) -> Preview:
         from kaizen.sync.phoenix import PhoenixSource

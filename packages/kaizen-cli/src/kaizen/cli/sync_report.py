@@ -39,13 +39,18 @@ def print_report(report: Report) -> None:
     tips = report.tips
     typer.echo(
         f"\nTips: {tips['created']} new, {tips['duplicates']} seen before, {tips['merged']} merged, "
-        f"{tips['removed']} removed, {tips['quarantined']} quarantined. Model calls: {report.model_calls} "
+        f"{tips['removed']} removed, {tips['quarantined']} quarantined. "
+        f"Model calls: {report.model_calls} "
         f"({report.prompt_tokens + report.completion_tokens:,} tokens, {_cost(report.cost_usd)}). "
         f"{report.duration_s:.1f} s."
     )
     if report.tips_dropped:
         dropped = ", ".join(f"{reason} {count}" for reason, count in sorted(report.tips_dropped.items()))
         typer.echo(f"Tips dropped: {dropped}.")
+    if report.outcomes_updated:
+        typer.echo(f"Outcomes updated: {report.outcomes_updated}.")
+    if report.annotated or report.not_annotated:
+        typer.echo(f"Annotated in Phoenix: {report.annotated}, failed: {report.not_annotated}.")
     if report.redacted:
         typer.echo(f"Secrets redacted: {report.redacted.total()}.")
     waiting = list(report.quarantined.values())
@@ -86,6 +91,7 @@ def print_line(report: Report) -> None:
     typer.echo(
         f"{at} {one_line(report.project)}: {report.traces} traces; "
         f"this round: {states or 'nothing new'}; {report.tips['created']} new tips, {_cost(report.cost_usd)}"
+        + (f"; {report.outcomes_updated} outcomes updated" if report.outcomes_updated else "")
         + (f"; {one_line(report.refusal)}" if report.refusal else "")
     )
 

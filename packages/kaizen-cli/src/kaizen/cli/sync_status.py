@@ -49,7 +49,7 @@ def status(
     )
     typer.echo()
     print_table(
-        ["RUN", "STATE", "PROJECT", "TOKENS", "USD", "PROCESSED"],
+        ["RUN", "STATE", "PROJECT", "TOKENS", "USD", "PROCESSED", "OUTCOMES UPDATED"],
         [
             [
                 run["started_at"][:19],
@@ -58,6 +58,7 @@ def status(
                 str(run["model"]["prompt_tokens"] + run["model"]["completion_tokens"]),
                 "unknown" if run["model"]["cost_usd"] is None else f"{run['model']['cost_usd']:.4f}",
                 _counts(run["processed"]),
+                str(run.get("outcomes", {}).get("updated", 0)),
             ]
             for run in runs
         ],

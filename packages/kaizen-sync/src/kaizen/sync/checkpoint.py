@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from kaizen.store import Put
+from kaizen.sync.asks import Ask
 from kaizen.sync.model import Anchor
 from kaizen.sync.records import CHECKPOINT, Ending, project_part
 from kaizen.sync.tool_versions import Offered
@@ -29,6 +30,7 @@ class Checkpoint:
     without a final record, `deferred` counts them all. `spans` is about how many the project has. `tools` are
     those that its agents were offered last, by name.
     `index_from` and `full_at` are where the next index starts, and when the last one was a whole one.
+    `asks` are the hours whose traces are asked for again.
     """
 
     source: str
@@ -42,6 +44,7 @@ class Checkpoint:
     server_version: str = ""
     endings: Counter[Ending] = field(default_factory=Counter)
     tools: Mapping[str, Offered] = field(default_factory=dict)
+    asks: tuple[Ask, ...] = ()
     version: int = 0
 
     @property
@@ -77,6 +80,7 @@ class Checkpoint:
                 if traces
             ],
             "tools": {name: one._asdict() for name, one in sorted(self.tools.items())},
+            "asks": [ask.to_json() for ask in self.asks],
             "version": self.version,
         }
         return Put(id=self.entity_id, type=CHECKPOINT, content="", metadata=metadata)
@@ -99,6 +103,7 @@ class Checkpoint:
                 {Ending(e["state"], e["reason"], e["attempts"]): e["traces"] for e in metadata["endings"]}
             ),
             tools={name: Offered(**one) for name, one in (metadata.get("tools") or {}).items()},
+            asks=tuple(map(Ask.of_json, metadata.get("asks") or ())),
             version=metadata["version"],
         )
 

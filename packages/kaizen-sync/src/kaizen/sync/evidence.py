@@ -16,12 +16,14 @@ from kaizen.sync.stories import joined
 from kaizen.sync.tips import quoted_span
 from kaizen.sync.tool_versions import tools_of
 from kaizen.sync.trust import injection_attempt, quarantine_reason
+from kaizen.sync.wording import fold
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from kaizen.sync.linking import Telling
-    from kaizen.sync.model import Tip
+    from kaizen.sync.model import Tip, Trajectory
+    from kaizen.sync.shown import KnownTips, Shown
     from kaizen.sync.source import Source
 
 
@@ -37,25 +39,34 @@ class Evidence:
         """What the record of a trace keeps of how it was processed."""
         return {"run_id": self.run_id, **self._provenance(), "redacted": dict(redacted)}
 
-    def learned(self, telling: Telling, tips: Sequence[Tip]) -> list[Learned]:
-        """The tips of a story, each with what backs it."""
-        return list(self._learned(telling, tips)) if tips else []
+    def shown(self, telling: Telling, known: KnownTips) -> list[Shown]:
+        """The known tips that the agent was shown in each trace that tells the story."""
+        return [known.shown_in(one, telling.start_time(one.trace_id)) for one in telling.trajectories()]
 
-    def _learned(self, telling: Telling, tips: Sequence[Tip]) -> Iterator[Learned]:
-        trajectories = telling.trajectories()
-        trajectory, head = joined(trajectories), telling.story.head
-        told_in = {m.span_id: one.trace_id for one in trajectories for m in one.all_messages()}
+    def learned(self, telling: Telling, tips: Sequence[Tip], shown: Sequence[Shown]) -> list[Learned]:
+        """The tips of a story with what backs them, but for those that only say what the agent was shown."""
+        return list(self._learned(telling, tips, shown)) if tips else []
+
+    def _learned(self, telling: Telling, tips: Sequence[Tip], shown: Sequence[Shown]) -> Iterator[Learned]:
+        head, outcome = telling.story.head, telling.outcome
+        shown_texts = {fold(tip.content) for one in shown for tip in one.tips}
+        trajectory = joined(telling.trajectories())
         injection = injection_attempt(trajectory)
         for tip in tips:
-            span_id = quoted_span(trajectory, tip.quote)
-            trace_id = told_in.get(span_id or "", head)
+            place = _place([one.rest for one in shown], tip.quote)
+            if place is None and (
+                fold(tip.content) in shown_texts or _place(telling.trajectories(), tip.quote) is not None
+            ):
+                continue
+            trace_id, span_id = place or (head, None)
             source = TipSource(
                 source=self.source.name,
                 project=self.source.project,
                 trace_id=trace_id,
                 span_id=span_id or "",
                 quote=tip.quote,
-                outcome=trajectory.outcome.name,
+                outcome=outcome.name,
+                judged_by=outcome.judged_by,
                 url=self.source.span_url(trace_id, span_id or ""),
                 story_id=head,
                 verified=span_id is not None,
@@ -82,3 +93,12 @@ class Evidence:
 
 def _texts(tip: Tip) -> tuple[str, ...]:
     return (tip.content, tip.trigger, *tip.implementation_steps)
+
+
+def _place(trajectories: Sequence[Trajectory], quote: str) -> tuple[str, str] | None:
+    """The trace and the span that hold the quote; None where none does."""
+    for trajectory in trajectories:
+        span_id = quoted_span(trajectory, quote)
+        if span_id is not None:
+            return trajectory.trace_id, span_id
+    return None

@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from kaizen.sync.asks import Ask
 from kaizen.sync.checkpoint import Checkpoint, checkpoint_id
 from kaizen.sync.claims import Claim
 from kaizen.sync.records import CLAIM, GUIDELINE, TRAJECTORY, StoredTip, TraceRecord
@@ -46,6 +47,8 @@ class Ledger:
         self.tools = self.checkpoint.tools
         """The tools that the agents of the project were offered last, by name."""
         self._claims: dict[str, Claim] | None = None
+        self.asks = {ask.hour: ask for ask in self.checkpoint.asks}
+        """The hours whose traces are asked for again, those of the checkpoint and those recorded since."""
         self.reopened = False
         self.changed_by_others = 0
         """How often others were found to have changed a record of the project."""
@@ -131,6 +134,8 @@ class Ledger:
         for record, difference in ((before, -1), (after, 1)):
             if record is not None and record.ending is not None:
                 self.endings[record.ending] += difference
+        if after is not None and after.recorded_in and after.recorded_in != (before and before.recorded_in):
+            self.asks.setdefault(after.recorded_in, Ask(hour=after.recorded_in))
         if before is not None and after is None:
             # Somebody wants it forgotten, or undid a run: only a whole index finds it again.
             self.checkpoint = replace(self.checkpoint, anchor=None)

@@ -4,30 +4,40 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import TYPE_CHECKING
 
-from kaizen.sync.records import TraceRecord, part_reason, record_id, stored_trajectory, story_key
+from kaizen.sync.outcome import story_outcome
+from kaizen.sync.records import (
+    TraceRecord,
+    part_reason,
+    record_id,
+    stored_outcome,
+    stored_trajectory,
+    story_key,
+)
 from kaizen.sync.stories import joined, link, related
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
-    from datetime import datetime
 
     from kaizen.store import Entity, Store
-    from kaizen.sync.model import Trajectory
+    from kaizen.sync.judging import Judgement
+    from kaizen.sync.model import Outcome, Trajectory
     from kaizen.sync.stories import Story, TraceDescription
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
-    """A trace of the run that can be told: its redacted trajectory, and what linking needs."""
+    """A trace of the run that can be told: its redacted trajectory, its judgement, and what linking needs."""
 
     trace_id: str
     digest: str
     start_time: datetime
     trajectory: Trajectory
     description: TraceDescription
+    judgement: Judgement
     redacted: Counter[str] = field(default_factory=Counter)
 
 
@@ -69,6 +79,14 @@ class Telling:
     def looked_for(self) -> frozenset[str]:
         return frozenset(self.trace_ids).union(*(one.related_keys for one in self._descriptions()))
 
+    def start_time(self, trace_id: str) -> datetime:
+        """When that trace of the story started."""
+        if trace_id in self.drafts:
+            return self.drafts[trace_id].start_time
+        description = TraceRecord.of(self.stored[trace_id]).description
+        assert description is not None
+        return datetime.fromisoformat(description.start_time)
+
     def trajectories(self) -> list[Trajectory]:
         """Those that tell the story, in order of time."""
         return [
@@ -79,7 +97,17 @@ class Telling:
         ]
 
     def trajectory(self) -> Trajectory:
-        return joined(self.trajectories())
+        return replace(joined(self.trajectories()), outcome=self.outcome)
+
+    @property
+    def outcome(self) -> Outcome:
+        """How the story ended: what is said of any of its traces counts, also of those it is not told by."""
+        drafts = self.drafts.values()
+        descriptions = {one.trace_id: one for one in _descriptions(self.stored)}
+        descriptions |= {draft.trace_id: draft.description for draft in drafts}
+        outcomes = {trace_id: stored_outcome(entity) for trace_id, entity in self.stored.items()}
+        outcomes |= {draft.trace_id: draft.trajectory.outcome for draft in drafts}
+        return _last_word(descriptions.values(), outcomes)
 
     def _descriptions(self) -> list[TraceDescription]:
         return [*(draft.description for draft in self.drafts.values()), *_descriptions(self.stored)]
@@ -121,6 +149,10 @@ class Linker:
         by_id = {draft.trace_id: draft for draft in drafts}
         return [_telling(story, by_id, stored) for story in stories]
 
+    def recorded(self, head: str) -> dict[str, Entity]:
+        """The records of the story with that head, by trace id."""
+        return self._by_ids([head]) | self._where("reason", part_reason(head))
+
     def _companions(self, stored: Mapping[str, Entity]) -> dict[str, Entity]:
         """The traces that were of one story with these when they were recorded."""
         heads = {TraceRecord.of(entity).head or trace_id for trace_id, entity in stored.items()}
@@ -148,6 +180,17 @@ class Linker:
 def _descriptions(entities: Mapping[str, Entity]) -> list[TraceDescription]:
     found = (TraceRecord.of(entity).description for entity in entities.values())
     return [one for one in found if one is not None]
+
+
+def outcome_of(stored: Mapping[str, Entity], judged: Mapping[str, Outcome]) -> Outcome:
+    """How the story of these records ended, where some of its traces are `judged` anew."""
+    outcomes = {trace_id: stored_outcome(entity) for trace_id, entity in stored.items()}
+    return _last_word(_descriptions(stored), {**outcomes, **judged})
+
+
+def _last_word(traces: Iterable[TraceDescription], outcomes: Mapping[str, Outcome]) -> Outcome:
+    in_time = sorted(traces, key=lambda one: (one.start_time, one.trace_id))
+    return story_outcome([outcomes[one.trace_id] for one in in_time])
 
 
 def _telling(story: Story, drafts: Mapping[str, Draft], stored: Mapping[str, Entity]) -> Telling:

@@ -160,11 +160,23 @@ class Message:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """How a trajectory ended, as far as is known, and who says so."""
+    """How a trajectory ended, as far as is known, and who says so.
+
+    `annotator_kind` is HUMAN, CODE or LLM where an annotation says so, and empty where the spans do.
+    """
 
     name: OutcomeName = "unknown"
     judged_by: str = ""
     detail: str = ""
+    annotator_kind: str = ""
+
+    def to_json(self) -> dict[str, str]:
+        return {
+            "name": self.name,
+            "judged_by": self.judged_by,
+            "detail": self.detail,
+            "annotator_kind": self.annotator_kind,
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

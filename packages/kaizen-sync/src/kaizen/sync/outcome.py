@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from kaizen.sync.model import Outcome, OutcomeName, Trace
 from kaizen.sync.tool_spans import error_text
@@ -16,7 +16,10 @@ Target = Literal["trace", "session", "span"]
 
 # Whom to believe where they differ, and about what: the whole before a part of it.
 _ANNOTATORS = ("HUMAN", "CODE", "LLM")
-_TARGETS: tuple[Target, ...] = ("trace", "session", "span")
+TARGETS: tuple[Target, ...] = get_args(Target)
+
+OWN_NAME = "kaizen"
+"""The name of the annotations that Kaizen itself writes. They say nothing of how a run ended."""
 
 ANY_NAME = "*"
 _NAMES = "outcome success correctness task_success task_completion resolution feedback user_feedback"
@@ -39,6 +42,13 @@ class Annotation:
     explanation: str = ""
     is_root: bool = True
 
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def of_json(cls, value: Mapping[str, Any]) -> Annotation:
+        return cls(**value)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutcomeRules:
@@ -58,7 +68,9 @@ class OutcomeRules:
     include_inner_spans: bool = False
 
     def verdict(self, annotation: Annotation) -> OutcomeName:
-        """What one annotation says of the run."""
+        """What one annotation says of the run; Kaizen's own says nothing."""
+        if annotation.name == OWN_NAME or annotation.annotator_kind not in _ANNOTATORS:
+            return "unknown"
         if annotation.target == "span" and not (annotation.is_root or self.include_inner_spans):
             return "unknown"
         if ANY_NAME not in self.names and not _is_among(annotation.name, self.names):
@@ -89,8 +101,8 @@ def judged_outcome(
     verdicts: dict[tuple[int, int], list[tuple[OutcomeName, Annotation]]] = {}
     for annotation in annotations:
         verdict = rules.verdict(annotation)
-        if verdict != "unknown" and annotation.annotator_kind in _ANNOTATORS:
-            rank = _ANNOTATORS.index(annotation.annotator_kind), _TARGETS.index(annotation.target)
+        if verdict != "unknown":
+            rank = _ANNOTATORS.index(annotation.annotator_kind), TARGETS.index(annotation.target)
             verdicts.setdefault(rank, []).append((verdict, annotation))
     if not verdicts:
         return otherwise
@@ -100,8 +112,28 @@ def judged_outcome(
     judged_by = f"{annotation.annotator_kind} annotation '{annotation.name}' of the {annotation.target}"
     if any(other != verdict for other, _ in best):
         said = ", ".join(f"{one.name}: {other}" for other, one in best)
-        return Outcome(judged_by=judged_by, detail=f"annotations contradict each other: {said}")
-    return Outcome(name=verdict, judged_by=judged_by, detail=_detail(annotation))
+        detail = f"annotations contradict each other: {said}"
+        return Outcome(judged_by=judged_by, detail=detail, annotator_kind=annotation.annotator_kind)
+    return Outcome(
+        name=verdict,
+        judged_by=judged_by,
+        detail=_detail(annotation),
+        annotator_kind=annotation.annotator_kind,
+    )
+
+
+def story_outcome(outcomes: Sequence[Outcome]) -> Outcome:
+    """How a story ended that several traces tell, in order of time: as the last one did.
+
+    What was said of any of them goes before what their spans tell: people before code before models, and of
+    equals the last.
+    """
+    judged = [
+        (-_ANNOTATORS.index(one.annotator_kind), number)
+        for number, one in enumerate(outcomes)
+        if one.annotator_kind
+    ]
+    return outcomes[max(judged)[1]] if judged else outcomes[-1]
 
 
 def _is_among(word: str, words: Sequence[str]) -> bool:

@@ -13,15 +13,18 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 from kaizen.sync.errors import ProjectNotFoundError, SourceError
 from kaizen.sync.model import Anchor, IndexedSpan, IndexedTrace, Span, SpanEvent, Trace
-from kaizen.sync.phoenix_http import OLDEST_SERVER, PhoenixClient
+from kaizen.sync.outcome import Annotation
+from kaizen.sync.phoenix_http import OLDEST_SERVER, NothingThereError, PhoenixClient
 
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from kaizen.sync.outcome import Target
     from kaizen.sync.settings import PhoenixSettings
 
 T = TypeVar("T")
@@ -33,6 +36,8 @@ _SPANS_AT_FIRST = 100
 _SPANS_IF_UNKNOWN = 10
 _TRACES_PER_FETCH = 100
 _FETCHES = 2
+_ANNOTATED_PER_REQUEST = 100
+_ANNOTATIONS_PER_PAGE = 1000
 _LISTS_TRACES = (13, 15)
 _READS_BY_TRACE_ID = (13, 9)
 
@@ -152,6 +157,24 @@ class PhoenixSource:
             finally:
                 for future in running:
                     future.cancel()
+
+    def annotations(self, target: Target, ids: Sequence[str]) -> dict[str, list[Annotation]]:
+        """What was said of those traces, sessions or spans, by their ids: one request for a hundred of them.
+
+        Nothing where the server has none of them any more, or does not tell of that kind.
+        """
+        found: dict[str, list[Annotation]] = {}
+        path = self._path(f"{target}_annotations")
+        for start in range(0, len(ids), _ANNOTATED_PER_REQUEST):
+            asked = [(f"{target}_ids", one) for one in ids[start : start + _ANNOTATED_PER_REQUEST]]
+            try:
+                for page in self._http.pages(path, [("limit", str(_ANNOTATIONS_PER_PAGE)), *asked]):
+                    for value in page.data:
+                        one, annotation = _parse(partial(_annotation, target), value, path)
+                        found.setdefault(one, []).append(annotation)
+            except NothingThereError:
+                continue
+        return found
 
     def span_url(self, trace_id: str, span_id: str) -> str:
         """Where a person sees the span in Phoenix's UI."""
@@ -332,6 +355,20 @@ def _indexed_trace(value: Mapping[str, Any]) -> IndexedTrace:
             )
             for span in value["spans"]
         ),
+    )
+
+
+def _annotation(target: Target, value: Mapping[str, Any]) -> tuple[str, Annotation]:
+    """The id of what an annotation is about, and the annotation."""
+    result = value.get("result") or {}
+    score = result.get("score")
+    return str(value[f"{target}_id"]), Annotation(
+        target=target,
+        name=value["name"],
+        label=result.get("label") or "",
+        score=None if score is None else float(score),
+        annotator_kind=value["annotator_kind"],
+        explanation=result.get("explanation") or "",
     )
 
 

@@ -31,6 +31,10 @@ _TRANSIENT = frozenset({408, 429, 500, 502, 503, 504})
 OLDEST_SERVER = "13.9"
 
 
+class NothingThereError(SourceError):
+    """The server has nothing at that path, or nothing of what was asked for."""
+
+
 @dataclass(frozen=True, slots=True)
 class Page:
     """One answer of a list: its records, how many bytes they took, and whether more follow."""
@@ -112,7 +116,7 @@ class PhoenixClient:
     def _get_once(self, path: str, query: httpx.QueryParams) -> Page:
         httpx = _httpx()
         with self._lock:
-            client = self._client = self._client or self._connected()
+            client = self._client = self._client or connected(self._settings)
             self.requests += 1
         # Phoenix is one CPU-bound process: more at a time would only wait there.
         with self._in_flight:
@@ -120,10 +124,13 @@ class PhoenixClient:
         self.server_version = response.headers.get("x-phoenix-server-version", self.server_version)
         if response.status_code in _TRANSIENT:
             raise _TransientAnswerError(response)
+        if response.status_code == httpx.codes.NOT_FOUND:
+            raise NothingThereError(self._refused(response))
         if response.status_code != httpx.codes.OK:
             raise SourceError(self._refused(response))
         if "json" not in response.headers.get("content-type", ""):
-            raise SourceError(
+            # Phoenix answers so where it knows no such path.
+            raise NothingThereError(
                 self.unexpected(path, response.headers.get("content-type") or "no content type")
             )
         try:
@@ -136,16 +143,6 @@ class PhoenixClient:
         if not isinstance(data, list):
             raise SourceError(self.unexpected(path, "no page of data"))
         return Page(data, len(response.content), str(answer.get("next_cursor") or ""))
-
-    def _connected(self) -> httpx.Client:
-        settings = self._settings
-        client: httpx.Client = _httpx().Client(
-            headers=dict(settings.headers),
-            timeout=_httpx().Timeout(settings.timeout_s, connect=min(5.0, settings.timeout_s)),
-            trust_env=not _is_local(self.url),
-            verify=_certificates(settings),
-        )
-        return client
 
     def _refused(self, response: httpx.Response) -> str:
         said = " ".join(response.text.split())[:200]
@@ -172,6 +169,18 @@ class PhoenixClient:
             f"{self.url}{path} answered with {what} where JSON of Phoenix's REST API was expected; check "
             f"that --url names a Phoenix server of version {OLDEST_SERVER} or newer (this one: {version})"
         )
+
+
+def connected(settings: PhoenixSettings) -> httpx.Client:
+    """An HTTP client for that server, which connects when it is first used."""
+    client: httpx.Client = _httpx().Client(
+        base_url=settings.base_url,
+        headers=dict(settings.headers),
+        timeout=_httpx().Timeout(settings.timeout_s, connect=min(5.0, settings.timeout_s)),
+        trust_env=not _is_local(settings.base_url),
+        verify=_certificates(settings),
+    )
+    return client
 
 
 class _TransientAnswerError(Exception):

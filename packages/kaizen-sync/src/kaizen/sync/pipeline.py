@@ -22,6 +22,7 @@ from kaizen.store.ids import uuid7
 from kaizen.sync.claims import Claim, Claims
 from kaizen.sync.errors import ModelAccessError, ModelError, SourceError
 from kaizen.sync.evidence import Evidence
+from kaizen.sync.judging import Judge
 from kaizen.sync.ledger import Ledger
 from kaizen.sync.linking import Draft, Linker
 from kaizen.sync.llm import Meter, Model
@@ -30,18 +31,21 @@ from kaizen.sync.planning import Planner, Result
 from kaizen.sync.preview import Preview, as_it_is
 from kaizen.sync.reading import Untold, read_trace
 from kaizen.sync.records import ACTOR, marked_gone
+from kaizen.sync.rejudging import Rejudging
 from kaizen.sync.report import Failure, Report
 from kaizen.sync.selection import Selection
 from kaizen.sync.tips import generate_tips
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from concurrent.futures import Future
 
     from kaizen.store import Put, Store
+    from kaizen.sync.annotate import Annotator
     from kaizen.sync.checkpoint import Checkpoint
     from kaizen.sync.linking import Telling
     from kaizen.sync.model import Trace
+    from kaizen.sync.outcome import Annotation
     from kaizen.sync.planning import Plan
     from kaizen.sync.records import State
     from kaizen.sync.settings import ModelSettings, SyncSettings
@@ -57,12 +61,15 @@ _BATCH = 64
 _COMMIT_ATTEMPTS = 50
 _MARKED_AT_ONCE = 100
 _RENEW_EVERY_S = 30.0
+_REQUESTS_IF_IDLE = 1
+_REQUESTS = 10
+"""How many requests one run makes to ask again what was said of traces that it has learned from."""
 
 
 class Sync:
     """One run over one project of a source. Use once.
 
-    `progress` is called after every trace with the report so far.
+    `progress` is called after every trace with the report so far. `annotator` is told what became of each.
     """
 
     def __init__(
@@ -73,6 +80,7 @@ class Sync:
         models: ModelSettings,
         *,
         progress: Callable[[Report], None] = lambda _: None,
+        annotator: Annotator | None = None,
     ) -> None:
         if settings.dry_run:
             store = as_it_is(store, settings.namespace_id)
@@ -83,6 +91,7 @@ class Sync:
         self._settings = settings
         self._models = models
         self._progress = progress
+        self._annotator = annotator
         self._meter = Meter()
         self._tips_model = Model(models.tips_model, models, self._meter)
         self._stopping = threading.Event()
@@ -97,6 +106,8 @@ class Sync:
             project=source.project,
             namespace_id=settings.namespace_id,
         )
+        self._judge = Judge(source, settings.outcome_rules)
+        self._rejudging = Rejudging(store, settings, self._ledger, self._linker, self._judge, self.report)
         claim = Claim(run_id=self.report.run_id, source=source.name, project=source.project)
         self._claims = Claims(store, settings.namespace_id, self._ledger, claim, self._run_so_far)
         self._selection = Selection(
@@ -128,11 +139,14 @@ class Sync:
                 self._take(batch, pending)
             self._finish_all(pending)
             self._mark_moved()
+            self._ask_again()
             found = self._selection.next_checkpoint()
             checkpoint = replace(found, server_version=self._source.server_version)
         finally:
             try:
                 self._finish_all(pending)
+                if self._annotator:
+                    self._annotator.close(self.report)
                 # A run that broke off does not move the checkpoint, but what it did and cost is kept.
                 self._keep(checkpoint or self._ledger.checkpoint)
             finally:
@@ -156,20 +170,28 @@ class Sync:
 
         What is done of the batches before is committed meanwhile.
         """
-        batch: list[Draft | Untold] = []
+        batch: list[Trace] = []
         try:
             for trace in self._source.fetch(self._selection.traces()):
                 if self._selection.admits(trace):
-                    batch.append(self._read(trace))
-                while pending.is_next_done:
-                    self._finish(pending.pop())
+                    batch.append(trace)
+                self._finish_done(pending)
                 if len(batch) == _BATCH:
-                    yield batch
+                    yield list(self._read(batch, self._said_of(batch), pending))
                     batch = []
+            said = self._said_of(batch)
         except SourceError:
-            yield batch
+            # Without what is said of them, which is asked for again later.
+            yield list(self._read(batch, {}, pending))
             raise
-        yield batch
+        yield list(self._read(batch, said, pending))
+
+    def _finish_done(self, pending: Pending) -> None:
+        while pending.is_next_done:
+            self._finish(pending.pop())
+
+    def _said_of(self, traces: Sequence[Trace]) -> Mapping[str, Sequence[Annotation]]:
+        return {} if self._halted(taking=False, is_taken=True) else self._judge.said_of(traces)
 
     def _halted(self, *, taking: bool, is_taken: bool = False) -> str:
         """Why no more traces may be taken; else one is, where it is for `taking`."""
@@ -185,11 +207,22 @@ class Sync:
         self._taken += taking
         return ""
 
-    def _read(self, trace: Trace) -> Draft | Untold:
-        if why := self._halted(taking=False, is_taken=True):
-            return Untold.of(trace, "deferred", why)
+    def _read(
+        self, traces: Sequence[Trace], said: Mapping[str, Sequence[Annotation]], pending: Pending
+    ) -> Iterator[Draft | Untold]:
         settings = self._settings
-        return read_trace(trace, include_errors=settings.include_errors, redaction=settings.redaction)
+        for trace in traces:
+            if why := self._halted(taking=False, is_taken=True):
+                yield Untold.of(trace, "deferred", why)
+            else:
+                yield read_trace(
+                    trace,
+                    self._judge,
+                    said.get(trace.trace_id, ()),
+                    include_errors=settings.include_errors,
+                    redaction=settings.redaction,
+                )
+            self._finish_done(pending)
 
     def _take(self, batch: Sequence[Draft | Untold], pending: Pending) -> None:
         """Start what is to do, in the order in which to commit it: a story goes by the last of its traces."""
@@ -336,10 +369,12 @@ class Sync:
                 self._report_failure(record.trace_id, record.reason, record.attempts)
         for before, after in plan.moved:
             self._selection.recount(before, after)
+        if self._annotator:
+            self._annotator.add([*plan.records, *(after for _, after in plan.moved)], report)
         if isinstance(result, Result):
             for draft in result.telling.drafts.values():
                 report.redacted.update(draft.redacted)
-            report.tips_dropped.update(result.tips_dropped)
+            report.tips_dropped.update(plan.dropped)
         report.tips["removed"] += sum(isinstance(change, Delete) for change in plan.changes)
         if plan.reconciled:
             report.count_tips(plan.reconciled)
@@ -352,6 +387,16 @@ class Sync:
         self.report.cost_usd = None if self._meter.unpriced_calls else self._meter.cost_usd
         self.report.prompt_tokens = self._meter.usage.prompt_tokens
         self.report.completion_tokens = self._meter.usage.completion_tokens
+
+    def _ask_again(self) -> None:
+        """Ask what was said since of traces that were learned from, where the whole project is looked at."""
+        if self._selection.reading != "window" and not self._stopping.is_set():
+            is_idle = self._selection.reading == "nothing"
+            try:
+                self._rejudging.run(requests=_REQUESTS_IF_IDLE if is_idle else _REQUESTS)
+            except SourceError as error:
+                # What the run is for is done; the next one asks.
+                _log.warning("could not ask what was said of earlier traces: %s", error)
 
     def _mark_moved(self) -> None:
         """Records of traces that the source has no longer, or has again, say so."""
@@ -377,7 +422,11 @@ class Sync:
         for _ in range(_COMMIT_ATTEMPTS):
             ledger = self._ledger
             checkpoint = replace(
-                checkpoint, endings=+ledger.endings, tools=ledger.tools, version=ledger.version
+                checkpoint,
+                endings=+ledger.endings,
+                tools=ledger.tools,
+                asks=tuple(ask for _, ask in sorted(ledger.asks.items())),
+                version=ledger.version,
             )
             if not run and not ledger.is_far and checkpoint.says_as_much_as(ledger.kept):
                 return

@@ -5,25 +5,28 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from kaizen.store import Delete
+from kaizen.sync.asks import hour_of
 from kaizen.sync.contradictions import settled
 from kaizen.sync.errors import RedactionError
 from kaizen.sync.linking import Draft
 from kaizen.sync.merging import stand_in, standing
 from kaizen.sync.reading import Untold
 from kaizen.sync.reconcile import Reconciled, Reconciler
-from kaizen.sync.records import StoredTip, TraceRecord, part_reason, record_id, retold
+from kaizen.sync.records import TIPS_SHOWN, WAS_SHOWN, StoredTip, TraceRecord, part_reason, record_id, retold
 from kaizen.sync.redact import Redactor
+from kaizen.sync.shown import KnownTips
 
 if TYPE_CHECKING:
-    from kaizen.store import Change, Store
+    from kaizen.store import Change, Put, Store
     from kaizen.sync.evidence import Evidence
     from kaizen.sync.ledger import Ledger
     from kaizen.sync.linking import Telling
     from kaizen.sync.llm import Model
-    from kaizen.sync.model import Tip
+    from kaizen.sync.model import Outcome, Tip
     from kaizen.sync.records import State
     from kaizen.sync.settings import SyncSettings
     from kaizen.sync.source import Source
@@ -49,7 +52,8 @@ class Result:
 class Plan:
     """One commit: its changes, the records of the run's own traces, and those of others before and after.
 
-    `known` is the record that another sync made meanwhile and that needs no change.
+    `known` is the record that another sync made meanwhile and that needs no change. `dropped` counts tips
+    that are not learned, by reason.
     """
 
     changes: list[Change]
@@ -57,6 +61,7 @@ class Plan:
     moved: list[tuple[TraceRecord, TraceRecord]] = field(default_factory=list)
     reconciled: Reconciled | None = None
     known: TraceRecord | None = None
+    dropped: Counter[str] = field(default_factory=Counter)
 
 
 class Planner:
@@ -77,6 +82,7 @@ class Planner:
         self._ledger = ledger
         self._evidence = evidence
         self._reconciler = Reconciler(None if reconcile_model.is_offline else reconcile_model)
+        self._known_tips: KnownTips | None = None
 
     def plan(self, result: Result | Untold) -> Plan:
         """The commit for that result; raises `ModelError` where tips cannot be reconciled."""
@@ -108,7 +114,7 @@ class Planner:
                 self._record(draft, "failed", result.reason), TraceRecord.of(stored) if stored else None
             )
             plan.records.append(record)
-            plan.changes.append(record.to_put(draft.trajectory, self._evidence.details(draft.redacted)))
+            plan.changes.append(self._put(record, draft))
         if not telling.drafts:
             entity = telling.stored[telling.story.head]
             before = TraceRecord.of(entity)
@@ -128,9 +134,21 @@ class Planner:
         )
         plan = Plan(changes=[], records=[])
         tips, backed_ids = withdrawn, list[str]()
-        if not is_learned:
+        state, reason = result.state, ""
+        details: dict[str, object] = {"tips_dropped": {}}
+        if is_learned:
+            tips = {**withdrawn, **self._judged(stored[head], telling.outcome, withdrawn)}
+        else:
             known = standing({**self._ledger.tips, **withdrawn})
-            learned = self._evidence.learned(telling, result.tips)
+            shown = self._evidence.shown(telling, self._tips_to_know())
+            learned = self._evidence.learned(telling, result.tips, shown)
+            plan.dropped = result.tips_dropped + Counter({WAS_SHOWN: len(result.tips) - len(learned)})
+            if result.tips and not learned:
+                state, reason = "no_lesson", TIPS_SHOWN
+            details = {
+                "tips_dropped": dict(plan.dropped),
+                "shown_tip_ids": list(dict.fromkeys(tip.id for one in shown for tip in one.tips)),
+            }
             plan.reconciled = self._reconciler.reconcile(learned, known)
             tips, backed_ids = {**withdrawn, **plan.reconciled.tips}, plan.reconciled.backed_ids
         for trace_id in telling.trace_ids:
@@ -141,21 +159,19 @@ class Planner:
             before = self._record(draft, "skipped") if draft else stored[trace_id]
             record = replace(
                 before,
-                state=result.state if is_head else "skipped",
-                reason="" if is_head else part_reason(head),
+                state=state if is_head else "skipped",
+                reason=reason if is_head else part_reason(head),
                 attempts=0,
                 tip_ids=tuple(backed_ids) if is_head else (),
                 told_by=telling.told_by if is_head else (),
             )
-            details: dict[str, object] = {"tips_dropped": dict(result.tips_dropped if is_head else {})}
             if draft:
                 plan.records.append(record)
-                details |= self._evidence.details(draft.redacted)
-                plan.changes.append(record.to_put(draft.trajectory, details))
+                plan.changes.append(self._put(record, draft, details if is_head else {"tips_dropped": {}}))
             elif record != before:
                 plan.moved.append((before, record))
-                details["run_id"] = self._evidence.run_id
-                plan.changes.append(retold(telling.stored[trace_id], record, details))
+                now = {"run_id": self._evidence.run_id, **(details if is_head else {})}
+                plan.changes.append(retold(telling.stored[trace_id], record, now))
         plan.changes += self._tip_changes(tips)
         return plan
 
@@ -164,6 +180,31 @@ class Planner:
         if not tips:
             return iter(())
         return map(_kept_or_deleted, settled(tips, self._ledger.tips).values())
+
+    def _put(self, record: TraceRecord, draft: Draft, details: Mapping[str, object] | None = None) -> Put:
+        judgement = {"judgement": draft.judgement.to_json()}
+        return record.to_put(
+            draft.trajectory, {**self._evidence.details(draft.redacted), **judgement, **(details or {})}
+        )
+
+    def _tips_to_know(self) -> KnownTips:
+        """The tips that agents may have been shown: those there were when the run began to learn."""
+        if self._known_tips is None:
+            self._known_tips = KnownTips(self._ledger.tips.values())
+        return self._known_tips
+
+    def _judged(
+        self, head: TraceRecord, outcome: Outcome, withdrawn: Mapping[str, StoredTip]
+    ) -> dict[str, StoredTip]:
+        """The tips of a known story whose evidence says another outcome than it has now."""
+        judged: dict[str, StoredTip] = {}
+        for tip_id in head.tip_ids:
+            if tip := stand_in(self._ledger.tips, tip_id):
+                before = judged.get(tip.id) or withdrawn.get(tip.id, tip)
+                now = before.judged(head.trace_id, outcome)
+                if now is not before:
+                    judged[tip.id] = now
+        return judged
 
     def _withdrawn(self, records: Iterable[TraceRecord]) -> dict[str, StoredTip]:
         """The tips that these traces taught, without them."""
@@ -183,6 +224,7 @@ class Planner:
             state=state,
             reason=self._redacted(reason),
             description=one.description if isinstance(one, Draft) else None,
+            recorded_in=hour_of(datetime.now(UTC)) if isinstance(one, Draft) else "",
         )
 
     def _redacted(self, reason: str) -> str:

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 from kaizen.sync.errors import RedactionError, UnknownShapeError
+from kaizen.sync.judging import Judgement, in_order
 from kaizen.sync.linking import Draft
 from kaizen.sync.records import ERRORS_EXCLUDED
 from kaizen.sync.redact import Redactor
+from kaizen.sync.shown import OWN_CALL, is_own_call
 from kaizen.sync.stories import describe
 from kaizen.sync.trajectory import build_trajectory
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from datetime import datetime
 
+    from kaizen.sync.judging import Judge
     from kaizen.sync.model import Trace
+    from kaizen.sync.outcome import Annotation
     from kaizen.sync.records import State
     from kaizen.sync.redaction import Redaction
 
@@ -45,14 +50,33 @@ class Untold:
         )
 
 
-def read_trace(trace: Trace, *, include_errors: bool, redaction: Redaction) -> Draft | Untold:
-    """The trace, redacted, as it may be told. Never raises: one trace never fails another."""
+def read_trace(
+    trace: Trace,
+    judge: Judge,
+    said: Iterable[Annotation] = (),
+    *,
+    include_errors: bool,
+    redaction: Redaction,
+) -> Draft | Untold:
+    """The trace, redacted, as it may be told. Never raises: one trace never fails another.
+
+    `said` is what people, code and models say of it; where that is a verdict, it decides whether the trace is
+    a failed one.
+    """
     untold = partial(Untold.of, trace)
     try:
         trajectory = build_trajectory(trace)
+        if is_own_call(trajectory):
+            return untold("skipped", OWN_CALL)
+        redactor = Redactor(redaction)
+        judgement = Judgement(
+            by_spans=redactor.outcome(trajectory.outcome),
+            said=in_order(map(redactor.annotation, said)),
+            span_ids=judge.subject(trace).span_ids,
+        )
+        trajectory = replace(trajectory, outcome=judgement.outcome(judge.rules))
         if trajectory.outcome.name == "failure" and not include_errors:
             return untold("skipped", ERRORS_EXCLUDED)
-        redactor = Redactor(redaction)
         trajectory = redactor.trajectory(trajectory)
     except UnknownShapeError as error:
         return untold("skipped", str(error))
@@ -67,5 +91,6 @@ def read_trace(trace: Trace, *, include_errors: bool, redaction: Redaction) -> D
         start_time=trace.start_time,
         trajectory=trajectory,
         description=describe(trajectory, trace.start_time),
+        judgement=judgement,
         redacted=redactor.counts,
     )

@@ -16,6 +16,8 @@ from kaizen.sync.tool_versions import tool_versions
 from kaizen.sync.trust.reasons import QUOTE_MISSING, without_missing_quote
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from kaizen.store import Entity
     from kaizen.sync.model import Tip
 
@@ -31,6 +33,8 @@ STATES: tuple[State, ...] = ("learned", "no_lesson", "deferred", "skipped", "fai
 
 ERRORS_EXCLUDED = "errors excluded"
 GONE = "deleted meanwhile"
+WAS_SHOWN = "was shown to the agent"
+TIPS_SHOWN = "its tips were shown to the agent"
 
 _PART_OF = "part of "
 
@@ -55,7 +59,8 @@ class TraceRecord:
 
     `is_gone` says that the source has deleted it since; then it is not counted. `description` is what
     links it with others, where it has a trajectory. `told_by` names the traces, each as it was, whose joined
-    trajectory was learned from.
+    trajectory was learned from. `recorded_in` is the hour of UTC in which it was processed, by which it is
+    asked for again; empty where it has no trajectory.
     """
 
     source: str
@@ -69,6 +74,7 @@ class TraceRecord:
     is_gone: bool = False
     description: TraceDescription | None = None
     told_by: tuple[str, ...] = ()
+    recorded_in: str = ""
 
     @property
     def entity_id(self) -> str:
@@ -106,6 +112,7 @@ class TraceRecord:
             "attempts": self.attempts,
             "tip_ids": list(self.tip_ids),
             "told_by": list(self.told_by),
+            "recorded_in": self.recorded_in,
             **(self._story_metadata(self.description) if self.description else {}),
             **(_trajectory_metadata(trajectory) if trajectory else {}),
             **details,
@@ -134,6 +141,7 @@ class TraceRecord:
             is_gone=bool(metadata.get("gone")),
             description=TraceDescription.of_json(story) if story else None,
             told_by=tuple(metadata.get("told_by") or ()),
+            recorded_in=metadata.get("recorded_in") or "",
         )
 
 
@@ -184,6 +192,18 @@ def retold(entity: Entity, record: TraceRecord, details: Mapping[str, Any]) -> P
     return Put(id=entity.id, type=entity.type, content=entity.content, metadata=metadata)
 
 
+def rejudged(entity: Entity, outcome: Outcome, judgement: Mapping[str, Any]) -> Put:
+    """The record of a trace of which something else is said now; the trace is the same."""
+    metadata = {**entity.metadata, "outcome": outcome.to_json(), "judgement": judgement}
+    return Put(id=entity.id, type=entity.type, content=entity.content, metadata=metadata)
+
+
+def stored_outcome(entity: Entity) -> Outcome:
+    """How a trace ended by its record; unknown where there is no trajectory."""
+    metadata: Mapping[str, Any] = entity.metadata
+    return Outcome(**metadata.get("outcome", {}))
+
+
 def stored_trajectory(entity: Entity) -> Trajectory:
     """The (redacted) trajectory that a record with a description keeps."""
     metadata: Mapping[str, Any] = entity.metadata
@@ -198,7 +218,7 @@ def stored_trajectory(entity: Entity) -> Trajectory:
         ),
         errors=tuple(value["errors"]),
         tools=tuple(value["tools"]),
-        outcome=Outcome(**metadata["outcome"]),
+        outcome=stored_outcome(entity),
         usage=Usage(**metadata["usage"]),
         session_id=metadata["session_id"],
         models=tuple(metadata["models"]),
@@ -208,10 +228,9 @@ def stored_trajectory(entity: Entity) -> Trajectory:
 
 
 def _trajectory_metadata(trajectory: Trajectory) -> dict[str, Any]:
-    outcome = trajectory.outcome
     return {
         "session_id": trajectory.session_id,
-        "outcome": {"name": outcome.name, "judged_by": outcome.judged_by, "detail": outcome.detail},
+        "outcome": trajectory.outcome.to_json(),
         "models": list(trajectory.models),
         "tools": tool_versions(trajectory.tools),
         "usage": {
@@ -240,10 +259,11 @@ def _trajectory_content(trajectory: Trajectory | None) -> str:
 class TipSource:
     """One piece of evidence for a tip: where in which trace, and the words that show it.
 
-    `verified` says that the quote was found in the trace, `is_suspect` that the story shows an attempt to
-    steer its reader. `story_id` is the trace that is learned from, of several that tell one story; where it
-    is empty, the trace itself. `steps` are the numbers of the messages of that story that show it, `tools`
-    the versions of the tools that the tip is about, `models` those that the agent used.
+    `outcome` is how the story ended, by what `judged_by` names. `verified` says that the quote was found in
+    the trace, `is_suspect` that the story shows an attempt to steer its reader. `story_id` is the trace that
+    is learned from, of several that tell one story; where it is empty, the trace itself. `steps` are the
+    numbers of the messages of that story that show it, `tools` the versions of the tools that the tip is
+    about, `models` those that the agent used.
     """
 
     source: str
@@ -259,6 +279,7 @@ class TipSource:
     is_suspect: bool = False
     tools: Mapping[str, str] = field(default_factory=dict)
     models: tuple[str, ...] = ()
+    judged_by: str = ""
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -268,6 +289,7 @@ class TipSource:
             "span_id": self.span_id,
             "quote": self.quote,
             "outcome": self.outcome,
+            "judged_by": self.judged_by,
             "url": self.url,
             "story_id": self.story_id,
             "verified": self.verified,
@@ -280,15 +302,24 @@ class TipSource:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredTip:
-    """A tip as the store has it, or will have it. Changing one gives a new value."""
+    """A tip as the store has it, or will have it. Changing one gives a new value.
+
+    `created_at` is None until the store has it.
+    """
 
     id: str
     content: str
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    created_at: datetime | None = None
 
     @classmethod
     def of(cls, entity: Entity) -> StoredTip:
-        return cls(id=entity.id, content=entity.content, metadata=dict(entity.metadata))
+        return cls(
+            id=entity.id,
+            content=entity.content,
+            metadata=dict(entity.metadata),
+            created_at=entity.created_at,
+        )
 
     @classmethod
     def create(
@@ -366,6 +397,12 @@ class StoredTip:
         """The tip backed by what backs them too: each story counts once, and no evidence is lost."""
         sources = [source for tip in (self, *others) for source in tip.sources]
         return self._with_sources(list({_evidence_of(source): source for source in sources}.values()))
+
+    def judged(self, story_id: str, outcome: Outcome) -> StoredTip:
+        """The tip whose evidence from that story says that outcome; itself where it does already."""
+        now = {"outcome": outcome.name, "judged_by": outcome.judged_by}
+        sources = [{**s, **now} if story_of(s) == story_id else s for s in self.sources]
+        return self if sources == self.sources else self._with_sources(sources)
 
     def _with_sources(self, sources: list[dict[str, Any]]) -> StoredTip:
         metadata = {

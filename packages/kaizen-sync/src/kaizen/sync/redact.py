@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from kaizen.sync.redaction import Redaction
 
 if TYPE_CHECKING:
-    from kaizen.sync.model import Conversation, Message, Trajectory
+    from kaizen.sync.model import Conversation, Message, Outcome, Trajectory
+    from kaizen.sync.outcome import Annotation
 
 _KNOWN = (
     "aws.AWSKeyDetector",
@@ -136,20 +137,30 @@ class Redactor:
 
     def trajectory(self, trajectory: Trajectory) -> Trajectory:
         """The trajectory with every text of it redacted."""
-        outcome = trajectory.outcome
         return replace(
             trajectory,
             messages=tuple(map(self._message, trajectory.messages)),
             side_conversations=tuple(map(self._conversation, trajectory.side_conversations)),
             errors=tuple(map(self.text, trajectory.errors)),
             tools=tuple(map(self.text, trajectory.tools)),
-            outcome=replace(
-                outcome, judged_by=self.text(outcome.judged_by), detail=self.text(outcome.detail)
-            ),
+            outcome=self.outcome(trajectory.outcome),
             session_id=self.text(trajectory.session_id),
             models=tuple(map(self.text, trajectory.models)),
             response_ids=tuple(map(self.text, trajectory.response_ids)),
             previous_response_id=self.text(trajectory.previous_response_id),
+        )
+
+    def outcome(self, outcome: Outcome) -> Outcome:
+        """The outcome with every text of it redacted."""
+        return replace(outcome, judged_by=self.text(outcome.judged_by), detail=self.text(outcome.detail))
+
+    def annotation(self, annotation: Annotation) -> Annotation:
+        """The annotation with every text of it redacted."""
+        return replace(
+            annotation,
+            name=self.text(annotation.name),
+            label=self.text(annotation.label),
+            explanation=self.text(annotation.explanation),
         )
 
     def _conversation(self, conversation: Conversation) -> Conversation:

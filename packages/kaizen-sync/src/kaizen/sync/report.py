@@ -40,7 +40,8 @@ class Report:
     """Counts of one run: `states` of every trace there is, `processed` of those this run worked on.
 
     `cost_usd` is None where a model was called whose price is not known. `share` is about how much of the
-    work is done, from 0 to 1, where that can be told.
+    work is done, from 0 to 1, where that can be told. `outcomes_asked` counts traces that were asked for
+    again, `outcomes_updated` those of which something else is said now.
     """
 
     run_id: str
@@ -55,6 +56,10 @@ class Report:
     tips_dropped: Counter[str] = field(default_factory=Counter)
     quarantined: dict[str, Quarantined] = field(default_factory=dict)
     redacted: Counter[str] = field(default_factory=Counter)
+    outcomes_asked: int = 0
+    outcomes_updated: int = 0
+    annotated: int = 0
+    not_annotated: int = 0
     model_calls: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
@@ -120,7 +125,7 @@ class Report:
 
     @property
     def did_anything(self) -> bool:
-        return bool(self.processed.total() or self.model_calls)
+        return bool(self.processed.total() or self.model_calls or self.outcomes_updated)
 
     def to_put(self, *, ended: bool) -> Put:
         """What is kept of the run; `ended` says that nothing more comes."""
@@ -149,7 +154,14 @@ class Report:
             ],
             "tips": {
                 key: self.tips[key]
-                for key in ("created", "duplicates", "merged", "contradicting", "quarantined", "removed")
+                for key in (
+                    "created",
+                    "duplicates",
+                    "merged",
+                    "contradicting",
+                    "quarantined",
+                    "removed",
+                )
             },
             "tips_dropped": dict(sorted(self.tips_dropped.items())),
             "quarantined": [
@@ -157,6 +169,8 @@ class Report:
                 for tip in self.quarantined.values()
             ],
             "redacted": dict(sorted(self.redacted.items())),
+            "outcomes": {"asked": self.outcomes_asked, "updated": self.outcomes_updated},
+            "annotated": {"done": self.annotated, "failed": self.not_annotated},
             "model": {
                 "calls": self.model_calls,
                 "prompt_tokens": self.prompt_tokens,

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
+    from kaizen.sync.outcome import OutcomeRules
+
 DEFAULT_PHOENIX_URL = "http://localhost:6006"
 DEFAULT_PROJECT = "kaizen-agent"
 DEFAULT_MODEL = "gpt-4.1-mini"
@@ -216,7 +218,9 @@ class SyncSettings:
     without a root. `max_attempts` is how often a trace may fail before it is left alone. `since` and `until`
     bound when traces started. `full` reads the whole index, as is done by itself once in `full_every_s`.
     `max_cost_usd` stops the run when its model calls have cost that much; those under way are finished. With
-    `dry_run` a run may only be previewed. `redaction` is what is redacted besides secrets.
+    `dry_run` a run may only be previewed. `redaction` is what is redacted besides secrets. `outcome_rules`
+    are the usual ones where none are given, and `outcome_wait_s` is how long a trace is asked for again after
+    it was learned from.
     """
 
     namespace_id: str = "kaizen"
@@ -233,6 +237,8 @@ class SyncSettings:
     max_cost_usd: float | None = None
     full_every_s: float = 86_400.0
     redaction: Redaction = field(default_factory=Redaction)
+    outcome_rules: OutcomeRules | None = None
+    outcome_wait_s: float = 604_800.0
 
     def __post_init__(self) -> None:
         if self.limit is not None and self.limit < 1:

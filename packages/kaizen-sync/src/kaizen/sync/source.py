@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from kaizen.sync.model import Anchor, IndexedTrace, Trace
+    from kaizen.sync.outcome import Annotation, Target
 
 
 class Source(Protocol):
@@ -55,4 +56,16 @@ class Source(Protocol):
 
     def span_url(self, trace_id: str, span_id: str) -> str:
         """Where a person can look at the span."""
+        ...
+
+
+@runtime_checkable
+class AnnotatedSource(Protocol):
+    """A source in which people, code and models say how runs ended."""
+
+    @property
+    def requests(self) -> int: ...
+
+    def annotations(self, target: Target, ids: Sequence[str]) -> Mapping[str, Sequence[Annotation]]:
+        """What was said of those traces, sessions or spans, by their ids."""
         ...

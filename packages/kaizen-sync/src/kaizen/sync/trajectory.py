@@ -63,7 +63,7 @@ def _build(trace: Trace) -> Trajectory:
         tools=_distinct(schema for call in calls for layer in call.layers for schema in tool_schemas(layer)),
         outcome=span_outcome(trace, calls),
         usage=sum((call.usage for call in calls), Usage()),
-        session_id=_session_id(trace),
+        session_id=session_id(trace),
         models=_distinct(filter(None, (model_name(call.span) for call in calls))),
         response_ids=_distinct(filter(None, (call.response_id for call in calls))),
         previous_response_id=_previous_response_id(calls),
@@ -74,7 +74,8 @@ def _distinct(texts: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(texts))
 
 
-def _session_id(trace: Trace) -> str:
+def session_id(trace: Trace) -> str:
+    """The session that a trace says it is of; empty where it says none."""
     names = ("session.id", "gen_ai.conversation.id")
     found = (as_text(span.attributes.get(name)) for name in names for span in trace.spans)
     return next(filter(None, found), "")
