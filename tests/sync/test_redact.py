@@ -14,11 +14,13 @@ from hypothesis import strategies as st
 
 from benchmarks.secret_corpus import samples
 from kaizen.sync import SettingsError, redaction
+from kaizen.sync.judging import Judge
 from kaizen.sync.model import Conversation, Message, Outcome, ToolCall, Trajectory
 from kaizen.sync.reading import Untold, read_trace
 from kaizen.sync.redact import Redactor
 from kaizen.sync.redaction import Redaction
 from tests.support.cpu import cpu_time
+from tests.support.listed import ListedSource
 from tests.support.traces import llm, load_traces, trace
 
 if TYPE_CHECKING:
@@ -359,7 +361,10 @@ def test_a_pattern_that_takes_too_long_fails_the_trace_and_lets_nothing_pass(
     slow = Redaction.from_environ({"KAIZEN_REDACT_PATTERNS": "Slow=(?:a|aa)+b(?=c)"})
     question = {"role": "user", "content": "a" * 60 + "b"}
 
-    ended = read_trace(trace(llm("1", [question], "ok")), include_errors=True, redaction=slow)
+    source = ListedSource([])
+    ended = read_trace(
+        trace(llm("1", [question], "ok")), Judge(source, None), include_errors=True, redaction=slow
+    )
 
     assert isinstance(ended, Untold)
     assert (ended.state, ended.reason[:40]) == ("failed", "the pattern 'Slow' of KAIZEN_REDACT_PATT")

@@ -10,8 +10,8 @@ from kaizen.cli.demo.model_server import Scenarios
 from kaizen.sync import ModelSettings
 from kaizen.sync.consolidate import Consolidation
 from kaizen.sync.records import StoredTip
-from tests.support.listed import one_call
-from tests.support.syncing import MODEL, ListedSource, make_sync, open_data_dir
+from tests.support.listed import ListedSource, one_call
+from tests.support.syncing import MODEL, make_sync, open_data_dir
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,8 +12,8 @@ from kaizen.sync.ledger import Ledger
 from kaizen.sync.model import Message, ToolCall, Trajectory
 from kaizen.sync.staleness import Staleness
 from kaizen.sync.tool_versions import Offered, changed_tools, newest, tool_versions, tools_of
-from tests.support.listed import one_call
-from tests.support.syncing import ListedSource, make_sync, open_data_dir
+from tests.support.listed import ListedSource, one_call
+from tests.support.syncing import make_sync, open_data_dir
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,7 +12,14 @@ class SettingsError(SyncError, ValueError):
 
 
 class SourceError(SyncError):
-    """The source cannot be read: unreachable, refusing, or answering what is no answer."""
+    """The source cannot be read: unreachable, refusing, or answering what is no answer.
+
+    `is_nothing_there` says that it has nothing at that path, or nothing of what was asked for.
+    """
+
+    def __init__(self, message: str, *, is_nothing_there: bool = False) -> None:
+        super().__init__(message)
+        self.is_nothing_there = is_nothing_there
 
 
 class ProjectNotFoundError(SourceError, LookupError):

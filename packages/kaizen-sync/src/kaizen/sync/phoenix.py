@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 from kaizen.sync.errors import ProjectNotFoundError, SourceError
 from kaizen.sync.model import Anchor, IndexedSpan, IndexedTrace, Span, SpanEvent, Trace
 from kaizen.sync.outcome import Annotation
-from kaizen.sync.phoenix_http import OLDEST_SERVER, NothingThereError, PhoenixClient
+from kaizen.sync.phoenix_http import OLDEST_SERVER, PhoenixClient
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -172,8 +172,9 @@ class PhoenixSource:
                     for value in page.data:
                         one, annotation = _parse(partial(_annotation, target), value, path)
                         found.setdefault(one, []).append(annotation)
-            except NothingThereError:
-                continue
+            except SourceError as error:
+                if not error.is_nothing_there:
+                    raise
         return found
 
     def span_url(self, trace_id: str, span_id: str) -> str:

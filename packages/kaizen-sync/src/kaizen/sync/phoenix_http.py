@@ -31,10 +31,6 @@ _TRANSIENT = frozenset({408, 429, 500, 502, 503, 504})
 OLDEST_SERVER = "13.9"
 
 
-class NothingThereError(SourceError):
-    """The server has nothing at that path, or nothing of what was asked for."""
-
-
 @dataclass(frozen=True, slots=True)
 class Page:
     """One answer of a list: its records, how many bytes they took, and whether more follow."""
@@ -125,13 +121,14 @@ class PhoenixClient:
         if response.status_code in _TRANSIENT:
             raise _TransientAnswerError(response)
         if response.status_code == httpx.codes.NOT_FOUND:
-            raise NothingThereError(self._refused(response))
+            raise SourceError(self._refused(response), is_nothing_there=True)
         if response.status_code != httpx.codes.OK:
             raise SourceError(self._refused(response))
         if "json" not in response.headers.get("content-type", ""):
             # Phoenix answers so where it knows no such path.
-            raise NothingThereError(
-                self.unexpected(path, response.headers.get("content-type") or "no content type")
+            raise SourceError(
+                self.unexpected(path, response.headers.get("content-type") or "no content type"),
+                is_nothing_there=True,
             )
         try:
             answer = response.json()

@@ -310,7 +310,7 @@ class StoredTip:
     id: str
     content: str
     metadata: Mapping[str, Any] = field(default_factory=dict)
-    created_at: datetime | None = None
+    created_at: datetime | None = field(default=None, compare=False)
 
     @classmethod
     def of(cls, entity: Entity) -> StoredTip:

@@ -12,6 +12,7 @@ from kaizen.sync.contradictions import settled
 from kaizen.sync.errors import RedactionError
 from kaizen.sync.judging import Judgement, Subject
 from kaizen.sync.linking import outcome_of
+from kaizen.sync.merging import stand_in
 from kaizen.sync.outcome import TARGETS
 from kaizen.sync.records import (
     ACTOR,
@@ -151,10 +152,11 @@ class Rejudging:
         ended = outcome_of(stored, {record.trace_id: outcome})
         judged: dict[str, StoredTip] = {}
         for tip_id in TraceRecord.of(stored[head]).tip_ids:
-            if tip := self._ledger.tips.get(tip_id):
-                now = tip.judged(head, ended)
-                if now is not tip:
-                    judged[tip_id] = now
+            if tip := stand_in(self._ledger.tips, tip_id):
+                before = judged.get(tip.id, tip)
+                now = before.judged(head, ended)
+                if now is not before:
+                    judged[tip.id] = now
         # Of tips that contradict each other another one may be the better backed now.
         return [tip.to_put() for tip in settled(judged, self._ledger.tips).values()] if judged else []
 
