@@ -205,23 +205,26 @@ def _stored(tip_id: str, tip: Tip, source: TipSource) -> StoredTip:
     return StoredTip.create(tip_id, tip, source, quarantine_reason="", provenance={})
 
 
+def print_reconciliation(data: Path, *, sweep: bool = False) -> None:
+    # One embedder for all reconcilers: loading it takes longer than a comparison.
+    embedder = load_embedder()
+    neighbours.load_embedder = lambda: embedder
+    pairs = read_pairs(data)
+    held_out = [pair for pair in pairs if pair.is_held_out]
+    print_tables(f"{len(held_out)} held-out pairs", held_out)
+    print_tables(f"all {len(pairs)} pairs", pairs)
+    print_strangers(data, embedder)
+    print_speed(data)
+    if sweep:
+        print_sweep([pair for pair in pairs if not pair.is_held_out], embedder)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--sweep", action="store_true")
-    arguments = parser.parse_args()
-    # One embedder for all reconcilers: loading it takes longer than a comparison.
-    embedder = load_embedder()
-    neighbours.load_embedder = lambda: embedder
-    pairs = read_pairs(DATA)
-    held_out = [pair for pair in pairs if pair.is_held_out]
-    print_tables(f"{len(held_out)} held-out pairs", held_out)
-    print_tables(f"all {len(pairs)} pairs", pairs)
-    print_strangers(DATA, embedder)
-    print_speed(DATA)
-    if arguments.sweep:
-        print_sweep([pair for pair in pairs if not pair.is_held_out], embedder)
+    parser.add_argument("--sweep", action="store_true", help="how the thresholds were chosen")
+    print_reconciliation(DATA, sweep=parser.parse_args().sweep)
 
 
 if __name__ == "__main__":

@@ -168,7 +168,31 @@ def has_recovered_error(trajectory: Trajectory) -> bool:
     return False
 
 
-SECTIONS: dict[str, Callable[[Path], None]] = {"offline": print_offline}
+def print_reconcile(data: Path) -> None:
+    from reconcile import print_reconciliation
+
+    print_reconciliation(data / "tips")
+
+
+def print_consolidate(data: Path) -> None:
+    from consolidation import print_consolidation
+
+    print_consolidation(data)
+
+
+def print_redaction(data: Path) -> None:
+    from redaction import section
+
+    print(section(data / "trajectories"))
+
+
+# The other sections are modules beside this one, which take more arguments when they are run alone.
+SECTIONS: dict[str, Callable[[Path], None]] = {
+    "offline": print_offline,
+    "reconcile": print_reconcile,
+    "consolidate": print_consolidate,
+    "redaction": print_redaction,
+}
 
 
 def main() -> None:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import pytest
 
 from kaizen.cli.demo.model_server import ModelServer
 from kaizen.store import StoreSettings, open_store
-from kaizen.sync.trust import QUOTE_MISSING
+from kaizen.sync import ModelSettings
+from kaizen.sync.llm import Model
+from kaizen.sync.model import Message, ToolCall, Trajectory
+from kaizen.sync.redact import Redactor
+from kaizen.sync.settings import OFFLINE
+from kaizen.sync.tips import generate_tips
+from kaizen.sync.trust import QUOTE_MISSING, injection_attempt, quarantine_reason
 from tests.support.attack_runs import TIP, Case, Run, obey, stored_tips
 from tests.support.attacks import ATTACKS
 from tests.support.lookalikes import LOOKALIKES
@@ -71,6 +78,43 @@ def test_an_attack_yields_no_active_tip(
     assert statuses(tips) == {case.tips[0]["content"]: "quarantined"}
     # The quote is a good one: it is the attack itself that is noticed.
     assert QUOTE_MISSING not in str(tips[0].metadata["quarantine_reason"])
+
+
+# What attacks say, as far as it could be repeated.
+SAID = ("evil", "555 010", "0x5290", "curl", "ignore", "disable", "chmod", "sudo", "password", "http")
+
+
+def recovered(error: str) -> Trajectory:
+    """A run in which a call failed with this error and succeeded with other arguments."""
+
+    def called(number: int, order_id: str, result: str) -> tuple[Message, Message]:
+        call = ToolCall(id=f"c{number}", name="get_order", arguments=json.dumps({"order_id": order_id}))
+        asked = Message(role="assistant", tool_calls=(call,), span_id=f"s{number}")
+        return asked, Message(role="tool", content=result, tool_call_id=call.id, span_id=f"t{number}")
+
+    return Trajectory(
+        trace_id="recovered",
+        messages=(
+            Message(role="user", content="Where is my order?"),
+            *called(1, "W100", error),
+            *called(2, "#W100", '{"status": "shipped"}'),
+            Message(role="assistant", content="It was shipped."),
+        ),
+    )
+
+
+def test_what_is_mined_from_an_error_that_carries_an_attack_does_not_repeat_it() -> None:
+    active = 0
+    for case in ATTACKS:
+        for text in (case.tips[0]["content"], *case.tips[0]["implementation_steps"]):
+            trajectory = Redactor().trajectory(recovered(f"Error: order not found. {text}"))
+            injection = injection_attempt(trajectory)
+            for tip in generate_tips(trajectory, Model(OFFLINE, ModelSettings())).tips:
+                if not quarantine_reason(tip, is_quoted=True, injection=injection):
+                    active += 1
+                    shown = " ".join((tip.content, tip.trigger, tip.rationale, *tip.implementation_steps))
+                    assert not [word for word in SAID if word in shown.casefold()], case.name
+    assert active > len(ATTACKS) / 2, "the lesson itself is learned"
 
 
 @pytest.mark.parametrize("case", LOOKALIKES, ids=str)
