@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from kaizen.sync.environment import is_on, number
 from kaizen.sync.errors import SettingsError
 from kaizen.sync.outcome import OutcomeRules
 
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
 
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3_600, "d": 86_400}
 _LONGEST_WAIT_S = 366 * 86_400.0
-_YES, _NO = ("true", "1", "yes", "on"), ("false", "0", "no", "off")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,9 +33,13 @@ class OutcomeSettings:
             names=_words(environ, "KAIZEN_OUTCOME_NAMES", usual.names),
             success_labels=_words(environ, "KAIZEN_OUTCOME_SUCCESS_LABELS", usual.success_labels),
             failure_labels=_words(environ, "KAIZEN_OUTCOME_FAILURE_LABELS", usual.failure_labels),
-            success_score=_number(environ, "KAIZEN_OUTCOME_SUCCESS_SCORE", usual.success_score),
-            failure_score=_number(environ, "KAIZEN_OUTCOME_FAILURE_SCORE", usual.failure_score),
-            include_inner_spans=_is_set(environ, "KAIZEN_OUTCOME_INNER_SPANS"),
+            success_score=number(
+                environ, "KAIZEN_OUTCOME_SUCCESS_SCORE", usual.success_score, write="a number such as 0.7"
+            ),
+            failure_score=number(
+                environ, "KAIZEN_OUTCOME_FAILURE_SCORE", usual.failure_score, write="a number such as 0.7"
+            ),
+            include_inner_spans=is_on(environ, "KAIZEN_OUTCOME_INNER_SPANS"),
         )
         if rules.failure_score >= rules.success_score:
             raise SettingsError(
@@ -53,26 +57,6 @@ def _words(environ: Mapping[str, str], variable: str, default: tuple[str, ...]) 
     if not words:
         raise SettingsError(f"{variable} is '{text}'; write names with commas between them")
     return words
-
-
-def _number(environ: Mapping[str, str], variable: str, default: float) -> float:
-    text = environ.get(variable)
-    if not text:
-        return default
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        raise SettingsError(f"{variable} is '{text}'; write a number such as 0.7")
-    return value
-
-
-def _is_set(environ: Mapping[str, str], variable: str) -> bool:
-    text = (environ.get(variable) or "false").strip().casefold()
-    if text not in (*_YES, *_NO):
-        raise SettingsError(f"{variable} is '{text}'; write true or false")
-    return text in _YES
 
 
 def _duration(environ: Mapping[str, str], variable: str, default_s: float) -> float:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import re
 from base64 import b64encode
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
+from kaizen.sync.environment import is_on, seconds
 from kaizen.sync.errors import SettingsError
 from kaizen.sync.redaction import Redaction
 
@@ -34,8 +34,6 @@ _URL_VARIABLES = (
 )
 
 _FEWEST_TOKENS = 4_000
-_ON = ("true", "1", "yes", "on")
-_OFF = ("", "false", "0", "no", "off")
 
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _NO_URL = re.compile(r"[\s\x00-\x1f\x7f\\]")
@@ -72,7 +70,7 @@ class PhoenixSettings:
             or environ.get("PHOENIX_PROJECT_NAME")
             or DEFAULT_PROJECT,
             headers={**credentials, **_headers(environ)},
-            timeout_s=_seconds(environ, "KAIZEN_PHOENIX_TIMEOUT", 30.0),
+            timeout_s=seconds(environ, "KAIZEN_PHOENIX_TIMEOUT", 30.0),
             ca_file=environ.get("KAIZEN_PHOENIX_CA") or environ.get("SSL_CERT_FILE") or "",
         )
 
@@ -172,23 +170,10 @@ class ModelSettings:
             tips_model=tips,
             reconcile_model=environ.get("KAIZEN_CONFLICT_RESOLUTION_MODEL") or otherwise,
             custom_llm_provider=environ.get("KAIZEN_CUSTOM_LLM_PROVIDER") or None,
-            timeout_s=_seconds(environ, "KAIZEN_MODEL_TIMEOUT", 120.0),
+            timeout_s=seconds(environ, "KAIZEN_MODEL_TIMEOUT", 120.0),
             max_input_tokens=_tokens(environ, "KAIZEN_TIPS_MAX_INPUT_TOKENS"),
-            segmentation_enabled=_is_on(environ, "KAIZEN_SEGMENTATION_ENABLED"),
+            segmentation_enabled=is_on(environ, "KAIZEN_SEGMENTATION_ENABLED"),
         )
-
-
-def _seconds(environ: Mapping[str, str], variable: str, default: float) -> float:
-    text = environ.get(variable)
-    if not text:
-        return default
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not (math.isfinite(value) and value > 0):
-        raise SettingsError(f"{variable} is '{text}'; write a number of seconds greater than 0")
-    return value
 
 
 def _tokens(environ: Mapping[str, str], variable: str) -> int | None:
@@ -198,15 +183,6 @@ def _tokens(environ: Mapping[str, str], variable: str) -> int | None:
     if not (text.isdecimal() and int(text[:10]) >= _FEWEST_TOKENS):
         raise SettingsError(f"{variable} is '{text}'; write a number of tokens, at least {_FEWEST_TOKENS}")
     return int(text[:10])
-
-
-def _is_on(environ: Mapping[str, str], variable: str) -> bool:
-    text = environ.get(variable, "").strip().lower()
-    if text in _ON:
-        return True
-    if text in _OFF:
-        return False
-    raise SettingsError(f"{variable} is '{text}'; write true or false")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
