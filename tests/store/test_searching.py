@@ -151,6 +151,13 @@ def test_a_search_embeds_no_more_than_it_may(
     assert best(store, "drizzle") == "rain"
 
 
+def test_where_there_is_nothing_to_find_nothing_is_embedded(reopen: Callable[[], Store], fake: Fake) -> None:
+    with reopen() as store:
+        store.create_namespace("empty")
+        assert store.search("empty", "car") == []
+    assert fake.embedded == []
+
+
 def test_vectors_of_deleted_namespaces_leave_the_memory(tmp_path: Path, fake: Fake) -> None:
     with SqliteStore(tmp_path / "kaizen.db", embedder="fake") as store:
         for name in ("one", "two", "three"):

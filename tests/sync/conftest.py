@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from kaizen.cli.demo.model_server import ModelServer, Scenarios
 from tests.support.syncing import BACKENDS
 
 if TYPE_CHECKING:
-    from kaizen.cli.demo.model_server import ModelServer
+    from collections.abc import Iterator
 
 
 @pytest.fixture(params=BACKENDS)
@@ -26,3 +27,12 @@ def scripted(model_server: ModelServer, monkeypatch: pytest.MonkeyPatch) -> Mode
     monkeypatch.setenv("OPENAI_BASE_URL", model_server.base_url)
     monkeypatch.setenv("OPENAI_API_KEY", "scripted")
     return model_server
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModelServer]:
+    """A scripted model of the test's own, which knows no scenario yet."""
+    with ModelServer(scenarios=Scenarios()) as server:
+        monkeypatch.setenv("OPENAI_BASE_URL", server.base_url)
+        monkeypatch.setenv("OPENAI_API_KEY", "scripted")
+        yield server

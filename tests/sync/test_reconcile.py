@@ -18,21 +18,13 @@ from kaizen.sync.settings import OFFLINE
 from kaizen.sync.trust import QUOTE_MISSING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
 MODEL = "openai/gpt-4.1-mini"
 
 RETRY = "Retry failed payments twice before reporting."
 RETRY_ALIKE = "Retry failed payments two times before giving up."
 STRANGER = "Translate city names into English."
-
-
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModelServer]:
-    with ModelServer(scenarios=Scenarios()) as server:
-        monkeypatch.setenv("OPENAI_BASE_URL", server.base_url)
-        monkeypatch.setenv("OPENAI_API_KEY", "scripted")
-        yield server
 
 
 @pytest.fixture

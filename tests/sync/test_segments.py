@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -15,18 +15,7 @@ from kaizen.sync.model import Message, Trajectory
 from kaizen.sync.segments import MOST_SEGMENTS, is_long, repaired
 from kaizen.sync.tips import generate_tips
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 MODEL = "openai/gpt-4.1-mini"
-
-
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModelServer]:
-    with ModelServer(scenarios=Scenarios()) as server:
-        monkeypatch.setenv("OPENAI_BASE_URL", server.base_url)
-        monkeypatch.setenv("OPENAI_API_KEY", "scripted")
-        yield server
 
 
 def make(*, enabled: bool = True) -> Model:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -19,9 +19,6 @@ from kaizen.sync.model import Conversation, Message, ToolCall, Trajectory
 from kaizen.sync.tips import generate_tips, quoted_span
 from kaizen.sync.wording import fold
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 MODEL = "openai/gpt-4.1-mini"
 
 TIP = {
@@ -33,14 +30,6 @@ TIP = {
     "task_description": "Weather questions.",
     "quote": "unknown city",
 }
-
-
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModelServer]:
-    with ModelServer(scenarios=Scenarios()) as server:
-        monkeypatch.setenv("OPENAI_BASE_URL", server.base_url)
-        monkeypatch.setenv("OPENAI_API_KEY", "scripted")
-        yield server
 
 
 @pytest.fixture

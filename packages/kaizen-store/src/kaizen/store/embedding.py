@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from importlib import import_module
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, TypeVar, runtime_checkable
 
 from kaizen.store.errors import InvalidInputError, StoreError
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _log = logging.getLogger(__name__)
+
+Prepared = TypeVar("Prepared")
 
 GROUP = "kaizen.store.embedders"
 NONE = "none"
@@ -83,8 +85,8 @@ class LazyEmbedder:
                 self._loaded = load_embedder(self._name)
             return self._loaded
 
-    def query(self, text: str, embed_searched: Callable[[Embedder], object]) -> tuple[Any, Any]:
-        """The embedder and the vector of a query, once `embed_searched` has embedded what is searched.
+    def query(self, text: str, embed_searched: Callable[[Embedder], Prepared]) -> tuple[Prepared | None, Any]:
+        """What `embed_searched` gives when it has embedded what is searched, and the vector of a query.
 
         Neither where there is no embedder or where it fails: words are found all the same.
         """
@@ -93,11 +95,10 @@ class LazyEmbedder:
             if embedder is None:
                 return None, None
             vector = embedder.embed([text])[0]
-            embed_searched(embedder)
+            return embed_searched(embedder), vector
         except StoreError as error:
             _log.warning("Searching by words only: %s", error)
             return None, None
-        return embedder, vector
 
 
 def _registered() -> dict[str, str]:

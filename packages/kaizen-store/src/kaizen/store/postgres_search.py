@@ -60,8 +60,7 @@ class Searcher:
 
     def search(self, namespace_id: str, selection: Selection, query: str, *, limit: int) -> list[SearchHit]:
         ns = selection.values["ns"]
-        embedder, vector = self._embedder.query(query, partial(self._embed, ns))
-        model = None if embedder is None else find_model(self._connections, embedder)
+        model, vector = self._embedder.query(query, partial(self._embed, ns))
 
         def find(connection: psycopg.Connection) -> list[SearchHit]:
             wanted = ranking.candidates(limit)
@@ -89,12 +88,13 @@ class Searcher:
     def vector_search(self) -> Literal["hnsw", "exact"]:
         return "hnsw" if self._connections.read(may_have_extension) else "exact"
 
-    def _embed(self, ns: int, embedder: Embedder) -> None:
+    def _embed(self, ns: int, embedder: Embedder) -> Model:
         model = find_model(self._connections, embedder)
         count = embed_pending(self._connections, ns, model, embedder, at_most=MAX_EMBEDDED_BY_SEARCH)
         self._statistics.note(count)
         if count and model.extension is not None:
             index_where_many(self._connections, model)
+        return model
 
 
 def _any_of(connection: psycopg.Connection, ns: int, words: Sequence[str]) -> str:

@@ -99,10 +99,8 @@ class Replica:
 
     def _catch_up(self, store: Store, namespace_id: str) -> None:
         namespace = store.get_namespace(namespace_id)
-        if (
-            self._followed.get(namespace_id) == namespace
-            and self._is_there(namespace)
-            and self._is_behind(store, namespace_id, namespace.version)
+        if self._followed.get(namespace_id) == namespace and self._agrees(
+            store, namespace_id, namespace.version
         ):
             return
         with self._alone():
@@ -110,9 +108,7 @@ class Replica:
                 copy = self._copy.create_namespace(
                     namespace_id, exist_ok=True, created_at=namespace.created_at
                 )
-            if copy.created_at != namespace.created_at or not self._is_behind(
-                store, namespace_id, copy.version
-            ):
+            if copy.created_at != namespace.created_at or not self._agrees(store, namespace_id, copy.version):
                 with _copying():
                     self._copy.delete_namespace(namespace_id)
                     copy = self._copy.create_namespace(namespace_id, created_at=namespace.created_at)
@@ -123,13 +119,11 @@ class Replica:
                 version = commits[-1].version
         self._followed[namespace_id] = namespace
 
-    def _is_there(self, namespace: Namespace) -> bool:
-        """Whether the copy still has what it had: it may get lost, and another process begin a new one."""
-        with _copying():
-            return self._copy.get_namespace(namespace.id).version >= namespace.version
+    def _agrees(self, store: Store, namespace_id: str, version: int) -> bool:
+        """Whether both have the same commit of that version.
 
-    def _is_behind(self, store: Store, namespace_id: str, version: int) -> bool:
-        """Whether the store has the copy's last commit: a journal may have been replaced by another."""
+        The copy may get lost, and another process begin a new one; a journal may be replaced by another.
+        """
         if version == 0:
             return True
         with _copying():

@@ -55,7 +55,11 @@ class Searcher:
     def search(self, namespace_id: str, query: str, selected: Filter, *, limit: int) -> list[SearchHit]:
         with self._connections.reading() as connection:
             kinds = _kinds(connection, self._ns_of(connection, namespace_id), selected.type)
-        embedder, vector = self._embedder.query(query, partial(self._embed, kinds))
+        # Where there is nothing to be found, no embedder need be loaded.
+        embedder: Embedder | None = None
+        vector: Any = None
+        if kinds:
+            embedder, vector = self._embedder.query(query, partial(self._embed, kinds))
         with self._connections.reading() as connection:
             ns = self._ns_of(connection, namespace_id)
             kinds = _kinds(connection, ns, selected.type)
@@ -93,9 +97,10 @@ class Searcher:
                     )
         return sum(embed_pending(self._connections, kind, embedder, progress=progress) for kind in kinds)
 
-    def _embed(self, kinds: Sequence[int], embedder: Embedder) -> None:
+    def _embed(self, kinds: Sequence[int], embedder: Embedder) -> Embedder:
         for kind in kinds:
             embed_pending(self._connections, kind, embedder, at_most=MAX_EMBEDDED_BY_SEARCH)
+        return embedder
 
     def _matrix(self, connection: sqlite3.Connection, kind: int, embedder: Embedder) -> VectorMatrix:
         with self._lock:

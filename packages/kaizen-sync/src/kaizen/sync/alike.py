@@ -58,7 +58,7 @@ class Alike:
             # Equal texts are alike, whatever else is to be said of them.
             pairs = [(a, b) for a, b in product(known[one], known[other]) if a != b]
             likeness = min((self._likeness(*pair) for pair in pairs), default=1.0)
-            cases = _case(tips[one]), _case(tips[other])
+            cases = tips[one].trigger, tips[other].trigger
             worded = [(known[one][a], known[other][b]) for a, b in pairs]
             if likeness >= least and all(self._agree(*texts, *cases, sure=sure) for texts in worded):
                 alike[one, other] = likeness
@@ -84,7 +84,3 @@ class Alike:
 
 def _task(tip: StoredTip) -> str:
     return str(tip.metadata.get("task_description") or "")
-
-
-def _case(tip: StoredTip) -> str:
-    return str(tip.metadata.get("trigger") or "")

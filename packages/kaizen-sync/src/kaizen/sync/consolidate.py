@@ -233,4 +233,4 @@ class Consolidation:
 def _tokens(tip: StoredTip) -> int:
     """What an agent pays for the tip each time it is shown: its content, trigger and steps."""
     steps = tip.metadata.get("implementation_steps") or ()
-    return count_tokens("\n".join([tip.content, str(tip.metadata.get("trigger") or ""), *map(str, steps)]))
+    return count_tokens("\n".join([tip.content, tip.trigger, *map(str, steps)]))

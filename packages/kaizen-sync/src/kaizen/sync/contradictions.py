@@ -41,7 +41,7 @@ def backing(tip: StoredTip) -> Backing:
             outcomes[story_of(source)] = str(source.get("outcome") or "unknown")
     ended = list(outcomes.values())
     return Backing(
-        is_a_persons=_is_decided_by_a_person(tip),
+        is_a_persons=tip.is_kept,
         not_failed=len(ended) - ended.count("failure"),
         succeeded=ended.count("success"),
         stories=len(ended),
@@ -71,12 +71,12 @@ def settled(changed: Mapping[str, StoredTip], known: Mapping[str, StoredTip]) ->
     standing: list[StoredTip] = []
     result = dict(changed)
     for tip in sorted(group, key=lambda tip: (_descending(backing(tip)), tip.id)):
-        free = _without(tip, [i for i in opponents(tip) if i not in after or _goes(after[i])])
+        free = _without(tip, [i for i in opponents(tip) if i not in after or not after[i].stays])
         against = [other for other in standing if other.id in opponents(free)]
         better = next((other for other in against if backing(other) > backing(tip)), None)
-        if not _is_decided_by_a_person(tip):
+        if not tip.is_kept:
             free = _gives_way(free, better)
-        if free.metadata.get("status") == "active" and not _goes(free):
+        if free.metadata.get("status") == "active" and free.stays:
             standing.append(free)
         if free != tip:
             result[tip.id] = free
@@ -124,14 +124,6 @@ def _without(tip: StoredTip, gone: Iterable[str]) -> StoredTip:
             metadata[key] = [other_id for other_id in metadata[key] if other_id not in gone]
     metadata[REASONS] = {i: why for i, why in (metadata.get(REASONS) or {}).items() if i not in gone}
     return replace(tip, metadata={k: v for k, v in metadata.items() if k not in _EMPTY_GOES or v})
-
-
-def _goes(tip: StoredTip) -> bool:
-    return not tip.sources and not _is_decided_by_a_person(tip)
-
-
-def _is_decided_by_a_person(tip: StoredTip) -> bool:
-    return tip.is_manual or bool(tip.metadata.get("review"))
 
 
 def _descending(backed: Backing) -> tuple[int, ...]:

@@ -50,12 +50,13 @@ class Evidence:
     def _learned(self, telling: Telling, tips: Sequence[Tip], shown: Sequence[Shown]) -> Iterator[Learned]:
         head, outcome = telling.story.head, telling.outcome
         shown_texts = {fold(tip.content) for one in shown for tip in one.tips}
-        trajectory = joined(telling.trajectories())
+        trajectories = telling.trajectories()
+        trajectory = joined(trajectories)
         injection = injection_attempt(trajectory)
         for tip in tips:
             place = _place([one.rest for one in shown], tip.quote)
             if place is None and (
-                fold(tip.content) in shown_texts or _place(telling.trajectories(), tip.quote) is not None
+                fold(tip.content) in shown_texts or _place(trajectories, tip.quote) is not None
             ):
                 continue
             trace_id, span_id = place or (head, None)

@@ -61,7 +61,7 @@ def question(tips: Sequence[StoredTip]) -> str:
     """The tips of a cluster as a model is shown them."""
     lines = ["TIPS:"]
     for number, tip in enumerate(tips, 1):
-        about = [f"when: {trigger}" for trigger in [_one_line(tip.metadata.get("trigger") or "")] if trigger]
+        about = [f"when: {trigger}" for trigger in [_one_line(tip.trigger)] if trigger]
         about += [f"support: {tip.metadata.get('support') or 0}"]
         lines.append(f"{number}. {_one_line(tip.content)} ({'; '.join(about)})")
     return "\n".join(lines)
@@ -78,7 +78,7 @@ def is_usable(group: MergedTips, members: Sequence[StoredTip]) -> bool:
     """Whether a wording says no more than its parts: none is denied, it is no longer, reaches nothing new."""
     content, trigger = group.content.strip(), group.trigger.strip()
     contents = [tip.content for tip in members]
-    triggers = [str(tip.metadata.get("trigger") or "") for tip in members]
+    triggers = [tip.trigger for tip in members]
     known = " ".join(contents + triggers)
     return (
         0 < len(content) <= sum(map(len, contents))

@@ -11,7 +11,8 @@ from kaizen.sync.wording import fold
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from kaizen.sync.records import StoredTip
+    from kaizen.sync.model import Outcome
+    from kaizen.sync.records import StoredTip, TraceRecord
 
 
 def merged_into(tip: StoredTip) -> str:
@@ -35,6 +36,18 @@ def stand_in(tips: Mapping[str, StoredTip], tip_id: str) -> StoredTip | None:
     return tip
 
 
+def judged_tips(head: TraceRecord, outcome: Outcome, tips: Mapping[str, StoredTip]) -> dict[str, StoredTip]:
+    """What the story of that trace taught, where the evidence says another outcome than it has now."""
+    judged: dict[str, StoredTip] = {}
+    for tip_id in head.tip_ids:
+        if tip := stand_in(tips, tip_id):
+            before = judged.get(tip.id, tip)
+            now = before.judged(head.trace_id, outcome)
+            if now is not before:
+                judged[tip.id] = now
+    return judged
+
+
 def wordings(tip: StoredTip) -> dict[str, str]:
     """All that the tip stands for, by the folded text: what was merged into it, and its own content."""
     merged_from = tip.metadata.get("merged_from")
@@ -51,7 +64,7 @@ def apart_from(tip: StoredTip) -> list[str]:
 
 def is_fixed(tip: StoredTip) -> bool:
     """Whether its words stay, and are merged into no other tip: a person's, or what contradicts another."""
-    return tip.is_manual or bool(tip.metadata.get("review") or opponents(tip))
+    return tip.is_kept or bool(opponents(tip))
 
 
 def is_well_formed(tip: StoredTip) -> bool:
@@ -83,7 +96,7 @@ def merge(
     tips = [kept, *others]
     if is_fixed(kept) or not content:
         content, worded_by = kept.content, None
-        trigger = next((text for tip in tips if (text := str(tip.metadata.get("trigger") or ""))), "")
+        trigger = next((tip.trigger for tip in tips if tip.trigger), "")
     merged_from = [dict(one) for tip in tips for one in tip.metadata.get("merged_from") or ()]
     merged_from += [{"id": tip.id, "content": tip.content} for tip in others]
     if fold(kept.content) != fold(content):

@@ -89,7 +89,6 @@ class Sync:
         self._source = source
         self._store = store
         self._settings = settings
-        self._models = models
         self._progress = progress
         self._annotator = annotator
         self._meter = Meter()

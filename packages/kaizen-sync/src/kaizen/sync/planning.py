@@ -13,7 +13,7 @@ from kaizen.sync.asks import hour_of
 from kaizen.sync.contradictions import settled
 from kaizen.sync.errors import RedactionError
 from kaizen.sync.linking import Draft
-from kaizen.sync.merging import stand_in, standing
+from kaizen.sync.merging import judged_tips, stand_in, standing
 from kaizen.sync.reading import Untold
 from kaizen.sync.reconcile import Reconciled, Reconciler
 from kaizen.sync.records import TIPS_SHOWN, WAS_SHOWN, StoredTip, TraceRecord, part_reason, record_id, retold
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from kaizen.sync.ledger import Ledger
     from kaizen.sync.linking import Telling
     from kaizen.sync.llm import Model
-    from kaizen.sync.model import Outcome, Tip
+    from kaizen.sync.model import Tip
     from kaizen.sync.records import State
     from kaizen.sync.settings import SyncSettings
     from kaizen.sync.source import Source
@@ -137,7 +137,8 @@ class Planner:
         state, reason = result.state, ""
         details: dict[str, object] = {"tips_dropped": {}}
         if is_learned:
-            tips = {**withdrawn, **self._judged(stored[head], telling.outcome, withdrawn)}
+            judged = judged_tips(stored[head], telling.outcome, {**self._ledger.tips, **withdrawn})
+            tips = {**withdrawn, **judged}
         else:
             known = standing({**self._ledger.tips, **withdrawn})
             shown = self._evidence.shown(telling, self._tips_to_know())
@@ -193,19 +194,6 @@ class Planner:
             self._known_tips = KnownTips(self._ledger.tips.values())
         return self._known_tips
 
-    def _judged(
-        self, head: TraceRecord, outcome: Outcome, withdrawn: Mapping[str, StoredTip]
-    ) -> dict[str, StoredTip]:
-        """The tips of a known story whose evidence says another outcome than it has now."""
-        judged: dict[str, StoredTip] = {}
-        for tip_id in head.tip_ids:
-            if tip := stand_in(self._ledger.tips, tip_id):
-                before = judged.get(tip.id) or withdrawn.get(tip.id, tip)
-                now = before.judged(head.trace_id, outcome)
-                if now is not before:
-                    judged[tip.id] = now
-        return judged
-
     def _withdrawn(self, records: Iterable[TraceRecord]) -> dict[str, StoredTip]:
         """The tips that these traces taught, without them."""
         withdrawn: dict[str, StoredTip] = {}
@@ -255,4 +243,4 @@ def _failed(record: TraceRecord, known: TraceRecord | None) -> TraceRecord:
 
 
 def _kept_or_deleted(tip: StoredTip) -> Change:
-    return tip.to_put() if tip.sources or tip.is_kept else Delete(id=tip.id)
+    return tip.to_put() if tip.stays else Delete(id=tip.id)

@@ -9,6 +9,7 @@ from kaizen.store import NotFoundError
 from kaizen.sync.asking import input_tokens
 from kaizen.sync.model import Usage
 from kaizen.sync.prompting import TIPS_PROMPT, load_prompt, render_trajectory
+from kaizen.sync.tokens import CHARS_PER_TOKEN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from kaizen.sync.linking import Telling
     from kaizen.sync.llm import Model
 
-_CHARS_PER_TOKEN = 4
 _ANSWER_TOKENS = 400
 
 
@@ -47,7 +47,7 @@ class Preview:
             return
         shown = render_trajectory(telling.trajectory(), budget_tokens=input_tokens(model))
         chars = len(load_prompt(TIPS_PROMPT)) + len(shown)
-        self.tokens[telling.story.head] = chars // _CHARS_PER_TOKEN
+        self.tokens[telling.story.head] = chars // CHARS_PER_TOKEN
 
     def price(self, model: Model) -> None:
         """Estimate the cost by the model's price."""

@@ -182,7 +182,7 @@ class Reconciler:
                 known.content,
                 likeness,
                 self._neighbours.thresholds,
-                cases=(tip.trigger, _trigger(known)),
+                cases=(tip.trigger, known.trigger),
             )
             if decided == kind:
                 return known, Decided(kind, reason=reason)
@@ -190,11 +190,7 @@ class Reconciler:
 
 
 def _compared(tip: Tip, known: StoredTip) -> Polarity:
-    return polarity(tip.content, known.content, one_case=tip.trigger, other_case=_trigger(known))
-
-
-def _trigger(known: StoredTip) -> str:
-    return str(known.metadata.get("trigger") or "")
+    return polarity(tip.content, known.content, one_case=tip.trigger, other_case=known.trigger)
 
 
 def _create(result: Reconciled, new: Learned) -> StoredTip:
@@ -251,7 +247,7 @@ def _question(new: Sequence[Tip], shown: Sequence[StoredTip]) -> str:
         lines.append(f"{number}. {_one_line(tip.content)} (when: {_one_line(tip.trigger)})")
     lines += ["", "KNOWN tips:"]
     for number, known in enumerate(shown, 1):
-        trigger = str(known.metadata.get("trigger") or "not said")
+        trigger = known.trigger or "not said"
         lines.append(f"{number}. {_one_line(known.content)} (when: {_one_line(trigger)})")
     return "\n".join(lines)
 

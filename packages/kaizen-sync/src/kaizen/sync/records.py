@@ -360,6 +360,10 @@ class StoredTip:
         return str(self.metadata.get("status") or "active")
 
     @property
+    def trigger(self) -> str:
+        return str(self.metadata.get("trigger") or "")
+
+    @property
     def quarantine_reason(self) -> str:
         return str(self.metadata.get("quarantine_reason") or "")
 
@@ -371,6 +375,11 @@ class StoredTip:
     def is_kept(self) -> bool:
         """Whether it stays without evidence too: a person wrote it, or decided on it."""
         return self.is_manual or bool(self.metadata.get("review"))
+
+    @property
+    def stays(self) -> bool:
+        """Whether something backs it; else it is deleted."""
+        return bool(self.sources) or self.is_kept
 
     def with_source(self, source: TipSource) -> StoredTip:
         """The tip backed by this story too; a story counts once, however often it is added.

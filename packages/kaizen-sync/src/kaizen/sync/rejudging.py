@@ -12,7 +12,7 @@ from kaizen.sync.contradictions import settled
 from kaizen.sync.errors import RedactionError
 from kaizen.sync.judging import Judgement, Subject
 from kaizen.sync.linking import outcome_of
-from kaizen.sync.merging import stand_in
+from kaizen.sync.merging import judged_tips
 from kaizen.sync.outcome import TARGETS
 from kaizen.sync.records import (
     ACTOR,
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from kaizen.sync.linking import Linker
     from kaizen.sync.model import Outcome
     from kaizen.sync.outcome import Annotation, Target
-    from kaizen.sync.records import StoredTip
     from kaizen.sync.report import Report
     from kaizen.sync.settings import SyncSettings
 
@@ -150,13 +149,7 @@ class Rejudging:
         if head not in stored:
             return []
         ended = outcome_of(stored, {record.trace_id: outcome})
-        judged: dict[str, StoredTip] = {}
-        for tip_id in TraceRecord.of(stored[head]).tip_ids:
-            if tip := stand_in(self._ledger.tips, tip_id):
-                before = judged.get(tip.id, tip)
-                now = before.judged(head, ended)
-                if now is not before:
-                    judged[tip.id] = now
+        judged = judged_tips(TraceRecord.of(stored[head]), ended, self._ledger.tips)
         # Of tips that contradict each other another one may be the better backed now.
         return [tip.to_put() for tip in settled(judged, self._ledger.tips).values()] if judged else []
 

@@ -154,4 +154,4 @@ def is_one_text(cluster: Sequence[StoredTip]) -> bool:
 
 
 def _is_active(tip: StoredTip) -> bool:
-    return (tip.metadata.get("status") or "active") == "active" and is_well_formed(tip)
+    return tip.status == "active" and is_well_formed(tip)

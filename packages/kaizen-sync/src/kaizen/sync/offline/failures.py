@@ -42,6 +42,7 @@ _KINDS = (
     ("unavailable", r"unavailable|connection|refused|\b50\d\b"),
 )
 _KIND_PATTERNS = tuple((kind, re.compile(pattern, re.IGNORECASE)) for kind, pattern in _KINDS)
+_PASSING = frozenset({"rate limit", "timeout", "unavailable"})
 _ERROR_KEYS = ("error", "errors", "exception", "error_message")
 _MESSAGE_KEYS = ("message", "detail", "details", "msg", "reason", "description")
 
@@ -53,6 +54,11 @@ class Failure:
     kind: str
     message: str
     line: str
+
+    @property
+    def is_passing(self) -> bool:
+        """Whether the same call may succeed a little later."""
+        return self.kind in _PASSING
 
 
 def read_failure(result: str) -> Failure | None:

@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from kaizen.sync.offline.story import Finding, Story
 
 _MOST_HELPERS = 2
-_TRANSIENT = frozenset({"rate limit", "timeout", "unavailable"})
 
 
 def by_other_calls(story: Story, recovery: Recovery) -> Finding | None:
@@ -47,7 +46,7 @@ def _helpers(recovery: Recovery) -> list[str]:
 
 def _by_patience(story: Story, recovery: Recovery) -> Finding | None:
     failed = recovery.failed
-    if failed.failure is None or failed.failure.kind not in _TRANSIENT:
+    if failed.failure is None or not failed.failure.is_passing:
         return None
     tool, answer = f"`{failed.tool}`", story.answer(failed)
     return finding(

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from kaizen.sync.offline.story import Finding, Story
 
 _OFTEN = 3
-_TRANSIENT = frozenset({"rate limit", "timeout", "unavailable"})
 
 
 def find_loops(story: Story) -> Iterator[Finding]:
@@ -44,7 +43,7 @@ def find_ignored_errors(story: Story) -> Iterator[Finding]:
     """Calls that failed and were repeated unchanged, as if they had not."""
     failed: set[tuple[str, str]] = set()
     for step in story.steps:
-        if not step.failure or step.is_program or step.failure.kind in _TRANSIENT:
+        if not step.failure or step.is_program or step.failure.is_passing:
             continue
         if (step.tool, step.spelling) not in failed:
             failed.add((step.tool, step.spelling))
