@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from kaizen.store import ConflictError, Delete, NotFoundError, Put
+from kaizen.store import Delete, NotFoundError, Put
 from kaizen.sync.records import ACTOR, CLAIM
 
 if TYPE_CHECKING:
@@ -124,18 +124,10 @@ class Claims:
 
     def _keep(self, trace_ids: set[str]) -> bool:
         claim = replace(self._claim, trace_ids=frozenset(trace_ids), at=datetime.now(UTC))
-        try:
-            commit = self._store.commit(
-                self._namespace_id,
-                [claim.to_put(), self._run()],
-                expected=self._ledger.version,
-                actor=ACTOR,
-                reason=f"{len(trace_ids)} traces under way",
-            )
-        except ConflictError:
-            self._ledger.refresh()
+        changes = [claim.to_put(), self._run()]
+        reason = f"{len(trace_ids)} traces under way"
+        if not self._ledger.commit(changes, expected=self._ledger.version, reason=reason):
             return False
-        self._ledger.apply(commit)
         self._claim, self.is_kept = claim, True
         return True
 

@@ -77,15 +77,14 @@ class Evidence:
                 models=trajectory.models,
             )
             reason = quarantine_reason(tip, is_quoted=span_id is not None, injection=injection)
-            create = partial(
-                StoredTip.create,
-                uuid7(),
-                tip,
-                source,
-                quarantine_reason=reason,
-                provenance=self._provenance(),
-            )
+            create = partial(self._create, tip, source, reason)
             yield Learned(tip=tip, source=source, create=create, quarantine_reason=reason)
+
+    def _create(self, tip: Tip, source: TipSource, quarantine_reason: str) -> StoredTip:
+        # The id only now: ids are sorted as tips are committed, however long their traces took.
+        return StoredTip.create(
+            uuid7(), tip, source, quarantine_reason=quarantine_reason, provenance=self._provenance()
+        )
 
     def _provenance(self) -> dict[str, str]:
         version = PROMPT_VERSION if self.model == OFFLINE else TIPS_PROMPT

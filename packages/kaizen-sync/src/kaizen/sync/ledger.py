@@ -6,21 +6,23 @@ from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from kaizen.store import ConflictError
 from kaizen.sync.asks import Ask
 from kaizen.sync.checkpoint import Checkpoint, checkpoint_id
 from kaizen.sync.claims import Claim
-from kaizen.sync.records import CLAIM, GUIDELINE, TRAJECTORY, StoredTip, TraceRecord
+from kaizen.sync.records import ACTOR, CLAIM, GUIDELINE, TRAJECTORY, StoredTip, TraceRecord
 from kaizen.sync.tool_versions import newest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from kaizen.store import Applied, Commit, Entity, Store
+    from kaizen.store import Applied, Change, Commit, Entity, Store
     from kaizen.sync.records import Ending
 
 T = TypeVar("T")
 
 _FEW_COMMITS = 200
+_COMMIT_ATTEMPTS = 50
 
 
 class Ledger:
@@ -91,9 +93,32 @@ class Ledger:
             for commit in commits:
                 self._apply(commit, by_others=True)
 
-    def apply(self, commit: Commit) -> None:
-        """Take in a commit of our own, the next one after `version`."""
+    def attempts(self) -> Iterator[int]:
+        """The version to plan a commit on, again and again while others are faster.
+
+        Raises `ConflictError` when they have been too often.
+        """
+        for _ in range(_COMMIT_ATTEMPTS):
+            yield self.version
+        raise ConflictError(
+            f"namespace '{self._namespace_id}' is changed by others faster than this sync can commit; "
+            "run it again when they are done",
+            namespace_id=self._namespace_id,
+        )
+
+    def commit(
+        self, changes: Sequence[Change], *, expected: int, reason: str, run_id: str | None = None
+    ) -> bool:
+        """Commit on top of that version; where others were faster take in what they did, and return False."""
+        try:
+            commit = self._store.commit(
+                self._namespace_id, changes, expected=expected, actor=ACTOR, reason=reason, run_id=run_id
+            )
+        except ConflictError:
+            self.refresh()
+            return False
         self._apply(commit, by_others=False)
+        return True
 
     def seen(self, trace_id: str, record: TraceRecord | None) -> None:
         """The run counts this trace itself; `record` is what `refresh` cannot be older than."""

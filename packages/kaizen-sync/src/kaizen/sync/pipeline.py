@@ -10,12 +10,13 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections import Counter
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from itertools import chain, islice
-from typing import TYPE_CHECKING, TypeGuard
+from typing import TYPE_CHECKING
 
 from kaizen.store import ConflictError, Delete
 from kaizen.store.ids import uuid7
@@ -37,7 +38,7 @@ from kaizen.sync.selection import Selection
 from kaizen.sync.tips import generate_tips
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from concurrent.futures import Future
 
     from kaizen.store import Put, Store
@@ -58,7 +59,6 @@ OVER_BUDGET = "beyond --max-cost-usd"
 REFUSED = "the model refuses every call"
 
 _BATCH = 64
-_COMMIT_ATTEMPTS = 50
 _MARKED_AT_ONCE = 100
 _RENEW_EVERY_S = 30.0
 _REQUESTS_IF_IDLE = 1
@@ -233,15 +233,17 @@ class Sync:
             self._finish_all(pending)
             tellings = self._linker.tellings(own, untold=untold)
         by_last = {list(telling.drafts)[-1]: telling for telling in tellings if telling.drafts}
+        if tellings:
+            self._planner.look()
+        tell = partial(self._tell, as_of=as_of)
         for one in batch:
             if isinstance(one, Untold):
-                pending.add(partial(_same, one), None)
+                pending.add(one)
             elif one.trace_id in by_last:
-                telling = by_last[one.trace_id]
-                pending.add(partial(self._tell, telling, as_of), telling)
+                pending.tell(by_last[one.trace_id], tell)
         for telling in tellings:
             if not telling.drafts:
-                pending.add(partial(self._tell, telling, as_of), telling)
+                pending.tell(telling, tell)
 
     def _own(self, drafts: Sequence[Draft]) -> tuple[int, list[Draft]]:
         """Those still to be told; where another sync was faster, its result stands and is counted."""
@@ -265,6 +267,11 @@ class Sync:
             return result(state="deferred", reason=why)
         try:
             generated = generate_tips(telling.trajectory(), self._tips_model)
+            state: State = "learned" if generated.tips else "no_lesson"
+            taught = self._planner.taught(
+                result(state=state, tips=generated.tips, tips_dropped=generated.dropped)
+            )
+            self._planner.foresee(taught)
         except ModelAccessError as error:
             self._refusal = self._refusal or str(error)
             return result(state="deferred", reason=REFUSED)
@@ -273,43 +280,51 @@ class Sync:
         except Exception as error:  # noqa: BLE001 - one story is isolated from the next
             _log.exception("trace %s failed", telling.story.head)
             return result(state="failed", reason=f"internal error: {error!r}")
-        state: State = "learned" if generated.tips else "no_lesson"
-        return result(state=state, tips=generated.tips, tips_dropped=generated.dropped)
+        return taught
 
     def _finish_all(self, pending: Pending, *, but: int = 0) -> None:
         while len(pending) > but:
             self._finish(pending.pop())
 
-    def _finish(self, future: Future[Result | Untold]) -> None:
-        result = self._result(future)
-        self._settle(result)
-        for one in _traces(result):
+    def _finish(self, next_: Future[Result] | list[Untold]) -> None:
+        if isinstance(next_, list):
+            self._settle_untold(next_)
+            traces: Sequence[Draft | Untold] = next_
+        else:
+            result = self._result(next_)
+            self._settle(result)
+            traces = list(result.telling.drafts.values())
+        for one in traces:
             self._claims.release(one.trace_id)
             self.report.share = self._selection.share_done(one.start_time)
         self._update_usage()
         self._progress(self.report)
 
-    def _settle(self, result: Result | Untold) -> None:
-        if result.state == "deferred" and not _traces(result):
-            # Only as a failed one is a trace found again that is not new.
-            result = replace(result, state="failed")
-        if result.state == "deferred":
-            for one in _traces(result):
-                self._selection.defer(one.trace_id, result.reason, one.start_time)
-        else:
-            self._commit(result)
-
-    def _result(self, future: Future[Result | Untold]) -> Result | Untold:
+    def _result(self, future: Future[Result]) -> Result:
         while True:
             try:
                 return future.result(timeout=_RENEW_EVERY_S)
             except FutureTimeoutError:
                 self._claims.renew()
 
-    def _commit(self, result: Result | Untold) -> None:
+    def _settle(self, result: Result) -> None:
+        drafts = result.telling.drafts.values()
+        if result.state != "deferred":
+            self._commit(result)
+        elif drafts:
+            self._defer(drafts, result.reason)
+        else:
+            # Only as a failed one is a trace found again that is not new.
+            self._commit(replace(result, state="failed"))
+
+    def _defer(self, traces: Iterable[Draft | Untold], why: str) -> None:
+        for one in traces:
+            self._selection.defer(one.trace_id, why, one.start_time)
+
+    def _commit(self, result: Result) -> None:
         """Commit a story with its tips and its traces' states, on top of what others committed meanwhile."""
-        for _ in range(_COMMIT_ATTEMPTS):
-            if self._is_outdated(result):
+        for version in self._ledger.attempts():
+            if result.as_of != self._ledger.changed_by_others:
                 for again in self._linked_again(result):
                     self._settle(again)
                 return
@@ -320,35 +335,33 @@ class Sync:
                 self._settle(replace(result, state="deferred", reason=REFUSED))
                 return
             except ModelError as error:
-                result = replace(result, state="failed", reason=str(error))
+                result = replace(result, state="failed", reason=str(error), tips_dropped=Counter())
                 continue
-            if self._is_outdated(result):
-                # Noticed only when the tips were read for the first time.
-                continue
-            if plan.known:
-                self._selection.count_known(plan.known)
-            if not plan.changes:
+            if self._is_committed(plan, version, f"trace {result.telling.story.head}: {result.state}"):
+                for draft in result.telling.drafts.values():
+                    self.report.redacted.update(draft.redacted)
+                self.report.tips_dropped.update(result.tips_dropped)
                 return
-            try:
-                commit = self._store.commit(
-                    self._settings.namespace_id,
-                    plan.changes,
-                    expected=self._ledger.version,
-                    actor=ACTOR,
-                    reason=_commit_reason(result),
-                    run_id=self.report.run_id,
-                )
-            except ConflictError:
-                self._ledger.refresh()
-                continue
-            self._ledger.apply(commit)
-            self._count_committed(result, plan)
-            return
-        raise self._outpaced()
 
-    def _is_outdated(self, result: Result | Untold) -> TypeGuard[Result]:
-        """Whether others changed records since the story was linked."""
-        return isinstance(result, Result) and result.as_of != self._ledger.changed_by_others
+    def _settle_untold(self, traces: Sequence[Untold]) -> None:
+        """Commit the states of traces that nothing can be learned from, together, or leave them for later."""
+        ended = [one for one in traces if one.state != "deferred"]
+        for one in traces:
+            if one.state == "deferred":
+                self._defer([one], one.reason)
+        for version in self._ledger.attempts():
+            plan = self._planner.plan_untold(ended)
+            if self._is_committed(plan, version, _reason(ended)):
+                return
+
+    def _is_committed(self, plan: Plan, version: int, reason: str) -> bool:
+        """Commit a plan and count it; False where others were faster."""
+        if plan.changes and not self._ledger.commit(
+            plan.changes, expected=version, reason=reason, run_id=self.report.run_id
+        ):
+            return False
+        self._count(plan)
+        return True
 
     def _linked_again(self, result: Result) -> Iterator[Result]:
         """The result for the story as others have left it; what tells the same needs no other model call."""
@@ -356,12 +369,15 @@ class Sync:
         as_of, own = self._own(list(before.drafts.values()))
         for telling in self._linker.tellings(own):
             if telling.told_by == before.told_by and not (telling.is_learned or before.is_learned):
-                yield replace(result, telling=telling, as_of=as_of)
+                again = replace(result, telling=telling, as_of=as_of)
+                yield self._planner.taught(again) if result.state == "learned" else again
             else:
                 yield self._tell(telling, as_of)
 
-    def _count_committed(self, result: Result | Untold, plan: Plan) -> None:
+    def _count(self, plan: Plan) -> None:
         report = self.report
+        for record in plan.known:
+            self._selection.count_known(record)
         for record in plan.records:
             self._selection.count_processed(record)
             if record.state == "failed":
@@ -370,10 +386,6 @@ class Sync:
             self._selection.recount(before, after)
         if self._annotator:
             self._annotator.add([*plan.records, *(after for _, after in plan.moved)], report)
-        if isinstance(result, Result):
-            for draft in result.telling.drafts.values():
-                report.redacted.update(draft.redacted)
-            report.tips_dropped.update(plan.dropped)
         report.tips["removed"] += sum(isinstance(change, Delete) for change in plan.changes)
         if plan.reconciled:
             report.count_tips(plan.reconciled)
@@ -418,43 +430,24 @@ class Sync:
         self._close_counts()
         is_told = self.report.did_anything or self._claims.is_kept
         run = [self.report.to_put(ended=True)] if is_told else []
-        for _ in range(_COMMIT_ATTEMPTS):
-            ledger = self._ledger
+        ledger = self._ledger
+        for version in ledger.attempts():
             checkpoint = replace(
                 checkpoint,
                 endings=+ledger.endings,
                 tools=ledger.tools,
                 asks=tuple(ask for _, ask in sorted(ledger.asks.items())),
-                version=ledger.version,
+                version=version,
             )
             if not run and not ledger.is_far and checkpoint.says_as_much_as(ledger.kept):
                 return
-            try:
-                commit = self._store.commit(
-                    self._settings.namespace_id,
-                    [checkpoint.to_put(), *run],
-                    expected=ledger.version,
-                    actor=ACTOR,
-                    reason="how far the sync has come",
-                )
-            except ConflictError:
-                ledger.refresh()
-                continue
-            ledger.apply(commit)
-            return
-        raise self._outpaced()
+            changes = [checkpoint.to_put(), *run]
+            if ledger.commit(changes, expected=version, reason="how far the sync has come"):
+                return
 
     def _run_so_far(self) -> Put:
         self._close_counts()
         return self.report.to_put(ended=False)
-
-    def _outpaced(self) -> ConflictError:
-        namespace_id = self._settings.namespace_id
-        return ConflictError(
-            f"namespace '{namespace_id}' is changed by others faster than this sync can commit; "
-            "run it again when they are done",
-            namespace_id=namespace_id,
-        )
 
     def _close_counts(self) -> None:
         report = self.report
@@ -477,15 +470,8 @@ class Sync:
                     self._report_failure(record.trace_id, f"{record.reason} (given up)", record.attempts)
 
 
-def _same(untold: Untold) -> Untold:
-    return untold
-
-
-def _traces(result: Result | Untold) -> list[Draft | Untold]:
-    """The traces of the run that this is about."""
-    return [result] if isinstance(result, Untold) else list(result.telling.drafts.values())
-
-
-def _commit_reason(result: Result | Untold) -> str:
-    trace_id = result.trace_id if isinstance(result, Untold) else result.telling.story.head
-    return f"trace {trace_id}: {result.state}"
+def _reason(traces: Sequence[Untold]) -> str:
+    if len(traces) == 1:
+        return f"trace {traces[0].trace_id}: {traces[0].state}"
+    states = Counter(one.state for one in traces)
+    return f"{len(traces)} traces: " + ", ".join(f"{count} {state}" for state, count in states.items())

@@ -14,8 +14,7 @@ from kaizen.sync.contradictions import settled
 from kaizen.sync.errors import RedactionError
 from kaizen.sync.linking import Draft
 from kaizen.sync.merging import judged_tips, stand_in, standing
-from kaizen.sync.reading import Untold
-from kaizen.sync.reconcile import Reconciled, Reconciler
+from kaizen.sync.reconcile import Learned, Reconciled, Reconciler
 from kaizen.sync.records import TIPS_SHOWN, WAS_SHOWN, StoredTip, TraceRecord, part_reason, record_id, retold
 from kaizen.sync.redact import Redactor
 from kaizen.sync.shown import KnownTips
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from kaizen.sync.linking import Telling
     from kaizen.sync.llm import Model
     from kaizen.sync.model import Tip
+    from kaizen.sync.reading import Untold
     from kaizen.sync.records import State
     from kaizen.sync.settings import SyncSettings
     from kaizen.sync.source import Source
@@ -34,10 +34,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """What became of a story before it is committed; `tips` only where the state is `learned`.
+    """What became of a story before it is committed; `tips` only where a model found some.
 
-    `as_of` tells whether others may have changed the story since it was linked. `tips_dropped` counts those
-    that did not pass the checks, by reason.
+    `as_of` tells whether others may have changed the story since it was linked. `learned` are the tips with
+    what backs them; `tips_dropped` counts those that are not learned, by reason.
     """
 
     telling: Telling
@@ -45,6 +45,8 @@ class Result:
     state: State
     reason: str = ""
     tips: tuple[Tip, ...] = ()
+    learned: tuple[Learned, ...] = ()
+    shown_tip_ids: tuple[str, ...] = ()
     tips_dropped: Counter[str] = field(default_factory=Counter)
 
 
@@ -52,16 +54,14 @@ class Result:
 class Plan:
     """One commit: its changes, the records of the run's own traces, and those of others before and after.
 
-    `known` is the record that another sync made meanwhile and that needs no change. `dropped` counts tips
-    that are not learned, by reason.
+    `known` are the records that another sync made meanwhile and that need no change.
     """
 
     changes: list[Change]
     records: list[TraceRecord]
     moved: list[tuple[TraceRecord, TraceRecord]] = field(default_factory=list)
     reconciled: Reconciled | None = None
-    known: TraceRecord | None = None
-    dropped: Counter[str] = field(default_factory=Counter)
+    known: list[TraceRecord] = field(default_factory=list)
 
 
 class Planner:
@@ -84,25 +84,56 @@ class Planner:
         self._reconciler = Reconciler(None if reconcile_model.is_offline else reconcile_model)
         self._known_tips: KnownTips | None = None
 
-    def plan(self, result: Result | Untold) -> Plan:
-        """The commit for that result; raises `ModelError` where tips cannot be reconciled."""
-        if isinstance(result, Untold):
-            return self._plan_untold(result)
-        if result.state == "failed":
-            return self._plan_failed(result)
-        return self._plan_story(result)
+    def look(self) -> None:
+        """Let `taught` and `foresee`, which any thread may call, go by the tips as they are now."""
+        if self._known_tips is None:
+            # The tips that agents may have been shown: those there were when the run began to learn.
+            self._known_tips = KnownTips(self._ledger.tips.values())
+        self._reconciler.expect(standing(self._ledger.tips))
 
-    def _plan_untold(self, untold: Untold) -> Plan:
-        known = self.known([untold.trace_id]).get(untold.trace_id)
-        if known and self.is_final(known, untold.digest):
-            return Plan(changes=[], records=[], known=known)
-        record = self._record(untold, untold.state, untold.reason)
-        if untold.state == "failed":
-            record = _failed(record, known)
-            return Plan(changes=[record.to_put(None, self._evidence.details({}))], records=[record])
-        withdrawn = self._withdrawn([known] if known else [])
-        put = record.to_put(None, self._evidence.details({}))
-        return Plan(changes=[put, *self._tip_changes(withdrawn)], records=[record])
+    def taught(self, result: Result) -> Result:
+        """The result with what backs its tips, less those that only say what the agent was shown."""
+        assert self._known_tips is not None
+        telling, tips = result.telling, result.tips
+        shown = self._evidence.shown(telling, self._known_tips)
+        learned = self._evidence.learned(telling, tips, shown)
+        is_all_shown = bool(tips) and not learned
+        return replace(
+            result,
+            state="no_lesson" if is_all_shown else result.state,
+            reason=TIPS_SHOWN if is_all_shown else result.reason,
+            learned=tuple(learned),
+            shown_tip_ids=tuple(dict.fromkeys(tip.id for one in shown for tip in one.tips)),
+            tips_dropped=+Counter({**result.tips_dropped, WAS_SHOWN: len(tips) - len(learned)}),
+        )
+
+    def foresee(self, result: Result) -> None:
+        """Have the model compare its tips with the known ones now, so that `plan` need not wait for that."""
+        self._reconciler.foresee(result.learned)
+
+    def plan(self, result: Result) -> Plan:
+        """The commit for a story; raises `ModelError` where tips cannot be reconciled."""
+        return self._plan_failed(result) if result.state == "failed" else self._plan_story(result)
+
+    def plan_untold(self, traces: Sequence[Untold]) -> Plan:
+        """One commit for traces that nothing can be learned from."""
+        plan = Plan(changes=[], records=[])
+        known = self.known([untold.trace_id for untold in traces])
+        replaced: list[TraceRecord] = []
+        for untold in traces:
+            before = known.get(untold.trace_id)
+            if before and self.is_final(before, untold.digest):
+                plan.known.append(before)
+                continue
+            record = self._record(untold, untold.state, untold.reason)
+            if untold.state == "failed":
+                record = _failed(record, before)
+            elif before:
+                replaced.append(before)
+            plan.records.append(record)
+            plan.changes.append(record.to_put(None, self._evidence.details({})))
+        plan.changes += self._tip_changes(self._withdrawn(replaced))
+        return plan
 
     def _plan_failed(self, result: Result) -> Plan:
         """The run's own traces are tried again; what the story taught before stays until then."""
@@ -134,23 +165,17 @@ class Planner:
         )
         plan = Plan(changes=[], records=[])
         tips, backed_ids = withdrawn, list[str]()
-        state, reason = result.state, ""
         details: dict[str, object] = {"tips_dropped": {}}
         if is_learned:
             judged = judged_tips(stored[head], telling.outcome, {**self._ledger.tips, **withdrawn})
             tips = {**withdrawn, **judged}
         else:
-            known = standing({**self._ledger.tips, **withdrawn})
-            shown = self._evidence.shown(telling, self._tips_to_know())
-            learned = self._evidence.learned(telling, result.tips, shown)
-            plan.dropped = result.tips_dropped + Counter({WAS_SHOWN: len(result.tips) - len(learned)})
-            if result.tips and not learned:
-                state, reason = "no_lesson", TIPS_SHOWN
             details = {
-                "tips_dropped": dict(plan.dropped),
-                "shown_tip_ids": list(dict.fromkeys(tip.id for one in shown for tip in one.tips)),
+                "tips_dropped": dict(result.tips_dropped),
+                "shown_tip_ids": list(result.shown_tip_ids),
             }
-            plan.reconciled = self._reconciler.reconcile(learned, known)
+            known = standing({**self._ledger.tips, **withdrawn})
+            plan.reconciled = self._reconciler.reconcile(result.learned, known)
             tips, backed_ids = {**withdrawn, **plan.reconciled.tips}, plan.reconciled.backed_ids
         for trace_id in telling.trace_ids:
             is_head = trace_id == head
@@ -160,8 +185,8 @@ class Planner:
             before = self._record(draft, "skipped") if draft else stored[trace_id]
             record = replace(
                 before,
-                state=state if is_head else "skipped",
-                reason=reason if is_head else part_reason(head),
+                state=result.state if is_head else "skipped",
+                reason=result.reason if is_head else part_reason(head),
                 attempts=0,
                 tip_ids=tuple(backed_ids) if is_head else (),
                 told_by=telling.told_by if is_head else (),
@@ -187,12 +212,6 @@ class Planner:
         return record.to_put(
             draft.trajectory, {**self._evidence.details(draft.redacted), **judgement, **(details or {})}
         )
-
-    def _tips_to_know(self) -> KnownTips:
-        """The tips that agents may have been shown: those there were when the run began to learn."""
-        if self._known_tips is None:
-            self._known_tips = KnownTips(self._ledger.tips.values())
-        return self._known_tips
 
     def _withdrawn(self, records: Iterable[TraceRecord]) -> dict[str, StoredTip]:
         """The tips that these traces taught, without them."""

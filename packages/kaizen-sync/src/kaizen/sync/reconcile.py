@@ -7,13 +7,17 @@ what it makes up is ignored, and what the words show to be opposites is no dupli
 
 from __future__ import annotations
 
+import logging
+from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from threading import Lock
+from typing import TYPE_CHECKING, NamedTuple
 
 from kaizen.sync.contradictions import name_contradiction
 from kaizen.sync.deciding import decide_by_text
 from kaizen.sync.decisions import Decided, Decisions
+from kaizen.sync.errors import ModelError
 from kaizen.sync.neighbours import Neighbours
 from kaizen.sync.polarity import polarity
 from kaizen.sync.prompting import RECONCILE_PROMPT, load_prompt
@@ -23,7 +27,7 @@ from kaizen.sync.trust.reasons import is_dangerous
 from kaizen.sync.wording import fold
 
 if TYPE_CHECKING:
-    from kaizen.sync.answers import Decision
+    from kaizen.sync.answers import Decision, DecisionsAnswer
     from kaizen.sync.decisions import Kind
     from kaizen.sync.llm import Model
     from kaizen.sync.model import Tip
@@ -31,8 +35,12 @@ if TYPE_CHECKING:
     from kaizen.sync.polarity import Polarity
     from kaizen.sync.records import StoredTip, TipSource
 
+_log = logging.getLogger(__name__)
+
 ANSWER_NAME = "kaizen_reconcile"
 SAYS_THE_MODEL = "the model says so"
+
+_MOST_FORESEEN = 1_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,8 +68,24 @@ class Reconciled:
     contradicting: int = 0
 
 
+class _Placed(NamedTuple):
+    """A new tip among the known ones: the same as one of them, or alike to some, or a stranger to all."""
+
+    new: Learned
+    same: StoredTip | None = None
+    neighbours: Sequence[Neighbour] = ()
+
+
+class _Question(NamedTuple):
+    """What a model is asked about a trace: new tips, each with known ones, and all of those as shown."""
+
+    asked: list[tuple[Tip, list[Neighbour]]]
+    shown: list[StoredTip]
+    text: str
+
+
 class Reconciler:
-    """Reconciles the tips of one sync. Not safe for threads.
+    """Reconciles the tips of one sync, in one thread; others may `foresee`.
 
     What it has embedded and asked it need not again, so that planning once more after somebody else's commit
     costs no call but for what that brought.
@@ -70,8 +94,40 @@ class Reconciler:
     def __init__(self, model: Model | None) -> None:
         """Without a model the words alone decide."""
         self._model = model
+        self._lock = Lock()
         self._neighbours = Neighbours()
         self._decisions = Decisions()
+        self._latest: Mapping[str, StoredTip] = {}
+        self._known: Mapping[str, StoredTip] = {}
+        self._foreseen: OrderedDict[str, DecisionsAnswer] = OrderedDict()
+
+    def expect(self, known: Mapping[str, StoredTip]) -> None:
+        """These tips are known as of now: what `foresee` goes by until the next ones are reconciled."""
+        with self._lock:
+            self._latest = known
+
+    def foresee(self, learned: Sequence[Learned]) -> None:
+        """Ask the model now what `reconcile` would ask. Safe for threads.
+
+        An answer counts only if `reconcile` asks the very same, so that what is decided does not depend on
+        who was how fast. A model that fails is asked again then.
+        """
+        if self._model is None or not learned:
+            return
+        with self._lock:
+            self._know(self._latest)
+            question = self._question([self._place(new) for new in learned])
+            if question is None or question.text in self._foreseen:
+                return
+        try:
+            answer = _answer(self._model, question)
+        except ModelError as error:
+            _log.info("could not foresee what tips are to known ones: %s", error)
+            return
+        with self._lock:
+            self._foreseen[question.text] = answer
+            if len(self._foreseen) > _MOST_FORESEEN:
+                self._foreseen.popitem(last=False)
 
     def reconcile(self, learned: Sequence[Learned], known: Mapping[str, StoredTip]) -> Reconciled:
         """Decide for each new tip what it is, and return the tips that change.
@@ -82,51 +138,66 @@ class Reconciler:
         result = Reconciled(tips={}, backed_ids=[])
         if not learned:
             return result
-        ambiguous: list[tuple[Learned, list[Neighbour]]] = []
-        self._neighbours.know(known)
-        for new in learned:
-            if same := same_tip(self._neighbours.same(new.tip.content), new.quarantine_reason):
+        with self._lock:
+            self._latest = known
+            self._know(known)
+            placed = [self._place(new) for new in learned]
+        for new, same, neighbours in placed:
+            if same:
                 _add_source(result, result.tips.get(same.id, same), new)
-            elif is_dangerous(new.quarantine_reason):
-                _create(result, new)
-            elif neighbours := self._neighbours.of(new.tip.content):
-                ambiguous.append((new, neighbours))
-            else:
+            elif not neighbours:
                 _create(result, new)
         if self._model is not None:
-            self._ask(self._model, ambiguous)
-        for new, neighbours in ambiguous:
-            self._apply(result, new, neighbours, known)
+            self._decide(self._model, placed)
+        for new, _, neighbours in placed:
+            if neighbours:
+                self._apply(result, new, neighbours, known)
         return result
 
-    def _ask(self, model: Model, ambiguous: Sequence[tuple[Learned, Sequence[Neighbour]]]) -> None:
-        """Have the model decide, in one call, what it has not decided yet."""
-        from kaizen.sync.answers import DecisionsAnswer
+    def _know(self, known: Mapping[str, StoredTip]) -> None:
+        if known is not self._known:
+            self._neighbours.know(known)
+            self._known = known
 
+    def _place(self, new: Learned) -> _Placed:
+        if same := same_tip(self._neighbours.same(new.tip.content), new.quarantine_reason):
+            return _Placed(new, same)
+        if is_dangerous(new.quarantine_reason):
+            return _Placed(new)
+        return _Placed(new, neighbours=self._neighbours.of(new.tip.content))
+
+    def _question(self, placed: Sequence[_Placed]) -> _Question | None:
+        """What the model has not decided yet; None where that is nothing."""
         asked: list[tuple[Tip, list[Neighbour]]] = []
-        for new, neighbours in ambiguous:
+        for new, _, neighbours in placed:
             open_ = [near for near in neighbours if not self._decisions.get(new.tip, near.tip)]
             if open_ and not self._found(new.tip, neighbours):
                 asked.append((new.tip, open_))
         if not asked:
-            return
+            return None
         shown = list({near.tip.id: near.tip for _, neighbours in asked for near in neighbours}.values())
-        answer = model.ask(
-            system=load_prompt(RECONCILE_PROMPT),
-            user=_question([tip for tip, _ in asked], shown),
-            answer=DecisionsAnswer,
-            name=ANSWER_NAME,
-        )
+        return _Question(asked, shown, _in_words([tip for tip, _ in asked], shown))
+
+    def _decide(self, model: Model, placed: Sequence[_Placed]) -> None:
+        """Have the model decide, in one call, what it has not decided yet."""
+        with self._lock:
+            question = self._question(placed)
+            answer = self._foreseen.pop(question.text, None) if question else None
+        if question is None:
+            return
+        if answer is None:
+            answer = _answer(model, question)
         answered: dict[int, Decision] = {}
         for decision in answer.decisions:
             answered.setdefault(decision.new, decision)
-        for number, (tip, neighbours) in enumerate(asked, 1):
-            for near in neighbours:
-                self._decisions.keep(tip, near.tip, Decided("new"))
-            if number in answered:
-                self._keep(tip, answered[number], shown)
-            elif opposite := self._by_text(tip, neighbours, "contradicts"):
-                self._decisions.keep(tip, *opposite)
+        with self._lock:
+            for number, (tip, neighbours) in enumerate(question.asked, 1):
+                for near in neighbours:
+                    self._decisions.keep(tip, near.tip, Decided("new"))
+                if number in answered:
+                    self._keep(tip, answered[number], question.shown)
+                elif opposite := self._by_text(tip, neighbours, "contradicts"):
+                    self._decisions.keep(tip, *opposite)
 
     def _keep(self, tip: Tip, decision: Decision, shown: Sequence[StoredTip]) -> None:
         if decision.known is None or not 1 <= decision.known <= len(shown):
@@ -241,7 +312,18 @@ def _contradict(result: Reconciled, current: StoredTip, new: Learned, reason: st
     result.tips[tip.id], result.tips[current.id] = name_contradiction(tip, current, reason)
 
 
-def _question(new: Sequence[Tip], shown: Sequence[StoredTip]) -> str:
+def _answer(model: Model, question: _Question) -> DecisionsAnswer:
+    from kaizen.sync.answers import DecisionsAnswer
+
+    return model.ask(
+        system=load_prompt(RECONCILE_PROMPT),
+        user=question.text,
+        answer=DecisionsAnswer,
+        name=ANSWER_NAME,
+    )
+
+
+def _in_words(new: Sequence[Tip], shown: Sequence[StoredTip]) -> str:
     lines = ["NEW tips:"]
     for number, tip in enumerate(new, 1):
         lines.append(f"{number}. {_one_line(tip.content)} (when: {_one_line(tip.trigger)})")

@@ -7,7 +7,6 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from kaizen.store import ConflictError
 from kaizen.sync.contradictions import settled
 from kaizen.sync.errors import RedactionError
 from kaizen.sync.judging import Judgement, Subject
@@ -15,7 +14,6 @@ from kaizen.sync.linking import outcome_of
 from kaizen.sync.merging import judged_tips
 from kaizen.sync.outcome import TARGETS
 from kaizen.sync.records import (
-    ACTOR,
     TRAJECTORY,
     TraceRecord,
     rejudged,
@@ -41,7 +39,6 @@ _log = logging.getLogger(__name__)
 _PAGE = 100
 _STEPS_PER_REQUEST = 10
 """Some steps need no request, such as asking for sessions where there are none."""
-_COMMIT_ATTEMPTS = 50
 
 
 class Rejudging:
@@ -107,27 +104,14 @@ class Rejudging:
 
     def _update(self, entity_id: str, target: Target, said: Sequence[Annotation]) -> None:
         """Commit what is said of a trace now, if that is something else: record and evidence together."""
-        for _ in range(_COMMIT_ATTEMPTS):
-            version = self._ledger.version
+        run_id = self._report.run_id
+        for version in self._ledger.attempts():
             changes, is_changed = self._plan(entity_id, target, said)
             if not changes:
                 return
-            try:
-                commit = self._store.commit(
-                    self._namespace_id,
-                    changes,
-                    expected=version,
-                    actor=ACTOR,
-                    reason="outcome judged",
-                    run_id=self._report.run_id,
-                )
-            except ConflictError:
-                self._ledger.refresh()
-                continue
-            self._ledger.apply(commit)
-            self._report.outcomes_updated += is_changed
-            return
-        _log.warning("the outcome of %s could not be updated: others commit faster", entity_id)
+            if self._ledger.commit(changes, expected=version, reason="outcome judged", run_id=run_id):
+                self._report.outcomes_updated += is_changed
+                return
 
     def _plan(self, entity_id: str, target: Target, said: Sequence[Annotation]) -> tuple[list[Change], bool]:
         entity = self._store.get_many(self._namespace_id, [entity_id]).get(entity_id)
