@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from kaizen.store import StoreError
 from kaizen.sync import ModelError, neighbours
+from kaizen.sync.ahead import Answered
 from kaizen.sync.answers import Decision, DecisionsAnswer
 from kaizen.sync.contradictions import settled
 from kaizen.sync.model import Tip
@@ -197,6 +198,42 @@ def test_what_others_committed_meanwhile_makes_an_exact_duplicate() -> None:
     assert counts(result) == (0, 1, 0, 0)
     assert result.tips["k9"].metadata["support"] == 2
     assert model.shown == []
+
+
+def test_a_question_that_was_answered_before_is_not_asked_again() -> None:
+    model = always("duplicate")
+    reconciler = Reconciler(model)  # type: ignore[arg-type]
+    before, new = known(stored("k1", RETRY)), [learned("n1", RETRY_ALIKE), learned("n2", STRANGER)]
+
+    question = reconciler.question(new, before)
+    answered = Answered(question, reconciler.ask(question))
+
+    assert counts(reconciler.reconcile(new, before, answered)) == (1, 1, 0, 0)
+    assert len(model.shown) == 1
+
+
+def test_an_answer_to_another_question_decides_nothing() -> None:
+    model = PlayedModel(lambda _, shown: [{"new": 1, "decision": "duplicate", "known": len(shown)}])
+    reconciler = Reconciler(model)  # type: ignore[arg-type]
+    before, new = known(stored("k1", RETRY)), [learned("n1", RETRY_ALIKE)]
+    question = reconciler.question(new, before)
+    answered = Answered(question, reconciler.ask(question))
+
+    meanwhile = {"k2": stored("k2", "Retry each failed payment and report it."), **before}
+    result = reconciler.reconcile(new, meanwhile, answered)
+
+    assert [len(shown) for _, shown in model.shown] == [1, 2]
+    assert [result.tips[tip_id].content for tip_id in result.backed_ids] == [model.shown[1][1][-1]]
+
+
+def test_what_needs_no_model_is_no_question() -> None:
+    before = known(stored("k1", RETRY))
+    reconciler = Reconciler(always("duplicate"))  # type: ignore[arg-type]
+
+    assert reconciler.question([learned("n1", RETRY), learned("n2", STRANGER)], before) == ""
+    assert reconciler.question([learned("n1", RETRY_ALIKE)], {}) == ""
+    assert reconciler.question([], before) == ""
+    assert Reconciler(None).question([learned("n1", RETRY_ALIKE)], before) == ""
 
 
 def test_a_model_that_failed_is_asked_again() -> None:

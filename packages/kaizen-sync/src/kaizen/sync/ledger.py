@@ -10,6 +10,7 @@ from kaizen.store import ConflictError
 from kaizen.sync.asks import Ask
 from kaizen.sync.checkpoint import Checkpoint, checkpoint_id
 from kaizen.sync.claims import Claim
+from kaizen.sync.merging import standing
 from kaizen.sync.records import ACTOR, CLAIM, GUIDELINE, TRAJECTORY, StoredTip, TraceRecord
 from kaizen.sync.tool_versions import newest
 
@@ -40,6 +41,7 @@ class Ledger:
         self._source = source
         self._project = project
         self._tips: dict[str, StoredTip] | None = None
+        self._standing: dict[str, StoredTip] | None = None
         entity_id = checkpoint_id(source, project)
         entity = store.get_many(namespace_id, [entity_id]).get(entity_id)
         self.checkpoint = Checkpoint.of(entity) if entity else Checkpoint(source=source, project=project)
@@ -69,6 +71,13 @@ class Ledger:
             # Commits made while they were listed are taken in again, which is harmless.
             self.refresh()
         return self._tips
+
+    @property
+    def standing_tips(self) -> Mapping[str, StoredTip]:
+        """Those of `tips` that were not merged into another: the same object until one of them changes."""
+        if self._standing is None:
+            self._standing = standing(self.tips)
+        return self._standing
 
     def claims(self, own_id: str) -> list[Claim]:
         """What other runs of the project have under way; read when it is first asked for."""
@@ -143,7 +152,8 @@ class Ledger:
                 offered: Mapping[str, Any] = change.after.metadata
                 start = after.description.start_time
                 self.tools = newest(self.tools, offered.get("tools") or {}, start, after.trace_id)
-            _keep(self._tips, change, GUIDELINE, StoredTip.of)
+            if _keep(self._tips, change, GUIDELINE, StoredTip.of):
+                self._standing = None
             _keep(self._claims, change, CLAIM, Claim.of)
         self.version = commit.version
 
@@ -171,11 +181,14 @@ class Ledger:
             self._began.setdefault(trace_id, before.ending if before else None)
 
 
-def _keep(kept: dict[str, T] | None, change: Applied, type_: str, of: Callable[[Entity], T]) -> None:
-    """Take a change into what is kept of entities of that type, if it is kept already."""
+def _keep(kept: dict[str, T] | None, change: Applied, type_: str, of: Callable[[Entity], T]) -> bool:
+    """Take a change into what is kept of entities of that type, if it is kept already and this is one."""
     if kept is None:
-        return
+        return False
     if change.after is not None and change.after.type == type_:
         kept[change.after.id] = of(change.after)
     elif change.before is not None and change.before.type == type_:
         kept.pop(change.before.id, None)
+    else:
+        return False
+    return True

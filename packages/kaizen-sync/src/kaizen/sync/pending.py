@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections import deque
-from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, NamedTuple
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-    from concurrent.futures import Future
+    from collections.abc import Callable, Iterable, Iterator
 
     from kaizen.sync.linking import Telling
     from kaizen.sync.planning import Result
     from kaizen.sync.reading import Untold
+
+T = TypeVar("T")
+
+_Steps = deque[tuple[Future[Any], "Callable[[], Any]"]]
 
 
 class _Told(NamedTuple):
@@ -27,41 +30,69 @@ class Pending:
 
     def __init__(self, concurrency: int) -> None:
         self._executor = ThreadPoolExecutor(concurrency, thread_name_prefix="kaizen-sync")
-        self._steps: deque[_Told | Untold] = deque()
+        self._waiting: deque[_Told | Untold] = deque()
+        self._urgent: _Steps = deque()
+        self._steps: _Steps = deque()
 
     def __len__(self) -> int:
-        return len(self._steps)
+        return len(self._waiting)
 
     @property
     def is_next_done(self) -> bool:
-        next_ = self._steps[0] if self._steps else None
-        return next_ is not None and (not isinstance(next_, _Told) or next_.result.done())
+        first = self._waiting[0] if self._waiting else None
+        return first is not None and (not isinstance(first, _Told) or first.result.done())
 
     def tell(self, telling: Telling, tell: Callable[[Telling], Result]) -> None:
         """Have a story told as soon as a worker is free."""
-        self._steps.append(_Told(self._executor.submit(tell, telling), telling.marks))
+        result = self._start(lambda: tell(telling), self._steps)
+        self._waiting.append(_Told(result, telling.marks))
+
+    def hurry(self, step: Callable[[], T]) -> Future[T]:
+        """Have a worker take this step before any story that is not begun."""
+        return self._start(step, self._urgent)
 
     def add(self, untold: Untold) -> None:
         """Add a trace that nothing can be learned from."""
-        self._steps.append(untold)
+        self._waiting.append(untold)
 
     def pop(self) -> Future[Result] | list[Untold]:
         """The next to take: a story, or all traces without one that come before the next story."""
         untold: list[Untold] = []
-        while self._steps and not isinstance(next_ := self._steps[0], _Told):
-            untold.append(next_)
-            self._steps.popleft()
+        while self._waiting and not isinstance(first := self._waiting[0], _Told):
+            untold.append(first)
+            self._waiting.popleft()
         if untold:
             return untold
-        told = self._steps.popleft()
+        told = self._waiting.popleft()
         assert isinstance(told, _Told)
         return told.result
+
+    def told(self) -> Iterator[Result]:
+        """The stories that are told and wait for their turn, in order."""
+        return (one.result.result() for one in self._waiting if isinstance(one, _Told) and one.result.done())
 
     def concerns(self, tellings: Iterable[Telling]) -> bool:
         """Whether one of these stories may be the same as one under way, which is not in the store yet."""
         looked_for = {mark for telling in tellings for mark in telling.looked_for}
-        return any(isinstance(one, _Told) and not looked_for.isdisjoint(one.marks) for one in self._steps)
+        return any(isinstance(one, _Told) and not looked_for.isdisjoint(one.marks) for one in self._waiting)
 
     def close(self) -> None:
         """Take no more steps; those under way end by themselves."""
         self._executor.shutdown(wait=False, cancel_futures=True)
+
+    def _start(self, step: Callable[[], T], steps: _Steps) -> Future[T]:
+        future: Future[T] = Future()
+        steps.append((future, step))
+        self._executor.submit(self._take)
+        return future
+
+    def _take(self) -> None:
+        """Take the most urgent step: there are as many as calls of this."""
+        try:
+            future, step = self._urgent.popleft()
+        except IndexError:
+            future, step = self._steps.popleft()
+        try:
+            future.set_result(step())
+        except BaseException as error:  # noqa: BLE001 - whoever waits for the result gets it
+            future.set_exception(error)

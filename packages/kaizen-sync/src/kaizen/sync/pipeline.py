@@ -16,10 +16,11 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from itertools import chain, islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from kaizen.store import ConflictError, Delete
 from kaizen.store.ids import uuid7
+from kaizen.sync.ahead import Ahead
 from kaizen.sync.claims import Claim, Claims
 from kaizen.sync.errors import ModelAccessError, ModelError, SourceError
 from kaizen.sync.evidence import Evidence
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from kaizen.store import Put, Store
+    from kaizen.sync.ahead import Answered
     from kaizen.sync.annotate import Annotator
     from kaizen.sync.checkpoint import Checkpoint
     from kaizen.sync.linking import Telling
@@ -51,6 +53,8 @@ if TYPE_CHECKING:
     from kaizen.sync.records import State
     from kaizen.sync.settings import ModelSettings, SyncSettings
     from kaizen.sync.source import Source
+
+T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
@@ -121,6 +125,8 @@ class Sync:
         evidence = Evidence(source=source, run_id=self.report.run_id, model=models.tips_model)
         reconcile_model = Model(models.reconcile_model, models, self._meter)
         self._planner = Planner(source, store, settings, self._ledger, evidence, reconcile_model)
+        self._pending = Pending(settings.concurrency)
+        self._ahead = Ahead(self._planner.ask, self._pending.hurry, most=settings.concurrency)
 
     def stop(self) -> None:
         """Take no more traces; those whose model call is under way are finished and committed."""
@@ -130,33 +136,32 @@ class Sync:
         """Process every new or changed trace; a `SourceError` or `StoreError` ends the run."""
         self._started = time.monotonic()
         checkpoint: Checkpoint | None = None
-        pending = Pending(self._settings.concurrency)
         enough = max(_BATCH, 2 * self._settings.concurrency)
         try:
-            for batch in self._batches(pending):
-                self._finish_all(pending, but=enough)
-                self._take(batch, pending)
-            self._finish_all(pending)
+            for batch in self._batches():
+                self._finish_all(but=enough)
+                self._take(batch)
+            self._finish_all()
             self._mark_moved()
             self._ask_again()
             found = self._selection.next_checkpoint()
             checkpoint = replace(found, server_version=self._source.server_version)
         finally:
             try:
-                self._finish_all(pending)
+                self._finish_all()
                 if self._annotator:
                     self._annotator.close(self.report)
                 # A run that broke off does not move the checkpoint, but what it did and cost is kept.
                 self._keep(checkpoint or self._ledger.checkpoint)
             finally:
-                pending.close()
+                self._pending.close()
                 self._close()
         return self.report
 
     def preview(self) -> Preview:
         """What `run` would do, without a model call and without a change to a trace's record."""
         preview = Preview(source=self._source.name, project=self._source.project)
-        for batch in self._batches(Pending(1)):
+        for batch in self._batches():
             drafts = [one for one in batch if isinstance(one, Draft)]
             preview.skipped += len(batch) - len(drafts)
             for telling in self._linker.tellings(drafts):
@@ -164,7 +169,7 @@ class Sync:
         preview.price(self._tips_model)
         return preview
 
-    def _batches(self, pending: Pending) -> Iterator[list[Draft | Untold]]:
+    def _batches(self) -> Iterator[list[Draft | Untold]]:
         """The traces to work on, a few at a time, since those of one story are often side by side.
 
         What is done of the batches before is committed meanwhile.
@@ -174,20 +179,20 @@ class Sync:
             for trace in self._source.fetch(self._selection.traces()):
                 if self._selection.admits(trace):
                     batch.append(trace)
-                self._finish_done(pending)
+                self._finish_done()
                 if len(batch) == _BATCH:
-                    yield list(self._read(batch, self._said_of(batch), pending))
+                    yield list(self._read(batch, self._said_of(batch)))
                     batch = []
             said = self._said_of(batch)
         except SourceError:
             # Without what is said of them, which is asked for again later.
-            yield list(self._read(batch, {}, pending))
+            yield list(self._read(batch, {}))
             raise
-        yield list(self._read(batch, said, pending))
+        yield list(self._read(batch, said))
 
-    def _finish_done(self, pending: Pending) -> None:
-        while pending.is_next_done:
-            self._finish(pending.pop())
+    def _finish_done(self) -> None:
+        while self._pending.is_next_done:
+            self._finish(self._pending.pop())
 
     def _said_of(self, traces: Sequence[Trace]) -> Mapping[str, Sequence[Annotation]]:
         return {} if self._halted(taking=False, is_taken=True) else self._judge.said_of(traces)
@@ -207,7 +212,7 @@ class Sync:
         return ""
 
     def _read(
-        self, traces: Sequence[Trace], said: Mapping[str, Sequence[Annotation]], pending: Pending
+        self, traces: Sequence[Trace], said: Mapping[str, Sequence[Annotation]]
     ) -> Iterator[Draft | Untold]:
         settings = self._settings
         for trace in traces:
@@ -221,16 +226,16 @@ class Sync:
                     include_errors=settings.include_errors,
                     redaction=settings.redaction,
                 )
-            self._finish_done(pending)
+            self._finish_done()
 
-    def _take(self, batch: Sequence[Draft | Untold], pending: Pending) -> None:
+    def _take(self, batch: Sequence[Draft | Untold]) -> None:
         """Start what is to do, in the order in which to commit it: a story goes by the last of its traces."""
         untold = [one.trace_id for one in batch if isinstance(one, Untold) and one.state == "skipped"]
         drafts = [one for one in batch if isinstance(one, Draft)]
         as_of, own = self._own(drafts)
         tellings = self._linker.tellings(own, untold=untold)
-        if pending.concerns(tellings):
-            self._finish_all(pending)
+        if self._pending.concerns(tellings):
+            self._finish_all()
             tellings = self._linker.tellings(own, untold=untold)
         by_last = {list(telling.drafts)[-1]: telling for telling in tellings if telling.drafts}
         if tellings:
@@ -238,12 +243,12 @@ class Sync:
         tell = partial(self._tell, as_of=as_of)
         for one in batch:
             if isinstance(one, Untold):
-                pending.add(one)
+                self._pending.add(one)
             elif one.trace_id in by_last:
-                pending.tell(by_last[one.trace_id], tell)
+                self._pending.tell(by_last[one.trace_id], tell)
         for telling in tellings:
             if not telling.drafts:
-                pending.tell(telling, tell)
+                self._pending.tell(telling, tell)
 
     def _own(self, drafts: Sequence[Draft]) -> tuple[int, list[Draft]]:
         """Those still to be told; where another sync was faster, its result stands and is counted."""
@@ -268,10 +273,8 @@ class Sync:
         try:
             generated = generate_tips(telling.trajectory(), self._tips_model)
             state: State = "learned" if generated.tips else "no_lesson"
-            taught = self._planner.taught(
-                result(state=state, tips=generated.tips, tips_dropped=generated.dropped)
-            )
-            self._planner.foresee(taught)
+            told = result(state=state, tips=generated.tips, tips_dropped=generated.dropped)
+            return self._planner.taught(told)
         except ModelAccessError as error:
             self._refusal = self._refusal or str(error)
             return result(state="deferred", reason=REFUSED)
@@ -280,18 +283,17 @@ class Sync:
         except Exception as error:  # noqa: BLE001 - one story is isolated from the next
             _log.exception("trace %s failed", telling.story.head)
             return result(state="failed", reason=f"internal error: {error!r}")
-        return taught
 
-    def _finish_all(self, pending: Pending, *, but: int = 0) -> None:
-        while len(pending) > but:
-            self._finish(pending.pop())
+    def _finish_all(self, *, but: int = 0) -> None:
+        while len(self._pending) > but:
+            self._finish(self._pending.pop())
 
     def _finish(self, next_: Future[Result] | list[Untold]) -> None:
         if isinstance(next_, list):
             self._settle_untold(next_)
             traces: Sequence[Draft | Untold] = next_
         else:
-            result = self._result(next_)
+            result = self._awaited(next_)
             self._settle(result)
             traces = list(result.telling.drafts.values())
         for one in traces:
@@ -300,7 +302,7 @@ class Sync:
         self._update_usage()
         self._progress(self.report)
 
-    def _result(self, future: Future[Result]) -> Result:
+    def _awaited(self, future: Future[T]) -> T:
         while True:
             try:
                 return future.result(timeout=_RENEW_EVERY_S)
@@ -329,7 +331,7 @@ class Sync:
                     self._settle(again)
                 return
             try:
-                plan = self._planner.plan(result)
+                plan = self._planner.plan(result, self._answered(result))
             except ModelAccessError as error:
                 self._refusal = self._refusal or str(error)
                 self._settle(replace(result, state="deferred", reason=REFUSED))
@@ -342,6 +344,16 @@ class Sync:
                     self.report.redacted.update(draft.redacted)
                 self.report.tips_dropped.update(result.tips_dropped)
                 return
+
+    def _answered(self, result: Result) -> Answered | None:
+        """What a model says of the story's tips and the known ones; those of the next stories go along."""
+        answer = self._ahead.answer(result.telling.story.head, self._planner.question(result))
+        if answer is None:
+            return None
+        if not answer.done():
+            for told in islice(self._pending.told(), self._ahead.window):
+                self._ahead.ask(told.telling.story.head, self._planner.question(told))
+        return self._awaited(answer)
 
     def _settle_untold(self, traces: Sequence[Untold]) -> None:
         """Commit the states of traces that nothing can be learned from, together, or leave them for later."""

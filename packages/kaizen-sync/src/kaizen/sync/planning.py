@@ -21,6 +21,8 @@ from kaizen.sync.shown import KnownTips
 
 if TYPE_CHECKING:
     from kaizen.store import Change, Put, Store
+    from kaizen.sync.ahead import Answered
+    from kaizen.sync.answers import DecisionsAnswer
     from kaizen.sync.evidence import Evidence
     from kaizen.sync.ledger import Ledger
     from kaizen.sync.linking import Telling
@@ -85,11 +87,12 @@ class Planner:
         self._known_tips: KnownTips | None = None
 
     def look(self) -> None:
-        """Let `taught` and `foresee`, which any thread may call, go by the tips as they are now."""
+        """Let `taught`, which any thread may call, go by the tips that agents may have been shown.
+
+        Those are the ones that there are when the run begins to learn.
+        """
         if self._known_tips is None:
-            # The tips that agents may have been shown: those there were when the run began to learn.
             self._known_tips = KnownTips(self._ledger.tips.values())
-        self._reconciler.expect(standing(self._ledger.tips))
 
     def taught(self, result: Result) -> Result:
         """The result with what backs its tips, less those that only say what the agent was shown."""
@@ -107,13 +110,19 @@ class Planner:
             tips_dropped=+Counter({**result.tips_dropped, WAS_SHOWN: len(tips) - len(learned)}),
         )
 
-    def foresee(self, result: Result) -> None:
-        """Have the model compare its tips with the known ones now, so that `plan` need not wait for that."""
-        self._reconciler.foresee(result.learned)
+    def question(self, result: Result) -> str:
+        """What must be asked of the story's tips before it can be committed as of now; empty: nothing."""
+        if result.state != "learned" or not result.learned:
+            return ""
+        return self._reconciler.question(result.learned, self._standing(self._replaced(result.telling)))
 
-    def plan(self, result: Result) -> Plan:
-        """The commit for a story; raises `ModelError` where tips cannot be reconciled."""
-        return self._plan_failed(result) if result.state == "failed" else self._plan_story(result)
+    def ask(self, question: str) -> DecisionsAnswer:
+        """Ask a model that, in any thread; raises `ModelError`."""
+        return self._reconciler.ask(question)
+
+    def plan(self, result: Result, answered: Answered | None = None) -> Plan:
+        """The commit for a story; raises `ModelError` where its tips cannot be reconciled."""
+        return self._plan_failed(result) if result.state == "failed" else self._plan_story(result, answered)
 
     def plan_untold(self, traces: Sequence[Untold]) -> Plan:
         """One commit for traces that nothing can be learned from."""
@@ -155,14 +164,12 @@ class Planner:
             plan.changes.append(retold(entity, after, self._evidence.details({})))
         return plan
 
-    def _plan_story(self, result: Result) -> Plan:
+    def _plan_story(self, result: Result, answered: Answered | None) -> Plan:
         """The head is learned from, the others are parts of it, and what any of them taught alone goes."""
         telling = result.telling
         head, is_learned = telling.story.head, telling.is_learned
         stored = {trace_id: TraceRecord.of(entity) for trace_id, entity in telling.stored.items()}
-        withdrawn = self._withdrawn(
-            record for trace_id, record in stored.items() if trace_id != head or not is_learned
-        )
+        withdrawn = self._replaced(telling)
         plan = Plan(changes=[], records=[])
         tips, backed_ids = withdrawn, list[str]()
         details: dict[str, object] = {"tips_dropped": {}}
@@ -174,8 +181,7 @@ class Planner:
                 "tips_dropped": dict(result.tips_dropped),
                 "shown_tip_ids": list(result.shown_tip_ids),
             }
-            known = standing({**self._ledger.tips, **withdrawn})
-            plan.reconciled = self._reconciler.reconcile(result.learned, known)
+            plan.reconciled = self._reconciler.reconcile(result.learned, self._standing(withdrawn), answered)
             tips, backed_ids = {**withdrawn, **plan.reconciled.tips}, plan.reconciled.backed_ids
         for trace_id in telling.trace_ids:
             is_head = trace_id == head
@@ -212,6 +218,16 @@ class Planner:
         return record.to_put(
             draft.trajectory, {**self._evidence.details(draft.redacted), **judgement, **(details or {})}
         )
+
+    def _replaced(self, telling: Telling) -> dict[str, StoredTip]:
+        """The tips that a story's traces taught by what they told before, without that."""
+        valid = telling.story.head if telling.is_learned else None
+        records = (TraceRecord.of(entity) for entity in telling.stored.values())
+        return self._withdrawn(record for record in records if record.trace_id != valid)
+
+    def _standing(self, withdrawn: Mapping[str, StoredTip]) -> Mapping[str, StoredTip]:
+        """The tips that new ones are compared with."""
+        return standing({**self._ledger.tips, **withdrawn}) if withdrawn else self._ledger.standing_tips
 
     def _withdrawn(self, records: Iterable[TraceRecord]) -> dict[str, StoredTip]:
         """The tips that these traces taught, without them."""

@@ -7,17 +7,14 @@ what it makes up is ignored, and what the words show to be opposites is no dupli
 
 from __future__ import annotations
 
-import logging
-from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from threading import Lock
 from typing import TYPE_CHECKING, NamedTuple
 
+from kaizen.sync.ahead import Answered
 from kaizen.sync.contradictions import name_contradiction
 from kaizen.sync.deciding import decide_by_text
 from kaizen.sync.decisions import Decided, Decisions
-from kaizen.sync.errors import ModelError
 from kaizen.sync.neighbours import Neighbours
 from kaizen.sync.polarity import polarity
 from kaizen.sync.prompting import RECONCILE_PROMPT, load_prompt
@@ -35,12 +32,8 @@ if TYPE_CHECKING:
     from kaizen.sync.polarity import Polarity
     from kaizen.sync.records import StoredTip, TipSource
 
-_log = logging.getLogger(__name__)
-
 ANSWER_NAME = "kaizen_reconcile"
 SAYS_THE_MODEL = "the model says so"
-
-_MOST_FORESEEN = 1_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,11 +74,21 @@ class _Question(NamedTuple):
 
     asked: list[tuple[Tip, list[Neighbour]]]
     shown: list[StoredTip]
-    text: str
+
+    @property
+    def text(self) -> str:
+        lines = ["NEW tips:"]
+        for number, (tip, _) in enumerate(self.asked, 1):
+            lines.append(f"{number}. {_one_line(tip.content)} (when: {_one_line(tip.trigger)})")
+        lines += ["", "KNOWN tips:"]
+        for number, known in enumerate(self.shown, 1):
+            trigger = known.trigger or "not said"
+            lines.append(f"{number}. {_one_line(known.content)} (when: {_one_line(trigger)})")
+        return "\n".join(lines)
 
 
 class Reconciler:
-    """Reconciles the tips of one sync, in one thread; others may `foresee`.
+    """Reconciles the tips of one sync. Not safe for threads, but for `ask`.
 
     What it has embedded and asked it need not again, so that planning once more after somebody else's commit
     costs no call but for what that brought.
@@ -94,70 +97,61 @@ class Reconciler:
     def __init__(self, model: Model | None) -> None:
         """Without a model the words alone decide."""
         self._model = model
-        self._lock = Lock()
         self._neighbours = Neighbours()
         self._decisions = Decisions()
-        self._latest: Mapping[str, StoredTip] = {}
         self._known: Mapping[str, StoredTip] = {}
-        self._foreseen: OrderedDict[str, DecisionsAnswer] = OrderedDict()
 
-    def expect(self, known: Mapping[str, StoredTip]) -> None:
-        """These tips are known as of now: what `foresee` goes by until the next ones are reconciled."""
-        with self._lock:
-            self._latest = known
+    def question(self, learned: Sequence[Learned], known: Mapping[str, StoredTip]) -> str:
+        """What `reconcile` will ask of these; empty where it need not ask."""
+        if not learned or self._model is None:
+            return ""
+        question = self._question(self._placed(learned, known))
+        return question.text if question else ""
 
-    def foresee(self, learned: Sequence[Learned]) -> None:
-        """Ask the model now what `reconcile` would ask. Safe for threads.
+    def ask(self, question: str) -> DecisionsAnswer:
+        """Ask the model. Raises `ModelError` where it gives no usable answer."""
+        from kaizen.sync.answers import DecisionsAnswer
 
-        An answer counts only if `reconcile` asks the very same, so that what is decided does not depend on
-        who was how fast. A model that fails is asked again then.
-        """
-        if self._model is None or not learned:
-            return
-        with self._lock:
-            self._know(self._latest)
-            question = self._question([self._place(new) for new in learned])
-            if question is None or question.text in self._foreseen:
-                return
-        try:
-            answer = _answer(self._model, question)
-        except ModelError as error:
-            _log.info("could not foresee what tips are to known ones: %s", error)
-            return
-        with self._lock:
-            self._foreseen[question.text] = answer
-            if len(self._foreseen) > _MOST_FORESEEN:
-                self._foreseen.popitem(last=False)
+        assert self._model is not None
+        return self._model.ask(
+            system=load_prompt(RECONCILE_PROMPT), user=question, answer=DecisionsAnswer, name=ANSWER_NAME
+        )
 
-    def reconcile(self, learned: Sequence[Learned], known: Mapping[str, StoredTip]) -> Reconciled:
+    def reconcile(
+        self,
+        learned: Sequence[Learned],
+        known: Mapping[str, StoredTip],
+        answered: Answered | None = None,
+    ) -> Reconciled:
         """Decide for each new tip what it is, and return the tips that change.
 
-        What a check found dangerous is shown to no model and changes no other tip. Raises `ModelError` where
-        the model gives no usable answer.
+        `answered` counts where it answers what is to be asked; otherwise the model is asked here, which
+        raises `ModelError`. What a check found dangerous is shown to no model and changes no other tip.
         """
         result = Reconciled(tips={}, backed_ids=[])
         if not learned:
             return result
-        with self._lock:
-            self._latest = known
-            self._know(known)
-            placed = [self._place(new) for new in learned]
+        placed = self._placed(learned, known)
         for new, same, neighbours in placed:
             if same:
                 _add_source(result, result.tips.get(same.id, same), new)
             elif not neighbours:
                 _create(result, new)
-        if self._model is not None:
-            self._decide(self._model, placed)
+        question = self._question(placed) if self._model is not None else None
+        if question:
+            if answered is None or answered.question != question.text:
+                answered = Answered(question.text, self.ask(question.text))
+            self._take(question, answered.answer)
         for new, _, neighbours in placed:
             if neighbours:
                 self._apply(result, new, neighbours, known)
         return result
 
-    def _know(self, known: Mapping[str, StoredTip]) -> None:
+    def _placed(self, learned: Sequence[Learned], known: Mapping[str, StoredTip]) -> list[_Placed]:
         if known is not self._known:
             self._neighbours.know(known)
             self._known = known
+        return [self._place(new) for new in learned]
 
     def _place(self, new: Learned) -> _Placed:
         if same := same_tip(self._neighbours.same(new.tip.content), new.quarantine_reason):
@@ -167,7 +161,7 @@ class Reconciler:
         return _Placed(new, neighbours=self._neighbours.of(new.tip.content))
 
     def _question(self, placed: Sequence[_Placed]) -> _Question | None:
-        """What the model has not decided yet; None where that is nothing."""
+        """What the model has not decided yet, in one call; None where that is nothing."""
         asked: list[tuple[Tip, list[Neighbour]]] = []
         for new, _, neighbours in placed:
             open_ = [near for near in neighbours if not self._decisions.get(new.tip, near.tip)]
@@ -175,29 +169,21 @@ class Reconciler:
                 asked.append((new.tip, open_))
         if not asked:
             return None
-        shown = list({near.tip.id: near.tip for _, neighbours in asked for near in neighbours}.values())
-        return _Question(asked, shown, _in_words([tip for tip, _ in asked], shown))
+        shown = {near.tip.id: near.tip for _, neighbours in asked for near in neighbours}
+        return _Question(asked, list(shown.values()))
 
-    def _decide(self, model: Model, placed: Sequence[_Placed]) -> None:
-        """Have the model decide, in one call, what it has not decided yet."""
-        with self._lock:
-            question = self._question(placed)
-            answer = self._foreseen.pop(question.text, None) if question else None
-        if question is None:
-            return
-        if answer is None:
-            answer = _answer(model, question)
+    def _take(self, question: _Question, answer: DecisionsAnswer) -> None:
+        """Take in what the model decided."""
         answered: dict[int, Decision] = {}
         for decision in answer.decisions:
             answered.setdefault(decision.new, decision)
-        with self._lock:
-            for number, (tip, neighbours) in enumerate(question.asked, 1):
-                for near in neighbours:
-                    self._decisions.keep(tip, near.tip, Decided("new"))
-                if number in answered:
-                    self._keep(tip, answered[number], question.shown)
-                elif opposite := self._by_text(tip, neighbours, "contradicts"):
-                    self._decisions.keep(tip, *opposite)
+        for number, (tip, neighbours) in enumerate(question.asked, 1):
+            for near in neighbours:
+                self._decisions.keep(tip, near.tip, Decided("new"))
+            if number in answered:
+                self._keep(tip, answered[number], question.shown)
+            elif opposite := self._by_text(tip, neighbours, "contradicts"):
+                self._decisions.keep(tip, *opposite)
 
     def _keep(self, tip: Tip, decision: Decision, shown: Sequence[StoredTip]) -> None:
         if decision.known is None or not 1 <= decision.known <= len(shown):
@@ -310,28 +296,6 @@ def _contradict(result: Reconciled, current: StoredTip, new: Learned, reason: st
     tip = _create(result, new)
     result.contradicting += 1
     result.tips[tip.id], result.tips[current.id] = name_contradiction(tip, current, reason)
-
-
-def _answer(model: Model, question: _Question) -> DecisionsAnswer:
-    from kaizen.sync.answers import DecisionsAnswer
-
-    return model.ask(
-        system=load_prompt(RECONCILE_PROMPT),
-        user=question.text,
-        answer=DecisionsAnswer,
-        name=ANSWER_NAME,
-    )
-
-
-def _in_words(new: Sequence[Tip], shown: Sequence[StoredTip]) -> str:
-    lines = ["NEW tips:"]
-    for number, tip in enumerate(new, 1):
-        lines.append(f"{number}. {_one_line(tip.content)} (when: {_one_line(tip.trigger)})")
-    lines += ["", "KNOWN tips:"]
-    for number, known in enumerate(shown, 1):
-        trigger = known.trigger or "not said"
-        lines.append(f"{number}. {_one_line(known.content)} (when: {_one_line(trigger)})")
-    return "\n".join(lines)
 
 
 def _one_line(text: str) -> str:
