@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from threading import Lock
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -93,7 +93,7 @@ class Model:
         its answers are of no use, `PromptTooLongError`, and `ModelError` otherwise.
         """
         native = self._supports_schema()
-        schema = answer.model_json_schema()
+        schema = _schema(answer)
         messages = [{"role": "system", "content": system}, {"role": "user", "content": user}]
         if not native:
             messages[0]["content"] += _schema_in_words(schema, name)
@@ -270,6 +270,11 @@ def said(error: BaseException | None) -> str:
         if name.endswith(_KEY_VARIABLES) and len(value) >= _SHORTEST_KEY:
             text = text.replace(value, f"[value of {name}]")
     return Redactor().text(text)
+
+
+@cache
+def _schema(answer: type[BaseModel]) -> dict[str, Any]:
+    return answer.model_json_schema()
 
 
 def _response_format(schema: Mapping[str, Any], name: str) -> dict[str, Any]:

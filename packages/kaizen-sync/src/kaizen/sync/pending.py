@@ -29,6 +29,7 @@ class Pending:
     """Stories that worker threads tell, and traces without one, which are taken in the order they came in."""
 
     def __init__(self, concurrency: int) -> None:
+        self._concurrency = concurrency
         self._executor = ThreadPoolExecutor(concurrency, thread_name_prefix="kaizen-sync")
         self._waiting: deque[_Told | Untold] = deque()
         self._urgent: _Steps = deque()
@@ -41,6 +42,12 @@ class Pending:
     def is_next_done(self) -> bool:
         first = self._waiting[0] if self._waiting else None
         return first is not None and (not isinstance(first, _Told) or first.result.done())
+
+    @property
+    def is_short(self) -> bool:
+        """Whether there are fewer stories under way than workers."""
+        under_way = sum(isinstance(one, _Told) and not one.result.done() for one in self._waiting)
+        return under_way < self._concurrency
 
     def tell(self, telling: Telling, tell: Callable[[Telling], Result]) -> None:
         """Have a story told as soon as a worker is free."""

@@ -136,7 +136,8 @@ class Sync:
         """Process every new or changed trace; a `SourceError` or `StoreError` ends the run."""
         self._started = time.monotonic()
         checkpoint: Checkpoint | None = None
-        enough = max(_BATCH, 2 * self._settings.concurrency)
+        # While a batch is read and linked, the one before must keep all workers busy.
+        enough = _BATCH + 2 * self._settings.concurrency
         try:
             for batch in self._batches():
                 self._finish_all(but=enough)
@@ -191,7 +192,8 @@ class Sync:
         yield list(self._read(batch, said))
 
     def _finish_done(self) -> None:
-        while self._pending.is_next_done:
+        """Commit what is done, unless the workers would soon have nothing to do."""
+        while self._pending.is_next_done and not self._pending.is_short:
             self._finish(self._pending.pop())
 
     def _said_of(self, traces: Sequence[Trace]) -> Mapping[str, Sequence[Annotation]]:
