@@ -22,14 +22,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
+from lessons import LESSONS, lesson, teaching
 
 from kaizen.cli.demo.model_server import ModelServer
 from kaizen.cli.demo.phoenix_server import PhoenixServer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
-SECTIONS = ("nothing-new", "throughput", "fetch", "memory")
+SECTIONS = ("nothing-new", "throughput", "lessons", "fetch", "memory")
 START = datetime(2026, 1, 1, tzinfo=UTC)
 SPANS_PER_POST = 500
 
@@ -74,14 +75,16 @@ def span(number: int, *, kind: str, text: str) -> dict[str, Any]:
     }
 
 
-def fill(url: str, project: str, traces: int, *, kind: str) -> None:
+def fill(
+    url: str, project: str, traces: int, *, kind: str, text: Callable[[int], str] = lambda _: "tell me"
+) -> None:
     """Give a project so many traces of one span, and wait until all are there."""
     with httpx.Client(base_url=url, trust_env=False, timeout=120) as client:
         made = client.post("/v1/projects", json={"name": project}).raise_for_status()
         project_id = made.json()["data"]["id"]
         for first in range(0, traces, SPANS_PER_POST):
             numbers = range(first, min(first + SPANS_PER_POST, traces))
-            spans = [span(number, kind=kind, text="tell me") for number in numbers]
+            spans = [span(number, kind=kind, text=text(number)) for number in numbers]
             while client.post(f"/v1/projects/{project_id}/spans", json={"data": spans}).status_code == 503:
                 time.sleep(1)
         while sum(1 for _ in listed(client, project_id)) < traces:
@@ -147,31 +150,65 @@ def throughput(url: str, environ: dict[str, str], traces: int, backend: str) -> 
     rows = []
     for latency_s in (0.0, 0.5, 2.0):
         for concurrency in (1, 8, 32):
-            # About twenty seconds each, as far as there are traces.
-            limit = min(traces, int(20 * concurrency / latency_s)) if latency_s else traces
+            # About a minute each, as far as there are traces.
+            limit = min(traces, int(60 * concurrency / latency_s)) if latency_s else traces
             with ModelServer(delay_s=latency_s) as model, tempfile.TemporaryDirectory() as directory:
-                variables = {**environ, "OPENAI_BASE_URL": model.base_url, "OPENAI_API_KEY": "scripted"}
                 options = ["--project", "throughput", "--data-dir", directory, "--backend", backend]
-                report, used = run(variables, *options, "--concurrency", concurrency, "--limit", limit)
-                calls = sorted(request.at for request in model.requests)
-            assert sum(report["processed"].values()) == limit, report
-            # From the first call on: what comes before is starting up, which no number of traces changes.
-            rate = (len(calls) - concurrency) / (calls[-1] - calls[0])
-            bound = concurrency / latency_s if latency_s else None
-            rows.append(
-                [
-                    f"{latency_s * 1000:.0f} ms",
-                    str(concurrency),
-                    str(limit),
-                    f"{rate:.1f}/s",
-                    f"{100 * rate / bound:.0f}%" if bound else "",
-                    f"{1000 * used['cpu_s'] / limit:.0f} ms",
-                    f"{used['cpu_s'] / used['wall_s']:.2f} cores",
-                ]
-            )
-    print(f"Throughput, {backend} backend; the bound is concurrency / latency:\n")
-    headers = ["model latency", "concurrency", "traces", "model calls", "of the bound", "CPU a trace", "CPU"]
-    table(headers, rows)
+                rows.append(timed(environ, model, concurrency, limit, options))
+    print(f"Throughput, {backend} backend, traces that teach nothing; the bound is concurrency / latency:\n")
+    table(TIMED, rows)
+
+
+def lessons(url: str, environ: dict[str, str], traces: int, backend: str) -> None:
+    """The same where each trace teaches something, first into an empty store and then into that one."""
+    fill(url, "lessons", traces, kind="LLM", text=lesson)
+    rows = []
+    for latency_s, concurrency in ((0.5, 8), (0.5, 32), (2.0, 8), (2.0, 32)):
+        limit = min(traces, int(60 * concurrency / latency_s)) // 2
+        with tempfile.TemporaryDirectory() as directory:
+            options = ["--project", "lessons", "--data-dir", directory, "--backend", backend]
+            for store in ("empty", "full"):
+                with ModelServer(delay_s=latency_s, scenarios=teaching()) as model:
+                    rows.append([store, *timed(environ, model, concurrency, limit, options)])
+    print(f"Throughput, {backend} backend, a lesson in each trace, one of {LESSONS}:\n")
+    table(["store", *TIMED], rows)
+
+
+TIMED = [
+    "model latency",
+    "concurrency",
+    "traces",
+    "calls to tell",
+    "to compare",
+    "calls",
+    "of the bound",
+    "CPU a trace",
+    "CPU",
+]
+
+
+def timed(
+    environ: dict[str, str], model: ModelServer, concurrency: int, limit: int, options: list[str]
+) -> list[str]:
+    """One sync of so many traces, as a row of a table."""
+    variables = {**environ, "OPENAI_BASE_URL": model.base_url, "OPENAI_API_KEY": "scripted"}
+    report, used = run(variables, *options, "--concurrency", concurrency, "--limit", limit)
+    assert sum(report["processed"].values()) == limit, report
+    calls = sorted(request.at for request in model.requests)
+    compared = sum(request.schema_name == "kaizen_reconcile" for request in model.requests)
+    # From the first call on: what comes before is starting up, which no number of traces changes.
+    rate = (len(calls) - concurrency) / (calls[-1] - calls[0])
+    return [
+        f"{model.delay_s * 1000:.0f} ms",
+        str(concurrency),
+        str(limit),
+        str(len(calls) - compared),
+        str(compared),
+        f"{rate:.1f}/s",
+        f"{100 * rate * model.delay_s / concurrency:.0f}%" if model.delay_s else "",
+        f"{1000 * used['cpu_s'] / limit:.0f} ms",
+        f"{used['cpu_s'] / used['wall_s']:.2f} cores",
+    ]
 
 
 def reading(url: str, project: str) -> None:
@@ -261,7 +298,7 @@ def main() -> None:
     parser.add_argument("--backend", default="sqlite")
     parser.add_argument("--sections", nargs="*", choices=SECTIONS, default=SECTIONS)
     parser.add_argument("--known", type=int, nargs="*", default=[1_000, 10_000])
-    parser.add_argument("--traces", type=int, default=1_280)
+    parser.add_argument("--traces", type=int, default=960)
     parser.add_argument("--memory", type=int, nargs="*", default=[1_000, 10_000, 100_000])
     parser.add_argument("--learned", type=int, nargs="*", default=[1_000, 5_000])
     given = parser.parse_args()
@@ -275,6 +312,8 @@ def main() -> None:
             nothing_new(server.url, environ, given.known, given.backend)
         if "throughput" in given.sections:
             throughput(server.url, environ, given.traces, given.backend)
+        if "lessons" in given.sections:
+            lessons(server.url, environ, given.traces, given.backend)
         if "fetch" in given.sections:
             fill(server.url, "fetch", given.traces, kind="LLM")
             reading(server.url, "fetch")

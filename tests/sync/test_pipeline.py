@@ -313,6 +313,27 @@ def test_concurrency_does_not_change_what_is_stored(
     assert snapshot(tmp_path / "one") == snapshot(tmp_path / "many")
 
 
+def test_no_more_calls_are_under_way_than_allowed_and_tips_are_compared_meanwhile(
+    phoenix: PhoenixServer, project: str, scripted: ModelServer, tmp_path: Path
+) -> None:
+    words = [f"n{number}" for number in range(20)]
+    spans = [lesson_span(word, start=START + timedelta(minutes=i)) for i, word in enumerate(words)]
+    send_spans(phoenix.url, project, spans)
+    scripted.delay_s = 0.2
+    run_sync(phoenix.url, project, tmp_path / "many", concurrency=4)
+    compared = [request for request in scripted.requests if request.schema_name == "kaizen_reconcile"]
+    starts = sorted(request.at for request in scripted.requests)
+    # Each is under way for as long as the model takes.
+    under_way = [sum(at - 0.2 < start <= at for start in starts) for at in starts]
+
+    assert max(under_way) <= 4
+    assert 10 <= len(compared) <= 19, "once for each that is alike to others"
+    both = [two for one in compared for two in compared if one.at - 0.2 < two.at < one.at]
+    assert len(both) >= len(compared) // 2, "they are asked side by side"
+    run_sync(phoenix.url, project, tmp_path / "one", concurrency=1)
+    assert snapshot(tmp_path / "one") == snapshot(tmp_path / "many")
+
+
 def test_a_trace_without_a_root_waits_for_so_long_and_no_longer(
     phoenix: PhoenixServer, project: str, scripted: ModelServer, tmp_path: Path
 ) -> None:

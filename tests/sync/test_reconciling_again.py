@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from kaizen.store import StoreError
 from kaizen.sync import ModelError, neighbours
-from kaizen.sync.ahead import Answered
 from kaizen.sync.answers import Decision, DecisionsAnswer
 from kaizen.sync.contradictions import settled
+from kaizen.sync.likeness import LikenessIndex
 from kaizen.sync.model import Tip
 from kaizen.sync.neighbours import load_embedder
 from kaizen.sync.reconcile import Learned, Reconciler
@@ -200,40 +200,111 @@ def test_what_others_committed_meanwhile_makes_an_exact_duplicate() -> None:
     assert model.shown == []
 
 
-def test_a_question_that_was_answered_before_is_not_asked_again() -> None:
+def ask_ahead(reconciler: Reconciler, story: str, new: list[Learned], tips: Mapping[str, StoredTip]) -> None:
+    """What a sync does for a story that is told and waits for its turn."""
+    if question := reconciler.foresee(story, new, tips):
+        reconciler.take(story, question, reconciler.ask(question))
+
+
+def take_turn(
+    reconciler: Reconciler, story: str, new: list[Learned], tips: Mapping[str, StoredTip]
+) -> Reconciled:
+    """What it does when that is a story's turn."""
+    if question := reconciler.question(story, new, tips):
+        reconciler.take(story, question, reconciler.ask(question))
+    result = reconciler.reconcile(new, tips)
+    reconciler.end(story)
+    return result
+
+
+def test_what_was_asked_ahead_is_not_asked_again() -> None:
     model = always("duplicate")
     reconciler = Reconciler(model)  # type: ignore[arg-type]
     before, new = known(stored("k1", RETRY)), [learned("n1", RETRY_ALIKE), learned("n2", STRANGER)]
 
-    question = reconciler.question(new, before)
-    answered = Answered(question, reconciler.ask(question))
+    ask_ahead(reconciler, "s1", new, before)
+    assert len(model.shown) == 1
 
-    assert counts(reconciler.reconcile(new, before, answered)) == (1, 1, 0, 0)
+    assert counts(take_turn(reconciler, "s1", new, before)) == (1, 1, 0, 0)
     assert len(model.shown) == 1
 
 
-def test_an_answer_to_another_question_decides_nothing() -> None:
-    model = PlayedModel(lambda _, shown: [{"new": 1, "decision": "duplicate", "known": len(shown)}])
+def test_the_tips_of_stories_that_wait_are_asked_about_before_they_are_known() -> None:
+    model = always("new")
     reconciler = Reconciler(model)  # type: ignore[arg-type]
-    before, new = known(stored("k1", RETRY)), [learned("n1", RETRY_ALIKE)]
-    question = reconciler.question(new, before)
-    answered = Answered(question, reconciler.ask(question))
+    first, second = [learned("n1", RETRY, "s1")], [learned("n2", RETRY_ALIKE, "s2")]
+    for story, new in (("s1", first), ("s2", second)):
+        ask_ahead(reconciler, story, new, {})
+    assert model.shown == [([RETRY_ALIKE], [RETRY])]
 
-    meanwhile = {"k2": stored("k2", "Retry each failed payment and report it."), **before}
-    result = reconciler.reconcile(new, meanwhile, answered)
+    tips = take_turn(reconciler, "s1", first, {}).tips
+    assert counts(take_turn(reconciler, "s2", second, tips)) == (1, 0, 0, 0)
+    assert len(model.shown) == 1
 
-    assert [len(shown) for _, shown in model.shown] == [1, 2]
-    assert [result.tips[tip_id].content for tip_id in result.backed_ids] == [model.shown[1][1][-1]]
+
+def test_what_says_the_same_as_a_tip_that_did_not_come_to_be_is_compared_with_what_that_became() -> None:
+    """A model may name but one of two tips that say it, and that may be the one that never was."""
+
+    def decide(_: list[str], shown: list[str]) -> list[dict[str, Any]]:
+        return [{"new": 1, "decision": "duplicate", "known": len(shown)}]
+
+    model = PlayedModel(decide)
+    reconciler = Reconciler(model)  # type: ignore[arg-type]
+    other = "Retry each failed payment and report it."
+    before = known(stored("k1", RETRY))
+    first, second = [learned("n1", other, "s1")], [learned("n2", RETRY_ALIKE, "s2")]
+    for story, new in (("s1", first), ("s2", second)):
+        ask_ahead(reconciler, story, new, before)
+    assert [shown for _, shown in model.shown] == [[RETRY], [RETRY, other]]
+
+    result = take_turn(reconciler, "s1", first, before)
+    assert counts(result) == (0, 1, 0, 0)
+    result = take_turn(reconciler, "s2", second, {**before, **result.tips})
+
+    assert model.shown[2:] == [([RETRY_ALIKE], [RETRY])]
+    assert counts(result) == (0, 1, 0, 0)
+    assert stories(result.tips["k1"]) == {"old", "s1", "s2"}
+
+
+def test_the_same_text_twice_is_asked_about_once() -> None:
+    model = always("new")
+    reconciler = Reconciler(model)  # type: ignore[arg-type]
+    before = known(stored("k1", RETRY))
+    both = [[learned("n1", RETRY_ALIKE, "s1")], [learned("n2", RETRY_ALIKE, "s2")]]
+    for story, new in zip(("s1", "s2"), both, strict=True):
+        ask_ahead(reconciler, story, new, before)
+
+    tips = {**before, **take_turn(reconciler, "s1", both[0], before).tips}
+    result = take_turn(reconciler, "s2", both[1], tips)
+
+    assert len(model.shown) == 1
+    assert stories(result.tips["n1"]) == {"s1", "s2"}
+
+
+def test_a_new_tip_may_be_the_same_as_two_known_ones_and_goes_to_the_most_alike() -> None:
+    both = [{"new": 1, "decision": "duplicate", "known": number} for number in (2, 1, 9)]
+    model = PlayedModel(lambda *_: both)
+    tips = known(stored("k1", RETRY), stored("k2", "Retry each failed payment and report it."))
+    new = [learned("n1", RETRY_ALIKE)]
+    nearest = max(tips.values(), key=lambda one: likeness(one.content, RETRY_ALIKE))
+
+    assert Reconciler(model).reconcile(new, tips).backed_ids == [nearest.id]  # type: ignore[arg-type]
+
+
+def likeness(one: str, other: str) -> float:
+    index = LikenessIndex(load_embedder())
+    index.put({"one": one, "other": other})
+    return index.likeness("one", "other")
 
 
 def test_what_needs_no_model_is_no_question() -> None:
     before = known(stored("k1", RETRY))
-    reconciler = Reconciler(always("duplicate"))  # type: ignore[arg-type]
-
-    assert reconciler.question([learned("n1", RETRY), learned("n2", STRANGER)], before) == ""
-    assert reconciler.question([learned("n1", RETRY_ALIKE)], {}) == ""
-    assert reconciler.question([], before) == ""
-    assert Reconciler(None).question([learned("n1", RETRY_ALIKE)], before) == ""
+    for ask in (Reconciler.foresee, Reconciler.question):
+        reconciler = Reconciler(always("duplicate"))  # type: ignore[arg-type]
+        same_or_strange = [learned("n1", RETRY), learned("n2", STRANGER)]
+        assert ask(reconciler, "s1", same_or_strange, before) is None
+        assert ask(reconciler, "s2", [], before) is None
+        assert ask(Reconciler(None), "s1", [learned("n1", RETRY_ALIKE)], before) is None
 
 
 def test_a_model_that_failed_is_asked_again() -> None:

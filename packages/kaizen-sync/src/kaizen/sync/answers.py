@@ -68,7 +68,7 @@ class Decision(_Answer):
 
 
 class DecisionsAnswer(_Answer):
-    """One decision for each new tip."""
+    """What each new tip is to the known ones, as far as they have to do with each other."""
 
     decisions: list[Decision]
 

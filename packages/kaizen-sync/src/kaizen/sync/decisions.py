@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:
     from kaizen.sync.model import Tip
-    from kaizen.sync.records import StoredTip
+    from kaizen.sync.neighbours import Known
 
 Kind = Literal["new", "duplicate", "merge", "contradicts"]
 
@@ -24,20 +24,23 @@ class Decided(NamedTuple):
 
 
 class Decisions:
-    """Decisions by what was shown: the new tip, and the known one with its text. The oldest are forgotten."""
+    """Decisions by what was shown: the texts of the new tip and the known one. The oldest are forgotten."""
 
     def __init__(self) -> None:
         self._decided: OrderedDict[str, Decided] = OrderedDict()
 
-    def get(self, new: Tip, known: StoredTip) -> Decided | None:
+    def get(self, new: Tip, known: Known) -> Decided | None:
         return self._decided.get(_key(new, known))
 
-    def keep(self, new: Tip, known: StoredTip, decided: Decided) -> None:
+    def keep(self, new: Tip, known: Known, decided: Decided) -> None:
         self._decided[_key(new, known)] = decided
         while len(self._decided) > _MOST:
             self._decided.popitem(last=False)
 
+    def forget(self, new: Tip, known: Known) -> None:
+        self._decided.pop(_key(new, known), None)
 
-def _key(new: Tip, known: StoredTip) -> str:
-    shown = (new.content, new.trigger, known.id, known.content, known.metadata.get("trigger"))
+
+def _key(new: Tip, known: Known) -> str:
+    shown = (new.content, new.trigger, known.content, known.trigger)
     return hashlib.blake2b(repr(shown).encode(), digest_size=16).hexdigest()

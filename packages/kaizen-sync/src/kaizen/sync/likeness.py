@@ -50,7 +50,7 @@ class LikenessIndex:
     def __init__(self, embedder: Embedder | None = None) -> None:
         import numpy as np
 
-        self._embedder = embedder
+        self.embedder = embedder
         self.thresholds = WITH_MEANING if embedder else BY_WORDS
         self._texts: dict[str, str] = {}
         self._rows: dict[str, int] = {}
@@ -83,8 +83,8 @@ class LikenessIndex:
             self._sizes[row] = len(words)
             for word in words:
                 self._rows_by_word.setdefault(word, array("q")).append(row)
-        if self._embedder and texts:
-            self._vectors[first:count] = self._embedder.embed(list(texts.values()))
+        if self.embedder and texts:
+            self._vectors[first:count] = self.embedder.embed(list(texts.values()))
 
     def discard(self, key: str) -> None:
         """Hold nothing under this key; the last row takes the place, so that no gap stays."""
@@ -112,7 +112,7 @@ class LikenessIndex:
         """How alike two of the texts are."""
         words, others = telling_words(self._texts[key]), telling_words(self._texts[other])
         by_words = _by_words(len(words & others), len(words), len(others))
-        if not self._embedder:
+        if not self.embedder:
             return float(by_words)
         return float(_united(by_words, self._vectors[self._rows[key]] @ self._vectors[self._rows[other]]))
 
@@ -126,8 +126,8 @@ class LikenessIndex:
             if rows := self._rows_by_word.get(word):
                 shared[np.frombuffer(rows, dtype=np.int64)] += 1
         by_words: NDArray[np.float32] = _by_words(shared, len(words), self._sizes[:count])
-        if self._embedder:
-            by_words = _united(by_words, self._vectors[:count] @ self._embedder.embed([text])[0])
+        if self.embedder:
+            by_words = _united(by_words, self._vectors[:count] @ self.embedder.embed([text])[0])
         return by_words
 
     def _grow(self, room: int) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
 from kaizen.store import StoreError
 from kaizen.sync.merging import wordings
@@ -11,11 +11,14 @@ from kaizen.sync.trust.comparing import is_shown
 from kaizen.sync.wording import fold
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from kaizen.store.embedding import Embedder
     from kaizen.sync.likeness import LikenessIndex, Thresholds
+    from kaizen.sync.model import Tip
     from kaizen.sync.records import StoredTip
+
+    Known = StoredTip | Tip
 
 _log = logging.getLogger(__name__)
 
@@ -24,18 +27,26 @@ EMBEDDER = "wordllama"
 _MOST = 5
 
 
-class Neighbour(NamedTuple):
+K_co = TypeVar("K_co", bound="Known", covariant=True)
+
+
+class Neighbour(NamedTuple, Generic[K_co]):
     """A known tip, and how alike it is."""
 
-    tip: StoredTip
+    tip: K_co
     likeness: float
 
 
 class Neighbours:
-    """Finds neighbours for one sync; what was known before is not looked at again. Not safe for threads."""
+    """Finds neighbours for one sync; what was known before is not looked at again. Not safe for threads.
+
+    Beside the known tips there are `coming` ones, of stories that wait for their turn.
+    """
 
     def __init__(self) -> None:
         self._index: LikenessIndex | None = None
+        self._coming_index: LikenessIndex | None = None
+        self._coming: dict[str, dict[str, Tip]] = {}
         self._tips: Mapping[str, StoredTip] = {}
         self._texts: dict[str, str] = {}
         self._folds: dict[str, tuple[str, ...]] = {}
@@ -73,12 +84,34 @@ class Neighbours:
         tips = [self._tips[tip_id] for tip_id in self._ids_by_fold.get(text, ())]
         return [tip for tip in tips if fold(tip.content) == text] or tips
 
-    def of(self, content: str) -> list[Neighbour]:
+    def of(self, content: str) -> list[Neighbour[StoredTip]]:
         """The known tips that may be about the same thing, the most alike first; none for a stranger."""
         if not self._tips:
             return []
         near = self._loaded().nearest(content, limit=_MOST, least=self.thresholds.alike)
         return [Neighbour(self._tips[key], likeness) for key, likeness in near]
+
+    def coming(self, content: str) -> list[Neighbour[Tip]]:
+        """The same of the tips that may come to be known."""
+        if not self._coming_index:
+            return []
+        coming = {key: tip for tips in self._coming.values() for key, tip in tips.items()}
+        near = self._coming_index.nearest(content, limit=_MOST, least=self.thresholds.alike)
+        return [Neighbour(coming[key], likeness) for key, likeness in near]
+
+    def expect(self, story_id: str, tips: Sequence[Tip]) -> None:
+        """These may come to be known, by what that story teaches."""
+        if self._coming_index is None:
+            from kaizen.sync.likeness import LikenessIndex
+
+            self._coming_index = LikenessIndex(self._loaded().embedder)
+        self._coming[story_id] = {f"{story_id}:{number}": tip for number, tip in enumerate(tips)}
+        self._coming_index.put({key: tip.content for key, tip in self._coming[story_id].items()})
+
+    def expect_no_more(self, story_id: str) -> None:
+        for key in self._coming.pop(story_id, ()):
+            assert self._coming_index is not None
+            self._coming_index.discard(key)
 
     def _loaded(self) -> LikenessIndex:
         if self._index is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
@@ -32,6 +33,8 @@ class Pending:
         self._concurrency = concurrency
         self._executor = ThreadPoolExecutor(concurrency, thread_name_prefix="kaizen-sync")
         self._waiting: deque[_Told | Untold] = deque()
+        self._untold: deque[Future[Result]] = deque()
+        self._ended = threading.Event()
         self._urgent: _Steps = deque()
         self._steps: _Steps = deque()
 
@@ -53,6 +56,7 @@ class Pending:
         """Have a story told as soon as a worker is free."""
         result = self._start(lambda: tell(telling), self._steps)
         self._waiting.append(_Told(result, telling.marks))
+        self._untold.append(result)
 
     def hurry(self, step: Callable[[], T]) -> Future[T]:
         """Have a worker take this step before any story that is not begun."""
@@ -75,8 +79,14 @@ class Pending:
         return told.result
 
     def told(self) -> Iterator[Result]:
-        """The stories that are told and wait for their turn, in order."""
-        return (one.result.result() for one in self._waiting if isinstance(one, _Told) and one.result.done())
+        """The next stories that are told, each once, as far as all before them are."""
+        while self._untold and self._untold[0].done():
+            yield self._untold.popleft().result()
+
+    def wait(self, timeout_s: float) -> None:
+        """Wait until a step ends, but no longer."""
+        if self._ended.wait(timeout_s):
+            self._ended.clear()
 
     def concerns(self, tellings: Iterable[Telling]) -> bool:
         """Whether one of these stories may be the same as one under way, which is not in the store yet."""
@@ -89,6 +99,7 @@ class Pending:
 
     def _start(self, step: Callable[[], T], steps: _Steps) -> Future[T]:
         future: Future[T] = Future()
+        future.add_done_callback(lambda _: self._ended.set())
         steps.append((future, step))
         self._executor.submit(self._take)
         return future

@@ -11,7 +11,6 @@ import logging
 import threading
 import time
 from collections import Counter
-from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -20,7 +19,6 @@ from typing import TYPE_CHECKING, TypeVar
 
 from kaizen.store import ConflictError, Delete
 from kaizen.store.ids import uuid7
-from kaizen.sync.ahead import Ahead
 from kaizen.sync.claims import Claim, Claims
 from kaizen.sync.errors import ModelAccessError, ModelError, SourceError
 from kaizen.sync.evidence import Evidence
@@ -43,13 +41,14 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from kaizen.store import Put, Store
-    from kaizen.sync.ahead import Answered
     from kaizen.sync.annotate import Annotator
+    from kaizen.sync.answers import DecisionsAnswer
     from kaizen.sync.checkpoint import Checkpoint
     from kaizen.sync.linking import Telling
     from kaizen.sync.model import Trace
     from kaizen.sync.outcome import Annotation
     from kaizen.sync.planning import Plan
+    from kaizen.sync.reconcile import Question
     from kaizen.sync.records import State
     from kaizen.sync.settings import ModelSettings, SyncSettings
     from kaizen.sync.source import Source
@@ -126,7 +125,7 @@ class Sync:
         reconcile_model = Model(models.reconcile_model, models, self._meter)
         self._planner = Planner(source, store, settings, self._ledger, evidence, reconcile_model)
         self._pending = Pending(settings.concurrency)
-        self._ahead = Ahead(self._planner.ask, self._pending.hurry, most=settings.concurrency)
+        self._foreseen: dict[str, tuple[Question, Future[DecisionsAnswer]]] = {}
 
     def stop(self) -> None:
         """Take no more traces; those whose model call is under way are finished and committed."""
@@ -193,6 +192,7 @@ class Sync:
 
     def _finish_done(self) -> None:
         """Commit what is done, unless the workers would soon have nothing to do."""
+        self._look_ahead()
         while self._pending.is_next_done and not self._pending.is_short:
             self._finish(self._pending.pop())
 
@@ -241,7 +241,7 @@ class Sync:
             tellings = self._linker.tellings(own, untold=untold)
         by_last = {list(telling.drafts)[-1]: telling for telling in tellings if telling.drafts}
         if tellings:
-            self._planner.look()
+            self._planner.start()
         tell = partial(self._tell, as_of=as_of)
         for one in batch:
             if isinstance(one, Untold):
@@ -297,6 +297,7 @@ class Sync:
         else:
             result = self._awaited(next_)
             self._settle(result)
+            self._planner.end(result)
             traces = list(result.telling.drafts.values())
         for one in traces:
             self._claims.release(one.trace_id)
@@ -306,10 +307,12 @@ class Sync:
 
     def _awaited(self, future: Future[T]) -> T:
         while True:
-            try:
-                return future.result(timeout=_RENEW_EVERY_S)
-            except FutureTimeoutError:
-                self._claims.renew()
+            is_done = future.done()
+            self._look_ahead()
+            if is_done:
+                return future.result()
+            self._pending.wait(_RENEW_EVERY_S)
+            self._claims.renew()
 
     def _settle(self, result: Result) -> None:
         drafts = result.telling.drafts.values()
@@ -333,7 +336,8 @@ class Sync:
                     self._settle(again)
                 return
             try:
-                plan = self._planner.plan(result, self._answered(result))
+                self._compare(result)
+                plan = self._planner.plan(result)
             except ModelAccessError as error:
                 self._refusal = self._refusal or str(error)
                 self._settle(replace(result, state="deferred", reason=REFUSED))
@@ -347,15 +351,22 @@ class Sync:
                 self.report.tips_dropped.update(result.tips_dropped)
                 return
 
-    def _answered(self, result: Result) -> Answered | None:
-        """What a model says of the story's tips and the known ones; those of the next stories go along."""
-        answer = self._ahead.answer(result.telling.story.head, self._planner.question(result))
-        if answer is None:
-            return None
-        if not answer.done():
-            for told in islice(self._pending.told(), self._ahead.window):
-                self._ahead.ask(told.telling.story.head, self._planner.question(told))
-        return self._awaited(answer)
+    def _look_ahead(self) -> None:
+        """Have a model compare the tips of stories that wait for their turn, as far as they are told."""
+        for result in self._pending.told():
+            if question := self._planner.foresee(result):
+                answer = self._pending.hurry(partial(self._planner.ask, question))
+                self._foreseen[result.telling.story.head] = question, answer
+
+    def _compare(self, result: Result) -> None:
+        """Have a model compare the story's tips with the known ones, as far as that was not foreseen."""
+        if foreseen := self._foreseen.pop(result.telling.story.head, None):
+            # Where that failed it is asked once more.
+            with suppress(ModelError):
+                self._planner.take(result, foreseen[0], self._awaited(foreseen[1]))
+        if question := self._planner.question(result):
+            answer = self._pending.hurry(partial(self._planner.ask, question))
+            self._planner.take(result, question, self._awaited(answer))
 
     def _settle_untold(self, traces: Sequence[Untold]) -> None:
         """Commit the states of traces that nothing can be learned from, together, or leave them for later."""

@@ -21,7 +21,6 @@ from kaizen.sync.shown import KnownTips
 
 if TYPE_CHECKING:
     from kaizen.store import Change, Put, Store
-    from kaizen.sync.ahead import Answered
     from kaizen.sync.answers import DecisionsAnswer
     from kaizen.sync.evidence import Evidence
     from kaizen.sync.ledger import Ledger
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from kaizen.sync.llm import Model
     from kaizen.sync.model import Tip
     from kaizen.sync.reading import Untold
+    from kaizen.sync.reconcile import Question
     from kaizen.sync.records import State
     from kaizen.sync.settings import SyncSettings
     from kaizen.sync.source import Source
@@ -86,7 +86,7 @@ class Planner:
         self._reconciler = Reconciler(None if reconcile_model.is_offline else reconcile_model)
         self._known_tips: KnownTips | None = None
 
-    def look(self) -> None:
+    def start(self) -> None:
         """Let `taught`, which any thread may call, go by the tips that agents may have been shown.
 
         Those are the ones that there are when the run begins to learn.
@@ -110,19 +110,33 @@ class Planner:
             tips_dropped=+Counter({**result.tips_dropped, WAS_SHOWN: len(tips) - len(learned)}),
         )
 
-    def question(self, result: Result) -> str:
-        """What must be asked of the story's tips before it can be committed as of now; empty: nothing."""
-        if result.state != "learned" or not result.learned:
-            return ""
-        return self._reconciler.question(result.learned, self._standing(self._replaced(result.telling)))
+    def foresee(self, result: Result) -> Question | None:
+        """What can be asked already of a story that waits for its turn, where there is anything to ask."""
+        story_id, learned = result.telling.story.head, result.learned
+        return self._reconciler.foresee(story_id, learned, self._ledger.standing_tips) if learned else None
 
-    def ask(self, question: str) -> DecisionsAnswer:
+    def end(self, result: Result) -> None:
+        """That story is committed or left for later."""
+        self._reconciler.end(result.telling.story.head)
+
+    def question(self, result: Result) -> Question | None:
+        """What must be asked before the story can be committed as of now, where there is anything to ask."""
+        if result.state != "learned":
+            return None
+        known = self._standing(self._replaced(result.telling))
+        return self._reconciler.question(result.telling.story.head, result.learned, known)
+
+    def ask(self, question: Question) -> DecisionsAnswer:
         """Ask a model that, in any thread; raises `ModelError`."""
         return self._reconciler.ask(question)
 
-    def plan(self, result: Result, answered: Answered | None = None) -> Plan:
+    def take(self, result: Result, question: Question, answer: DecisionsAnswer) -> None:
+        """Keep what the model answered to a question about that story."""
+        self._reconciler.take(result.telling.story.head, question, answer)
+
+    def plan(self, result: Result) -> Plan:
         """The commit for a story; raises `ModelError` where its tips cannot be reconciled."""
-        return self._plan_failed(result) if result.state == "failed" else self._plan_story(result, answered)
+        return self._plan_failed(result) if result.state == "failed" else self._plan_story(result)
 
     def plan_untold(self, traces: Sequence[Untold]) -> Plan:
         """One commit for traces that nothing can be learned from."""
@@ -164,7 +178,7 @@ class Planner:
             plan.changes.append(retold(entity, after, self._evidence.details({})))
         return plan
 
-    def _plan_story(self, result: Result, answered: Answered | None) -> Plan:
+    def _plan_story(self, result: Result) -> Plan:
         """The head is learned from, the others are parts of it, and what any of them taught alone goes."""
         telling = result.telling
         head, is_learned = telling.story.head, telling.is_learned
@@ -181,7 +195,7 @@ class Planner:
                 "tips_dropped": dict(result.tips_dropped),
                 "shown_tip_ids": list(result.shown_tip_ids),
             }
-            plan.reconciled = self._reconciler.reconcile(result.learned, self._standing(withdrawn), answered)
+            plan.reconciled = self._reconciler.reconcile(result.learned, self._standing(withdrawn))
             tips, backed_ids = {**withdrawn, **plan.reconciled.tips}, plan.reconciled.backed_ids
         for trace_id in telling.trace_ids:
             is_head = trace_id == head

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 TIPS_PROMPT = "tips-2"
 SEGMENT_PROMPT = "segment-1"
-RECONCILE_PROMPT = "reconcile-1"
+RECONCILE_PROMPT = "reconcile-2"
 CONSOLIDATE_PROMPT = "consolidate-1"
 
 LEAST_TOKENS = 2_000

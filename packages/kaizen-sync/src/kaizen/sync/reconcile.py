@@ -7,17 +7,18 @@ what it makes up is ignored, and what the words show to be opposites is no dupli
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from kaizen.sync.ahead import Answered
 from kaizen.sync.contradictions import name_contradiction
 from kaizen.sync.deciding import decide_by_text
 from kaizen.sync.decisions import Decided, Decisions
+from kaizen.sync.model import Tip
 from kaizen.sync.neighbours import Neighbours
 from kaizen.sync.polarity import polarity
 from kaizen.sync.prompting import RECONCILE_PROMPT, load_prompt
+from kaizen.sync.records import StoredTip
 from kaizen.sync.trust import dangers
 from kaizen.sync.trust.comparing import same_tip
 from kaizen.sync.trust.reasons import is_dangerous
@@ -27,10 +28,11 @@ if TYPE_CHECKING:
     from kaizen.sync.answers import Decision, DecisionsAnswer
     from kaizen.sync.decisions import Kind
     from kaizen.sync.llm import Model
-    from kaizen.sync.model import Tip
-    from kaizen.sync.neighbours import Neighbour
+    from kaizen.sync.neighbours import Known, Neighbour
     from kaizen.sync.polarity import Polarity
-    from kaizen.sync.records import StoredTip, TipSource
+    from kaizen.sync.records import TipSource
+
+    K = TypeVar("K", StoredTip, Known)
 
 ANSWER_NAME = "kaizen_reconcile"
 SAYS_THE_MODEL = "the model says so"
@@ -66,14 +68,14 @@ class _Placed(NamedTuple):
 
     new: Learned
     same: StoredTip | None = None
-    neighbours: Sequence[Neighbour] = ()
+    neighbours: Sequence[Neighbour[StoredTip]] = ()
 
 
-class _Question(NamedTuple):
-    """What a model is asked about a trace: new tips, each with known ones, and all of those as shown."""
+class Question(NamedTuple):
+    """What a model is asked: new tips, each with those to compare it with, and all of those as shown."""
 
-    asked: list[tuple[Tip, list[Neighbour]]]
-    shown: list[StoredTip]
+    asked: list[tuple[Tip, Sequence[Neighbour[Known]]]]
+    shown: list[Known]
 
     @property
     def text(self) -> str:
@@ -90,8 +92,9 @@ class _Question(NamedTuple):
 class Reconciler:
     """Reconciles the tips of one sync. Not safe for threads, but for `ask`.
 
-    What it has embedded and asked it need not again, so that planning once more after somebody else's commit
-    costs no call but for what that brought.
+    A model decides of pairs, a new tip and a known one, and what it has decided it is not asked again: not
+    when somebody else's commit makes a story be planned once more, nor when it was asked ahead. To ask ahead
+    is to compare with tips, too, that are only told, by the stories before: most of them come to be known.
     """
 
     def __init__(self, model: Model | None) -> None:
@@ -100,33 +103,78 @@ class Reconciler:
         self._neighbours = Neighbours()
         self._decisions = Decisions()
         self._known: Mapping[str, StoredTip] = {}
+        self._named: dict[str, list[tuple[Tip, Tip]]] = {}
+        """By story, its tips with those that were not known yet when a model said what they are to them."""
 
-    def question(self, learned: Sequence[Learned], known: Mapping[str, StoredTip]) -> str:
-        """What `reconcile` will ask of these; empty where it need not ask."""
+    def foresee(
+        self, story_id: str, learned: Sequence[Learned], known: Mapping[str, StoredTip]
+    ) -> Question | None:
+        """What to ask already of the tips of a story whose turn it is not; None where that is nothing.
+
+        To be called once for each story, in the order of their turns.
+        """
         if not learned or self._model is None:
-            return ""
-        question = self._question(self._placed(learned, known))
-        return question.text if question else ""
+            return None
+        placed: list[tuple[Tip, Sequence[Neighbour[Known]]]] = []
+        for new, same, neighbours in self._placed(learned, known):
+            coming = self._neighbours.coming(new.tip.content)
+            is_coming = any(fold(near.tip.content) == fold(new.tip.content) for near in coming)
+            if not same and not is_coming and not is_dangerous(new.quarantine_reason):
+                placed.append((new.tip, [*neighbours, *coming]))
+        self._neighbours.expect(story_id, [tip for tip, _ in placed])
+        return self._question(placed)
 
-    def ask(self, question: str) -> DecisionsAnswer:
+    def end(self, story_id: str) -> None:
+        """That story waits no longer: its tips are known ones now, or none."""
+        self._neighbours.expect_no_more(story_id)
+
+    def question(
+        self, story_id: str, learned: Sequence[Learned], known: Mapping[str, StoredTip]
+    ) -> Question | None:
+        """What is still to be asked of a story whose turn it is; None where that is nothing.
+
+        Where it was found to say the same as tips that did not come to be known after all, it may be the same
+        as what they became: all is asked again then.
+        """
+        named = self._named.pop(story_id, ())
+        if not learned or self._model is None:
+            return None
+        placed = [(new.tip, neighbours) for new, _, neighbours in self._placed(learned, known)]
+        for tip, neighbours in placed:
+            texts = {(near.tip.content, near.tip.trigger) for near in neighbours}
+            if any(one == tip and (other.content, other.trigger) not in texts for one, other in named):
+                for near in neighbours:
+                    self._decisions.forget(tip, near.tip)
+        return self._question(placed)
+
+    def ask(self, question: Question) -> DecisionsAnswer:
         """Ask the model. Raises `ModelError` where it gives no usable answer."""
         from kaizen.sync.answers import DecisionsAnswer
 
         assert self._model is not None
         return self._model.ask(
-            system=load_prompt(RECONCILE_PROMPT), user=question, answer=DecisionsAnswer, name=ANSWER_NAME
+            system=load_prompt(RECONCILE_PROMPT), user=question.text, answer=DecisionsAnswer, name=ANSWER_NAME
         )
 
-    def reconcile(
-        self,
-        learned: Sequence[Learned],
-        known: Mapping[str, StoredTip],
-        answered: Answered | None = None,
-    ) -> Reconciled:
+    def take(self, story_id: str, question: Question, answer: DecisionsAnswer) -> None:
+        """Keep what the model decided."""
+        for number, (tip, neighbours) in enumerate(question.asked, 1):
+            said = [decision for decision in answer.decisions if decision.new == number]
+            decided = [one for decision in said if (one := _decided(tip, decision, question.shown))]
+            if not said and (opposite := self._by_text(tip, neighbours, "contradicts")):
+                decided.append(opposite)
+            for near in neighbours:
+                self._decisions.keep(tip, near.tip, Decided("new"))
+            for known, what in reversed(decided):
+                self._decisions.keep(tip, known, what)
+                if isinstance(known, Tip):
+                    self._named.setdefault(story_id, []).append((tip, known))
+
+    def reconcile(self, learned: Sequence[Learned], known: Mapping[str, StoredTip]) -> Reconciled:
         """Decide for each new tip what it is, and return the tips that change.
 
-        `answered` counts where it answers what is to be asked; otherwise the model is asked here, which
-        raises `ModelError`. What a check found dangerous is shown to no model and changes no other tip.
+        A model is asked what it was not asked before, which raises `ModelError`. What a check found dangerous
+        is shown to no model and changes no other tip.
         """
         result = Reconciled(tips={}, backed_ids=[])
         if not learned:
@@ -137,11 +185,10 @@ class Reconciler:
                 _add_source(result, result.tips.get(same.id, same), new)
             elif not neighbours:
                 _create(result, new)
-        question = self._question(placed) if self._model is not None else None
-        if question:
-            if answered is None or answered.question != question.text:
-                answered = Answered(question.text, self.ask(question.text))
-            self._take(question, answered.answer)
+        if self._model is not None and (
+            question := self._question([(new.tip, neighbours) for new, _, neighbours in placed])
+        ):
+            self.take("", question, self.ask(question))
         for new, _, neighbours in placed:
             if neighbours:
                 self._apply(result, new, neighbours, known)
@@ -160,47 +207,31 @@ class Reconciler:
             return _Placed(new)
         return _Placed(new, neighbours=self._neighbours.of(new.tip.content))
 
-    def _question(self, placed: Sequence[_Placed]) -> _Question | None:
+    def _question(self, placed: Sequence[tuple[Tip, Sequence[Neighbour[Known]]]]) -> Question | None:
         """What the model has not decided yet, in one call; None where that is nothing."""
-        asked: list[tuple[Tip, list[Neighbour]]] = []
-        for new, _, neighbours in placed:
-            open_ = [near for near in neighbours if not self._decisions.get(new.tip, near.tip)]
-            if open_ and not self._found(new.tip, neighbours):
-                asked.append((new.tip, open_))
+        asked: list[tuple[Tip, Sequence[Neighbour[Known]]]] = []
+        for tip, neighbours in placed:
+            if open_ := list(self._open(tip, neighbours)):
+                asked.append((tip, open_))
         if not asked:
             return None
-        shown = {near.tip.id: near.tip for _, neighbours in asked for near in neighbours}
-        return _Question(asked, list(shown.values()))
+        shown = {(near.tip.content, near.tip.trigger): near.tip for _, open_ in asked for near in open_}
+        return Question(asked, list(shown.values()))
 
-    def _take(self, question: _Question, answer: DecisionsAnswer) -> None:
-        """Take in what the model decided."""
-        answered: dict[int, Decision] = {}
-        for decision in answer.decisions:
-            answered.setdefault(decision.new, decision)
-        for number, (tip, neighbours) in enumerate(question.asked, 1):
-            for near in neighbours:
-                self._decisions.keep(tip, near.tip, Decided("new"))
-            if number in answered:
-                self._keep(tip, answered[number], question.shown)
-            elif opposite := self._by_text(tip, neighbours, "contradicts"):
-                self._decisions.keep(tip, *opposite)
-
-    def _keep(self, tip: Tip, decision: Decision, shown: Sequence[StoredTip]) -> None:
-        if decision.known is None or not 1 <= decision.known <= len(shown):
-            return
-        known = shown[decision.known - 1]
-        relation, reason = _compared(tip, known)
-        if decision.decision == "contradicts" or (decision.decision != "new" and relation == "opposite"):
-            self._decisions.keep(tip, known, Decided("contradicts", reason=reason or SAYS_THE_MODEL))
-        elif decision.decision == "merge" or (decision.decision == "duplicate" and relation == "same"):
-            wording = (decision.content or "").strip()
-            self._decisions.keep(tip, known, Decided(decision.decision, wording=wording))
+    def _open(self, tip: Tip, neighbours: Sequence[Neighbour[Known]]) -> Iterator[Neighbour[Known]]:
+        """Those that were not compared with the tip, up to the most alike that it has to do with."""
+        for near in neighbours:
+            decided = self._decisions.get(tip, near.tip)
+            if decided is None:
+                yield near
+            elif decided.kind != "new" and isinstance(near.tip, StoredTip):
+                return
 
     def _apply(
         self,
         result: Reconciled,
         new: Learned,
-        neighbours: Sequence[Neighbour],
+        neighbours: Sequence[Neighbour[StoredTip]],
         known: Mapping[str, StoredTip],
     ) -> None:
         if self._model is not None:
@@ -224,14 +255,14 @@ class Reconciler:
         else:
             _contradict(result, current, new, decided.reason)
 
-    def _found(self, tip: Tip, neighbours: Sequence[Neighbour]) -> tuple[StoredTip, Decided] | None:
+    def _found(
+        self, tip: Tip, neighbours: Sequence[Neighbour[StoredTip]]
+    ) -> tuple[StoredTip, Decided] | None:
         """The known tip that the model found the new one to be more than a neighbour of."""
         decided = ((near.tip, self._decisions.get(tip, near.tip)) for near in neighbours)
         return next(((known, one) for known, one in decided if one and one.kind != "new"), None)
 
-    def _by_text(
-        self, tip: Tip, neighbours: Sequence[Neighbour], kind: Kind
-    ) -> tuple[StoredTip, Decided] | None:
+    def _by_text(self, tip: Tip, neighbours: Sequence[Neighbour[K]], kind: Kind) -> tuple[K, Decided] | None:
         """The known tip that the words alone show to be of that kind."""
         for known, likeness in neighbours:
             decided, reason = decide_by_text(
@@ -246,7 +277,20 @@ class Reconciler:
         return None
 
 
-def _compared(tip: Tip, known: StoredTip) -> Polarity:
+def _decided(tip: Tip, decision: Decision, shown: Sequence[Known]) -> tuple[Known, Decided] | None:
+    """What the model found the tip to be to a known one, if that is more than another lesson."""
+    if decision.known is None or not 1 <= decision.known <= len(shown):
+        return None
+    known = shown[decision.known - 1]
+    relation, reason = _compared(tip, known)
+    if decision.decision == "contradicts" or (decision.decision != "new" and relation == "opposite"):
+        return known, Decided("contradicts", reason=reason or SAYS_THE_MODEL)
+    if decision.decision == "merge" or (decision.decision == "duplicate" and relation == "same"):
+        return known, Decided(decision.decision, wording=(decision.content or "").strip())
+    return None
+
+
+def _compared(tip: Tip, known: Known) -> Polarity:
     return polarity(tip.content, known.content, one_case=tip.trigger, other_case=known.trigger)
 
 
