@@ -86,7 +86,10 @@ def decided(pair: Pair, reconciler: Reconciler) -> str:
     source = _source("new")
     tip = _tip(pair.new)
     new = Learned(tip=tip, source=source, create=lambda: _stored("n", tip, source))
-    result = reconciler.reconcile([new], {"k": _stored("k", _tip(pair.known), _source("old"))})
+    known = {"k": _stored("k", _tip(pair.known), _source("old"))}
+    if question := reconciler.question("story", [new], known):
+        reconciler.take("story", question, reconciler.ask(question))
+    result = reconciler.reconcile([new], known)
     if result.contradicting:
         return "contradicts"
     counts = (result.created, result.duplicates, result.merged)

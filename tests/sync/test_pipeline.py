@@ -251,6 +251,22 @@ def test_a_model_that_refuses_every_call_is_asked_only_once_and_fails_no_trace_f
     assert run_sync(phoenix.url, project, tmp_path).states["learned"] == 10
 
 
+def test_a_model_that_refuses_to_compare_ends_the_run_as_well(
+    phoenix: PhoenixServer, project: str, scripted: ModelServer, tmp_path: Path
+) -> None:
+    spans = [lesson_span(f"w{i}", start=START + timedelta(minutes=i)) for i in range(10)]
+    send_spans(phoenix.url, project, spans)
+    scripted.fail(Fault(kind="status", status=401, schema="kaizen_reconcile"), times=None)
+    report = run_sync(phoenix.url, project, tmp_path, concurrency=1)
+    assert (report.states["learned"], report.states["deferred"], report.traces) == (1, 9, 10)
+    assert "refuses the key" in report.refusal
+    asked = [request.schema_name for request in scripted.requests]
+    assert asked.count("kaizen_reconcile") == 1
+    assert asked.count("kaizen_tips") <= 3, "the next one may be under way"
+    scripted.heal()
+    assert run_sync(phoenix.url, project, tmp_path).states["learned"] == 10
+
+
 def test_the_next_traces_are_under_way_while_the_slowest_of_the_last_ones_is(
     phoenix: PhoenixServer,
     project: str,

@@ -40,7 +40,10 @@ def decides(server: ModelServer, *decisions: dict[str, Any]) -> None:
 
 
 def reconcile(learned: Sequence[Learned], known: Mapping[str, StoredTip], model: Model) -> Reconciled:
-    return Reconciler(None if model.is_offline else model).reconcile(learned, known)
+    reconciler = Reconciler(None if model.is_offline else model)
+    if question := reconciler.question("story", learned, known):
+        reconciler.take("story", question, reconciler.ask(question))
+    return reconciler.reconcile(learned, known)
 
 
 def source(trace_id: str) -> TipSource:

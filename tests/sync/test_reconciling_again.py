@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -118,11 +118,28 @@ def counts(result: Reconciled) -> tuple[int, int, int, int]:
     return result.created, result.duplicates, result.merged, result.contradicting
 
 
+def ask_ahead(reconciler: Reconciler, story: str, new: list[Learned], tips: Mapping[str, StoredTip]) -> None:
+    """What a sync does for a story that is told and waits for its turn."""
+    if question := reconciler.foresee(story, new, tips):
+        reconciler.take(story, question, reconciler.ask(question))
+
+
+def take_turn(
+    reconciler: Reconciler, new: Sequence[Learned], tips: Mapping[str, StoredTip], story: str = ""
+) -> Reconciled:
+    """What it does when that is a story's turn."""
+    if question := reconciler.question(story, new, tips):
+        reconciler.take(story, question, reconciler.ask(question))
+    result = reconciler.reconcile(new, tips)
+    reconciler.end(story)
+    return result
+
+
 @pytest.mark.parametrize("decision", ["duplicate", "merge", "contradicts"])
 def test_opposites_contradict_each_other_whatever_the_model_calls_them(decision: str) -> None:
     reconciler = Reconciler(always(decision, "Both."))  # type: ignore[arg-type]
 
-    result = reconciler.reconcile([learned("n1", NEVER_RETRY)], known(stored("k1", RETRY)))
+    result = take_turn(reconciler, [learned("n1", NEVER_RETRY)], known(stored("k1", RETRY)))
 
     assert counts(result) == (1, 0, 0, 1)
     assert result.tips["n1"].content == NEVER_RETRY
@@ -135,8 +152,8 @@ def test_tips_that_differ_in_a_number_are_merged_but_never_one_for_the_other() -
     other = "Retry failed payments 5 times before reporting."
     twice = known(stored("k1", "Retry failed payments 2 times before reporting."))
 
-    duplicate = Reconciler(always("duplicate")).reconcile([learned("n1", other)], twice)  # type: ignore[arg-type]
-    merged = Reconciler(always("merge", "2 to 5")).reconcile([learned("n1", other)], twice)  # type: ignore[arg-type]
+    duplicate = take_turn(Reconciler(always("duplicate")), [learned("n1", other)], twice)  # type: ignore[arg-type]
+    merged = take_turn(Reconciler(always("merge", "2 to 5")), [learned("n1", other)], twice)  # type: ignore[arg-type]
 
     assert counts(duplicate) == (1, 0, 0, 0)
     assert counts(merged) == (0, 0, 1, 0)
@@ -145,7 +162,7 @@ def test_tips_that_differ_in_a_number_are_merged_but_never_one_for_the_other() -
 def test_an_opposite_that_the_model_leaves_out_is_named_as_one() -> None:
     reconciler = Reconciler(PlayedModel(lambda *_: []))  # type: ignore[arg-type]
 
-    result = reconciler.reconcile([learned("n1", NEVER_RETRY)], known(stored("k1", RETRY)))
+    result = take_turn(reconciler, [learned("n1", NEVER_RETRY)], known(stored("k1", RETRY)))
 
     assert counts(result) == (1, 0, 0, 1)
 
@@ -155,12 +172,12 @@ def test_planning_again_asks_nothing_where_nothing_relevant_changed() -> None:
     reconciler = Reconciler(model)  # type: ignore[arg-type]
     before = known(stored("k1", RETRY))
 
-    first = reconciler.reconcile([learned("n1", RETRY_ALIKE)], before)
+    first = take_turn(reconciler, [learned("n1", RETRY_ALIKE)], before)
     elsewhere = {**before, "k2": stored("k2", STRANGER)}
     backed = {**before, "k1": before["k1"].with_source(source("other"))}
 
-    assert counts(reconciler.reconcile([learned("n1", RETRY_ALIKE)], elsewhere)) == counts(first)
-    again = reconciler.reconcile([learned("n1", RETRY_ALIKE)], backed)
+    assert counts(take_turn(reconciler, [learned("n1", RETRY_ALIKE)], elsewhere)) == counts(first)
+    again = take_turn(reconciler, [learned("n1", RETRY_ALIKE)], backed)
     assert [one["trace_id"] for one in again.tips["k1"].sources] == ["old", "other", "new"]
     assert len(model.shown) == 1
 
@@ -169,10 +186,10 @@ def test_planning_again_asks_only_about_what_was_not_asked_before() -> None:
     model = always("new")
     reconciler = Reconciler(model)  # type: ignore[arg-type]
     before = known(stored("k1", RETRY))
-    reconciler.reconcile([learned("n1", RETRY_ALIKE), learned("n2", STRANGER)], before)
+    take_turn(reconciler, [learned("n1", RETRY_ALIKE), learned("n2", STRANGER)], before)
     meanwhile = stored("k2", "Retry each failed payment and report it.")
 
-    reconciler.reconcile([learned("n1", RETRY_ALIKE), learned("n2", STRANGER)], {**before, "k2": meanwhile})
+    take_turn(reconciler, [learned("n1", RETRY_ALIKE), learned("n2", STRANGER)], {**before, "k2": meanwhile})
 
     assert model.shown == [([RETRY_ALIKE], [RETRY]), ([RETRY_ALIKE], [meanwhile.content])]
 
@@ -180,10 +197,10 @@ def test_planning_again_asks_only_about_what_was_not_asked_before() -> None:
 def test_planning_again_asks_about_a_tip_that_was_reworded_meanwhile() -> None:
     model = always("duplicate")
     reconciler = Reconciler(model)  # type: ignore[arg-type]
-    reconciler.reconcile([learned("n1", RETRY_ALIKE)], known(stored("k1", RETRY)))
+    take_turn(reconciler, [learned("n1", RETRY_ALIKE)], known(stored("k1", RETRY)))
 
     reworded = stored("k1", "Retry failed payments, and report them.")
-    reconciler.reconcile([learned("n1", RETRY_ALIKE)], known(reworded))
+    take_turn(reconciler, [learned("n1", RETRY_ALIKE)], known(reworded))
 
     assert [shown for _, shown in model.shown] == [[RETRY], [reworded.content]]
 
@@ -191,30 +208,13 @@ def test_planning_again_asks_about_a_tip_that_was_reworded_meanwhile() -> None:
 def test_what_others_committed_meanwhile_makes_an_exact_duplicate() -> None:
     model = always("new")
     reconciler = Reconciler(model)  # type: ignore[arg-type]
-    assert counts(reconciler.reconcile([learned("n1", RETRY)], {})) == (1, 0, 0, 0)
+    assert counts(take_turn(reconciler, [learned("n1", RETRY)], {})) == (1, 0, 0, 0)
 
-    result = reconciler.reconcile([learned("n1", RETRY)], known(stored("k9", RETRY, "other")))
+    result = take_turn(reconciler, [learned("n1", RETRY)], known(stored("k9", RETRY, "other")))
 
     assert counts(result) == (0, 1, 0, 0)
     assert result.tips["k9"].metadata["support"] == 2
     assert model.shown == []
-
-
-def ask_ahead(reconciler: Reconciler, story: str, new: list[Learned], tips: Mapping[str, StoredTip]) -> None:
-    """What a sync does for a story that is told and waits for its turn."""
-    if question := reconciler.foresee(story, new, tips):
-        reconciler.take(story, question, reconciler.ask(question))
-
-
-def take_turn(
-    reconciler: Reconciler, story: str, new: list[Learned], tips: Mapping[str, StoredTip]
-) -> Reconciled:
-    """What it does when that is a story's turn."""
-    if question := reconciler.question(story, new, tips):
-        reconciler.take(story, question, reconciler.ask(question))
-    result = reconciler.reconcile(new, tips)
-    reconciler.end(story)
-    return result
 
 
 def test_what_was_asked_ahead_is_not_asked_again() -> None:
@@ -225,7 +225,7 @@ def test_what_was_asked_ahead_is_not_asked_again() -> None:
     ask_ahead(reconciler, "s1", new, before)
     assert len(model.shown) == 1
 
-    assert counts(take_turn(reconciler, "s1", new, before)) == (1, 1, 0, 0)
+    assert counts(take_turn(reconciler, new, before, "s1")) == (1, 1, 0, 0)
     assert len(model.shown) == 1
 
 
@@ -237,8 +237,8 @@ def test_the_tips_of_stories_that_wait_are_asked_about_before_they_are_known() -
         ask_ahead(reconciler, story, new, {})
     assert model.shown == [([RETRY_ALIKE], [RETRY])]
 
-    tips = take_turn(reconciler, "s1", first, {}).tips
-    assert counts(take_turn(reconciler, "s2", second, tips)) == (1, 0, 0, 0)
+    tips = take_turn(reconciler, first, {}, "s1").tips
+    assert counts(take_turn(reconciler, second, tips, "s2")) == (1, 0, 0, 0)
     assert len(model.shown) == 1
 
 
@@ -257,13 +257,62 @@ def test_what_says_the_same_as_a_tip_that_did_not_come_to_be_is_compared_with_wh
         ask_ahead(reconciler, story, new, before)
     assert [shown for _, shown in model.shown] == [[RETRY], [RETRY, other]]
 
-    result = take_turn(reconciler, "s1", first, before)
+    result = take_turn(reconciler, first, before, "s1")
     assert counts(result) == (0, 1, 0, 0)
-    result = take_turn(reconciler, "s2", second, {**before, **result.tips})
+    result = take_turn(reconciler, second, {**before, **result.tips}, "s2")
 
     assert model.shown[2:] == [([RETRY_ALIKE], [RETRY])]
     assert counts(result) == (0, 1, 0, 0)
     assert stories(result.tips["k1"]) == {"old", "s1", "s2"}
+
+
+def test_a_story_that_says_what_is_known_and_what_others_say_is_asked_about_once() -> None:
+    """What the others say becomes what is known, and that it says the same as that was answered, too."""
+    model = PlayedModel(
+        lambda _, shown: [
+            {"new": 1, "decision": "duplicate", "known": number} for number in range(1, len(shown) + 1)
+        ]
+    )
+    reconciler = Reconciler(model)  # type: ignore[arg-type]
+    tips = known(stored("k1", RETRY))
+    texts = (RETRY_ALIKE, "Retry each failed payment and report it.", "Retry what payments failed first.")
+    new = {f"s{n}": [learned(f"n{n}", text, f"s{n}")] for n, text in enumerate(texts)}
+    for story, tips_of_story in new.items():
+        ask_ahead(reconciler, story, tips_of_story, tips)
+    assert [len(shown) for _, shown in model.shown] == [1, 2, 3]
+
+    for story, tips_of_story in new.items():
+        tips |= take_turn(reconciler, tips_of_story, tips, story).tips
+
+    assert len(model.shown) == 3
+    assert stories(tips["k1"]) == {"old", *new}
+
+
+def test_what_says_the_same_counts_before_what_says_the_opposite_and_is_more_alike() -> None:
+    new = "Always retry failed payments before reporting."
+    same_words = "Retry each failed payment, then report."
+    opposite, same = stored("k1", NEVER_RETRY), stored("k2", same_words)
+    assert likeness(new, NEVER_RETRY) > likeness(new, same_words)
+
+    def decide(_: list[str], shown: list[str]) -> list[dict[str, Any]]:
+        return [{"new": 1, "decision": "duplicate", "known": shown.index(same_words) + 1}]
+
+    reconciler = Reconciler(PlayedModel(decide))  # type: ignore[arg-type]
+
+    assert counts(take_turn(reconciler, [learned("n1", new)], known(opposite, same))) == (0, 1, 0, 0)
+
+
+def test_every_opposite_that_the_model_leaves_out_is_known_as_one() -> None:
+    """Or which one a tip contradicts would depend on which of them came first."""
+    model = PlayedModel(lambda *_: [])
+    reconciler = Reconciler(model)  # type: ignore[arg-type]
+    other = stored("k2", "Always retry failed payments before reporting.")
+    tips = known(stored("k1", RETRY), other)
+    assert counts(take_turn(reconciler, [learned("n1", NEVER_RETRY)], tips)) == (1, 0, 0, 1)
+
+    for one in tips.values():
+        assert counts(take_turn(reconciler, [learned("n2", NEVER_RETRY)], known(one))) == (1, 0, 0, 1)
+    assert len(model.shown) == 1
 
 
 def test_the_same_text_twice_is_asked_about_once() -> None:
@@ -274,8 +323,8 @@ def test_the_same_text_twice_is_asked_about_once() -> None:
     for story, new in zip(("s1", "s2"), both, strict=True):
         ask_ahead(reconciler, story, new, before)
 
-    tips = {**before, **take_turn(reconciler, "s1", both[0], before).tips}
-    result = take_turn(reconciler, "s2", both[1], tips)
+    tips = {**before, **take_turn(reconciler, both[0], before, "s1").tips}
+    result = take_turn(reconciler, both[1], tips, "s2")
 
     assert len(model.shown) == 1
     assert stories(result.tips["n1"]) == {"s1", "s2"}
@@ -288,7 +337,7 @@ def test_a_new_tip_may_be_the_same_as_two_known_ones_and_goes_to_the_most_alike(
     new = [learned("n1", RETRY_ALIKE)]
     nearest = max(tips.values(), key=lambda one: likeness(one.content, RETRY_ALIKE))
 
-    assert Reconciler(model).reconcile(new, tips).backed_ids == [nearest.id]  # type: ignore[arg-type]
+    assert take_turn(Reconciler(model), new, tips).backed_ids == [nearest.id]  # type: ignore[arg-type]
 
 
 def likeness(one: str, other: str) -> float:
@@ -317,7 +366,7 @@ def test_a_model_that_failed_is_asked_again() -> None:
     reconciler = Reconciler(model)  # type: ignore[arg-type]
     for _ in range(2):
         with pytest.raises(ModelError):
-            reconciler.reconcile([learned("n1", RETRY_ALIKE)], known(stored("k1", RETRY)))
+            take_turn(reconciler, [learned("n1", RETRY_ALIKE)], known(stored("k1", RETRY)))
 
     assert len(model.shown) == 2
 
@@ -325,8 +374,8 @@ def test_a_model_that_failed_is_asked_again() -> None:
 @pytest.mark.parametrize("metadata", [{"status": "retired", "retired_for": "k9"}, {"status": "quarantined"}])
 def test_a_tip_that_was_taken_off_takes_evidence_and_stays_so(metadata: dict[str, Any]) -> None:
     off = stored("k1", RETRY, **metadata)
-    exact = Reconciler(None).reconcile([learned("n1", RETRY)], known(off))
-    alike = Reconciler(always("duplicate")).reconcile([learned("n1", RETRY_ALIKE)], known(off))  # type: ignore[arg-type]
+    exact = take_turn(Reconciler(None), [learned("n1", RETRY)], known(off))
+    alike = take_turn(Reconciler(always("duplicate")), [learned("n1", RETRY_ALIKE)], known(off))  # type: ignore[arg-type]
 
     for result in (exact, alike):
         assert result.tips["k1"].metadata["status"] == metadata["status"]
@@ -343,12 +392,12 @@ def test_without_a_model_words_decide_and_in_doubt_the_tip_is_new() -> None:
         learned("n5", STRANGER),
     ]
 
-    result = Reconciler(None).reconcile(new, tips)
+    result = take_turn(Reconciler(None), new, tips)
 
     assert counts(result) == (4, 1, 0, 2)
     assert result.tips["n2"].metadata["contradicts"] == ["k1"]
     assert result.tips["n4"].metadata["contradicts"] == ["k2"]
-    assert Reconciler(None).reconcile(new, tips).tips == result.tips
+    assert take_turn(Reconciler(None), new, tips).tips == result.tips
 
 
 def test_without_an_embedder_words_are_compared_and_that_is_said_once(
@@ -362,7 +411,7 @@ def test_without_an_embedder_words_are_compared_and_that_is_said_once(
     model = always("duplicate")
     reconciler = Reconciler(model)  # type: ignore[arg-type]
     for story in ("a", "b"):
-        reconciler.reconcile([learned("n1", RETRY_ALIKE, story)], known(stored("k1", RETRY)))
+        take_turn(reconciler, [learned("n1", RETRY_ALIKE, story)], known(stored("k1", RETRY)))
 
     assert len(model.shown) == 1
     assert [record.getMessage() for record in caplog.records] == [
@@ -396,7 +445,7 @@ def test_no_sequence_of_decisions_loses_or_doubles_evidence(
         worded, where = tip(content), source(story, outcome)
         create = partial(StoredTip.create, f"t{number}", worded, where, quarantine_reason="", provenance={})
         new = Learned(tip=worded, source=where, create=create)
-        result = Reconciler(model).reconcile([new], tips)  # type: ignore[arg-type]
+        result = take_turn(Reconciler(model), [new], tips)  # type: ignore[arg-type]
         before, tips = tips, {**tips, **settled(result.tips, tips)}
 
         taught.add(story)

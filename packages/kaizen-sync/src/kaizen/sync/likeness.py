@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kaizen.sync.words import telling_words
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from kaizen.store.embedding import Embedder
 
 _ROWS_AT_FIRST = 64
+# The same text is looked for more than once while its story waits.
+_EMBEDDED = 1_000
 
 
 class Thresholds(NamedTuple):
@@ -57,6 +60,7 @@ class LikenessIndex:
         self._keys: list[str] = []
         self._rows_by_word: dict[str, array[int]] = {}
         self._sizes: NDArray[np.float32] = np.zeros(_ROWS_AT_FIRST, dtype=np.float32)
+        self._embed = lru_cache(_EMBEDDED)(lambda text: embedder.embed([text])[0]) if embedder else None
         dimension = embedder.dimension if embedder else 0
         self._vectors: NDArray[np.float32] = np.zeros((_ROWS_AT_FIRST, dimension), dtype=np.float32)
 
@@ -126,8 +130,8 @@ class LikenessIndex:
             if rows := self._rows_by_word.get(word):
                 shared[np.frombuffer(rows, dtype=np.int64)] += 1
         by_words: NDArray[np.float32] = _by_words(shared, len(words), self._sizes[:count])
-        if self.embedder:
-            by_words = _united(by_words, self._vectors[:count] @ self.embedder.embed([text])[0])
+        if self._embed:
+            by_words = _united(by_words, self._vectors[:count] @ self._embed(text))
         return by_words
 
     def _grow(self, room: int) -> None:

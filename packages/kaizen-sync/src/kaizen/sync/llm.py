@@ -9,6 +9,7 @@ import re
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
+from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from threading import Lock
@@ -93,7 +94,7 @@ class Model:
         its answers are of no use, `PromptTooLongError`, and `ModelError` otherwise.
         """
         native = self._supports_schema()
-        schema = _schema(answer)
+        schema = deepcopy(_schema(answer))
         messages = [{"role": "system", "content": system}, {"role": "user", "content": user}]
         if not native:
             messages[0]["content"] += _schema_in_words(schema, name)

@@ -46,7 +46,8 @@ class Neighbours:
     def __init__(self) -> None:
         self._index: LikenessIndex | None = None
         self._coming_index: LikenessIndex | None = None
-        self._coming: dict[str, dict[str, Tip]] = {}
+        self._coming: dict[str, Tip] = {}
+        self._coming_of: dict[str, list[str]] = {}
         self._tips: Mapping[str, StoredTip] = {}
         self._texts: dict[str, str] = {}
         self._folds: dict[str, tuple[str, ...]] = {}
@@ -95,9 +96,8 @@ class Neighbours:
         """The same of the tips that may come to be known."""
         if not self._coming_index:
             return []
-        coming = {key: tip for tips in self._coming.values() for key, tip in tips.items()}
         near = self._coming_index.nearest(content, limit=_MOST, least=self.thresholds.alike)
-        return [Neighbour(coming[key], likeness) for key, likeness in near]
+        return [Neighbour(self._coming[key], likeness) for key, likeness in near]
 
     def expect(self, story_id: str, tips: Sequence[Tip]) -> None:
         """These may come to be known, by what that story teaches."""
@@ -105,13 +105,17 @@ class Neighbours:
             from kaizen.sync.likeness import LikenessIndex
 
             self._coming_index = LikenessIndex(self._loaded().embedder)
-        self._coming[story_id] = {f"{story_id}:{number}": tip for number, tip in enumerate(tips)}
-        self._coming_index.put({key: tip.content for key, tip in self._coming[story_id].items()})
+        coming = {f"{story_id}:{number}": tip for number, tip in enumerate(tips)}
+        self._coming |= coming
+        self._coming_of[story_id] = list(coming)
+        self._coming_index.put({key: tip.content for key, tip in coming.items()})
 
     def expect_no_more(self, story_id: str) -> None:
-        for key in self._coming.pop(story_id, ()):
+        """What that story teaches is known now, or is not taught."""
+        for key in self._coming_of.pop(story_id, ()):
             assert self._coming_index is not None
             self._coming_index.discard(key)
+            del self._coming[key]
 
     def _loaded(self) -> LikenessIndex:
         if self._index is None:

@@ -33,7 +33,7 @@ class Pending:
         self._concurrency = concurrency
         self._executor = ThreadPoolExecutor(concurrency, thread_name_prefix="kaizen-sync")
         self._waiting: deque[_Told | Untold] = deque()
-        self._untold: deque[Future[Result]] = deque()
+        self._unheard: deque[Future[Result]] = deque()
         self._ended = threading.Event()
         self._urgent: _Steps = deque()
         self._steps: _Steps = deque()
@@ -56,7 +56,7 @@ class Pending:
         """Have a story told as soon as a worker is free."""
         result = self._start(lambda: tell(telling), self._steps)
         self._waiting.append(_Told(result, telling.marks))
-        self._untold.append(result)
+        self._unheard.append(result)
 
     def hurry(self, step: Callable[[], T]) -> Future[T]:
         """Have a worker take this step before any story that is not begun."""
@@ -80,8 +80,8 @@ class Pending:
 
     def told(self) -> Iterator[Result]:
         """The next stories that are told, each once, as far as all before them are."""
-        while self._untold and self._untold[0].done():
-            yield self._untold.popleft().result()
+        while self._unheard and self._unheard[0].done():
+            yield self._unheard.popleft().result()
 
     def wait(self, timeout_s: float) -> None:
         """Wait until a step ends, but no longer."""

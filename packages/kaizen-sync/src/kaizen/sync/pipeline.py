@@ -72,7 +72,8 @@ _REQUESTS = 10
 class Sync:
     """One run over one project of a source. Use once.
 
-    `progress` is called after every trace with the report so far. `annotator` is told what became of each.
+    `progress` is called with the report so far whenever traces are committed; `annotator` is told what became
+    of each trace.
     """
 
     def __init__(
@@ -179,6 +180,8 @@ class Sync:
             for trace in self._source.fetch(self._selection.traces()):
                 if self._selection.admits(trace):
                     batch.append(trace)
+                if self._pending.is_next_done:
+                    self._finish(self._pending.pop())
                 self._finish_done()
                 if len(batch) == _BATCH:
                     yield list(self._read(batch, self._said_of(batch)))
@@ -298,6 +301,7 @@ class Sync:
             result = self._awaited(next_)
             self._settle(result)
             self._planner.end(result)
+            self._foreseen.pop(result.telling.story.head, None)
             traces = list(result.telling.drafts.values())
         for one in traces:
             self._claims.release(one.trace_id)
@@ -355,18 +359,27 @@ class Sync:
         """Have a model compare the tips of stories that wait for their turn, as far as they are told."""
         for result in self._pending.told():
             if question := self._planner.foresee(result):
-                answer = self._pending.hurry(partial(self._planner.ask, question))
-                self._foreseen[result.telling.story.head] = question, answer
+                self._foreseen[result.telling.story.head] = question, self._asked(question)
 
     def _compare(self, result: Result) -> None:
         """Have a model compare the story's tips with the known ones, as far as that was not foreseen."""
         if foreseen := self._foreseen.pop(result.telling.story.head, None):
-            # Where that failed it is asked once more.
-            with suppress(ModelError):
-                self._planner.take(result, foreseen[0], self._awaited(foreseen[1]))
-        if question := self._planner.question(result):
-            answer = self._pending.hurry(partial(self._planner.ask, question))
-            self._planner.take(result, question, self._awaited(answer))
+            self._planner.take(result, foreseen[0], self._awaited(foreseen[1]))
+        # Others may commit while this waits.
+        while question := self._planner.question(result):
+            self._planner.take(result, question, self._awaited(self._asked(question)))
+
+    def _asked(self, question: Question) -> Future[DecisionsAnswer]:
+        def ask() -> DecisionsAnswer:
+            if self._refusal:
+                raise ModelAccessError(self._refusal)
+            try:
+                return self._planner.ask(question)
+            except ModelAccessError as error:
+                self._refusal = self._refusal or str(error)
+                raise
+
+        return self._pending.hurry(ask)
 
     def _settle_untold(self, traces: Sequence[Untold]) -> None:
         """Commit the states of traces that nothing can be learned from, together, or leave them for later."""
@@ -374,7 +387,7 @@ class Sync:
         for one in traces:
             if one.state == "deferred":
                 self._defer([one], one.reason)
-        for version in self._ledger.attempts():
+        for version in self._ledger.attempts() if ended else ():
             plan = self._planner.plan_untold(ended)
             if self._is_committed(plan, version, _reason(ended)):
                 return
@@ -430,7 +443,7 @@ class Sync:
             is_idle = self._selection.reading == "nothing"
             try:
                 self._rejudging.run(requests=_REQUESTS_IF_IDLE if is_idle else _REQUESTS)
-            except SourceError as error:
+            except (SourceError, ConflictError) as error:
                 # What the run is for is done; the next one asks.
                 _log.warning("could not ask what was said of earlier traces: %s", error)
 

@@ -135,15 +135,16 @@ class Planner:
         self._reconciler.take(result.telling.story.head, question, answer)
 
     def plan(self, result: Result) -> Plan:
-        """The commit for a story; raises `ModelError` where its tips cannot be reconciled."""
+        """The commit for a story, once all is asked that `question` has."""
         return self._plan_failed(result) if result.state == "failed" else self._plan_story(result)
 
     def plan_untold(self, traces: Sequence[Untold]) -> Plan:
         """One commit for traces that nothing can be learned from."""
         plan = Plan(changes=[], records=[])
-        known = self.known([untold.trace_id for untold in traces])
+        by_id = {untold.trace_id: untold for untold in traces}
+        known = self.known(list(by_id))
         replaced: list[TraceRecord] = []
-        for untold in traces:
+        for untold in by_id.values():
             before = known.get(untold.trace_id)
             if before and self.is_final(before, untold.digest):
                 plan.known.append(before)

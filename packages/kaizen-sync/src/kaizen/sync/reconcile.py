@@ -1,15 +1,16 @@
 """New tips against known ones: new, duplicate of, merged into, or contradicting.
 
-Exact duplicates and clear strangers are decided here; only what is alike is put to the model, in one call
-for all tips of a trace. The model answers with numbers of what it was shown: what it leaves out is added,
-what it makes up is ignored, and what the words show to be opposites is no duplicate whatever it says.
+Exact duplicates and clear strangers are decided here; only what is alike is put to the model, all tips of a
+trace in one call, and what nobody foresaw in another. The model answers with numbers of what it was shown:
+what it leaves out is added, what it makes up is ignored, and what the words show to be opposites is no
+duplicate whatever it says.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple
 
 from kaizen.sync.contradictions import name_contradiction
 from kaizen.sync.deciding import decide_by_text
@@ -32,10 +33,10 @@ if TYPE_CHECKING:
     from kaizen.sync.polarity import Polarity
     from kaizen.sync.records import TipSource
 
-    K = TypeVar("K", StoredTip, Known)
-
 ANSWER_NAME = "kaizen_reconcile"
 SAYS_THE_MODEL = "the model says so"
+
+_MOST_FIRST: tuple[Kind, ...] = ("duplicate", "merge", "contradicts")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,8 +104,8 @@ class Reconciler:
         self._neighbours = Neighbours()
         self._decisions = Decisions()
         self._known: Mapping[str, StoredTip] = {}
-        self._named: dict[str, list[tuple[Tip, Tip]]] = {}
-        """By story, its tips with those that were not known yet when a model said what they are to them."""
+        self._named: dict[str, list[Tip]] = {}
+        """By story, those of its tips that a model found to have to do with some that were not known yet."""
 
     def foresee(
         self, story_id: str, learned: Sequence[Learned], known: Mapping[str, StoredTip]
@@ -133,16 +134,15 @@ class Reconciler:
     ) -> Question | None:
         """What is still to be asked of a story whose turn it is; None where that is nothing.
 
-        Where it was found to say the same as tips that did not come to be known after all, it may be the same
-        as what they became: all is asked again then.
+        Where all that a tip was found to have to do with did not come to be known after all, it may be what
+        that became: it is asked about again.
         """
         named = self._named.pop(story_id, ())
         if not learned or self._model is None:
             return None
         placed = [(new.tip, neighbours) for new, _, neighbours in self._placed(learned, known)]
         for tip, neighbours in placed:
-            texts = {(near.tip.content, near.tip.trigger) for near in neighbours}
-            if any(one == tip and (other.content, other.trigger) not in texts for one, other in named):
+            if tip in named and self._found(tip, neighbours) is None:
                 for near in neighbours:
                     self._decisions.forget(tip, near.tip)
         return self._question(placed)
@@ -158,22 +158,22 @@ class Reconciler:
 
     def take(self, story_id: str, question: Question, answer: DecisionsAnswer) -> None:
         """Keep what the model decided."""
+        numbers = {_as_shown(known): number for number, known in enumerate(question.shown, 1)}
         for number, (tip, neighbours) in enumerate(question.asked, 1):
             said = [decision for decision in answer.decisions if decision.new == number]
-            decided = [one for decision in said if (one := _decided(tip, decision, question.shown))]
-            if not said and (opposite := self._by_text(tip, neighbours, "contradicts")):
-                decided.append(opposite)
+            about = {decision.known: decision for decision in reversed(said)}
             for near in neighbours:
-                self._decisions.keep(tip, near.tip, Decided("new"))
-            for known, what in reversed(decided):
-                self._decisions.keep(tip, known, what)
-                if isinstance(known, Tip):
-                    self._named.setdefault(story_id, []).append((tip, known))
+                # One without a number is about them all.
+                decision = about.get(numbers[_as_shown(near.tip)]) or about.get(None)
+                decided = _decided(tip, near.tip, decision) if decision else self._opposed(tip, near)
+                self._decisions.keep(tip, near.tip, decided)
+                if decided.kind != "new" and isinstance(near.tip, Tip):
+                    self._named.setdefault(story_id, []).append(tip)
 
     def reconcile(self, learned: Sequence[Learned], known: Mapping[str, StoredTip]) -> Reconciled:
         """Decide for each new tip what it is, and return the tips that change.
 
-        A model is asked what it was not asked before, which raises `ModelError`. What a check found dangerous
+        A pair that the model was not asked about is taken for different lessons. What a check found dangerous
         is shown to no model and changes no other tip.
         """
         result = Reconciled(tips={}, backed_ids=[])
@@ -185,10 +185,6 @@ class Reconciler:
                 _add_source(result, result.tips.get(same.id, same), new)
             elif not neighbours:
                 _create(result, new)
-        if self._model is not None and (
-            question := self._question([(new.tip, neighbours) for new, _, neighbours in placed])
-        ):
-            self.take("", question, self.ask(question))
         for new, _, neighbours in placed:
             if neighbours:
                 self._apply(result, new, neighbours, known)
@@ -215,16 +211,16 @@ class Reconciler:
                 asked.append((tip, open_))
         if not asked:
             return None
-        shown = {(near.tip.content, near.tip.trigger): near.tip for _, open_ in asked for near in open_}
+        shown = {_as_shown(near.tip): near.tip for _, open_ in asked for near in open_}
         return Question(asked, list(shown.values()))
 
     def _open(self, tip: Tip, neighbours: Sequence[Neighbour[Known]]) -> Iterator[Neighbour[Known]]:
-        """Those that were not compared with the tip, up to the most alike that it has to do with."""
+        """Those that were not compared with the tip, up to the most alike that says it already."""
         for near in neighbours:
             decided = self._decisions.get(tip, near.tip)
             if decided is None:
                 yield near
-            elif decided.kind != "new" and isinstance(near.tip, StoredTip):
+            elif decided.kind == "duplicate" and isinstance(near.tip, StoredTip):
                 return
 
     def _apply(
@@ -234,12 +230,7 @@ class Reconciler:
         neighbours: Sequence[Neighbour[StoredTip]],
         known: Mapping[str, StoredTip],
     ) -> None:
-        if self._model is not None:
-            found = self._found(new.tip, neighbours)
-        else:
-            found = self._by_text(new.tip, neighbours, "duplicate") or self._by_text(
-                new.tip, neighbours, "contradicts"
-            )
+        found = self._found(new.tip, neighbours)
         if found is None:
             _create(result, new)
             return
@@ -258,36 +249,45 @@ class Reconciler:
     def _found(
         self, tip: Tip, neighbours: Sequence[Neighbour[StoredTip]]
     ) -> tuple[StoredTip, Decided] | None:
-        """The known tip that the model found the new one to be more than a neighbour of."""
-        decided = ((near.tip, self._decisions.get(tip, near.tip)) for near in neighbours)
-        return next(((known, one) for known, one in decided if one and one.kind != "new"), None)
+        """The known tip that the new one has most to do with: one that says it, if any; the most alike."""
+        decide = self._by_text if self._model is None else self._by_model
+        decided = [(near.tip, decide(tip, near)) for near in neighbours]
+        found = [one for one in decided if one[1].kind != "new"]
+        return min(found, key=lambda one: _MOST_FIRST.index(one[1].kind), default=None)
 
-    def _by_text(self, tip: Tip, neighbours: Sequence[Neighbour[K]], kind: Kind) -> tuple[K, Decided] | None:
-        """The known tip that the words alone show to be of that kind."""
-        for known, likeness in neighbours:
-            decided, reason = decide_by_text(
-                tip.content,
-                known.content,
-                likeness,
-                self._neighbours.thresholds,
-                cases=(tip.trigger, known.trigger),
-            )
-            if decided == kind:
-                return known, Decided(kind, reason=reason)
-        return None
+    def _by_model(self, tip: Tip, near: Neighbour[Known]) -> Decided:
+        return self._decisions.get(tip, near.tip) or Decided("new")
+
+    def _opposed(self, tip: Tip, near: Neighbour[Known]) -> Decided:
+        """What the words say of a pair that the model left out: it may not have seen an opposite."""
+        decided = self._by_text(tip, near)
+        return decided if decided.kind == "contradicts" else Decided("new")
+
+    def _by_text(self, tip: Tip, near: Neighbour[Known]) -> Decided:
+        kind, reason = decide_by_text(
+            tip.content,
+            near.tip.content,
+            near.likeness,
+            self._neighbours.thresholds,
+            cases=(tip.trigger, near.tip.trigger),
+        )
+        return Decided(kind, reason=reason)
 
 
-def _decided(tip: Tip, decision: Decision, shown: Sequence[Known]) -> tuple[Known, Decided] | None:
-    """What the model found the tip to be to a known one, if that is more than another lesson."""
-    if decision.known is None or not 1 <= decision.known <= len(shown):
-        return None
-    known = shown[decision.known - 1]
+def _as_shown(known: Known) -> tuple[str, str]:
+    return known.content, known.trigger
+
+
+def _decided(tip: Tip, known: Known, decision: Decision) -> Decided:
+    """What a model found the tip to be to a known one, as far as the words do not show it to be wrong."""
+    if decision.known is None:
+        return Decided("new")
     relation, reason = _compared(tip, known)
     if decision.decision == "contradicts" or (decision.decision != "new" and relation == "opposite"):
-        return known, Decided("contradicts", reason=reason or SAYS_THE_MODEL)
+        return Decided("contradicts", reason=reason or SAYS_THE_MODEL)
     if decision.decision == "merge" or (decision.decision == "duplicate" and relation == "same"):
-        return known, Decided(decision.decision, wording=(decision.content or "").strip())
-    return None
+        return Decided(decision.decision, wording=(decision.content or "").strip())
+    return Decided("new")
 
 
 def _compared(tip: Tip, known: Known) -> Polarity:
