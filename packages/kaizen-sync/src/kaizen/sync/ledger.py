@@ -17,7 +17,7 @@ from kaizen.sync.tool_versions import newest
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from kaizen.store import Applied, Change, Commit, Entity, Store
+    from kaizen.store import Applied, Change, Commit, Entity, Put, Store
     from kaizen.sync.records import Ending
 
 T = TypeVar("T")
@@ -128,6 +128,21 @@ class Ledger:
             return False
         self._apply(commit, by_others=False)
         return True
+
+    def keep(self, checkpoint: Checkpoint, run: Sequence[Put]) -> None:
+        """Put a checkpoint as of now together with `run`, unless that would say nothing new."""
+        for version in self.attempts():
+            now = replace(
+                checkpoint,
+                endings=+self.endings,
+                tools=self.tools,
+                asks=tuple(ask for _, ask in sorted(self.asks.items())),
+                version=version,
+            )
+            if not run and not self.is_far and now.says_as_much_as(self.kept):
+                return
+            if self.commit([now.to_put(), *run], expected=version, reason="how far the sync has come"):
+                return
 
     def seen(self, trace_id: str, record: TraceRecord | None) -> None:
         """The run counts this trace itself; `record` is what `refresh` cannot be older than."""

@@ -11,10 +11,8 @@ import logging
 import threading
 import time
 from collections import Counter
-from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from itertools import chain, islice
 from typing import TYPE_CHECKING, TypeVar
 
 from kaizen.store import ConflictError, Delete
@@ -30,7 +28,6 @@ from kaizen.sync.pending import Pending
 from kaizen.sync.planning import Planner, Result
 from kaizen.sync.preview import Preview, as_it_is
 from kaizen.sync.reading import Untold, read_trace
-from kaizen.sync.records import ACTOR, marked_gone
 from kaizen.sync.rejudging import Rejudging
 from kaizen.sync.report import Failure, Report
 from kaizen.sync.selection import Selection
@@ -62,7 +59,6 @@ OVER_BUDGET = "beyond --max-cost-usd"
 REFUSED = "the model refuses every call"
 
 _BATCH = 64
-_MARKED_AT_ONCE = 100
 _RENEW_EVERY_S = 30.0
 _REQUESTS_IF_IDLE = 1
 _REQUESTS = 10
@@ -143,7 +139,7 @@ class Sync:
                 self._finish_all(but=enough)
                 self._take(batch)
             self._finish_all()
-            self._mark_moved()
+            self._selection.mark_moved()
             self._ask_again()
             found = self._selection.next_checkpoint()
             checkpoint = replace(found, server_version=self._source.server_version)
@@ -306,7 +302,7 @@ class Sync:
         for one in traces:
             self._claims.release(one.trace_id)
             self.report.share = self._selection.share_done(one.start_time)
-        self._update_usage()
+        self.report.count_usage(self._meter)
         self._progress(self.report)
 
     def _awaited(self, future: Future[T]) -> T:
@@ -431,12 +427,6 @@ class Sync:
     def _report_failure(self, trace_id: str, reason: str, attempts: int) -> None:
         self.report.failures.append(Failure(trace_id=trace_id, reason=reason, attempts=attempts))
 
-    def _update_usage(self) -> None:
-        self.report.model_calls = self._meter.calls
-        self.report.cost_usd = None if self._meter.unpriced_calls else self._meter.cost_usd
-        self.report.prompt_tokens = self._meter.usage.prompt_tokens
-        self.report.completion_tokens = self._meter.usage.completion_tokens
-
     def _ask_again(self) -> None:
         """Ask what was said since of traces that were learned from, where the whole project is looked at."""
         if self._selection.reading != "window" and not self._stopping.is_set():
@@ -447,41 +437,11 @@ class Sync:
                 # What the run is for is done; the next one asks.
                 _log.warning("could not ask what was said of earlier traces: %s", error)
 
-    def _mark_moved(self) -> None:
-        """Records of traces that the source has no longer, or has again, say so."""
-        moved = chain(self._selection.moved.items(), ((i, True) for i in self._selection.vanished()))
-        while page := dict(islice(moved, _MARKED_AT_ONCE)):
-            namespace_id = self._settings.namespace_id
-            entities = self._store.get_many(namespace_id, list(page))
-            changes = [marked_gone(entity, gone=page[entity_id]) for entity_id, entity in entities.items()]
-            expected = {entity_id: entity.revision for entity_id, entity in entities.items()}
-            if changes:
-                # What somebody else changes just now is looked at again by the next whole index.
-                with suppress(ConflictError):
-                    self._store.commit(
-                        namespace_id, changes, expected=expected, actor=ACTOR, reason="deleted in the source"
-                    )
-        self._ledger.refresh()
-
     def _keep(self, checkpoint: Checkpoint) -> None:
         """Put the checkpoint, and what this run did if it did anything."""
         self._close_counts()
         is_told = self.report.did_anything or self._claims.is_kept
-        run = [self.report.to_put(ended=True)] if is_told else []
-        ledger = self._ledger
-        for version in ledger.attempts():
-            checkpoint = replace(
-                checkpoint,
-                endings=+ledger.endings,
-                tools=ledger.tools,
-                asks=tuple(ask for _, ask in sorted(ledger.asks.items())),
-                version=version,
-            )
-            if not run and not ledger.is_far and checkpoint.says_as_much_as(ledger.kept):
-                return
-            changes = [checkpoint.to_put(), *run]
-            if ledger.commit(changes, expected=version, reason="how far the sync has come"):
-                return
+        self._ledger.keep(checkpoint, [self.report.to_put(ended=True)] if is_told else [])
 
     def _run_so_far(self) -> Put:
         self._close_counts()
@@ -489,7 +449,7 @@ class Sync:
 
     def _close_counts(self) -> None:
         report = self.report
-        self._update_usage()
+        self.report.count_usage(self._meter)
         report.stopped = self._stopping.is_set()
         report.refusal = self._refusal
         report.reading = self._selection.reading

@@ -13,6 +13,7 @@ from kaizen.sync.records import RUN, STATES, reason_kind
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from kaizen.sync.llm import Meter
     from kaizen.sync.reconcile import Reconciled
     from kaizen.sync.records import Ending, State, TraceRecord
 
@@ -99,6 +100,13 @@ class Report:
             self.states[ending.state] += traces
             if ending.reason:
                 self.reasons[ending.state, ending.reason] += traces
+
+    def count_usage(self, meter: Meter) -> None:
+        """Take over what the model calls used so far."""
+        self.model_calls = meter.calls
+        self.cost_usd = None if meter.unpriced_calls else meter.cost_usd
+        self.prompt_tokens = meter.usage.prompt_tokens
+        self.completion_tokens = meter.usage.completion_tokens
 
     def count_tips(self, reconciled: Reconciled) -> None:
         """Count what became of the new tips of one story, and name those that wait for a person."""

@@ -5,15 +5,17 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
-from itertools import islice
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Literal
 
+from kaizen.store import ConflictError
 from kaizen.sync.checkpoint import Checkpoint, Waiting
 from kaizen.sync.model import IndexedTrace, is_settled
-from kaizen.sync.records import ERRORS_EXCLUDED, TRAJECTORY, TraceRecord, record_id
+from kaizen.sync.records import ACTOR, ERRORS_EXCLUDED, TRAJECTORY, TraceRecord, marked_gone, record_id
 
 if TYPE_CHECKING:
     from kaizen.store import Store
@@ -29,6 +31,7 @@ STILL_RUNNING = "still running"
 CHANGED = "changed while it was read"
 
 _PAGE = 200
+_MARKED_AT_ONCE = 100
 _OVERLAP = timedelta(minutes=10)
 _INDEXED_PER_READ = 20
 """How many spans the index lists in the time that it takes to read one with its attributes."""
@@ -96,7 +99,7 @@ class Selection:
         self._expected: dict[str, tuple[IndexedTrace, TraceRecord | None]] = {}
         self._waiting = Waiting()
         self.reading: Reading = "nothing"
-        self.moved: dict[str, bool] = {}
+        self._moved: dict[str, bool] = {}
         """Records of traces that are gone from the source (True), or are there again (False)."""
 
     def traces(self) -> Iterator[IndexedTrace]:
@@ -131,7 +134,7 @@ class Selection:
         if not trace.spans:
             self._report.count("skipped", "deleted meanwhile", processed=True)
             if known is not None:
-                self.moved[known.entity_id] = True
+                self._moved[known.entity_id] = True
             return False
         if not {s.span_id for s in indexed.spans} <= {s.span_id for s in trace.spans}:
             self.defer(trace.trace_id, CHANGED, indexed.start_time)
@@ -200,7 +203,7 @@ class Selection:
             full_at=datetime.now(UTC) if self.reading == "full" else before.full_at,
         )
 
-    def vanished(self) -> Iterator[str]:
+    def _vanished(self) -> Iterator[str]:
         """Ids of the records whose traces a whole index did not list."""
         if self.reading != "full" or not self._ledger.unseen.total():
             return
@@ -210,6 +213,22 @@ class Selection:
             at = bisect_left(listed, key)
             if not record.is_gone and (at == len(listed) or listed[at] != key):
                 yield record.entity_id
+
+    def mark_moved(self) -> None:
+        """Records of traces that the source has no longer, or has again, say so from now on."""
+        moved = chain(self._moved.items(), ((entity_id, True) for entity_id in self._vanished()))
+        namespace_id = self._settings.namespace_id
+        while page := dict(islice(moved, _MARKED_AT_ONCE)):
+            entities = self._store.get_many(namespace_id, list(page))
+            changes = [marked_gone(entity, gone=page[entity_id]) for entity_id, entity in entities.items()]
+            expected = {entity_id: entity.revision for entity_id, entity in entities.items()}
+            if changes:
+                # What somebody else changes just now is looked at again by the next whole index.
+                with suppress(ConflictError):
+                    self._store.commit(
+                        namespace_id, changes, expected=expected, actor=ACTOR, reason="deleted in the source"
+                    )
+        self._ledger.refresh()
 
     def parked(self) -> Iterator[TraceRecord]:
         """The records of traces that failed so often that they are left alone."""
@@ -314,7 +333,7 @@ class Selection:
         ):
             self.count_known(known)
             if known.is_gone:
-                self.moved[known.entity_id] = False
+                self._moved[known.entity_id] = False
             return False
         why = ""
         if not is_settled(trace, now, quiet_s=settings.quiet_s, max_wait_s=settings.max_wait_s):
