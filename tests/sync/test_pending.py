@@ -71,6 +71,21 @@ def test_a_story_is_told_of_once_and_not_before_those_that_come_first(pending: A
     assert list(pending.told()) == []
 
 
+def test_stories_that_wait_are_those_that_were_told_of(pending: Any) -> None:
+    first, second, third = begin(pending, "first", "second", "third")
+    for story in (first, third):
+        story.may_end.set()
+    while not pending.is_next_done:
+        pending.wait(10)
+    assert list(pending.waiting()) == []
+    assert list(pending.told()) == ["first"]
+    assert list(pending.waiting()) == ["first"]
+
+    second.may_end.set()
+    assert pending.pop().result(10) == "first"
+    assert list(pending.waiting()) == []
+
+
 def test_it_says_when_there_are_fewer_stories_under_way_than_workers(pending: Any) -> None:
     assert pending.is_short
     first, second = begin(pending, "first", "second")

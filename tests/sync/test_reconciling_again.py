@@ -266,6 +266,30 @@ def test_what_says_the_same_as_a_tip_that_did_not_come_to_be_is_compared_with_wh
     assert stories(result.tips["k1"]) == {"old", "s1", "s2"}
 
 
+def test_a_story_that_waits_is_asked_about_again_where_others_became_something_else() -> None:
+    model = PlayedModel(lambda _, shown: [{"new": 1, "decision": "duplicate", "known": len(shown)}])
+    reconciler = Reconciler(model)  # type: ignore[arg-type]
+    texts = (RETRY_ALIKE, "Retry each failed payment and report it.", "Retry what payments failed first.")
+    new = {f"s{n}": [learned(f"n{n}", text, f"s{n}")] for n, text in enumerate(texts)}
+    tips = known(stored("k1", RETRY))
+    for story, tips_of_story in new.items():
+        ask_ahead(reconciler, story, tips_of_story, tips)
+        ask_ahead(reconciler, story, tips_of_story, tips)
+    waiting = sorted(texts[:2], key=lambda text: -likeness(texts[2], text))
+    assert [shown for _, shown in model.shown] == [[RETRY], [RETRY, texts[0]], [RETRY, *waiting]]
+
+    # Each was found to say the same as the one before it. That becomes what is known, so they do as well.
+    tips |= take_turn(reconciler, new["s0"], tips, "s0").tips
+    for story in ("s1", "s2"):
+        ask_ahead(reconciler, story, new[story], tips)
+    tips |= take_turn(reconciler, new["s1"], tips, "s1").tips
+    ask_ahead(reconciler, "s2", new["s2"], tips)
+    tips |= take_turn(reconciler, new["s2"], tips, "s2").tips
+
+    assert stories(tips["k1"]) == {"old", *new}
+    assert len(model.shown) <= 6
+
+
 def test_a_story_that_says_what_is_known_and_what_others_say_is_asked_about_once() -> None:
     """What the others say becomes what is known, and that it says the same as that was answered, too."""
     model = PlayedModel(

@@ -46,8 +46,9 @@ class Neighbours:
     def __init__(self) -> None:
         self._index: LikenessIndex | None = None
         self._coming_index: LikenessIndex | None = None
-        self._coming: dict[str, Tip] = {}
-        self._coming_of: dict[str, list[str]] = {}
+        self._coming: dict[str, tuple[int, Tip]] = {}
+        self._places: dict[str, int] = {}
+        self._expected = 0
         self._tips: Mapping[str, StoredTip] = {}
         self._texts: dict[str, str] = {}
         self._folds: dict[str, tuple[str, ...]] = {}
@@ -92,27 +93,34 @@ class Neighbours:
         near = self._loaded().nearest(content, limit=_MOST, least=self.thresholds.alike)
         return [Neighbour(self._tips[key], likeness) for key, likeness in near]
 
-    def coming(self, content: str) -> list[Neighbour[Tip]]:
-        """The same of the tips that may come to be known."""
+    def coming(self, content: str, *, before: str) -> list[Neighbour[Tip]]:
+        """The same of the tips that may come to be known by what stories before that one teach."""
         if not self._coming_index:
             return []
-        near = self._coming_index.nearest(content, limit=_MOST, least=self.thresholds.alike)
-        return [Neighbour(self._coming[key], likeness) for key, likeness in near]
+        place = self._places.get(before, self._expected)
+        near = self._coming_index.nearest(content, limit=len(self._coming), least=self.thresholds.alike)
+        found = ((*self._coming[key], likeness) for key, likeness in near)
+        earlier = [Neighbour(tip, likeness) for number, tip, likeness in found if number < place]
+        return earlier[:_MOST]
 
     def expect(self, story_id: str, tips: Sequence[Tip]) -> None:
-        """These may come to be known, by what that story teaches."""
+        """These may come to be known, by what that story teaches; counts once for each story."""
+        if story_id in self._places:
+            return
         if self._coming_index is None:
             from kaizen.sync.likeness import LikenessIndex
 
             self._coming_index = LikenessIndex(self._loaded().embedder)
-        coming = {f"{story_id}:{number}": tip for number, tip in enumerate(tips)}
-        self._coming |= coming
-        self._coming_of[story_id] = list(coming)
+        place = self._places[story_id] = self._expected
+        self._expected += 1
+        coming = {f"{place}:{number}": tip for number, tip in enumerate(tips)}
+        self._coming |= {key: (place, tip) for key, tip in coming.items()}
         self._coming_index.put({key: tip.content for key, tip in coming.items()})
 
     def expect_no_more(self, story_id: str) -> None:
         """What that story teaches is known now, or is not taught."""
-        for key in self._coming_of.pop(story_id, ()):
+        place = self._places.pop(story_id, None)
+        for key in [key for key, (number, _) in self._coming.items() if number == place]:
             assert self._coming_index is not None
             self._coming_index.discard(key)
             del self._coming[key]

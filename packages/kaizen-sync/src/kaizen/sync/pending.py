@@ -83,6 +83,14 @@ class Pending:
         while self._unheard and self._unheard[0].done():
             yield self._unheard.popleft().result()
 
+    def waiting(self) -> Iterator[Result]:
+        """The next stories to take that `told` has given."""
+        for one in self._waiting:
+            if isinstance(one, _Told):
+                if self._unheard and one.result is self._unheard[0]:
+                    return
+                yield one.result.result()
+
     def wait(self, timeout_s: float) -> None:
         """Wait until a step ends, but no longer."""
         if self._ended.wait(timeout_s):

@@ -13,6 +13,7 @@ import time
 from collections import Counter
 from dataclasses import replace
 from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
 
 from kaizen.store import ConflictError, Delete
@@ -354,8 +355,18 @@ class Sync:
     def _look_ahead(self) -> None:
         """Have a model compare the tips of stories that wait for their turn, as far as they are told."""
         for result in self._pending.told():
-            if question := self._planner.foresee(result):
-                self._foreseen[result.telling.story.head] = question, self._asked(question)
+            self._foresee(result)
+
+    def _foresee(self, result: Result) -> None:
+        story_id = result.telling.story.head
+        if foreseen := self._foreseen.get(story_id):
+            asked, answer = foreseen
+            if not answer.done() or answer.exception():
+                return
+            self._planner.take(result, asked, answer.result())
+            del self._foreseen[story_id]
+        if question := self._planner.foresee(result):
+            self._foreseen[story_id] = question, self._asked(question)
 
     def _compare(self, result: Result) -> None:
         """Have a model compare the story's tips with the known ones, as far as that was not foreseen."""
@@ -363,7 +374,11 @@ class Sync:
             self._planner.take(result, foreseen[0], self._awaited(foreseen[1]))
         # Others may commit while this waits.
         while question := self._planner.question(result):
-            self._planner.take(result, question, self._awaited(self._asked(question)))
+            answer = self._asked(question)
+            # What nobody foresaw of this one may not have been foreseen of the next ones either.
+            for told in islice(self._pending.waiting(), self._settings.concurrency):
+                self._foresee(told)
+            self._planner.take(result, question, self._awaited(answer))
 
     def _asked(self, question: Question) -> Future[DecisionsAnswer]:
         def ask() -> DecisionsAnswer:

@@ -112,40 +112,32 @@ class Reconciler:
     ) -> Question | None:
         """What to ask already of the tips of a story whose turn it is not; None where that is nothing.
 
-        To be called once for each story, in the order of their turns.
+        To be called for each story in the order of their turns, and again where much has changed since.
         """
         if not learned or self._model is None:
             return None
         placed: list[tuple[Tip, Sequence[Neighbour[Known]]]] = []
         for new, same, neighbours in self._placed(learned, known):
-            coming = self._neighbours.coming(new.tip.content)
+            coming = self._neighbours.coming(new.tip.content, before=story_id)
             is_coming = any(fold(near.tip.content) == fold(new.tip.content) for near in coming)
             if not same and not is_coming and not is_dangerous(new.quarantine_reason):
                 placed.append((new.tip, [*neighbours, *coming]))
         self._neighbours.expect(story_id, [tip for tip, _ in placed])
-        return self._question(placed)
-
-    def end(self, story_id: str) -> None:
-        """That story waits no longer: its tips are known ones now, or none."""
-        self._neighbours.expect_no_more(story_id)
+        return self._question(story_id, placed)
 
     def question(
         self, story_id: str, learned: Sequence[Learned], known: Mapping[str, StoredTip]
     ) -> Question | None:
-        """What is still to be asked of a story whose turn it is; None where that is nothing.
-
-        Where all that a tip was found to have to do with did not come to be known after all, it may be what
-        that became: it is asked about again.
-        """
-        named = self._named.pop(story_id, ())
+        """What is still to be asked of a story whose turn it is; None where that is nothing."""
         if not learned or self._model is None:
             return None
-        placed = [(new.tip, neighbours) for new, _, neighbours in self._placed(learned, known)]
-        for tip, neighbours in placed:
-            if tip in named and self._found(tip, neighbours) is None:
-                for near in neighbours:
-                    self._decisions.forget(tip, near.tip)
-        return self._question(placed)
+        placed = self._placed(learned, known)
+        return self._question(story_id, [(new.tip, neighbours) for new, _, neighbours in placed])
+
+    def end(self, story_id: str) -> None:
+        """That story waits no longer: its tips are known ones now, or none."""
+        self._neighbours.expect_no_more(story_id)
+        self._named.pop(story_id, None)
 
     def ask(self, question: Question) -> DecisionsAnswer:
         """Ask the model. Raises `ModelError` where it gives no usable answer."""
@@ -167,8 +159,9 @@ class Reconciler:
                 decision = about.get(numbers[_as_shown(near.tip)]) or about.get(None)
                 decided = _decided(tip, near.tip, decision) if decision else self._opposed(tip, near)
                 self._decisions.keep(tip, near.tip, decided)
-                if decided.kind != "new" and isinstance(near.tip, Tip):
-                    self._named.setdefault(story_id, []).append(tip)
+                named = self._named.setdefault(story_id, [])
+                if decided.kind != "new" and isinstance(near.tip, Tip) and tip not in named:
+                    named.append(tip)
 
     def reconcile(self, learned: Sequence[Learned], known: Mapping[str, StoredTip]) -> Reconciled:
         """Decide for each new tip what it is, and return the tips that change.
@@ -203,16 +196,30 @@ class Reconciler:
             return _Placed(new)
         return _Placed(new, neighbours=self._neighbours.of(new.tip.content))
 
-    def _question(self, placed: Sequence[tuple[Tip, Sequence[Neighbour[Known]]]]) -> Question | None:
+    def _question(
+        self, story_id: str, placed: Sequence[tuple[Tip, Sequence[Neighbour[Known]]]]
+    ) -> Question | None:
         """What the model has not decided yet, in one call; None where that is nothing."""
         asked: list[tuple[Tip, Sequence[Neighbour[Known]]]] = []
         for tip, neighbours in placed:
+            self._forget_what_never_was(story_id, tip, neighbours)
             if open_ := list(self._open(tip, neighbours)):
                 asked.append((tip, open_))
         if not asked:
             return None
         shown = {_as_shown(near.tip): near.tip for _, open_ in asked for near in open_}
         return Question(asked, list(shown.values()))
+
+    def _forget_what_never_was(self, story_id: str, tip: Tip, neighbours: Sequence[Neighbour[Known]]) -> None:
+        """Where all that a tip was found to have to do with has not come to be known, ask about it again.
+
+        It may be the same as what that became.
+        """
+        named = self._named.get(story_id, [])
+        if tip in named and all(self._by_model(tip, near).kind == "new" for near in neighbours):
+            named.remove(tip)
+            for near in neighbours:
+                self._decisions.forget(tip, near.tip)
 
     def _open(self, tip: Tip, neighbours: Sequence[Neighbour[Known]]) -> Iterator[Neighbour[Known]]:
         """Those that were not compared with the tip, up to the most alike that says it already."""
