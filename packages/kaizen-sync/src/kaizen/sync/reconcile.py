@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from kaizen.sync.decisions import Kind
     from kaizen.sync.llm import Model
     from kaizen.sync.neighbours import Known, Neighbour
-    from kaizen.sync.polarity import Polarity
     from kaizen.sync.records import TipSource
 
 ANSWER_NAME = "kaizen_reconcile"
@@ -104,7 +103,7 @@ class Reconciler:
         self._neighbours = Neighbours()
         self._decisions = Decisions()
         self._known: Mapping[str, StoredTip] = {}
-        self._named: dict[str, list[Tip]] = {}
+        self._named: dict[str, set[Tip]] = {}
         """By story, those of its tips that a model found to have to do with some that were not known yet."""
 
     def foresee(
@@ -159,9 +158,8 @@ class Reconciler:
                 decision = about.get(numbers[_as_shown(near.tip)]) or about.get(None)
                 decided = _decided(tip, near.tip, decision) if decision else self._opposed(tip, near)
                 self._decisions.keep(tip, near.tip, decided)
-                named = self._named.setdefault(story_id, [])
-                if decided.kind != "new" and isinstance(near.tip, Tip) and tip not in named:
-                    named.append(tip)
+                if decided.kind != "new" and isinstance(near.tip, Tip):
+                    self._named.setdefault(story_id, set()).add(tip)
 
     def reconcile(self, learned: Sequence[Learned], known: Mapping[str, StoredTip]) -> Reconciled:
         """Decide for each new tip what it is, and return the tips that change.
@@ -215,7 +213,7 @@ class Reconciler:
 
         It may be the same as what that became.
         """
-        named = self._named.get(story_id, [])
+        named = self._named.get(story_id, set())
         if tip in named and all(self._by_model(tip, near).kind == "new" for near in neighbours):
             named.remove(tip)
             for near in neighbours:
@@ -289,16 +287,12 @@ def _decided(tip: Tip, known: Known, decision: Decision) -> Decided:
     """What a model found the tip to be to a known one, as far as the words do not show it to be wrong."""
     if decision.known is None:
         return Decided("new")
-    relation, reason = _compared(tip, known)
+    relation, reason = polarity(tip.content, known.content, one_case=tip.trigger, other_case=known.trigger)
     if decision.decision == "contradicts" or (decision.decision != "new" and relation == "opposite"):
         return Decided("contradicts", reason=reason or SAYS_THE_MODEL)
     if decision.decision == "merge" or (decision.decision == "duplicate" and relation == "same"):
         return Decided(decision.decision, wording=(decision.content or "").strip())
     return Decided("new")
-
-
-def _compared(tip: Tip, known: Known) -> Polarity:
-    return polarity(tip.content, known.content, one_case=tip.trigger, other_case=known.trigger)
 
 
 def _create(result: Reconciled, new: Learned) -> StoredTip:
