@@ -21,18 +21,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kaizen.sync import ModelSettings, neighbours
-from kaizen.sync.answers import Decision, DecisionsAnswer
-from kaizen.sync.deciding import decide_by_text
-from kaizen.sync.likeness import LikenessIndex, Thresholds
-from kaizen.sync.llm import Model
+from kaizen.sync import ModelSettings
+from kaizen.sync.knowledge import neighbours
+from kaizen.sync.knowledge.deciding import decide_by_text
+from kaizen.sync.knowledge.neighbours import load_embedder
+from kaizen.sync.knowledge.reconcile import Learned, Reconciler
+from kaizen.sync.knowledge.similarity import LikenessIndex, Thresholds
+from kaizen.sync.llm.client import Model
+from kaizen.sync.llm.schemas import Decision, DecisionsAnswer
 from kaizen.sync.model import Tip
-from kaizen.sync.neighbours import load_embedder
-from kaizen.sync.reconcile import Learned, Reconciler
-from kaizen.sync.records import StoredTip, TipSource
+from kaizen.sync.state.records import StoredTip, TipSource
 
 if TYPE_CHECKING:
-    from kaizen.store.embedding import Embedder
+    from kaizen.store.embedders import Embedder
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "tips"
 LABELS = Path(__file__).resolve().parent / "data" / "tip_pair_labels.jsonl"

@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kaizen.store import ranking, text
-from kaizen.store.embedding import load_embedder
+from kaizen.store.embedders import load_embedder
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 EMBEDDERS = ("wordllama", "minilm")

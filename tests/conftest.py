@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kaizen.cli.demo.model_server import ModelServer
-from kaizen.cli.demo.phoenix_server import PhoenixServer
+from kaizen.demo.model_server import ModelServer
+from kaizen.demo.phoenix_server import PhoenixServer
 from tests.support.postgres import PostgresServer
 from tests.support.shared import SharedServer, shared_server
 

@@ -96,7 +96,7 @@ def check_python(words: list[str]) -> None:
 def check_pip(words: list[str]) -> None:
     assert words[0] == "install"
     for word in words[1:]:
-        assert word in INSTALLABLE or (ROOT / word / "pyproject.toml").is_file(), word
+        assert word in INSTALLABLE or (ROOT / word.partition("[")[0] / "pyproject.toml").is_file(), word
 
 
 def make(*words: str) -> str:

@@ -13,12 +13,14 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from itertools import islice
 
-from kaizen.store import ConflictError, Namespace, NotFoundError, StoreError, files, records
-from kaizen.store.checked import CheckedStore
+from kaizen.store import ConflictError, Namespace, NotFoundError, StoreError
+from kaizen.store.backends.filesystem import files
+from kaizen.store.backends.filesystem import lines as records
+from kaizen.store.backends.filesystem.replica import Replica
+from kaizen.store.backends.filesystem.state import NamespaceState, copied
+from kaizen.store.base import CheckedStore
+from kaizen.store.commits import check_restored, next_commit
 from kaizen.store.ids import uuid7
-from kaizen.store.planning import check_restored, next_commit
-from kaizen.store.replica import Replica
-from kaizen.store.state import NamespaceState, copied
 
 
 @dataclass

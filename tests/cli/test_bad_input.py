@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from kaizen.cli.demo.faults import Fault
+from kaizen.demo.faults import Fault
 from tests.support.command import Ended, kaizen
 from tests.support.ill_phoenix import Answer, IllPhoenix
 from tests.support.spans import lesson_span, send_spans
@@ -16,8 +16,8 @@ from tests.support.spans import lesson_span, send_spans
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from kaizen.cli.demo.model_server import ModelServer
-    from kaizen.cli.demo.phoenix_server import PhoenixServer
+    from kaizen.demo.model_server import ModelServer
+    from kaizen.demo.phoenix_server import PhoenixServer
 
 HTML = "<!doctype html><title>Phoenix</title>"
 
@@ -39,7 +39,7 @@ def scripted(model_server: ModelServer, monkeypatch: pytest.MonkeyPatch) -> Mode
 @pytest.fixture(autouse=True)
 def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     """How long a sync waits before it tries again is tested in tests/sync."""
-    for module in ("phoenix_http", "llm"):
+    for module in ("sources.phoenix.client", "llm.client"):
         monkeypatch.setattr(f"kaizen.sync.{module}._wait", lambda _: 0.0)
 
 

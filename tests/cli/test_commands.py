@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from kaizen.store import Page, Put, StoreSettings, UnavailableError, open_store
-from kaizen.store.sqlite import SqliteStore
+from kaizen.store.backends.sqlite.store import SqliteStore
 from scripts.reference import JSON_KEYS, commands
 from tests.support.command import OLDER_SPELLING, Ended, kaizen, kaizen_process
 

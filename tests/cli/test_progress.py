@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from kaizen.cli import progress
-from kaizen.cli.progress import SyncProgress
-from kaizen.sync.report import Report
+from kaizen.cli.sync import progress
+from kaizen.cli.sync.progress import SyncProgress
+from kaizen.sync.state.report import Report
 
 
 def a_report() -> Report:

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from kaizen.store import ConflictError, Put, Store, StoreSettings, open_store
-from kaizen.sync.review import decide
 from kaizen.sync.trust import QUOTE_MISSING
+from kaizen.tips.review import decide
 from tests.cli.test_commands import assert_documented
 from tests.support.command import kaizen
 
@@ -133,7 +133,7 @@ def test_asking_takes_a_terminal(store: Store) -> None:
 def test_on_a_terminal_each_tip_is_asked_about(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     for tip_id in "abcd":
         put(store, tip_id)
-    monkeypatch.setattr("kaizen.cli.entity_review._is_terminal", lambda: True)
+    monkeypatch.setattr("kaizen.cli.entities.review._is_terminal", lambda: True)
     ended = kaizen("entities", "review", N, "--interactive", stdin="a\nr\ns\nq\n")
     assert ended.exit_code == 0, ended
     assert [status(store, tip_id) for tip_id in "abcd"] == ["active", "retired", "quarantined", "quarantined"]

@@ -57,7 +57,7 @@ def _tips(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def _animals(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("kaizen.store.embedding.load_embedder", lambda _: AnimalEmbedder())
+    monkeypatch.setattr("kaizen.store.embedders.load_embedder", lambda _: AnimalEmbedder())
 
 
 def found(*arguments: str) -> list[str]:

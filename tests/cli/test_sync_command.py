@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from kaizen.cli.demo.faults import Fault
+from kaizen.demo.faults import Fault
 from tests.cli.test_commands import assert_documented
 from tests.support.command import PROGRAM, kaizen
 from tests.support.polling import wait_until
@@ -23,8 +23,8 @@ from tests.support.spans import START, lesson_span, llm_span, make_span, send_sp
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from kaizen.cli.demo.model_server import ModelServer
-    from kaizen.cli.demo.phoenix_server import PhoenixServer
+    from kaizen.demo.model_server import ModelServer
+    from kaizen.demo.phoenix_server import PhoenixServer
 
 STATES = ("learned", "no_lesson", "deferred", "skipped", "failed")
 
@@ -281,7 +281,7 @@ def test_offline_the_same_lesson_of_two_runs_is_one_tip_and_no_model_is_asked(
     ]
     send_spans(phoenix.url, project, spans)
     monkeypatch.setenv("KAIZEN_TIPS_MODEL", "offline")
-    monkeypatch.setattr("kaizen.sync.llm.import_litellm", lambda: pytest.fail("litellm was imported"))
+    monkeypatch.setattr("kaizen.sync.llm.client.import_litellm", lambda: pytest.fail("litellm was imported"))
 
     (preview,) = kaizen("sync", "phoenix", "--dry-run", "--json").json["previews"]
     report = sync_json("--max-cost-usd", 1)

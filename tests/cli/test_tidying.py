@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kaizen.cli.demo.model_server import Scenarios
+from kaizen.demo.model_server import Scenarios
 from kaizen.store import Put, StoreSettings, open_store
-from kaizen.sync.tool_versions import tool_versions
+from kaizen.sync.trajectory.tool_definitions import tool_versions
 from scripts.reference import JSON_KEYS
 from tests.cli.test_commands import paths
 from tests.support.command import kaizen
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from kaizen.cli.demo.model_server import ModelServer
+    from kaizen.demo.model_server import ModelServer
     from kaizen.store import Store
-    from kaizen.sync.records import StoredTip
+    from kaizen.sync.state.records import StoredTip
 
 READ_ALL = "Read every page of search_orders until a page comes back empty."
 READ_PAGES = "Read all pages of search_orders until a page comes back empty, since the list is cut."

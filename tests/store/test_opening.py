@@ -18,14 +18,14 @@ from kaizen.store import (
     open_store,
     opening,
 )
-from kaizen.store.filesystem import FilesystemStore
-from kaizen.store.sqlite import FILE_NAME, SqliteStore
+from kaizen.store.backends.filesystem.store import FilesystemStore
+from kaizen.store.backends.sqlite.store import FILE_NAME, SqliteStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 THIRD_PARTY = """
-from kaizen.store.filesystem import FilesystemStore
+from kaizen.store.backends.filesystem.store import FilesystemStore
 
 class Backend:
     @staticmethod
@@ -172,7 +172,7 @@ def test_a_backend_that_is_not_in_its_module_is_said(install: Callable[..., None
 
 def test_importing_the_package_brings_nothing_but_the_standard_library() -> None:
     code = (
-        "import sys; before = set(sys.modules); import kaizen.store, kaizen.store.filesystem;"
+        "import sys; before = set(sys.modules); import kaizen.store, kaizen.store.backends.filesystem.store;"
         "print(*{name.split('.')[0] for name in set(sys.modules) - before} - set(sys.stdlib_module_names))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from kaizen.sync.model import Tip
-from kaizen.sync.records import StoredTip, TipSource
+from kaizen.sync.state.records import StoredTip, TipSource
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

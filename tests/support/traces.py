@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from kaizen.sync.model import Span, SpanEvent, Trace
-from kaizen.sync.phoenix import _span as parse_span
+from kaizen.sync.sources.phoenix.source import _span as parse_span
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 
 from benchmarks.secret_corpus import samples
 from kaizen.sync import SettingsError, redaction
-from kaizen.sync.judging import Judge
 from kaizen.sync.model import Conversation, Message, Outcome, ToolCall, Trajectory
-from kaizen.sync.reading import Untold, read_trace
+from kaizen.sync.outcomes.judge import Judge
 from kaizen.sync.redact import Redactor
 from kaizen.sync.redaction import Redaction
+from kaizen.sync.run.prepare import Untold, read_trace
 from tests.support.cpu import cpu_time
 from tests.support.listed import ListedSource
 from tests.support.traces import llm, load_traces, trace

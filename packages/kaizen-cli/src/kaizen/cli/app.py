@@ -6,24 +6,14 @@ import io
 import logging
 import os
 import sys
+from importlib.metadata import entry_points
 from typing import Annotated
 
 import typer
 
-from kaizen.cli import (
-    demo_command,
-    doctor,
-    entities,
-    entity_consolidate,
-    entity_history,
-    entity_review,
-    entity_search,
-    entity_transfer,
-    namespaces,
-    store,
-    sync,
-)
+from kaizen.cli import doctor, entities, namespaces, store, sync
 from kaizen.cli.__about__ import __version__
+from kaizen.cli.entities import consolidate, history, review, search, transfer
 from kaizen.cli.options import load_env_file
 from kaizen.cli.output import print_error, print_error_json
 from kaizen.store import StoreError
@@ -43,15 +33,16 @@ app.add_typer(sync.app, name="sync")
 app.add_typer(entities.app, name="entities")
 app.add_typer(namespaces.app, name="namespaces")
 app.add_typer(store.app, name="store")
-entities.app.command("search")(entity_search.search)
-entities.app.command("history")(entity_history.history)
-entities.app.command("revert")(entity_history.revert)
-entities.app.command("review")(entity_review.review)
-entities.app.command("consolidate")(entity_consolidate.consolidate)
-entities.app.command("export")(entity_transfer.export)
-entities.app.command("import")(entity_transfer.import_)
+entities.app.command("search")(search.search)
+entities.app.command("history")(history.history)
+entities.app.command("revert")(history.revert)
+entities.app.command("review")(review.review)
+entities.app.command("consolidate")(consolidate.consolidate)
+entities.app.command("export")(transfer.export)
+entities.app.command("import")(transfer.import_)
 app.command("doctor")(doctor.doctor)
-app.command("demo")(demo_command.demo)
+for _command in entry_points(group="kaizen.cli.commands"):
+    app.command(_command.name)(_command.load())
 
 
 def _print_version(wanted: bool) -> None:

@@ -119,7 +119,7 @@ def _why_untraced(installed: bool, value: str) -> str:
 
 
 def _phoenix(url: str | None, project: str | None) -> Iterator[Check]:
-    from kaizen.sync.phoenix import PhoenixSource
+    from kaizen.sync.sources.phoenix.source import PhoenixSource
 
     try:
         settings = PhoenixSettings.from_environ(os.environ, url=url, project=project)
@@ -152,7 +152,7 @@ def _phoenix(url: str | None, project: str | None) -> Iterator[Check]:
 
 def _server(version: str, url: str) -> Check:
     """Whether the server has what the sync reads best by."""
-    from kaizen.sync.phoenix import reading_by
+    from kaizen.sync.sources.phoenix.source import reading_by
 
     how = reading_by(version)
     detail = f"version {version} at {url}"
@@ -202,7 +202,7 @@ _VECTOR_SEARCH = {
 def _model(*, call: bool) -> Iterator[Check]:
     from dataclasses import replace
 
-    from kaizen.sync.llm import Model
+    from kaizen.sync.llm.client import Model
 
     try:
         settings = ModelSettings.from_environ(os.environ)

@@ -18,9 +18,9 @@ GROUP = "kaizen.store.backends"
 # Looking through the metadata of all that is installed takes up to 100 ms, a fifth of what a command may
 # take. So our own backends are known by heart; they are registered like any other all the same.
 _KNOWN = {
-    "filesystem": "kaizen.store.filesystem:FilesystemBackend",
-    "postgres": "kaizen.store.postgres:PostgresBackend",
-    "sqlite": "kaizen.store.sqlite:SqliteBackend",
+    "filesystem": "kaizen.store.backends.filesystem.store:FilesystemBackend",
+    "postgres": "kaizen.store.backends.postgres:PostgresBackend",
+    "sqlite": "kaizen.store.backends.sqlite.store:SqliteBackend",
 }
 
 

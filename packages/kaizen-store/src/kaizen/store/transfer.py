@@ -9,7 +9,7 @@ from hashlib import sha256
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from kaizen.store import records
+from kaizen.store.backends.filesystem import lines as records
 from kaizen.store.errors import ConflictError, CorruptDataError, NotFoundError
 from kaizen.store.model import Put
 

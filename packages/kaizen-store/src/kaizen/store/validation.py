@@ -9,10 +9,10 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TypeAlias
 
+from kaizen.store.backends.filesystem.lines import check_follows
 from kaizen.store.errors import InvalidInputError
 from kaizen.store.ids import uuid7
 from kaizen.store.model import Applied, Change, Commit, Delete, Expected, Put
-from kaizen.store.records import check_follows
 
 CleanJson: TypeAlias = "str | int | float | bool | list[CleanJson] | dict[str, CleanJson] | None"
 """A JSON value made of nothing but Python's own types, shared with nobody."""

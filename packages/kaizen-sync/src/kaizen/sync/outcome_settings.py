@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from kaizen.sync.environment import is_on, number
 from kaizen.sync.errors import SettingsError
-from kaizen.sync.outcome import OutcomeRules
+from kaizen.sync.outcomes.rules import OutcomeRules
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -13,7 +13,7 @@ from kaizen.sync.redaction import Redaction
 
 if TYPE_CHECKING:
     from kaizen.sync.model import Conversation, Message, Outcome, Trajectory
-    from kaizen.sync.outcome import Annotation
+    from kaizen.sync.outcomes.rules import Annotation
 
 _KNOWN = (
     "aws.AWSKeyDetector",

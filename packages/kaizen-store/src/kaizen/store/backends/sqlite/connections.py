@@ -1,0 +1,211 @@
+"""Connections to one SQLite file: shared by threads, not by processes, with their errors in our words."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+import weakref
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from kaizen.store import locking
+from kaizen.store.backends.filesystem import files
+from kaizen.store.backends.sqlite import schema as sqlite_schema
+from kaizen.store.errors import CorruptDataError, StoreError, UnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+BUSY_TIMEOUT_S = 60.0
+
+_DAMAGED = ("malformed", "not a database", "corrupt")
+
+
+class Connections:
+    """A pool without a limit: each use takes an idle connection or opens one.
+
+    WAL lets readers go on while somebody writes. With `synchronous` FULL a commit is on the disk when it
+    returns (SQLite, "PRAGMA synchronous": in WAL mode NORMAL may lose the last commits in a power failure).
+    Whoever wants to write waits for `BUSY_TIMEOUT_S` at most. `durable=False` is for what can be made again.
+    """
+
+    def __init__(self, path: Path, *, durable: bool = True) -> None:
+        self.path = path
+        self._synchronous = "FULL" if durable else "OFF"
+        self._idle: list[_Connection] = []
+        self._lock = threading.Lock()
+        self._closed = False
+        _of_this_process.add(self)
+
+    def exists(self) -> bool:
+        """Whether there is a database; reading makes none."""
+        self._check_open()
+        with files.os_errors(self.path):
+            status = _status(self.path)
+            return status is not None and status.st_size > 0
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """One consistent view of the data."""
+        with self._transaction("BEGIN", create=False) as connection:
+            yield connection
+
+    @contextmanager
+    def writing(self, *, create: bool = False) -> Iterator[sqlite3.Connection]:
+        """A transaction that no other writer overlaps; an exception undoes it all."""
+        with self._transaction("BEGIN IMMEDIATE", create=create) as connection:
+            yield connection
+
+    def corrupt(self, reason: str) -> CorruptDataError:
+        return CorruptDataError(
+            f"{self.path}: {reason}; nothing was changed: restore the file from a backup, or move it away",
+            path=str(self.path),
+        )
+
+    def close(self) -> None:
+        with self._lock:
+            self._closed = True
+        self._drop_idle()
+
+    def start_afresh(self) -> None:
+        """For a child of the process that opened the connections."""
+        self._lock = threading.Lock()
+        self._drop_idle()
+
+    def _drop_idle(self) -> None:
+        with self._lock:
+            idle, self._idle = self._idle, []
+        for connection in idle:
+            connection.close()
+
+    @contextmanager
+    def _transaction(self, begin: str, *, create: bool) -> Iterator[sqlite3.Connection]:
+        with self._errors():
+            connection = self._take(create=create)
+            try:
+                connection.execute(begin)
+                yield connection
+                connection.execute("COMMIT")
+            except BaseException:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+            finally:
+                self._give_back(connection)
+
+    def _take(self, *, create: bool) -> _Connection:
+        self._check_open()
+        while connection := self._pop():
+            if connection.file_id == _file_id(self.path):
+                return connection
+            # Its file was removed or replaced, and nobody would find what it writes.
+            connection.close()
+        return self._open(create=create)
+
+    def _pop(self) -> _Connection | None:
+        with self._lock:
+            return self._idle.pop() if self._idle else None
+
+    def _give_back(self, connection: _Connection) -> None:
+        with self._lock:
+            if not self._closed:
+                self._idle.append(connection)
+                return
+        connection.close()
+
+    def _open(self, *, create: bool) -> _Connection:
+        if create:
+            files.make_directory(self.path.parent)
+        mode = "rwc" if create else "rw"
+        connection = sqlite3.connect(
+            f"{self.path.absolute().as_uri()}?mode={mode}",
+            uri=True,
+            timeout=BUSY_TIMEOUT_S,
+            isolation_level=None,
+            check_same_thread=False,
+            factory=_Connection,
+        )
+        try:
+            connection.file_id = _file_id(self.path)
+            connection.execute(f"PRAGMA synchronous = {self._synchronous}")
+            connection.execute("PRAGMA cache_size = -16000")
+            self._prepare(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _prepare(self, connection: sqlite3.Connection) -> None:
+        migrations = sqlite_schema.MIGRATIONS
+        version = sqlite_schema.version_of(connection)
+        sqlite_schema.check_version(version, self.path, migrations)
+        if version < len(migrations):
+            with locking.exclusive(self.path.with_name(f"{self.path.name}.lock"), timeout_s=BUSY_TIMEOUT_S):
+                connection.execute("PRAGMA journal_mode = WAL")
+                sqlite_schema.migrate(connection, self.path, migrations)
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise StoreError(f"the store in {self.path} is closed: open it again")
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        with files.os_errors(self.path):
+            try:
+                yield
+            except sqlite3.DatabaseError as exc:
+                raise self._explained(exc) from exc
+
+    def _explained(self, error: sqlite3.DatabaseError) -> StoreError:
+        said = str(error)
+        if any(word in said for word in _DAMAGED):
+            return self.corrupt(said)
+        if "locked" in said or "busy" in said:
+            advice = f"another process has been writing for {BUSY_TIMEOUT_S:.0f} seconds; end it if it hangs"
+        elif "full" in said:
+            advice = "free some space, then try again"
+        elif "readonly" in said or "unable to open" in said:
+            advice = "give this user write access, or set KAIZEN_DATA_DIR to another directory"
+        elif "too big" in said:
+            advice = "SQLite holds at most 1,000,000,000 bytes in one value: store less"
+        else:
+            advice = "mend that, then try again"
+        return UnavailableError(f"{self.path}: {said}; {advice}")
+
+
+class _Connection(sqlite3.Connection):
+    """With the identity of the file that it has open."""
+
+    file_id: tuple[int, int] | None = None
+
+
+def _file_id(path: Path) -> tuple[int, int] | None:
+    status = _status(path)
+    return None if status is None else (status.st_dev, status.st_ino)
+
+
+def _status(path: Path) -> os.stat_result | None:
+    try:
+        return os.stat(path)
+    except FileNotFoundError:
+        return None
+
+
+_of_this_process: weakref.WeakSet[Connections] = weakref.WeakSet()
+
+
+def _leave_to_the_parent() -> None:
+    """Close what a child inherits, before it opens anything.
+
+    SQLite takes each lock on a file once for a process. So a child that still has a connection of its parent
+    to the file, of whatever store, gets no lock, and whoever closes the file next removes the log that the
+    child writes to (SQLite, "How To Corrupt", section 2.6).
+    """
+    for connections in list(_of_this_process):
+        connections.start_afresh()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_leave_to_the_parent)

@@ -1,0 +1,1 @@
+"""What a tip is, and how tips are merged, reviewed and written down."""

@@ -1,0 +1,236 @@
+"""Fewer tips that say the same: clusters of like ones, one wording for each, in one commit.
+
+Which tips are one lesson is for a model to say or, without one, for their words alone where they leave no
+doubt. What a model kept apart stays apart, and a merged tip is like another only where all that was merged
+into it is: so merging never drifts, and a second run finds nothing to do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from kaizen.store import ConflictError
+from kaizen.store.ids import uuid7
+from kaizen.sync.generate.prompt import CONSOLIDATE_PROMPT
+from kaizen.sync.knowledge.alike import Alike
+from kaizen.sync.knowledge.merge_question import ask_groups, question_usage
+from kaizen.sync.knowledge.tidying import Decision, Group, Merge, Tidying, is_one_text, keep_best
+from kaizen.sync.llm.client import Meter, Model
+from kaizen.sync.llm.tokens import count_tokens, counted_by
+from kaizen.sync.model import Usage
+from kaizen.sync.state.records import GUIDELINE, StoredTip
+
+if TYPE_CHECKING:
+    from kaizen.store import Store
+    from kaizen.store.embedders import Embedder
+    from kaizen.sync.settings import ModelSettings
+
+ACTOR = "kaizen entities consolidate"
+
+_ATTEMPTS = 20
+
+
+@dataclass(slots=True, kw_only=True)
+class Consolidated:
+    """What a run did, or would do. `questions` are the clusters that were, or would be, put to the model.
+
+    `tokens_before` and `tokens_after` are those of all active tips as an agent reads them. `unusable` counts
+    answers that could not be used. `cost_usd` is None where no price is known.
+    """
+
+    namespace_id: str
+    run_id: str
+    model: str
+    tips_before: int
+    tips_after: int
+    tokens_before: int
+    tokens_after: int
+    counted_by: str
+    merges: list[Merge]
+    kept_apart: int = 0
+    questions: int = 0
+    unusable: int = 0
+    usage: Usage = field(default_factory=Usage)
+    cost_usd: float | None = 0.0
+    commit_id: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "namespace": self.namespace_id,
+            "run_id": self.run_id or None,
+            "commit_id": self.commit_id,
+            "merges": [
+                {
+                    "id": merge.tip.id,
+                    "content": merge.tip.content,
+                    "support": merge.tip.metadata.get("support"),
+                    "worded_by": merge.tip.metadata.get("worded_by"),
+                    "merged": [{"id": tip.id, "content": tip.content} for tip in merge.merged],
+                }
+                for merge in self.merges
+            ],
+            "kept_apart": self.kept_apart,
+            "tips": {"before": self.tips_before, "after": self.tips_after},
+            "tokens": {
+                "before": self.tokens_before,
+                "after": self.tokens_after,
+                "counted_by": self.counted_by,
+            },
+            "model": {
+                "name": self.model,
+                "questions": self.questions,
+                "unusable": self.unusable,
+                "prompt_tokens": self.usage.prompt_tokens,
+                "completion_tokens": self.usage.completion_tokens,
+                "cost_usd": self.cost_usd,
+            },
+        }
+
+
+class Consolidation:
+    """One run over the active tips of a namespace. Use once.
+
+    `progress` is called after every answer of the model with how many there were and what they cost so far.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        namespace_id: str,
+        models: ModelSettings,
+        *,
+        embedder: Embedder | None = None,
+        concurrency: int = 8,
+        progress: Callable[[int, float], None] = lambda _answers, _cost_usd: None,
+    ) -> None:
+        self._store = store
+        self._namespace_id = namespace_id
+        self._concurrency = concurrency
+        self._progress = progress
+        self._embedder = embedder
+        self._alike = Alike(embedder)
+        self._meter = Meter()
+        self._model = Model(models.reconcile_model, models, self._meter)
+        self._decisions: dict[tuple[tuple[str, str], ...], Decision] = {}
+        self._unusable = 0
+
+    def plan(self) -> Consolidated:
+        """What `apply` does if the model finds every cluster to be one lesson; it is not asked."""
+        tidying, _ = self._read()
+        asked: list[Usage] = []
+        while found := tidying.clusters(sure=self._model.is_offline):
+            asked += [question_usage(cluster) for cluster in found if self._is_question(cluster)]
+            for cluster in found:
+                tidying.take(cluster, keep_best(cluster))
+        report = self._report(tidying)
+        report.questions = len(asked)
+        report.usage = sum(asked, Usage())
+        report.cost_usd = self._model.price_usd(report.usage) if asked else 0.0
+        return report
+
+    def apply(self) -> Consolidated:
+        """Merge what is one lesson, in one commit, on top of what others committed meanwhile.
+
+        Raises `ModelAccessError` where the model refuses every call; then nothing is changed.
+        """
+        run_id = uuid7()
+        for _ in range(_ATTEMPTS):
+            tidying, revisions = self._read()
+            while found := tidying.clusters(sure=self._model.is_offline):
+                for cluster, decision in zip(found, self._decide_all(found), strict=True):
+                    tidying.take(cluster, decision)
+            report = self._report(tidying, run_id=run_id)
+            report.questions, report.unusable = len(self._decisions), self._unusable
+            report.usage = self._meter.usage
+            report.cost_usd = None if self._meter.unpriced_calls else self._meter.cost_usd
+            changed = tidying.changed()
+            if not changed:
+                return report
+            try:
+                commit = self._store.commit(
+                    self._namespace_id,
+                    [tip.to_put() for tip in changed],
+                    expected={tip.id: revisions[tip.id] for tip in changed},
+                    actor=ACTOR,
+                    reason=f"of {report.tips_before} tips {report.tips_after} are left",
+                    run_id=run_id,
+                )
+            except ConflictError:
+                continue
+            report.commit_id = commit.id
+            return report
+        raise ConflictError(
+            f"namespace '{self._namespace_id}' is changed by others faster than its tips can be merged; "
+            "run it again when they are done",
+            namespace_id=self._namespace_id,
+        )
+
+    def _read(self) -> tuple[Tidying, dict[str, int]]:
+        self._store.get_namespace(self._namespace_id)
+        entities = list(self._store.iterate(self._namespace_id, type=GUIDELINE))
+        tidying = Tidying(map(StoredTip.of, entities), self._alike)
+        return tidying, {entity.id: entity.revision for entity in entities}
+
+    def _is_question(self, cluster: Sequence[StoredTip]) -> bool:
+        return not (self._model.is_offline or is_one_text(cluster))
+
+    def _decide_all(self, clusters: Sequence[Sequence[StoredTip]]) -> Iterable[Decision]:
+        with ThreadPoolExecutor(self._concurrency, thread_name_prefix="kaizen-consolidate") as executor:
+            try:
+                yield from executor.map(self._decide, clusters)
+            finally:
+                executor.shutdown(cancel_futures=True)
+
+    def _decide(self, cluster: Sequence[StoredTip]) -> Decision:
+        if not self._is_question(cluster):
+            return keep_best(cluster)
+        # What was decided before others changed some tips holds for the rest.
+        asked = tuple((tip.id, tip.content) for tip in cluster)
+        if asked not in self._decisions:
+            self._decisions[asked] = self._ask(cluster)
+            self._progress(len(self._decisions), self._meter.cost_usd)
+        return self._decisions[asked]
+
+    def _ask(self, cluster: Sequence[StoredTip]) -> Decision:
+        answer = ask_groups(cluster, self._model)
+        if answer is None:
+            self._unusable += 1
+            # An index of its own, since others ask at the same time.
+            sure = Tidying(cluster, Alike(self._embedder)).clusters(sure=True)
+            return Decision(groups=tuple(g for one in sure for g in keep_best(one).groups), is_final=False)
+        worded_by = {"model": self._model.name, "prompt_version": CONSOLIDATE_PROMPT}
+        return Decision(
+            groups=tuple(
+                Group(
+                    tip_ids=tuple(cluster[number - 1].id for number in group.members),
+                    content=group.content.strip(),
+                    trigger=group.trigger.strip(),
+                    worded_by=worded_by,
+                )
+                for group in answer
+            )
+        )
+
+    def _report(self, tidying: Tidying, *, run_id: str = "") -> Consolidated:
+        before, after = tidying.active_before(), tidying.active()
+        return Consolidated(
+            namespace_id=self._namespace_id,
+            run_id=run_id,
+            model=self._model.name,
+            tips_before=len(before),
+            tips_after=len(after),
+            tokens_before=sum(map(_tokens, before)),
+            tokens_after=sum(map(_tokens, after)),
+            counted_by=counted_by(),
+            merges=tidying.merges(),
+            kept_apart=tidying.kept_apart,
+        )
+
+
+def _tokens(tip: StoredTip) -> int:
+    """What an agent pays for the tip each time it is shown: its content, trigger and steps."""
+    steps = tip.metadata.get("implementation_steps") or ()
+    return count_tokens("\n".join([tip.content, tip.trigger, *map(str, steps)]))

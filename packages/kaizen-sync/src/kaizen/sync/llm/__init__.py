@@ -1,0 +1,1 @@
+"""Asking models: the client, the schemas of answers, retries."""

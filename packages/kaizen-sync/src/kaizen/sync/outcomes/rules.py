@@ -1,0 +1,175 @@
+"""How a run ended, and who says so: people, code and models that judged it, else the status of its spans."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from kaizen.sync.model import Outcome, OutcomeName, Trace
+from kaizen.sync.trajectory.tools import error_text
+
+if TYPE_CHECKING:
+    from kaizen.sync.trajectory.calls import ModelCall
+
+Target = Literal["trace", "session", "span"]
+
+# Whom to believe where they differ, and about what: the whole before a part of it.
+_ANNOTATORS = ("HUMAN", "CODE", "LLM")
+TARGETS: tuple[Target, ...] = get_args(Target)
+
+OWN_NAME = "kaizen"
+"""The name of the annotations that Kaizen itself writes. They say nothing of how a run ended."""
+
+ANY_NAME = "*"
+_NAMES = "outcome success correctness task_success task_completion resolution feedback user_feedback"
+_SUCCESS = "success correct pass passed good yes true resolved complete completed positive thumbs_up 👍"
+_FAILURE = "failure fail failed incorrect wrong bad no false unresolved incomplete negative thumbs_down 👎"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Annotation:
+    """What somebody said of a trace, of its session, or of a span in it.
+
+    `annotator_kind` is Phoenix's: HUMAN, CODE or LLM. `is_root` says that a span has no parent.
+    """
+
+    target: Target
+    name: str
+    label: str = ""
+    score: float | None = None
+    annotator_kind: str = "HUMAN"
+    explanation: str = ""
+    is_root: bool = True
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def of_json(cls, value: Mapping[str, Any]) -> Annotation:
+        return cls(**value)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutcomeRules:
+    """Which annotations count, and what they mean.
+
+    `names` are compared without case, and with `-` and spaces as `_`; `*` stands for every name. So are
+    labels, which decide before scores. A score of at least `success_score` is a success and one of at most
+    `failure_score` a failure; one between says nothing, nor does one above 1 unless `success_score` is.
+    An annotation of a span below the root speaks of that span alone, unless `include_inner_spans`.
+    """
+
+    names: tuple[str, ...] = tuple(_NAMES.split())
+    success_labels: tuple[str, ...] = tuple(_SUCCESS.split())
+    failure_labels: tuple[str, ...] = tuple(_FAILURE.split())
+    success_score: float = 0.7
+    failure_score: float = 0.3
+    include_inner_spans: bool = False
+
+    def verdict(self, annotation: Annotation) -> OutcomeName:
+        """What one annotation says of the run; Kaizen's own says nothing."""
+        if annotation.name == OWN_NAME or annotation.annotator_kind not in _ANNOTATORS:
+            return "unknown"
+        if annotation.target == "span" and not (annotation.is_root or self.include_inner_spans):
+            return "unknown"
+        if ANY_NAME not in self.names and not _is_among(annotation.name, self.names):
+            return "unknown"
+        if annotation.label:
+            is_success = _is_among(annotation.label, self.success_labels)
+            is_failure = _is_among(annotation.label, self.failure_labels)
+            if is_success != is_failure:
+                return "success" if is_success else "failure"
+        score = annotation.score
+        if score is None or (score > 1 and self.success_score <= 1):
+            return "unknown"
+        return "success" if score >= self.success_score else self._failure(score)
+
+    def _failure(self, score: float) -> OutcomeName:
+        return "failure" if score <= self.failure_score else "unknown"
+
+
+def judged_outcome(
+    annotations: Iterable[Annotation], otherwise: Outcome, rules: OutcomeRules | None = None
+) -> Outcome:
+    """What annotations say of a run: people before code before models, a trace before its session and spans.
+
+    Those of equal standing that contradict each other leave it unknown. `otherwise`, the outcome that the
+    spans tell, is returned where no annotation counts.
+    """
+    rules = rules or OutcomeRules()
+    verdicts: dict[tuple[int, int], list[tuple[OutcomeName, Annotation]]] = {}
+    for annotation in annotations:
+        verdict = rules.verdict(annotation)
+        if verdict != "unknown":
+            rank = _ANNOTATORS.index(annotation.annotator_kind), TARGETS.index(annotation.target)
+            verdicts.setdefault(rank, []).append((verdict, annotation))
+    if not verdicts:
+        return otherwise
+    # Sorted, so that the same annotations in another order give the same outcome.
+    best = sorted(verdicts[min(verdicts)], key=lambda one: (one[0], one[1].name, repr(one[1])))
+    verdict, annotation = best[0]
+    judged_by = f"{annotation.annotator_kind} annotation '{annotation.name}' of the {annotation.target}"
+    if any(other != verdict for other, _ in best):
+        said = ", ".join(f"{one.name}: {other}" for other, one in best)
+        detail = f"annotations contradict each other: {said}"
+        return Outcome(judged_by=judged_by, detail=detail, annotator_kind=annotation.annotator_kind)
+    return Outcome(
+        name=verdict,
+        judged_by=judged_by,
+        detail=_detail(annotation),
+        annotator_kind=annotation.annotator_kind,
+    )
+
+
+def story_outcome(outcomes: Sequence[Outcome]) -> Outcome:
+    """How a story ended that several traces tell, in order of time: as the last one did.
+
+    What was said of any of them goes before what their spans tell: people before code before models, and of
+    equals the last.
+    """
+    judged = [
+        (-_ANNOTATORS.index(one.annotator_kind), number)
+        for number, one in enumerate(outcomes)
+        if one.annotator_kind
+    ]
+    return outcomes[max(judged)[1]] if judged else outcomes[-1]
+
+
+def _is_among(word: str, words: Sequence[str]) -> bool:
+    return _plain(word) in map(_plain, words)
+
+
+def _plain(word: str) -> str:
+    return word.strip().casefold().replace("-", "_").replace(" ", "_")
+
+
+def _detail(annotation: Annotation) -> str:
+    score = "" if annotation.score is None else f"{annotation.score:g}"
+    said = " ".join(filter(None, [annotation.label, score]))
+    return ": ".join(filter(None, [said, annotation.explanation]))
+
+
+def span_outcome(trace: Trace, calls: Sequence[ModelCall]) -> Outcome:
+    """Failure where a root, an agent or the last model call ended in an error; otherwise unknown.
+
+    openai-agents leaves its root OK when the run below it failed, so agents count wherever they are. An
+    error after which a model call was answered did not end the run.
+    """
+    ids = {span.span_id for span in trace.spans}
+    answered = max((call.span.start_time for call in calls if call.answer is not None), default=None)
+    fatal = [
+        span
+        for span in trace.spans
+        if span.status == "ERROR"
+        and (span.kind == "AGENT" or span.parent_id not in ids)
+        and (answered is None or answered < span.end_time)
+    ]
+    if fatal:
+        span = max(fatal, key=lambda span: span.end_time)
+        judged_by = f"status of {span.kind} span '{span.name}'"
+        return Outcome(name="failure", judged_by=judged_by, detail=error_text(span))
+    last = calls[-1].span
+    if last.status == "ERROR" and calls[-1].answer is None:
+        return Outcome(name="failure", judged_by="status of the last LLM span", detail=error_text(last))
+    return Outcome()

@@ -1,0 +1,104 @@
+"""The evidence of new tips: which words in which span of which trace show them, and how they were made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from kaizen.store.ids import uuid7
+from kaizen.sync.generate.generate import quoted_span
+from kaizen.sync.generate.offline import PROMPT_VERSION
+from kaizen.sync.generate.prompt import TIPS_PROMPT
+from kaizen.sync.knowledge.reconcile import Learned
+from kaizen.sync.settings import OFFLINE
+from kaizen.sync.state.records import StoredTip, TipSource
+from kaizen.sync.trajectory.stories import joined
+from kaizen.sync.trajectory.tool_definitions import tools_of
+from kaizen.sync.trust import injection_attempt, quarantine_reason
+from kaizen.tips.wording import fold
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from kaizen.sync.knowledge.shown import KnownTips, Shown
+    from kaizen.sync.model import Tip, Trajectory
+    from kaizen.sync.run.stories import Telling
+    from kaizen.sync.sources.base import Source
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """What one run can say of the tips that it learns."""
+
+    source: Source
+    run_id: str
+    model: str
+
+    def details(self, redacted: Mapping[str, int]) -> dict[str, object]:
+        """What the record of a trace keeps of how it was processed."""
+        return {"run_id": self.run_id, **self._provenance(), "redacted": dict(redacted)}
+
+    def shown(self, telling: Telling, known: KnownTips) -> list[Shown]:
+        """The known tips that the agent was shown in each trace that tells the story."""
+        return [known.shown_in(one, telling.start_time(one.trace_id)) for one in telling.trajectories()]
+
+    def learned(self, telling: Telling, tips: Sequence[Tip], shown: Sequence[Shown]) -> list[Learned]:
+        """The tips of a story with what backs them, but for those that only say what the agent was shown."""
+        return list(self._learned(telling, tips, shown)) if tips else []
+
+    def _learned(self, telling: Telling, tips: Sequence[Tip], shown: Sequence[Shown]) -> Iterator[Learned]:
+        head, outcome = telling.story.head, telling.outcome
+        shown_texts = {fold(tip.content) for one in shown for tip in one.tips}
+        trajectories = telling.trajectories()
+        trajectory = joined(trajectories)
+        injection = injection_attempt(trajectory)
+        for tip in tips:
+            place = _place([one.rest for one in shown], tip.quote)
+            if place is None and (
+                fold(tip.content) in shown_texts or _place(trajectories, tip.quote) is not None
+            ):
+                continue
+            trace_id, span_id = place or (head, None)
+            source = TipSource(
+                source=self.source.name,
+                project=self.source.project,
+                trace_id=trace_id,
+                span_id=span_id or "",
+                quote=tip.quote,
+                outcome=outcome.name,
+                judged_by=outcome.judged_by,
+                url=self.source.span_url(trace_id, span_id or ""),
+                story_id=head,
+                verified=span_id is not None,
+                steps=tip.steps,
+                is_suspect=bool(injection),
+                tools=tools_of(_texts(tip), tip.quote, trajectory),
+                models=trajectory.models,
+            )
+            reason = quarantine_reason(tip, is_quoted=span_id is not None, injection=injection)
+            create = partial(self._create, tip, source, reason)
+            yield Learned(tip=tip, source=source, create=create, quarantine_reason=reason)
+
+    def _create(self, tip: Tip, source: TipSource, quarantine_reason: str) -> StoredTip:
+        # The id only now: ids are sorted as tips are committed, however long their traces took.
+        return StoredTip.create(
+            uuid7(), tip, source, quarantine_reason=quarantine_reason, provenance=self._provenance()
+        )
+
+    def _provenance(self) -> dict[str, str]:
+        version = PROMPT_VERSION if self.model == OFFLINE else TIPS_PROMPT
+        return {"model": self.model, "prompt_version": version}
+
+
+def _texts(tip: Tip) -> tuple[str, ...]:
+    return (tip.content, tip.trigger, *tip.implementation_steps)
+
+
+def _place(trajectories: Sequence[Trajectory], quote: str) -> tuple[str, str] | None:
+    """The trace and the span that hold the quote; None where none does."""
+    for trajectory in trajectories:
+        span_id = quoted_span(trajectory, quote)
+        if span_id is not None:
+            return trajectory.trace_id, span_id
+    return None

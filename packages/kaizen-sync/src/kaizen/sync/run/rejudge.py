@@ -1,0 +1,169 @@
+"""Verdicts that come late: traces that were learned from are asked for again, and evidence follows."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from kaizen.sync.errors import RedactionError
+from kaizen.sync.outcomes.judge import Judgement, Subject
+from kaizen.sync.outcomes.rules import TARGETS
+from kaizen.sync.redact import Redactor
+from kaizen.sync.run.stories import outcome_of
+from kaizen.sync.state.records import (
+    TRAJECTORY,
+    TraceRecord,
+    rejudged,
+    stored_outcome,
+)
+from kaizen.tips.contradictions import settled
+from kaizen.tips.merge import judged_tips
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from kaizen.store import Change, Entity, Store
+    from kaizen.sync.model import Outcome
+    from kaizen.sync.outcomes.judge import Judge
+    from kaizen.sync.outcomes.rules import Annotation, Target
+    from kaizen.sync.run.stories import Linker
+    from kaizen.sync.settings import SyncSettings
+    from kaizen.sync.state.ledger import Ledger
+    from kaizen.sync.state.rejudge_schedule import Ask
+    from kaizen.sync.state.report import Report
+
+_log = logging.getLogger(__name__)
+
+_PAGE = 100
+_STEPS_PER_REQUEST = 10
+"""Some steps need no request, such as asking for sessions where there are none."""
+
+
+class Rejudging:
+    """Asks once more what is said of the traces of one project, as far as that is due. Calls no model."""
+
+    def __init__(
+        self,
+        store: Store,
+        settings: SyncSettings,
+        ledger: Ledger,
+        linker: Linker,
+        judge: Judge,
+        report: Report,
+    ) -> None:
+        self._store = store
+        self._namespace_id = settings.namespace_id
+        self._wait = timedelta(seconds=settings.outcome_wait_s if judge.hears else 0)
+        self._redaction = settings.redaction
+        self._ledger = ledger
+        self._linker = linker
+        self._judge = judge
+        self._report = report
+
+    def run(self, *, requests: int) -> None:
+        """Ask for what is due with so many requests, newest records first; the ledger keeps how far."""
+        now = datetime.now(UTC)
+        began = self._judge.requests
+        asks = self._ledger.asks
+        for _ in range(requests * _STEPS_PER_REQUEST):
+            due = [hour for hour, ask in asks.items() if ask.is_due(now, self._wait)]
+            if not due or self._judge.requests - began >= requests:
+                break
+            asks[max(due)] = self._step(asks[max(due)], now)
+        for hour in [hour for hour, ask in asks.items() if ask.is_over(self._wait)]:
+            del asks[hour]
+
+    def _step(self, ask: Ask, now: datetime) -> Ask:
+        """Ask one thing of one page of records."""
+        where = {"source": self._report.source, "project": self._report.project, "recorded_in": ask.hour}
+        found = self._store.list(
+            self._namespace_id, type=TRAJECTORY, where=where, after=ask.after or None, limit=_PAGE
+        )
+        if not found.entities:
+            return ask.completed(now, self._wait)
+        page = list(_for_one_request(found.entities))
+        asked = [entity for entity in page if _is_asked_for(entity)]
+        self._hear(TARGETS[ask.targets], asked)
+        if ask.targets + 1 < len(TARGETS):
+            return replace(ask, targets=ask.targets + 1)
+        self._report.outcomes_asked += len(asked)
+        return ask.page_done(page[-1].id)
+
+    def _hear(self, target: Target, entities: Sequence[Entity]) -> None:
+        ids = {str(entity.metadata["trace_id"]): entity.id for entity in entities}
+        redactor = Redactor(self._redaction)
+        for trace_id, said in self._judge.said(target, [_subject(entity) for entity in entities]).items():
+            try:
+                heard = [redactor.annotation(one) for one in said]
+            except RedactionError as error:
+                _log.warning("what is said of trace %s is left out: %s", trace_id, error)
+                continue
+            self._update(ids[trace_id], target, heard)
+
+    def _update(self, entity_id: str, target: Target, said: Sequence[Annotation]) -> None:
+        """Commit what is said of a trace now, if that is something else: record and evidence together."""
+        run_id = self._report.run_id
+        for version in self._ledger.attempts():
+            changes, is_changed = self._plan(entity_id, target, said)
+            if not changes:
+                return
+            if self._ledger.commit(changes, expected=version, reason="outcome judged", run_id=run_id):
+                self._report.outcomes_updated += is_changed
+                return
+
+    def _plan(self, entity_id: str, target: Target, said: Sequence[Annotation]) -> tuple[list[Change], bool]:
+        entity = self._store.get_many(self._namespace_id, [entity_id]).get(entity_id)
+        if entity is None or not _is_asked_for(entity):
+            return [], False
+        before = _judgement(entity)
+        judgement = before.hearing(target, said)
+        if judgement == before:
+            return [], False
+        outcome = judgement.outcome(self._judge.rules)
+        changes: list[Change] = [rejudged(entity, outcome, judgement.to_json())]
+        return [*changes, *self._evidence(entity, outcome)], outcome != stored_outcome(entity)
+
+    def _evidence(self, entity: Entity, outcome: Outcome) -> list[Change]:
+        """The tips of the trace's story whose evidence says something else now."""
+        record = TraceRecord.of(entity)
+        head = record.head or record.trace_id
+        stored = self._linker.recorded(head)
+        if head not in stored:
+            return []
+        ended = outcome_of(stored, {record.trace_id: outcome})
+        judged = judged_tips(TraceRecord.of(stored[head]), ended, self._ledger.tips)
+        # Of tips that contradict each other another one may be the better backed now.
+        return [tip.to_put() for tip in settled(judged, self._ledger.tips).values()] if judged else []
+
+
+def _for_one_request(entities: Sequence[Entity]) -> Iterator[Entity]:
+    """As many of the records, from the first, as have a hundred spans to ask for."""
+    spans = 0
+    for number, entity in enumerate(entities):
+        spans += len(_judgement(entity).span_ids) if _is_asked_for(entity) else 0
+        if number and spans > _PAGE:
+            return
+        yield entity
+
+
+def _is_asked_for(entity: Entity) -> bool:
+    """Whether its trace is one that was learned from, or a part of one."""
+    record = TraceRecord.of(entity)
+    is_told = record.state in ("learned", "no_lesson") or bool(record.head)
+    return is_told and not record.is_gone and "judgement" in entity.metadata
+
+
+def _subject(entity: Entity) -> Subject:
+    metadata: Mapping[str, Any] = entity.metadata
+    return Subject(
+        trace_id=metadata["trace_id"],
+        session_id=metadata["session_id"],
+        span_ids=_judgement(entity).span_ids,
+    )
+
+
+def _judgement(entity: Entity) -> Judgement:
+    metadata: Mapping[str, Any] = entity.metadata
+    return Judgement.of_json(metadata["judgement"])

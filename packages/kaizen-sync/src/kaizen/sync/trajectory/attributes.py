@@ -1,0 +1,85 @@
+"""Span attributes to chat messages, whatever the dialect, and what else a model call tells of itself."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from kaizen.sync.model import Message, Span, Usage
+from kaizen.sync.trajectory.dialects import read_span
+from kaizen.sync.trajectory.dialects.openinference import numbered
+from kaizen.sync.trajectory.json_text import as_text, json_or_none
+
+_TOOLS = "llm.tools."
+_MODELS = ("llm.model_name", "gen_ai.response.model", "gen_ai.request.model", "ai.model.id")
+_PROMPT_TOKENS = ("llm.token_count.prompt", "gen_ai.usage.input_tokens", "gen_ai.usage.prompt_tokens")
+_COMPLETION_TOKENS = (
+    "llm.token_count.completion",
+    "gen_ai.usage.output_tokens",
+    "gen_ai.usage.completion_tokens",
+)
+_RESPONSE_IDS = ("gen_ai.response.id", "llm.response.id", "llm.openai.id", "ai.response.id")
+
+
+def input_messages(span: Span) -> list[Message]:
+    """What the model was given, in order; empty where the span does not tell."""
+    return read_span(span).given
+
+
+def output_messages(span: Span) -> list[Message]:
+    """What the model answered: at most one message, since an answer given in items is merged."""
+    return read_span(span).answer
+
+
+def tool_schemas(span: Span) -> list[str]:
+    """The JSON schemas of the tools that the model was offered, as text."""
+    schemas: dict[int, str] = {}
+    for key, value in span.attributes.items():
+        if key.startswith(_TOOLS):
+            number, name = numbered(key, len(_TOOLS))
+            if number is not None and name == "tool.json_schema":
+                schemas[number] = as_text(value)
+    if not schemas:
+        definitions = json_or_none(span.attributes.get("gen_ai.tool.definitions"))
+        return list(map(as_text, definitions)) if isinstance(definitions, list) else []
+    return [schema for _, schema in sorted(schemas.items())]
+
+
+def model_name(span: Span) -> str:
+    """The model that was asked, as the span names it; empty where it does not."""
+    return as_text(_first(span.attributes, _MODELS))
+
+
+def usage(span: Span) -> Usage:
+    """The tokens that a model call tells."""
+    return Usage(
+        prompt_tokens=_count(span, _PROMPT_TOKENS), completion_tokens=_count(span, _COMPLETION_TOKENS)
+    )
+
+
+def response_ids(span: Span) -> tuple[str, str]:
+    """The id of an answer, and for the Responses API the id of the one it follows; each empty if unknown."""
+    output = span.attributes.get("output.value")
+    if isinstance(output, str) and "previous_response_id" in output:
+        value = json_or_none(output)
+        if isinstance(value, Mapping) and value.get("object") == "response":
+            return as_text(value.get("id")), as_text(value.get("previous_response_id"))
+    asked = span.attributes.get("llm.invocation_parameters")
+    follows = ""
+    if isinstance(asked, str) and "previous_response_id" in asked:
+        parameters = json_or_none(asked)
+        follows = as_text(parameters.get("previous_response_id")) if isinstance(parameters, Mapping) else ""
+    return as_text(_first(span.attributes, _RESPONSE_IDS)), follows
+
+
+def _count(span: Span, names: Sequence[str]) -> int:
+    for name in names:
+        value = span.attributes.get(name)
+        if isinstance(value, int | float) and math.isfinite(value):
+            return int(value)
+    return 0
+
+
+def _first(attributes: Mapping[str, Any], names: Sequence[str]) -> Any:
+    return next((attributes[name] for name in names if attributes.get(name)), None)

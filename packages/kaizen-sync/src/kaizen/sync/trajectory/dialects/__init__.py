@@ -1,0 +1,103 @@
+"""How frameworks write model calls into spans: one module for each way, all listed in one table."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kaizen.sync.trajectory.chat import merge_assistants
+from kaizen.sync.trajectory.dialects import (
+    agent_runs,
+    any_agent,
+    completions,
+    gen_ai_attributes,
+    gen_ai_events,
+    indexed_prompts,
+    langchain,
+    litellm_callback,
+    openinference,
+    raw_values,
+    vercel_ai_sdk,
+)
+from kaizen.sync.trajectory.dialects.reading import Dialect, Reading, has_arguments, is_whole
+
+if TYPE_CHECKING:
+    from kaizen.sync.model import Message, Span, Trace
+
+# The first that tells the whole call is believed: originals come before what was converted from them.
+DIALECTS = (
+    Dialect(
+        name="any-agent",
+        recognises=any_agent.recognises,
+        read=any_agent.read,
+        claims=any_agent.claims,
+    ),
+    Dialect(
+        name="GenAI attributes",
+        recognises=gen_ai_attributes.recognises,
+        read=gen_ai_attributes.read,
+        claims=gen_ai_attributes.claims,
+    ),
+    Dialect(name="GenAI events", recognises=gen_ai_events.recognises, read=gen_ai_events.read),
+    Dialect(
+        name="LiteLLM callback",
+        recognises=litellm_callback.recognises,
+        read=litellm_callback.read,
+        claims=litellm_callback.claims,
+    ),
+    Dialect(
+        name="Vercel AI SDK",
+        recognises=vercel_ai_sdk.recognises,
+        read=vercel_ai_sdk.read,
+        claims=vercel_ai_sdk.claims,
+    ),
+    Dialect(name="OpenInference", recognises=openinference.recognises, read=openinference.read),
+    Dialect(name="OpenLLMetry", recognises=indexed_prompts.recognises, read=indexed_prompts.read),
+    Dialect(name="LangChain", recognises=langchain.recognises, read=langchain.read),
+    Dialect(name="completions", recognises=completions.recognises, read=completions.read),
+    Dialect(name="raw values", recognises=raw_values.recognises, read=raw_values.read),
+)
+
+# Spans around model calls that hold a whole run: read where the trace has no model call of its own.
+AGENT_RUNS = (
+    Dialect(
+        name="pydantic-ai",
+        recognises=agent_runs.recognises_pydantic_ai,
+        read=agent_runs.read_pydantic_ai,
+    ),
+    Dialect(name="Claude Agent SDK", recognises=agent_runs.recognises_claude, read=agent_runs.read_claude),
+    Dialect(name="Vercel AI SDK", recognises=vercel_ai_sdk.claims_outer, read=vercel_ai_sdk.read),
+)
+
+
+def model_spans(trace: Trace) -> list[Span]:
+    """The spans that are model calls: of kind LLM, or claimed by a dialect that gives no kind or a wrong one.
+
+    Where there is none, the spans that tell a whole run.
+    """
+    calls = [s for s in trace.spans if s.kind == "LLM" or any(d.claims(s) for d in DIALECTS)]
+    return calls or [s for s in trace.spans if any(d.recognises(s) for d in AGENT_RUNS)]
+
+
+def read_span(span: Span) -> Reading:
+    """What a model call was given and what it answered, by the first dialect that tells all of it."""
+    if span.kind != "LLM":
+        for run in AGENT_RUNS:
+            if run.recognises(span):
+                return run.read(span)
+    given: list[Message] = []
+    answer: list[Message] = []
+    is_delta = False
+    for dialect in DIALECTS:
+        if not dialect.recognises(span):
+            continue
+        reading = dialect.read(span)
+        told = merge_assistants(reading.given)
+        if not given or (not is_whole(given) and is_whole(told)):
+            given = told
+        said = merge_assistants([message for message in reading.answer if message.role == "assistant"])
+        if not answer or (not has_arguments(answer) and has_arguments(said)):
+            answer = said
+        is_delta = is_delta or reading.is_delta
+        if (is_delta or is_whole(given)) and has_arguments(answer):
+            break
+    return Reading(given=given, answer=answer[:1], is_delta=is_delta)
