@@ -29,8 +29,7 @@ from kaizen.sync.knowledge.reconcile import Learned, Reconciler
 from kaizen.sync.knowledge.similarity import LikenessIndex, Thresholds
 from kaizen.sync.llm.client import Model
 from kaizen.sync.llm.schemas import Decision, DecisionsAnswer
-from kaizen.sync.model import Tip
-from kaizen.sync.state.records import StoredTip, TipSource
+from kaizen.tips.tip import StoredTip, Tip, TipSource
 
 if TYPE_CHECKING:
     from kaizen.store.embedders import Embedder

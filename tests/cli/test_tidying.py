@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from kaizen.demo.model_server import ModelServer
     from kaizen.store import Store
-    from kaizen.sync.state.records import StoredTip
+    from kaizen.tips.tip import StoredTip
 
 READ_ALL = "Read every page of search_orders until a page comes back empty."
 READ_PAGES = "Read all pages of search_orders until a page comes back empty, since the list is cut."

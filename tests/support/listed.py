@@ -12,7 +12,7 @@ from tests.support.spans import START, llm_span
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from kaizen.sync.outcomes.rules import Annotation, Target
+    from kaizen.sync.model import Annotation, Target
 
 MESSAGE = dict[str, str]
 

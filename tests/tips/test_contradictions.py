@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from kaizen.sync.state.records import StoredTip
 from kaizen.tips.contradictions import backing, name_contradiction, opponents, settled
+from kaizen.tips.tip import StoredTip
 
 
 def evidence(*stories: str, outcome: str = "unknown", verified: bool = True) -> list[dict[str, Any]]:

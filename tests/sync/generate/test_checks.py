@@ -23,7 +23,8 @@ from kaizen.sync.generate.checks import (
     TOO_MANY,
     checked,
 )
-from kaizen.sync.model import Message, Tip, ToolCall, Trajectory
+from kaizen.sync.model import Message, ToolCall, Trajectory
+from kaizen.tips.tip import Tip
 
 REAL_TIPS = Path(__file__).parents[4] / "shared/data/tips/ace_appworld_offline_bullets.jsonl"
 

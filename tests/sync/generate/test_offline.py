@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from kaizen.sync.model import Tip
+    from kaizen.tips.tip import Tip
 
 Called = tuple[str, dict[str, Any], str]
 

@@ -15,8 +15,8 @@ from kaizen.sync.errors import ModelAccessError
 from kaizen.sync.knowledge.alike import Alike
 from kaizen.sync.knowledge.consolidate import Consolidated, Consolidation
 from kaizen.sync.knowledge.tidying import LARGEST, Tidying, keep_best
-from kaizen.sync.state.records import StoredTip
 from kaizen.tips.merge import stand_in, wordings
+from kaizen.tips.tip import StoredTip
 from tests.support.stored_tips import stored_tip, tip_source
 
 if TYPE_CHECKING:

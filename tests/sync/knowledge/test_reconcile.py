@@ -12,10 +12,9 @@ from kaizen.demo.model_server import Fault, ModelServer, Scenarios
 from kaizen.sync import ModelError, ModelSettings
 from kaizen.sync.knowledge.reconcile import Learned, Reconciled, Reconciler
 from kaizen.sync.llm.client import Model
-from kaizen.sync.model import Tip
 from kaizen.sync.settings import OFFLINE
-from kaizen.sync.state.records import StoredTip, TipSource
 from kaizen.sync.trust import QUOTE_MISSING
+from kaizen.tips.tip import StoredTip, Tip, TipSource
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -18,9 +18,8 @@ from kaizen.sync.knowledge.neighbours import load_embedder
 from kaizen.sync.knowledge.reconcile import Learned, Reconciler
 from kaizen.sync.knowledge.similarity import LikenessIndex
 from kaizen.sync.llm.schemas import Decision, DecisionsAnswer
-from kaizen.sync.model import Tip
-from kaizen.sync.state.records import StoredTip, TipSource
 from kaizen.tips.contradictions import settled
+from kaizen.tips.tip import StoredTip, Tip, TipSource
 
 if TYPE_CHECKING:
     from kaizen.sync.knowledge.reconcile import Reconciled

@@ -13,8 +13,8 @@ from kaizen.sync.generate.generate import quoted_span
 from kaizen.sync.generate.prompt import RECONCILE_PROMPT, TIPS_PROMPT, load_prompt
 from kaizen.sync.knowledge.shown import KnownTips, Shown, is_own_call
 from kaizen.sync.model import Conversation, Message, Trajectory
-from kaizen.sync.state.records import StoredTip
 from kaizen.tips.markdown import TipsPage
+from kaizen.tips.tip import StoredTip
 from tests.support.cpu import cpu_time
 from tests.support.traces import START
 

@@ -12,9 +12,10 @@ import pytest
 
 from kaizen.store import Put
 from kaizen.sync import SourceError
-from kaizen.sync.outcomes.rules import Annotation, OutcomeRules
+from kaizen.sync.model import Annotation
+from kaizen.sync.outcomes.rules import OutcomeRules
 from kaizen.sync.run import rejudge as rejudging
-from kaizen.sync.state.records import StoredTip
+from kaizen.tips.tip import StoredTip
 from tests.support.listed import ListedSource, one_call
 from tests.support.polling import wait_until
 from tests.support.spans import lesson_span, send_spans
@@ -27,8 +28,7 @@ if TYPE_CHECKING:
     from kaizen.demo.model_server import ModelServer
     from kaizen.demo.phoenix_server import PhoenixServer
     from kaizen.store import Store
-    from kaizen.sync.model import Trace
-    from kaizen.sync.outcomes.rules import Target
+    from kaizen.sync.model import Target, Trace
     from kaizen.sync.state.report import Report
 
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from kaizen.sync.state.records import StoredTip, story_of
+from kaizen.tips.tip import StoredTip, story_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from kaizen.cli.output import one_line
-from kaizen.sync.model import CATEGORIES
+from kaizen.tips.tip import CATEGORIES
 
 if TYPE_CHECKING:
     from kaizen.store import Entity

@@ -11,8 +11,7 @@ from kaizen.tips.wording import fold
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from kaizen.sync.model import Outcome
-    from kaizen.sync.state.records import StoredTip, TraceRecord
+    from kaizen.tips.tip import StoredTip
 
 
 def merged_into(tip: StoredTip) -> str:
@@ -34,18 +33,6 @@ def stand_in(tips: Mapping[str, StoredTip], tip_id: str) -> StoredTip | None:
             return None
         tip_id = into
     return tip
-
-
-def judged_tips(head: TraceRecord, outcome: Outcome, tips: Mapping[str, StoredTip]) -> dict[str, StoredTip]:
-    """What the story of that trace taught, where the evidence says another outcome than it has now."""
-    judged: dict[str, StoredTip] = {}
-    for tip_id in head.tip_ids:
-        if tip := stand_in(tips, tip_id):
-            before = judged.get(tip.id, tip)
-            now = before.judged(head.trace_id, outcome)
-            if now is not before:
-                judged[tip.id] = now
-    return judged
 
 
 def wordings(tip: StoredTip) -> dict[str, str]:

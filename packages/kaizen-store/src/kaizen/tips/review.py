@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from kaizen.store import ConflictError, InvalidInputError
-from kaizen.sync.state.records import GUIDELINE, StoredTip
+from kaizen.tips.tip import GUIDELINE, StoredTip
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal, get_args
 
@@ -227,22 +227,30 @@ class Trajectory:
         return self.messages + tuple(m for side in self.side_conversations for m in side.messages)
 
 
-Category = Literal["strategy", "recovery", "optimization"]
-CATEGORIES: tuple[Category, ...] = get_args(Category)
+Target = Literal["trace", "session", "span"]
+
+
+TARGETS: tuple[Target, ...] = get_args(Target)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tip:
-    """One lesson as the model worded it, with the verbatim `quote` that shows it.
+class Annotation:
+    """What somebody said of a trace, of its session, or of a span in it.
 
-    `steps` are the numbers of the messages that show it, from 1, as `Trajectory.all_messages` has them.
+    `annotator_kind` is Phoenix's: HUMAN, CODE or LLM. `is_root` says that a span has no parent.
     """
 
-    content: str
-    category: Category
-    rationale: str
-    trigger: str
-    implementation_steps: tuple[str, ...]
-    task_description: str
-    quote: str
-    steps: tuple[int, ...] = ()
+    target: Target
+    name: str
+    label: str = ""
+    score: float | None = None
+    annotator_kind: str = "HUMAN"
+    explanation: str = ""
+    is_root: bool = True
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def of_json(cls, value: Mapping[str, Any]) -> Annotation:
+        return cls(**value)

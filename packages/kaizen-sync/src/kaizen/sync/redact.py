@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING
 from kaizen.sync.redaction import Redaction
 
 if TYPE_CHECKING:
-    from kaizen.sync.model import Conversation, Message, Outcome, Trajectory
-    from kaizen.sync.outcomes.rules import Annotation
+    from kaizen.sync.model import Annotation, Conversation, Message, Outcome, Trajectory
 
 _KNOWN = (
     "aws.AWSKeyDetector",

@@ -30,7 +30,7 @@ from kaizen.cli.output import (
     print_note,
 )
 from kaizen.store import Delete, Put, StoreError
-from kaizen.sync.model import CATEGORIES
+from kaizen.tips.tip import CATEGORIES
 
 if TYPE_CHECKING:
     from kaizen.store import Entity, Page, Store

@@ -134,7 +134,7 @@ def _checkpoints(store: Store, namespace_id: str) -> Iterator[dict[str, Any]]:
 
 
 def _runs(store: Store, namespace_id: str) -> Iterator[dict[str, Any]]:
-    from kaizen.sync.state.claims import Claim
+    from kaizen.sync.state.records import Claim
 
     now = datetime.now(UTC)
     claims = map(Claim.of, store.iterate(namespace_id, type="claim"))

@@ -13,7 +13,8 @@ from kaizen.tips.wording import fold, likeness, turning, words
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from kaizen.sync.model import Tip, Trajectory
+    from kaizen.sync.model import Trajectory
+    from kaizen.tips.tip import Tip
 
 EMPTY = "empty"
 TOO_LONG = "too long"

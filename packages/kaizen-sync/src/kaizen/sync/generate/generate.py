@@ -11,7 +11,7 @@ from kaizen.sync.generate.ask import ask_about
 from kaizen.sync.generate.checks import Generated, checked
 from kaizen.sync.generate.prompt import TIPS_PROMPT, in_data
 from kaizen.sync.generate.segments import segments
-from kaizen.sync.model import Tip
+from kaizen.tips.tip import Tip
 
 if TYPE_CHECKING:
     from kaizen.sync.generate.prompt import Segment

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from kaizen.store.embedders import Embedder
-    from kaizen.sync.state.records import StoredTip
+    from kaizen.tips.tip import StoredTip
 
 _SAME_TASK = 0.2
 _NEIGHBOURS = 50

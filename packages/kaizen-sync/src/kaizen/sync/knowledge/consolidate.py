@@ -21,7 +21,7 @@ from kaizen.sync.knowledge.tidying import Decision, Group, Merge, Tidying, is_on
 from kaizen.sync.llm.client import Meter, Model
 from kaizen.sync.llm.tokens import count_tokens, counted_by
 from kaizen.sync.model import Usage
-from kaizen.sync.state.records import GUIDELINE, StoredTip
+from kaizen.tips.tip import GUIDELINE, StoredTip
 
 if TYPE_CHECKING:
     from kaizen.store import Store

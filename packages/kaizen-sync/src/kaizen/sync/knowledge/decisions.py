@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:
     from kaizen.sync.knowledge.neighbours import Known
-    from kaizen.sync.model import Tip
+    from kaizen.tips.tip import Tip
 
 Kind = Literal["new", "duplicate", "merge", "contradicts"]
 

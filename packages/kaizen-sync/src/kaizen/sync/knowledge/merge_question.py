@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from kaizen.sync.llm.client import Model
     from kaizen.sync.llm.schemas import MergedTips
-    from kaizen.sync.state.records import StoredTip
+    from kaizen.tips.tip import StoredTip
 
 ANSWER_NAME = "kaizen_consolidate"
 

@@ -15,8 +15,7 @@ if TYPE_CHECKING:
 
     from kaizen.store.embedders import Embedder
     from kaizen.sync.knowledge.similarity import LikenessIndex, Thresholds
-    from kaizen.sync.model import Tip
-    from kaizen.sync.state.records import StoredTip
+    from kaizen.tips.tip import StoredTip, Tip
 
     Known = StoredTip | Tip
 

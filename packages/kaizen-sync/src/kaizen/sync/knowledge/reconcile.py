@@ -17,12 +17,12 @@ from kaizen.sync.knowledge.deciding import decide_by_text
 from kaizen.sync.knowledge.decisions import Decided, Decisions
 from kaizen.sync.knowledge.neighbours import Neighbours
 from kaizen.sync.knowledge.polarity import polarity
-from kaizen.sync.model import Tip
-from kaizen.sync.state.records import StoredTip
 from kaizen.sync.trust import dangers
 from kaizen.sync.trust.comparing import same_tip
 from kaizen.sync.trust.reasons import is_dangerous
 from kaizen.tips.contradictions import name_contradiction
+from kaizen.tips.merge import stand_in
+from kaizen.tips.tip import StoredTip, Tip
 from kaizen.tips.wording import fold
 
 if TYPE_CHECKING:
@@ -30,7 +30,9 @@ if TYPE_CHECKING:
     from kaizen.sync.knowledge.neighbours import Known, Neighbour
     from kaizen.sync.llm.client import Model
     from kaizen.sync.llm.schemas import Decision, DecisionsAnswer
-    from kaizen.sync.state.records import TipSource
+    from kaizen.sync.model import Outcome
+    from kaizen.sync.state.records import TraceRecord
+    from kaizen.tips.tip import TipSource
 
 ANSWER_NAME = "kaizen_reconcile"
 SAYS_THE_MODEL = "the model says so"
@@ -345,3 +347,15 @@ def _contradict(result: Reconciled, current: StoredTip, new: Learned, reason: st
 
 def _one_line(text: str) -> str:
     return " ".join(text.split())[:1_000]
+
+
+def judged_tips(head: TraceRecord, outcome: Outcome, tips: Mapping[str, StoredTip]) -> dict[str, StoredTip]:
+    """What the story of that trace taught, where the evidence says another outcome than it has now."""
+    judged: dict[str, StoredTip] = {}
+    for tip_id in head.tip_ids:
+        if tip := stand_in(tips, tip_id):
+            before = judged.get(tip.id, tip)
+            now = before.judged(head.trace_id, outcome=outcome.name, judged_by=outcome.judged_by)
+            if now is not before:
+                judged[tip.id] = now
+    return judged

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from kaizen.sync.model import Message, Trajectory
-    from kaizen.sync.state.records import StoredTip
+    from kaizen.tips.tip import StoredTip
 
 OWN_CALL = "Kaizen's own model call"
 

@@ -23,7 +23,7 @@ from kaizen.tips.wording import fold
 
 if TYPE_CHECKING:
     from kaizen.sync.knowledge.alike import Alike
-    from kaizen.sync.state.records import StoredTip
+    from kaizen.tips.tip import StoredTip
 
 LARGEST = 12
 """How many wordings one tip may come to stand for."""

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from kaizen.sync.model import Category  # noqa: TC001 - pydantic reads it at run time
+from kaizen.tips.tip import Category  # noqa: TC001 - pydantic reads it
 
 
 def _strict(schema: dict[str, Any]) -> None:

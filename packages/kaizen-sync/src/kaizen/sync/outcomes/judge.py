@@ -6,14 +6,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from kaizen.sync.model import Outcome
-from kaizen.sync.outcomes.rules import TARGETS, Annotation, OutcomeRules, judged_outcome
+from kaizen.sync.model import TARGETS, Annotation, Outcome
+from kaizen.sync.outcomes.rules import OutcomeRules, judged_outcome
 from kaizen.sync.sources.base import AnnotatedSource
 from kaizen.sync.trajectory.build import session_id
 
 if TYPE_CHECKING:
-    from kaizen.sync.model import Trace
-    from kaizen.sync.outcomes.rules import Target
+    from kaizen.sync.model import Target, Trace
     from kaizen.sync.sources.base import Source
 
 

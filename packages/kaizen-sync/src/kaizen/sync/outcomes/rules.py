@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from kaizen.sync.model import Outcome, OutcomeName, Trace
-from kaizen.sync.trajectory.tools import error_text
+from kaizen.sync.model import TARGETS, Outcome, OutcomeName
 
 if TYPE_CHECKING:
-    from kaizen.sync.trajectory.calls import ModelCall
-
-Target = Literal["trace", "session", "span"]
+    from kaizen.sync.model import Annotation
 
 # Whom to believe where they differ, and about what: the whole before a part of it.
 _ANNOTATORS = ("HUMAN", "CODE", "LLM")
-TARGETS: tuple[Target, ...] = get_args(Target)
 
 OWN_NAME = "kaizen"
 """The name of the annotations that Kaizen itself writes. They say nothing of how a run ended."""
@@ -25,29 +21,6 @@ ANY_NAME = "*"
 _NAMES = "outcome success correctness task_success task_completion resolution feedback user_feedback"
 _SUCCESS = "success correct pass passed good yes true resolved complete completed positive thumbs_up 👍"
 _FAILURE = "failure fail failed incorrect wrong bad no false unresolved incomplete negative thumbs_down 👎"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Annotation:
-    """What somebody said of a trace, of its session, or of a span in it.
-
-    `annotator_kind` is Phoenix's: HUMAN, CODE or LLM. `is_root` says that a span has no parent.
-    """
-
-    target: Target
-    name: str
-    label: str = ""
-    score: float | None = None
-    annotator_kind: str = "HUMAN"
-    explanation: str = ""
-    is_root: bool = True
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
-
-    @classmethod
-    def of_json(cls, value: Mapping[str, Any]) -> Annotation:
-        return cls(**value)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,28 +121,3 @@ def _detail(annotation: Annotation) -> str:
     score = "" if annotation.score is None else f"{annotation.score:g}"
     said = " ".join(filter(None, [annotation.label, score]))
     return ": ".join(filter(None, [said, annotation.explanation]))
-
-
-def span_outcome(trace: Trace, calls: Sequence[ModelCall]) -> Outcome:
-    """Failure where a root, an agent or the last model call ended in an error; otherwise unknown.
-
-    openai-agents leaves its root OK when the run below it failed, so agents count wherever they are. An
-    error after which a model call was answered did not end the run.
-    """
-    ids = {span.span_id for span in trace.spans}
-    answered = max((call.span.start_time for call in calls if call.answer is not None), default=None)
-    fatal = [
-        span
-        for span in trace.spans
-        if span.status == "ERROR"
-        and (span.kind == "AGENT" or span.parent_id not in ids)
-        and (answered is None or answered < span.end_time)
-    ]
-    if fatal:
-        span = max(fatal, key=lambda span: span.end_time)
-        judged_by = f"status of {span.kind} span '{span.name}'"
-        return Outcome(name="failure", judged_by=judged_by, detail=error_text(span))
-    last = calls[-1].span
-    if last.status == "ERROR" and calls[-1].answer is None:
-        return Outcome(name="failure", judged_by="status of the last LLM span", detail=error_text(last))
-    return Outcome()

@@ -10,29 +10,20 @@ from typing import TYPE_CHECKING
 
 from kaizen.store import Delete
 from kaizen.sync.errors import RedactionError
-from kaizen.sync.knowledge.reconcile import Learned, Reconciled, Reconciler
+from kaizen.sync.knowledge.reconcile import Learned, Reconciled, Reconciler, judged_tips
 from kaizen.sync.knowledge.shown import KnownTips
 from kaizen.sync.redact import Redactor
 from kaizen.sync.run.stories import Draft
-from kaizen.sync.state.records import (
-    TIPS_SHOWN,
-    WAS_SHOWN,
-    StoredTip,
-    TraceRecord,
-    part_reason,
-    record_id,
-    retold,
-)
+from kaizen.sync.state.records import TIPS_SHOWN, WAS_SHOWN, TraceRecord, part_reason, record_id, retold
 from kaizen.sync.state.rejudge_schedule import hour_of
 from kaizen.tips.contradictions import settled
-from kaizen.tips.merge import judged_tips, stand_in, standing
+from kaizen.tips.merge import stand_in, standing
 
 if TYPE_CHECKING:
     from kaizen.store import Change, Put, Store
     from kaizen.sync.knowledge.reconcile import Question
     from kaizen.sync.llm.client import Model
     from kaizen.sync.llm.schemas import DecisionsAnswer
-    from kaizen.sync.model import Tip
     from kaizen.sync.run.evidence import Evidence
     from kaizen.sync.run.prepare import Untold
     from kaizen.sync.run.stories import Telling
@@ -40,6 +31,7 @@ if TYPE_CHECKING:
     from kaizen.sync.sources.base import Source
     from kaizen.sync.state.ledger import Ledger
     from kaizen.sync.state.records import State
+    from kaizen.tips.tip import StoredTip, Tip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,19 +12,20 @@ from kaizen.sync.generate.offline import PROMPT_VERSION
 from kaizen.sync.generate.prompt import TIPS_PROMPT
 from kaizen.sync.knowledge.reconcile import Learned
 from kaizen.sync.settings import OFFLINE
-from kaizen.sync.state.records import StoredTip, TipSource
 from kaizen.sync.trajectory.stories import joined
 from kaizen.sync.trajectory.tool_definitions import tools_of
 from kaizen.sync.trust import injection_attempt, quarantine_reason
+from kaizen.tips.tip import StoredTip, TipSource
 from kaizen.tips.wording import fold
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from kaizen.sync.knowledge.shown import KnownTips, Shown
-    from kaizen.sync.model import Tip, Trajectory
+    from kaizen.sync.model import Trajectory
     from kaizen.sync.run.stories import Telling
     from kaizen.sync.sources.base import Source
+    from kaizen.tips.tip import Tip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

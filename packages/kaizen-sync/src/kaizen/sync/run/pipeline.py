@@ -30,8 +30,9 @@ from kaizen.sync.run.rejudge import Rejudging
 from kaizen.sync.run.selection import Selection
 from kaizen.sync.run.stories import Draft, Linker
 from kaizen.sync.run.workers import Pending
-from kaizen.sync.state.claims import Claim, Claims
+from kaizen.sync.state.claims import Claims
 from kaizen.sync.state.ledger import Ledger
+from kaizen.sync.state.records import Claim
 from kaizen.sync.state.report import Failure, Report
 
 if TYPE_CHECKING:
@@ -41,8 +42,7 @@ if TYPE_CHECKING:
     from kaizen.store import Put, Store
     from kaizen.sync.knowledge.reconcile import Question
     from kaizen.sync.llm.schemas import DecisionsAnswer
-    from kaizen.sync.model import Trace
-    from kaizen.sync.outcomes.rules import Annotation
+    from kaizen.sync.model import Annotation, Trace
     from kaizen.sync.run.commits import Plan
     from kaizen.sync.run.stories import Telling
     from kaizen.sync.settings import ModelSettings, SyncSettings

@@ -20,9 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
 
-    from kaizen.sync.model import Trace
+    from kaizen.sync.model import Annotation, Trace
     from kaizen.sync.outcomes.judge import Judge
-    from kaizen.sync.outcomes.rules import Annotation
     from kaizen.sync.redaction import Redaction
     from kaizen.sync.state.records import State
 

@@ -8,8 +8,9 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from kaizen.sync.errors import RedactionError
+from kaizen.sync.knowledge.reconcile import judged_tips
+from kaizen.sync.model import TARGETS
 from kaizen.sync.outcomes.judge import Judgement, Subject
-from kaizen.sync.outcomes.rules import TARGETS
 from kaizen.sync.redact import Redactor
 from kaizen.sync.run.stories import outcome_of
 from kaizen.sync.state.records import (
@@ -19,15 +20,13 @@ from kaizen.sync.state.records import (
     stored_outcome,
 )
 from kaizen.tips.contradictions import settled
-from kaizen.tips.merge import judged_tips
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from kaizen.store import Change, Entity, Store
-    from kaizen.sync.model import Outcome
+    from kaizen.sync.model import Annotation, Outcome, Target
     from kaizen.sync.outcomes.judge import Judge
-    from kaizen.sync.outcomes.rules import Annotation, Target
     from kaizen.sync.run.stories import Linker
     from kaizen.sync.settings import SyncSettings
     from kaizen.sync.state.ledger import Ledger

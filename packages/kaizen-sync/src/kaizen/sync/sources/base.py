@@ -8,8 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
-    from kaizen.sync.model import Anchor, IndexedTrace, Trace
-    from kaizen.sync.outcomes.rules import Annotation, Target
+    from kaizen.sync.model import Anchor, Annotation, IndexedTrace, Target, Trace
 
 
 class Source(Protocol):

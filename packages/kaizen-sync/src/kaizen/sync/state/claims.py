@@ -2,71 +2,21 @@
 
 from __future__ import annotations
 
-import os
-import socket
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from kaizen.store import Delete, NotFoundError, Put
-from kaizen.sync.state.records import ACTOR, CLAIM
+from kaizen.sync.state.records import ACTOR
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from kaizen.store import Entity, JsonValue, Store
+    from kaizen.store import Store
     from kaizen.sync.state.ledger import Ledger
+    from kaizen.sync.state.records import Claim
 
-_EXPIRES = timedelta(minutes=5)
 _RENEW_AFTER = timedelta(minutes=1)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Claim:
-    """The traces that one run has under way. It lapses when its process is gone, or is not renewed."""
-
-    run_id: str
-    source: str
-    project: str
-    trace_ids: frozenset[str] = frozenset()
-    host: str = field(default_factory=socket.gethostname)
-    pid: int = field(default_factory=os.getpid)
-    at: datetime = field(default_factory=lambda: datetime.now(UTC))
-
-    @property
-    def id(self) -> str:
-        return f"{CLAIM}:{self.run_id}"
-
-    def holds(self, now: datetime) -> bool:
-        """Whether the run that made it is still at work, as far as can be told from here."""
-        if now - self.at > _EXPIRES:
-            return False
-        return self.host != socket.gethostname() or _is_running(self.pid)
-
-    def to_put(self) -> Put:
-        metadata: dict[str, JsonValue] = {
-            "source": self.source,
-            "project": self.project,
-            "run_id": self.run_id,
-            "trace_ids": sorted(self.trace_ids),
-            "host": self.host,
-            "pid": self.pid,
-            "at": self.at.isoformat(),
-        }
-        return Put(id=self.id, type=CLAIM, content="", metadata=metadata)
-
-    @classmethod
-    def of(cls, entity: Entity) -> Claim:
-        metadata = entity.metadata
-        return cls(
-            run_id=str(metadata["run_id"]),
-            source=str(metadata["source"]),
-            project=str(metadata["project"]),
-            trace_ids=frozenset(metadata["trace_ids"]),  # type: ignore[arg-type]  # as `to_put` writes it
-            host=str(metadata["host"]),
-            pid=int(metadata["pid"]),  # type: ignore[arg-type]
-            at=datetime.fromisoformat(str(metadata["at"])),
-        )
 
 
 class Claims:
@@ -130,13 +80,3 @@ class Claims:
             return False
         self._claim, self.is_kept = claim, True
         return True
-
-
-def _is_running(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        pass
-    return True

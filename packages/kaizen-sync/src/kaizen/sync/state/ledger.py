@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from kaizen.store import ConflictError
 from kaizen.sync.state.checkpoint import Checkpoint, checkpoint_id
-from kaizen.sync.state.claims import Claim
-from kaizen.sync.state.records import ACTOR, CLAIM, GUIDELINE, TRAJECTORY, StoredTip, TraceRecord
+from kaizen.sync.state.records import ACTOR, CLAIM, TRAJECTORY, Claim, TraceRecord
 from kaizen.sync.state.rejudge_schedule import Ask
 from kaizen.sync.trajectory.tool_definitions import newest
 from kaizen.tips.merge import standing
+from kaizen.tips.tip import GUIDELINE, StoredTip
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

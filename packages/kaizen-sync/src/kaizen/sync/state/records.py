@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+import os
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from urllib.parse import quote
 
@@ -13,16 +16,11 @@ from kaizen.store import Put
 from kaizen.sync.model import Conversation, Message, Outcome, Trajectory, Usage
 from kaizen.sync.trajectory.stories import TraceDescription
 from kaizen.sync.trajectory.tool_definitions import tool_versions
-from kaizen.sync.trust.reasons import QUOTE_MISSING, without_missing_quote
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
-    from kaizen.store import Entity
-    from kaizen.sync.model import Tip
+    from kaizen.store import Entity, JsonValue
 
 TRAJECTORY = "trajectory"
-GUIDELINE = "guideline"
 CHECKPOINT = "checkpoint"
 RUN = "run"
 CLAIM = "claim"
@@ -255,184 +253,62 @@ def _trajectory_content(trajectory: Trajectory | None) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
+_EXPIRES = timedelta(minutes=5)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TipSource:
-    """One piece of evidence for a tip: where in which trace, and the words that show it.
+class Claim:
+    """The traces that one run has under way. It lapses when its process is gone, or is not renewed."""
 
-    `outcome` is how the story ended, by what `judged_by` names. `verified` says that the quote was found in
-    the trace, `is_suspect` that the story shows an attempt to steer its reader. `story_id` is the trace that
-    is learned from, of several that tell one story; where it is empty, the trace itself. `steps` are the
-    numbers of the messages of that story that show it, `tools` the versions of the tools that the tip is
-    about, `models` those that the agent used.
-    """
-
+    run_id: str
     source: str
     project: str
-    trace_id: str
-    span_id: str
-    quote: str
-    outcome: str
-    url: str
-    story_id: str = ""
-    verified: bool = True
-    steps: tuple[int, ...] = ()
-    is_suspect: bool = False
-    tools: Mapping[str, str] = field(default_factory=dict)
-    models: tuple[str, ...] = ()
-    judged_by: str = ""
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "source": self.source,
-            "project": self.project,
-            "trace_id": self.trace_id,
-            "span_id": self.span_id,
-            "quote": self.quote,
-            "outcome": self.outcome,
-            "judged_by": self.judged_by,
-            "url": self.url,
-            "story_id": self.story_id,
-            "verified": self.verified,
-            "steps": list(self.steps),
-            "suspect": self.is_suspect,
-            "tools": dict(self.tools),
-            "models": list(self.models),
-        }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoredTip:
-    """A tip as the store has it, or will have it. Changing one gives a new value.
-
-    `created_at` is None until the store has it.
-    """
-
-    id: str
-    content: str
-    metadata: Mapping[str, Any] = field(default_factory=dict)
-    created_at: datetime | None = field(default=None, compare=False)
-
-    @classmethod
-    def of(cls, entity: Entity) -> StoredTip:
-        return cls(
-            id=entity.id,
-            content=entity.content,
-            metadata=dict(entity.metadata),
-            created_at=entity.created_at,
-        )
-
-    @classmethod
-    def create(
-        cls,
-        tip_id: str,
-        tip: Tip,
-        source: TipSource,
-        *,
-        quarantine_reason: str,
-        provenance: Mapping[str, Any],
-    ) -> StoredTip:
-        metadata = {
-            "category": tip.category,
-            "rationale": tip.rationale,
-            "trigger": tip.trigger,
-            "implementation_steps": list(tip.implementation_steps),
-            "task_description": tip.task_description,
-            "creation_mode": "auto-phoenix",
-            "status": "quarantined" if quarantine_reason else "active",
-            "quarantine_reason": quarantine_reason,
-            **provenance,
-        }
-        return cls(id=tip_id, content=tip.content, metadata=metadata).with_source(source)
+    trace_ids: frozenset[str] = frozenset()
+    host: str = field(default_factory=socket.gethostname)
+    pid: int = field(default_factory=os.getpid)
+    at: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     @property
-    def sources(self) -> list[dict[str, Any]]:
-        return list(self.metadata.get("sources") or ())
+    def id(self) -> str:
+        return f"{CLAIM}:{self.run_id}"
 
-    @property
-    def texts(self) -> tuple[str, ...]:
-        """Everything that an agent may be shown of it."""
-        steps = self.metadata.get("implementation_steps") or ()
-        others = (self.metadata.get(name) for name in ("trigger", "rationale", "task_description"))
-        return (self.content, *(str(text) for text in (*steps, *others) if text))
-
-    @property
-    def status(self) -> str:
-        return str(self.metadata.get("status") or "active")
-
-    @property
-    def trigger(self) -> str:
-        return str(self.metadata.get("trigger") or "")
-
-    @property
-    def quarantine_reason(self) -> str:
-        return str(self.metadata.get("quarantine_reason") or "")
-
-    @property
-    def is_manual(self) -> bool:
-        return self.metadata.get("creation_mode") == "manual"
-
-    @property
-    def is_kept(self) -> bool:
-        """Whether it stays without evidence too: a person wrote it, or decided on it."""
-        return self.is_manual or bool(self.metadata.get("review"))
-
-    @property
-    def stays(self) -> bool:
-        """Whether something backs it; else it is deleted."""
-        return bool(self.sources) or self.is_kept
-
-    def with_source(self, source: TipSource) -> StoredTip:
-        """The tip backed by this story too; a story counts once, however often it is added.
-
-        Evidence that is unverified, or suspect, adds nothing to what a person or sound evidence says, and
-        gives way to it. Sound evidence lifts a quarantine for want of a quote, and no other.
-        """
-        others = [s for s in self.sources if story_of(s) != (source.story_id or source.trace_id)]
-        sound = [s for s in others if s.get("verified") and not s.get("suspect")]
-        if not source.verified or source.is_suspect:
-            return self if self.is_kept or sound else self._with_sources([*others, source.to_json()])
-        backed = self._with_sources([*sound, source.to_json()])
-        if self.status != "quarantined" or QUOTE_MISSING not in self.quarantine_reason:
-            return backed
-        reason = without_missing_quote(self.quarantine_reason)
-        status = "quarantined" if reason else "active"
-        return replace(backed, metadata={**backed.metadata, "status": status, "quarantine_reason": reason})
-
-    def without_story(self, trace_id: str) -> StoredTip:
-        """The tip without what was learned from that trace."""
-        return self._with_sources([s for s in self.sources if story_of(s) != trace_id])
-
-    def united_with(self, others: Iterable[StoredTip]) -> StoredTip:
-        """The tip backed by what backs them too: each story counts once, and no evidence is lost."""
-        sources = [source for tip in (self, *others) for source in tip.sources]
-        return self._with_sources(list({_evidence_of(source): source for source in sources}.values()))
-
-    def judged(self, story_id: str, outcome: Outcome) -> StoredTip:
-        """The tip whose evidence from that story says that outcome; itself where it does already."""
-        now = {"outcome": outcome.name, "judged_by": outcome.judged_by}
-        sources = [{**s, **now} if story_of(s) == story_id else s for s in self.sources]
-        return self if sources == self.sources else self._with_sources(sources)
-
-    def _with_sources(self, sources: list[dict[str, Any]]) -> StoredTip:
-        metadata = {
-            **self.metadata,
-            "sources": sources,
-            "support": len(set(map(story_of, sources))),
-        }
-        if sources and not self.is_manual:
-            metadata["source_task_id"] = sources[0]["trace_id"]
-            metadata["source_span_id"] = sources[0]["span_id"]
-        return replace(self, metadata=metadata)
+    def holds(self, now: datetime) -> bool:
+        """Whether the run that made it is still at work, as far as can be told from here."""
+        if now - self.at > _EXPIRES:
+            return False
+        return self.host != socket.gethostname() or _is_running(self.pid)
 
     def to_put(self) -> Put:
-        return Put(id=self.id, type=GUIDELINE, content=self.content, metadata=self.metadata)
+        metadata: dict[str, JsonValue] = {
+            "source": self.source,
+            "project": self.project,
+            "run_id": self.run_id,
+            "trace_ids": sorted(self.trace_ids),
+            "host": self.host,
+            "pid": self.pid,
+            "at": self.at.isoformat(),
+        }
+        return Put(id=self.id, type=CLAIM, content="", metadata=metadata)
+
+    @classmethod
+    def of(cls, entity: Entity) -> Claim:
+        metadata = entity.metadata
+        return cls(
+            run_id=str(metadata["run_id"]),
+            source=str(metadata["source"]),
+            project=str(metadata["project"]),
+            trace_ids=frozenset(metadata["trace_ids"]),  # type: ignore[arg-type]  # as `to_put` writes it
+            host=str(metadata["host"]),
+            pid=int(metadata["pid"]),  # type: ignore[arg-type]
+            at=datetime.fromisoformat(str(metadata["at"])),
+        )
 
 
-def story_of(source: Mapping[str, Any]) -> str:
-    """What a piece of evidence counts as; people's has no story."""
-    return str(source.get("story_id") or source["trace_id"])
-
-
-def _evidence_of(source: Mapping[str, Any]) -> tuple[str, str, str]:
-    """What tells one piece of evidence from another: the same words of a span count once."""
-    return story_of(source), str(source.get("span_id")), str(source.get("quote"))
+def _is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        pass
+    return True

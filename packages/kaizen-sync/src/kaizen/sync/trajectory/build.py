@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from kaizen.sync.errors import UnknownShapeError
 from kaizen.sync.model import Conversation, Message, Span, Trace, Trajectory, Usage
-from kaizen.sync.outcomes.rules import span_outcome
 from kaizen.sync.trajectory.attributes import model_name, tool_schemas
 from kaizen.sync.trajectory.calls import ModelCall, model_calls
 from kaizen.sync.trajectory.chat import is_hollow, messages_of_json
+from kaizen.sync.trajectory.ending import span_outcome
 from kaizen.sync.trajectory.json_text import as_text, load_json
 from kaizen.sync.trajectory.threads import Thread, build_threads, main_thread
 from kaizen.sync.trajectory.tool_results import with_tool_results

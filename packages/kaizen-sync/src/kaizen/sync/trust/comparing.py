@@ -9,7 +9,7 @@ from kaizen.sync.trust.reasons import is_dangerous
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from kaizen.sync.state.records import StoredTip
+    from kaizen.tips.tip import StoredTip
 
 _PREFERRED = {True: ("quarantined", "active", "retired"), False: ("active", "retired", "quarantined")}
 

@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING
 from kaizen.sync.trust.hidden import HIDES
 from kaizen.sync.trust.injection import INJECTION
 from kaizen.sync.trust.orders import CONTACTS, CREDENTIALS, FETCHES, OVERRIDES, WEAKENS, dangers
+from kaizen.tips.tip import QUOTE_MISSING, REASON_SEPARATOR
 
 if TYPE_CHECKING:
-    from kaizen.sync.model import Tip
+    from kaizen.tips.tip import Tip
 
-QUOTE_MISSING = "its quote is not in the trace"
 
 _DANGERS = (FETCHES, WEAKENS, CREDENTIALS, OVERRIDES, CONTACTS, HIDES, INJECTION)
-_SEPARATOR = "; "
 
 
 def quarantine_reason(tip: Tip, *, is_quoted: bool, injection: str) -> str:
@@ -24,14 +23,9 @@ def quarantine_reason(tip: Tip, *, is_quoted: bool, injection: str) -> str:
     """
     texts = (tip.content, *tip.implementation_steps, tip.trigger, tip.rationale, tip.task_description)
     reasons = [*dangers(texts), *([] if is_quoted else [QUOTE_MISSING]), *([injection] if injection else [])]
-    return _SEPARATOR.join(reason.replace(";", ",") for reason in reasons)
+    return REASON_SEPARATOR.join(reason.replace(";", ",") for reason in reasons)
 
 
 def is_dangerous(reason: str) -> bool:
     """Whether a check found more than a quote that is missing; a person may have reasons of their own."""
-    return any(part.startswith(_DANGERS) for part in reason.split(_SEPARATOR))
-
-
-def without_missing_quote(reason: str) -> str:
-    """The reasons that are left once the quote was found."""
-    return _SEPARATOR.join(part for part in reason.split(_SEPARATOR) if part != QUOTE_MISSING)
+    return any(part.startswith(_DANGERS) for part in reason.split(REASON_SEPARATOR))

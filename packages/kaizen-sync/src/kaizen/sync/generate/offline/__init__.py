@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from kaizen.sync.generate.offline.story import Finding
-    from kaizen.sync.model import Tip, Trajectory
+    from kaizen.sync.model import Trajectory
+    from kaizen.tips.tip import Tip
 
 PROMPT_VERSION = "offline-1"
 

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from kaizen.sync.generate.offline.masking import mask
 from kaizen.sync.generate.offline.steps import is_name, read_steps
-from kaizen.sync.model import Tip
 from kaizen.sync.trajectory.json_text import as_text
+from kaizen.tips.tip import Tip
 
 if TYPE_CHECKING:
     from kaizen.sync.generate.offline.schemas import Schema
     from kaizen.sync.generate.offline.steps import Step
-    from kaizen.sync.model import Category, Message
+    from kaizen.sync.model import Message
+    from kaizen.tips.tip import Category
 
 _QUOTE_CHARS = 300
 _MOST_VALUES = 50

@@ -17,14 +17,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 from kaizen.sync.errors import ProjectNotFoundError, SourceError
-from kaizen.sync.model import Anchor, IndexedSpan, IndexedTrace, Span, SpanEvent, Trace
-from kaizen.sync.outcomes.rules import Annotation
+from kaizen.sync.model import Anchor, Annotation, IndexedSpan, IndexedTrace, Span, SpanEvent, Trace
 from kaizen.sync.sources.phoenix.client import OLDEST_SERVER, PhoenixClient
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from kaizen.sync.outcomes.rules import Target
+    from kaizen.sync.model import Target
     from kaizen.sync.settings import PhoenixSettings
 
 T = TypeVar("T")
