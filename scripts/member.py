@@ -62,12 +62,8 @@ MEMBERS = {
     "kaizen-cli": Member(
         siblings=("kaizen-store", "kaizen-sync"),
         unwanted=rf"{INSTRUMENTORS}|smolagents|openai-agents|pandas|kaizen-auto",
-        imports="kaizen.cli, kaizen.cli.app, kaizen.demo.loop",
-        carries=(
-            "kaizen/frontend/cli/cli.py",
-            "kaizen/cli/demo/examples/simple_openai.py",
-            "kaizen/cli/demo/scenarios/simple_openai.json",
-        ),
+        imports="kaizen.cli, kaizen.cli.app",
+        carries=("kaizen/frontend/cli/cli.py",),
         commands=(
             ("kaizen", "--version"),
             ("python", "-m", "kaizen.frontend.cli.cli", "--version"),
