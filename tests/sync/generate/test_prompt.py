@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kaizen.sync.generate.condense import BYTES_PER_TOKEN, estimated_tokens, size
-from kaizen.sync.generate.generate import quoted_span, quoted_step
+from kaizen.sync.generate.grounding import quoted_span, quoted_step
 from kaizen.sync.generate.prompt import (
     LEAST_TOKENS,
     RECONCILE_PROMPT,

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from kaizen.store import Entity
-from kaizen.sync.generate.generate import quoted_span
+from kaizen.sync.generate.grounding import quoted_span
 from kaizen.sync.generate.prompt import RECONCILE_PROMPT, TIPS_PROMPT, load_prompt
 from kaizen.sync.knowledge.shown import KnownTips, Shown, is_own_call
 from kaizen.sync.model import Conversation, Message, Trajectory

@@ -149,7 +149,7 @@ def phoenix(
     Example: kaizen sync phoenix --project test-agent --include-errors
     """
     from kaizen.sync.outcome_settings import OutcomeSettings
-    from kaizen.sync.redaction import Redaction
+    from kaizen.sync.redact import Redaction
     from kaizen.sync.settings import ModelSettings, PhoenixSettings, SyncSettings
 
     where = store_settings(backend, data_dir, namespace)

@@ -18,8 +18,7 @@ from kaizen.sync.generate.prompt import CONSOLIDATE_PROMPT
 from kaizen.sync.knowledge.alike import Alike
 from kaizen.sync.knowledge.merge_question import ask_groups, question_usage
 from kaizen.sync.knowledge.tidying import Decision, Group, Merge, Tidying, is_one_text, keep_best
-from kaizen.sync.llm.client import Meter, Model
-from kaizen.sync.llm.tokens import count_tokens, counted_by
+from kaizen.sync.llm.client import Meter, Model, count_tokens, counted_by
 from kaizen.sync.model import Usage
 from kaizen.tips.tip import GUIDELINE, StoredTip
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from kaizen.sync.errors import ModelAccessError, ModelError
 from kaizen.sync.generate.prompt import CONSOLIDATE_PROMPT, load_prompt
 from kaizen.sync.knowledge.polarity import polarity
-from kaizen.sync.llm.tokens import count_tokens
+from kaizen.sync.llm.client import count_tokens
 from kaizen.sync.model import Usage
 from kaizen.sync.redact import Redactor
 from kaizen.sync.trust import dangers

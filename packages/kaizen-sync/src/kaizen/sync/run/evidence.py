@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from kaizen.store.ids import uuid7
-from kaizen.sync.generate.generate import quoted_span
+from kaizen.sync.generate.grounding import quoted_span
 from kaizen.sync.generate.offline import PROMPT_VERSION
 from kaizen.sync.generate.prompt import TIPS_PROMPT
 from kaizen.sync.knowledge.reconcile import Learned
