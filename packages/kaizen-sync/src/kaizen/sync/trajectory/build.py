@@ -12,8 +12,7 @@ from kaizen.sync.trajectory.chat import is_hollow, messages_of_json
 from kaizen.sync.trajectory.ending import span_outcome
 from kaizen.sync.trajectory.json_text import as_text, load_json
 from kaizen.sync.trajectory.threads import Thread, build_threads, main_thread
-from kaizen.sync.trajectory.tool_results import with_tool_results
-from kaizen.sync.trajectory.tools import ToolSpans, error_text, unwrapped
+from kaizen.sync.trajectory.tools import ToolSpans, error_text, unwrapped, with_tool_results
 
 NO_LLM_SPAN = "no LLM span"
 

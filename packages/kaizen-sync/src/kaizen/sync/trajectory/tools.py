@@ -1,22 +1,79 @@
-"""The TOOL spans of a trace: which one stands for which call, and what it tells of the result."""
+"""Tool calls and their results: paired with each other, and filled in from the TOOL spans of a trace."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from kaizen.sync.model import Message, ToolCall
 from kaizen.sync.trajectory.json_text import as_text, canonical_arguments, load_json, load_literal
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from kaizen.sync.model import Span, ToolCall, Trace
+    from kaizen.sync.model import Span, Trace
 
 _NAMES = ("tool.name", "gen_ai.tool.name", "ai.toolCall.name")
 _IDS = ("tool.id", "gen_ai.tool.call.id", "ai.toolCall.id", "tool_call.id")
 _ARGUMENTS = ("input.value", "gen_ai.tool.call.arguments", "gen_ai.tool.args", "ai.toolCall.args")
 _OUTPUTS = ("output.value", "gen_ai.tool.call.result", "gen_ai.output", "ai.toolCall.result")
+
+
+def with_tool_results(messages: Sequence[Message], tools: ToolSpans) -> list[Message]:
+    """Pair every tool call with its result: by id, else by order; TOOL spans fill in what is missing."""
+    complete: list[Message] = []
+    waiting: list[ToolCall] = []
+    caller = ""
+
+    def settle() -> None:
+        for call in waiting:
+            span = tools.take(call, caller, waiting)
+            if span is not None and (text := span_result(span)):
+                complete.append(
+                    Message(
+                        role="tool",
+                        content=text,
+                        tool_call_id=call.id,
+                        name=call.name,
+                        span_id=span.span_id,
+                    )
+                )
+        waiting.clear()
+
+    for number, message in enumerate(messages):
+        if message.role != "tool":
+            settle()
+            message = _with_call_ids(message, number)
+            waiting += message.tool_calls
+            caller = message.span_id
+            complete.append(message)
+            continue
+        answered = _answered(waiting, message)
+        if answered is not None:
+            waiting.remove(answered)
+            content = with_span_error(message.content, tools.take(answered, caller, waiting))
+            name = message.name or answered.name
+            message = replace(message, content=content, tool_call_id=answered.id, name=name)
+        complete.append(message)
+    settle()
+    return complete
+
+
+def _with_call_ids(message: Message, number: int) -> Message:
+    """The message with an id for each of its calls: some frameworks pair calls and results by order alone."""
+    if all(call.id for call in message.tool_calls):
+        return message
+    calls = (replace(c, id=c.id or f"call_{number}_{i}") for i, c in enumerate(message.tool_calls))
+    return replace(message, tool_calls=tuple(calls))
+
+
+def _answered(waiting: Sequence[ToolCall], result: Message) -> ToolCall | None:
+    if result.tool_call_id:
+        return next((call for call in waiting if call.id == result.tool_call_id), None)
+    named = (call for call in waiting if result.name and call.name == result.name)
+    return next(named, waiting[0] if waiting else None)
 
 
 class ToolSpans:
