@@ -7,15 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kaizen.sync.model import TARGETS, Outcome, OutcomeName
+from kaizen.sync.sources.base import OWN_NAME
 
 if TYPE_CHECKING:
     from kaizen.sync.model import Annotation
 
 # Whom to believe where they differ, and about what: the whole before a part of it.
 _ANNOTATORS = ("HUMAN", "CODE", "LLM")
-
-OWN_NAME = "kaizen"
-"""The name of the annotations that Kaizen itself writes. They say nothing of how a run ended."""
 
 ANY_NAME = "*"
 _NAMES = "outcome success correctness task_success task_completion resolution feedback user_feedback"

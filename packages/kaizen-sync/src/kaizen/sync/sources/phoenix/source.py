@@ -1,8 +1,8 @@
 """Reading traces from Arize Phoenix over its REST API, in bulk and whole.
 
 Phoenix has no endpoint for whole traces with attributes, so a read has two steps: an index of what exists
-(`/traces?include_spans=true`, cheap) and the spans of the traces that are wanted, by trace id. The official
-client offers neither, and takes far longer to import than a sync takes to run.
+(`/traces?include_spans=true`, cheap) and the spans of the traces that are wanted, by trace id. Phoenix's own
+client reads spans in pages of 100 within 5 seconds each, and takes longer to import than a sync takes to run.
 """
 
 from __future__ import annotations
@@ -158,9 +158,10 @@ class PhoenixSource:
                     future.cancel()
 
     def annotations(self, target: Target, ids: Sequence[str]) -> dict[str, list[Annotation]]:
-        """What was said of those traces, sessions or spans, by their ids: one request for a hundred of them.
+        """Return the annotations of those traces, sessions or spans by their ids: one request for a hundred.
 
-        Nothing where the server has none of them any more, or does not tell of that kind.
+        Empty if the server has none of them any more, or keeps no annotations of that kind. Read over plain
+        HTTP, since a sync that finds nothing new asks too and must not import Phoenix's client for it.
         """
         found: dict[str, list[Annotation]] = {}
         path = self._path(f"{target}_annotations")
