@@ -62,7 +62,7 @@ def with_tool_results(messages: Sequence[Message], tools: ToolSpans) -> list[Mes
 
 
 def _with_call_ids(message: Message, number: int) -> Message:
-    """The message with an id for each of its calls: some frameworks pair calls and results by order alone."""
+    """Give each call of a message an id: some frameworks pair calls and results by order alone."""
     if all(call.id for call in message.tool_calls):
         return message
     calls = (replace(c, id=c.id or f"call_{number}_{i}") for i, c in enumerate(message.tool_calls))
@@ -77,7 +77,7 @@ def _answered(waiting: Sequence[ToolCall], result: Message) -> ToolCall | None:
 
 
 class ToolSpans:
-    """The TOOL spans of a trace, each of which stands for one call.
+    """The TOOL spans of a trace, each of which is the execution of one call.
 
     `model_spans` are the ids of those that are model calls whatever their kind says, `call_ids` those of all
     calls that the conversations of the trace hold.
@@ -101,7 +101,7 @@ class ToolSpans:
                 alike[span.span_id] = span
 
     def take(self, call: ToolCall, caller: str, others: Iterable[ToolCall]) -> Span | None:
-        """The span of a call that the LLM span `caller` asked for, beside `others`.
+        """Return the span of a call that the LLM span `caller` made together with `others`.
 
         The one with the id of the call. Else the first of that tool that is no other call's, preferring the
         same arguments and then the same parent: sub-agents may call the same tool at once.
@@ -153,12 +153,12 @@ def _span_arguments(span: Span) -> str:
 
 
 def span_result(span: Span) -> str:
-    """What the tool gave, and how it failed."""
+    """Return the result of the tool, and its error if it failed."""
     return with_span_error(as_text(_first(span, _OUTPUTS)), span)
 
 
 def with_span_error(text: str, span: Span | None) -> str:
-    """Some frameworks show the model less than the span tells, such as 'An error occurred'."""
+    """Add the error of the span to a result: frameworks may show the model just 'An error occurred'."""
     error = error_text(span) if span is not None and span.status == "ERROR" else ""
     if not error or error in text or unwrapped(error) in text:
         return text
@@ -166,7 +166,7 @@ def with_span_error(text: str, span: Span | None) -> str:
 
 
 def error_text(span: Span) -> str:
-    """The error of a span: its status message, else its first exception."""
+    """Return the error of a span: its status message, else its first exception."""
     if span.status_message:
         return span.status_message
     for event in span.events:
@@ -177,7 +177,7 @@ def error_text(span: Span) -> str:
 
 
 def unwrapped(error: str) -> str:
-    """The error that openai-agents puts into a dict, as in `Error running tool: {'error': '...'}`."""
+    """Return the error that openai-agents puts into a dict, as in `Error running tool: {'error': '...'}`."""
     _, brace, rest = error.partition(": {")
     try:
         value = load_literal("{" + rest) if brace else None

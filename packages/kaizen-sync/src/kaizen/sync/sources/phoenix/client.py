@@ -1,4 +1,4 @@
-"""One Phoenix server over HTTP: answers that are JSON, tried again where that helps, errors with advice."""
+"""One Phoenix server over HTTP: JSON answers, retries where they help, errors with advice."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class PhoenixClient:
             self._client = None
 
     def pages(self, path: str, parameters: Sequence[tuple[str, str]]) -> Iterator[Page]:
-        """The pages of a list, one request each; `parameters` may name a `limit`."""
+        """Yield the pages of a list, one request each; `parameters` may name a `limit`."""
         cursor = ""
         seen: set[str] = set()
         before: list[Any] = []
@@ -77,7 +77,7 @@ class PhoenixClient:
             seen.add(cursor)
 
     def page(self, path: str, parameters: Sequence[tuple[str, str]]) -> Page:
-        """One GET, tried again after a connection error, a 429 or a 5xx."""
+        """Get one page; try again after a connection error, a 429 or a 5xx."""
         import tenacity
 
         httpx = _httpx()
@@ -160,7 +160,7 @@ class PhoenixClient:
         return f"Phoenix at {self.url} answered {response.status_code} ({said or 'no text'}): {advice}"
 
     def unexpected(self, path: str, what: str) -> str:
-        """What to say of an answer that is none of Phoenix's."""
+        """Return the message about an answer that does not come from Phoenix."""
         version = self.server_version or "unknown"
         return (
             f"{self.url}{path} answered with {what} where JSON of Phoenix's REST API was expected; check "
@@ -169,7 +169,7 @@ class PhoenixClient:
 
 
 def connected(settings: PhoenixSettings) -> httpx.Client:
-    """An HTTP client for that server, which connects when it is first used."""
+    """Return an HTTP client for that server, which connects when it is first used."""
     client: httpx.Client = _httpx().Client(
         base_url=settings.base_url,
         headers=dict(settings.headers),
@@ -221,7 +221,7 @@ def _httpx() -> ModuleType:
 
 
 def _certificates(settings: PhoenixSettings) -> ssl.SSLContext | bool:
-    """Whom to trust; where nothing is encrypted, no certificates are loaded, which takes a while."""
+    """Return whom to trust; without encryption no certificates are loaded, which takes a while."""
     if not settings.base_url.lower().startswith("https:"):
         return False
     if not settings.ca_file:

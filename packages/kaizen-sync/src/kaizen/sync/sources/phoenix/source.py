@@ -66,7 +66,7 @@ class PhoenixSource:
 
     @property
     def requests(self) -> int:
-        """How many requests were made so far."""
+        """The number of requests made so far."""
         return self._http.requests
 
     def __enter__(self) -> Self:
@@ -89,18 +89,18 @@ class PhoenixSource:
         return self.server_version
 
     def projects(self) -> list[str]:
-        """The names of all projects on the server."""
+        """Return the names of all projects on the server."""
         return [project["name"] for project in self._projects()]
 
     def probe(self) -> Anchor | None:
-        """The newest row of the project, in one request beside that for the project's id."""
+        """Return the newest row of the project, in one request beside that for the project's id."""
         page = self._http.page(self._path("spans"), [("limit", "1")])
         return _parse(_anchor, page.data[0], "spans") if page.data else None
 
     def index(
         self, *, since: datetime | None = None, until: datetime | None = None
     ) -> Iterator[IndexedTrace]:
-        """The traces that started in that time with their spans' ids and times, oldest first.
+        """Yield the traces that started in that time with the ids and times of their spans, oldest first.
 
         Attributes are not read. A server that lists no traces (before 13.15) is asked for spans instead; then
         the traces come without spans.
@@ -121,9 +121,9 @@ class PhoenixSource:
                 yield _parse(_indexed_trace, trace, path)
 
     def changed_since(self, anchor: Anchor) -> dict[str, None] | None:
-        """The ids of all traces with rows newer than the anchor, oldest first.
+        """Return the ids of all traces with rows newer than the anchor, oldest first.
 
-        None where the anchor is gone: rows that came later may then have smaller ids.
+        None if the anchor is gone: rows that came later may then have smaller ids.
         """
         trace_ids: dict[str, None] = {}
         path = self._path("spans")
@@ -137,7 +137,7 @@ class PhoenixSource:
         return None
 
     def fetch(self, traces: Iterable[IndexedTrace]) -> Iterator[Trace]:
-        """The given traces, each whole and with attributes, in the order given.
+        """Yield the given traces, each whole and with attributes, in the order given.
 
         A trace that is gone meanwhile comes without spans; spans that arrived meanwhile are in. Two requests
         are under way while the caller works on what came before.
@@ -178,14 +178,14 @@ class PhoenixSource:
         return found
 
     def span_url(self, trace_id: str, span_id: str) -> str:
-        """Where a person sees the span in Phoenix's UI."""
+        """Return the address of the span in Phoenix's UI."""
         return (
             f"{self.url}/redirects/spans/{span_id}" if span_id else f"{self.url}/redirects/traces/{trace_id}"
         )
 
     @property
     def lists_traces(self) -> bool:
-        """Whether the server has the cheap index; asked of one whose version is known."""
+        """Whether the server lists traces, by its version."""
         self._project_id()
         return reading_by(self.server_version) == "index"
 
@@ -193,7 +193,7 @@ class PhoenixSource:
         return f"/v1/projects/{self._project_id()}/{what}"
 
     def _project_id(self) -> str:
-        """The project's id: a name with a slash cannot be part of a path, and one may look like an id."""
+        """Return the id of the project: a name may hold a slash, or look like another one's id."""
         if self._resolved is None:
             projects = self._projects()
             if reading_by(self.server_version) == "nothing":
@@ -223,7 +223,7 @@ class PhoenixSource:
         return projects
 
     def _batches(self, traces: Iterator[IndexedTrace]) -> Iterator[list[IndexedTrace]]:
-        """Groups for one answer each; a trace larger than that is a group of its own."""
+        """Yield groups of traces that fit into one answer; a larger trace is a group of its own."""
         batch: list[IndexedTrace] = []
         spans = 0
         for trace in traces:
@@ -256,13 +256,13 @@ class PhoenixSource:
         ]
 
     def _adapt(self, spans: int, size: int) -> None:
-        """Ask next for as many spans as make a good answer, by the size of these."""
+        """Set how many spans to ask for next, by the size of these."""
         if spans:
             fitting = _ANSWER_BYTES * spans // max(size, 1)
             self._spans_per_answer = max(1, min(fitting, 4 * self._spans_per_answer, _SPANS_PER_FETCH))
 
     def _newest_spans(self, path: str, parameters: Sequence[tuple[str, str]]) -> Iterator[Any]:
-        """The spans of the project from the newest row on, in answers that grow to a good size."""
+        """Yield the spans of the project from the newest row on, in answers that grow to a good size."""
         cursor = ""
         while True:
             asked = [
@@ -288,7 +288,7 @@ class PhoenixSource:
 
 
 def reading_by(version: str) -> Literal["index", "spans", "nothing"]:
-    """By what a server of that version can be read; one that does not tell its version is taken to be new."""
+    """Return how a server of that version is read; one that names no version is taken to be new."""
     numbers = version.split(".")[:2]
     if len(numbers) != 2 or not all(number.isdigit() for number in numbers):
         return "index"
@@ -329,7 +329,7 @@ def _anchor(value: Mapping[str, Any]) -> Anchor:
 
 
 def _row(global_id: str) -> int:
-    """The row number in Phoenix's id, which is `Span:<row>` in base64."""
+    """Return the row number in Phoenix's id, which is `Span:<row>` in base64."""
     try:
         return int(base64.b64decode(global_id, validate=True).decode().rpartition(":")[2])
     except (binascii.Error, UnicodeDecodeError) as error:
@@ -360,7 +360,7 @@ def _indexed_trace(value: Mapping[str, Any]) -> IndexedTrace:
 
 
 def _annotation(target: Target, value: Mapping[str, Any]) -> tuple[str, Annotation]:
-    """The id of what an annotation is about, and the annotation."""
+    """Return the id of what an annotation is about, and the annotation."""
     result = value.get("result") or {}
     score = result.get("score")
     return str(value[f"{target}_id"]), Annotation(
