@@ -10,9 +10,6 @@ if TYPE_CHECKING:
 
     from kaizen.sync.model import Anchor, Annotation, IndexedTrace, Target, Trace
 
-OWN_NAME = "kaizen"
-"""The name of the annotations that Kaizen itself writes, which are never taken for an outcome."""
-
 
 class Source(Protocol):
     """One project of a system that keeps traces. Methods raise `SourceError`."""
@@ -74,7 +71,7 @@ class AnnotatedSource(Protocol):
 
 
 class ProcessedTrace(Protocol):
-    """A trace that a sync has worked on."""
+    """What a run made of a trace, as far as an annotation tells it."""
 
     @property
     def trace_id(self) -> str: ...
@@ -89,8 +86,8 @@ class ProcessedTrace(Protocol):
     def tip_ids(self) -> Sequence[str]: ...
 
 
-class AnnotationReport(Protocol):
-    """The run that writes annotations, and how many it has written and failed to write."""
+class AnnotatedRun(Protocol):
+    """The run that annotates, and how many traces it has annotated or failed to."""
 
     run_id: str
     namespace_id: str
@@ -99,12 +96,12 @@ class AnnotationReport(Protocol):
 
 
 class Annotator(Protocol):
-    """Writes what became of traces into their source. Never raises: a sync does not depend on it."""
+    """Writes into a source what became of its traces. Never raises: a sync does not depend on it."""
 
-    def add(self, traces: Iterable[ProcessedTrace], report: AnnotationReport) -> None:
-        """Annotate committed traces, now or together with later ones."""
+    def add(self, traces: Iterable[ProcessedTrace], run: AnnotatedRun) -> None:
+        """Note committed traces; write them now or when there are more."""
         ...
 
-    def close(self, report: AnnotationReport) -> None:
-        """Annotate what is left, and disconnect."""
+    def close(self, run: AnnotatedRun) -> None:
+        """Write what was noted and not written yet."""
         ...

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
-from kaizen.sync.sources.base import OWN_NAME
+from kaizen.sync.model import OWN_NAME
 from kaizen.sync.sources.phoenix.client import connected
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from phoenix.client import Client
 
     from kaizen.sync.settings import PhoenixSettings
-    from kaizen.sync.sources.base import AnnotationReport, ProcessedTrace
+    from kaizen.sync.sources.base import AnnotatedRun, ProcessedTrace
 
 _log = logging.getLogger(__name__)
 
@@ -32,20 +32,20 @@ class PhoenixAnnotator:
         self._http: httpx.Client | None = None
         self._waiting: dict[str, ProcessedTrace] = {}
 
-    def add(self, traces: Iterable[ProcessedTrace], report: AnnotationReport) -> None:
+    def add(self, traces: Iterable[ProcessedTrace], run: AnnotatedRun) -> None:
         """Annotate traces once there are a hundred of them; never raises."""
         self._waiting.update((trace.trace_id, trace) for trace in traces)
         if len(self._waiting) >= _BATCH:
-            self._flush(report)
+            self._flush(run)
 
-    def close(self, report: AnnotationReport) -> None:
+    def close(self, run: AnnotatedRun) -> None:
         """Annotate the traces that are left, and disconnect."""
-        self._flush(report)
+        self._flush(run)
         if self._http is not None:
             self._http.close()
 
-    def _flush(self, report: AnnotationReport) -> None:
-        annotations = [annotation(trace, report) for trace in self._waiting.values()]
+    def _flush(self, run: AnnotatedRun) -> None:
+        annotations = [annotation(trace, run) for trace in self._waiting.values()]
         self._waiting.clear()
         for start in range(0, len(annotations), _BATCH):
             batch = annotations[start : start + _BATCH]
@@ -54,8 +54,8 @@ class PhoenixAnnotator:
             except Exception as error:  # noqa: BLE001 - whatever goes wrong, the sync itself is done
                 _log.warning("%d traces were not annotated in Phoenix: %s", len(batch), error)
                 written = 0
-            report.annotated += written
-            report.not_annotated += len(batch) - written
+            run.annotated += written
+            run.not_annotated += len(batch) - written
 
     def _write(self, batch: Sequence[Any]) -> int:
         """Write annotations and return how many; those of traces that Phoenix has deleted are left out."""
@@ -83,17 +83,17 @@ class PhoenixAnnotator:
         return self._client
 
 
-def annotation(trace: ProcessedTrace, report: AnnotationReport) -> dict[str, Any]:
+def annotation(trace: ProcessedTrace, run: AnnotatedRun) -> dict[str, Any]:
     """Return the annotation that says how a trace ended: one for each namespace, however often written."""
     tips = f"tips {', '.join(trace.tip_ids)}" if trace.tip_ids else ""
     return {
         "name": OWN_NAME,
         "annotator_kind": "CODE",
         "trace_id": trace.trace_id,
-        "identifier": f"{OWN_NAME}:{report.namespace_id}",
+        "identifier": f"{OWN_NAME}:{run.namespace_id}",
         "result": {
             "label": trace.state,
             "explanation": "; ".join(filter(None, [trace.reason, tips])) or trace.state,
         },
-        "metadata": {"namespace": report.namespace_id, "run_id": report.run_id},
+        "metadata": {"namespace": run.namespace_id, "run_id": run.run_id},
     }
