@@ -70,6 +70,15 @@ class AnnotatedSource(Protocol):
         ...
 
 
+@runtime_checkable
+class StoppableSource(Protocol):
+    """A source that can be told not to hold up the end of a sync."""
+
+    def stop(self) -> None:
+        """End requests soon and try none again; called by signal handlers too."""
+        ...
+
+
 class ProcessedTrace(Protocol):
     """What a run made of a trace, as far as an annotation tells it."""
 

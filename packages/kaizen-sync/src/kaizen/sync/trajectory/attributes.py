@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -19,6 +18,8 @@ _COMPLETION_TOKENS = (
     "gen_ai.usage.output_tokens",
     "gen_ai.usage.completion_tokens",
 )
+# More than any call uses; the counts of a trace add up to less than 64 bits.
+_MOST_TOKENS = 2**40
 _RESPONSE_IDS = ("gen_ai.response.id", "llm.response.id", "llm.openai.id", "ai.response.id")
 
 
@@ -76,7 +77,7 @@ def response_ids(span: Span) -> tuple[str, str]:
 def _count(span: Span, names: Sequence[str]) -> int:
     for name in names:
         value = span.attributes.get(name)
-        if isinstance(value, int | float) and math.isfinite(value):
+        if isinstance(value, int | float) and 0 <= value < _MOST_TOKENS:
             return int(value)
     return 0
 

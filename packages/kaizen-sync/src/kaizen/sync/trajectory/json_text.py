@@ -6,15 +6,25 @@ import ast
 import json
 from typing import Any
 
+from kaizen.sync.cleaning import clean_value
+
 _LITERAL_CHARS = 2_000_000
 
 
 def load_json(text: str) -> Any:
-    """Return the JSON value of a text; raises `ValueError` if it is not JSON, or nested too deeply."""
+    """Return the JSON value of a text; raises `ValueError` if it is not JSON, or nested too deeply.
+
+    Lone surrogates, which an escape may hide in the cleanest text, are replaced.
+    """
     try:
-        return json.loads(text)
+        value = json.loads(text)
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
+    return clean_value(value) if _may_hold_surrogates(text) else value
+
+
+def _may_hold_surrogates(text: str) -> bool:
+    return "\\ud" in text or "\\uD" in text
 
 
 def json_or_none(value: Any) -> Any:
@@ -36,9 +46,10 @@ def load_literal(text: str) -> Any:
     if len(text) > _LITERAL_CHARS:
         raise ValueError("too long for a literal")
     try:
-        return ast.literal_eval(text.strip())
+        value = ast.literal_eval(text.strip())
     except (SyntaxError, TypeError, MemoryError, RecursionError) as error:
         raise ValueError("no literal") from error
+    return clean_value(value) if _may_hold_surrogates(text) else value
 
 
 def as_text(value: Any) -> str:

@@ -7,26 +7,27 @@ client reads spans in pages of 100 within 5 seconds each, and takes longer to im
 
 from __future__ import annotations
 
-import base64
-import binascii
+import logging
+from array import array
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from datetime import datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from kaizen.sync.errors import ProjectNotFoundError, SourceError
-from kaizen.sync.model import Anchor, Annotation, IndexedSpan, IndexedTrace, Span, SpanEvent, Trace
-from kaizen.sync.sources.phoenix.client import OLDEST_SERVER, PhoenixClient
+from kaizen.sync.model import Anchor, Annotation, IndexedTrace, Span, Trace
+from kaizen.sync.sources.phoenix import records
+from kaizen.sync.sources.phoenix.client import OLDEST_SERVER, PhoenixClient, ServerFailedError
 
 if TYPE_CHECKING:
+    from datetime import datetime
     from types import TracebackType
 
     from kaizen.sync.model import Target
     from kaizen.sync.settings import PhoenixSettings
 
-T = TypeVar("T")
+_log = logging.getLogger(__name__)
 
 _INDEX_PAGE = 200
 _ANSWER_BYTES = 6_000_000
@@ -83,6 +84,10 @@ class PhoenixSource:
     def close(self) -> None:
         self._http.close()
 
+    def stop(self) -> None:
+        """End requests soon and try none again, so that a server which does not answer holds nobody up."""
+        self._http.hurry()
+
     def ping(self) -> str:
         """Ask the server for its projects and return its version."""
         self._http.page("/v1/projects", [("limit", "1")])
@@ -94,20 +99,33 @@ class PhoenixSource:
 
     def probe(self) -> Anchor | None:
         """Return the newest row of the project, in one request beside that for the project's id."""
-        page = self._http.page(self._path("spans"), [("limit", "1")])
-        return _parse(_anchor, page.data[0], "spans") if page.data else None
+        page = next(self._http.pages(self._path("spans"), [("limit", "1")], may_be_empty=False))
+        return records.parse(records.anchor, page.data[0], "spans") if page.data else None
 
     def index(
         self, *, since: datetime | None = None, until: datetime | None = None
     ) -> Iterator[IndexedTrace]:
         """Yield the traces that started in that time with the ids and times of their spans, oldest first.
 
-        Attributes are not read. A server that lists no traces (before 13.15) is asked for spans instead; then
-        the traces come without spans.
+        Attributes are not read. A server that lists no traces (before 13.15), or fails to, is asked for spans
+        instead; then the traces come without spans.
         """
-        if not self.lists_traces:
-            yield from self._index_by_spans(since, until)
-            return
+        listed = array("q")
+        if self.lists_traces:
+            try:
+                for trace in self._index_by_traces(since, until):
+                    listed.append(hash(trace.trace_id))
+                    yield trace
+                return
+            except ServerFailedError as error:
+                # Token counts that add up beyond 64 bits do that, whoever sent them.
+                _log.warning("reading the project span by span: %s", error)
+        known = set(listed)
+        for trace in self._index_by_spans(since, until):
+            if hash(trace.trace_id) not in known:
+                yield trace
+
+    def _index_by_traces(self, since: datetime | None, until: datetime | None) -> Iterator[IndexedTrace]:
         parameters = [
             ("include_spans", "true"),
             ("sort", "start_time"),
@@ -116,9 +134,9 @@ class PhoenixSource:
             *_times(since, until),
         ]
         path = self._path("traces")
-        for page in self._http.pages(path, parameters):
+        for page in self._http.pages(path, parameters, may_be_empty=False):
             for trace in page.data:
-                yield _parse(_indexed_trace, trace, path)
+                yield records.parse(records.indexed_trace, trace, path)
 
     def changed_since(self, anchor: Anchor) -> dict[str, None] | None:
         """Return the ids of all traces with rows newer than the anchor, oldest first.
@@ -128,12 +146,12 @@ class PhoenixSource:
         trace_ids: dict[str, None] = {}
         path = self._path("spans")
         for span in self._newest_spans(path, []):
-            row = _parse(_anchor, span, path)
+            row = records.parse(records.anchor, span, path)
             if row == anchor:
                 return dict.fromkeys(reversed(trace_ids))
             if row.row <= anchor.row:
                 return None
-            trace_ids.setdefault(_parse(_trace_id, span, path))
+            trace_ids.setdefault(records.parse(records.trace_id_of, span, path))
         return None
 
     def fetch(self, traces: Iterable[IndexedTrace]) -> Iterator[Trace]:
@@ -170,7 +188,7 @@ class PhoenixSource:
             try:
                 for page in self._http.pages(path, [("limit", str(_ANNOTATIONS_PER_PAGE)), *asked]):
                     for value in page.data:
-                        one, annotation = _parse(partial(_annotation, target), value, path)
+                        one, annotation = records.parse(partial(records.annotation_of, target), value, path)
                         found.setdefault(one, []).append(annotation)
             except SourceError as error:
                 if not error.is_nothing_there:
@@ -237,16 +255,10 @@ class PhoenixSource:
             yield batch
 
     def _fetch(self, batch: Sequence[IndexedTrace]) -> list[Trace]:
-        spans: dict[str, dict[str, Span]] = {trace.trace_id: {} for trace in batch}
-        path = self._path("spans")
-        limit = self._spans_per_answer
-        parameters = [("limit", str(limit)), *(("trace_id", trace_id) for trace_id in spans)]
-        for page in self._http.pages(path, parameters):
-            self._adapt(len(page.data), page.size)
-            for value in page.data:
-                span = _parse(_span, value, path)
-                # A span sent twice keeps its first version, as it does in Phoenix.
-                spans.setdefault(span.trace_id, {}).setdefault(span.span_id, span)
+        spans = self._spans_of([trace.trace_id for trace in batch])
+        if missing := [trace_id for trace_id, found in spans.items() if not found]:
+            # One empty answer of a proxy must not count as the deletion of traces.
+            spans.update(self._spans_of(missing))
         return [
             Trace(
                 trace_id=trace.trace_id,
@@ -254,6 +266,20 @@ class PhoenixSource:
             )
             for trace in batch
         ]
+
+    def _spans_of(self, trace_ids: Sequence[str]) -> dict[str, dict[str, Span]]:
+        """Return the spans of each of the traces by their ids."""
+        spans: dict[str, dict[str, Span]] = {trace_id: {} for trace_id in trace_ids}
+        path = self._path("spans")
+        limit = self._spans_per_answer
+        parameters = [("limit", str(limit)), *(("trace_id", trace_id) for trace_id in spans)]
+        for page in self._http.pages(path, parameters):
+            self._adapt(len(page.data), page.size)
+            for value in page.data:
+                span = records.parse(records.span_of, value, path)
+                # A span sent twice keeps its first version, as it does in Phoenix.
+                spans.get(span.trace_id, {}).setdefault(span.span_id, span)
+        return spans
 
     def _adapt(self, spans: int, size: int) -> None:
         """Set how many spans to ask for next, by the size of these."""
@@ -281,7 +307,7 @@ class PhoenixSource:
         path = self._path("spans")
         starts: dict[str, datetime] = {}
         for span in self._newest_spans(path, list(_times(since, until))):
-            trace_id, start = _parse(_trace_start, span, path)
+            trace_id, start = records.parse(records.trace_start, span, path)
             starts[trace_id] = min(start, starts.get(trace_id, start))
         for trace_id, start in sorted(starts.items(), key=lambda item: (item[1], item[0])):
             yield IndexedTrace(trace_id=trace_id, start_time=start, spans=())
@@ -308,85 +334,3 @@ def _times(since: datetime | None, until: datetime | None) -> Iterator[tuple[str
 def _listed(names: Sequence[str]) -> str:
     shown = ", ".join(f"'{name}'" for name in names[:10]) or "none"
     return f"{shown} and {len(names) - 10} more" if len(names) > 10 else shown
-
-
-def _parse(parse: Callable[[Any], T], value: Any, path: str) -> T:
-    try:
-        return parse(value)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise SourceError(
-            f"{path} of Phoenix gave a record that Kaizen does not understand ({error!r}); "
-            "run `kaizen doctor` and report it with the server's version"
-        ) from error
-
-
-def _anchor(value: Mapping[str, Any]) -> Anchor:
-    return Anchor(
-        row=_row(value["id"]),
-        span_id=value["context"]["span_id"],
-        start_time=datetime.fromisoformat(value["start_time"]),
-    )
-
-
-def _row(global_id: str) -> int:
-    """Return the row number in Phoenix's id, which is `Span:<row>` in base64."""
-    try:
-        return int(base64.b64decode(global_id, validate=True).decode().rpartition(":")[2])
-    except (binascii.Error, UnicodeDecodeError) as error:
-        raise ValueError(f"{global_id!r} is no row id") from error
-
-
-def _trace_id(value: Mapping[str, Any]) -> str:
-    return str(value["context"]["trace_id"])
-
-
-def _trace_start(value: Mapping[str, Any]) -> tuple[str, datetime]:
-    return _trace_id(value), datetime.fromisoformat(value["start_time"])
-
-
-def _indexed_trace(value: Mapping[str, Any]) -> IndexedTrace:
-    return IndexedTrace(
-        trace_id=value["trace_id"],
-        start_time=datetime.fromisoformat(value["start_time"]),
-        spans=tuple(
-            IndexedSpan(
-                span_id=span["span_id"],
-                parent_id=span["parent_id"],
-                end_time=datetime.fromisoformat(span["end_time"]),
-            )
-            for span in value["spans"]
-        ),
-    )
-
-
-def _annotation(target: Target, value: Mapping[str, Any]) -> tuple[str, Annotation]:
-    """Return the id of what an annotation is about, and the annotation."""
-    result = value.get("result") or {}
-    score = result.get("score")
-    return str(value[f"{target}_id"]), Annotation(
-        target=target,
-        name=value["name"],
-        label=result.get("label") or "",
-        score=None if score is None else float(score),
-        annotator_kind=value["annotator_kind"],
-        explanation=result.get("explanation") or "",
-    )
-
-
-def _span(value: Mapping[str, Any]) -> Span:
-    return Span(
-        span_id=value["context"]["span_id"],
-        trace_id=value["context"]["trace_id"],
-        parent_id=value.get("parent_id"),
-        name=value["name"],
-        kind=value["span_kind"],
-        status=value["status_code"],
-        status_message=value.get("status_message") or "",
-        start_time=datetime.fromisoformat(value["start_time"]),
-        end_time=datetime.fromisoformat(value["end_time"]),
-        attributes=value.get("attributes") or {},
-        events=tuple(
-            SpanEvent(name=event["name"], attributes=event.get("attributes") or {})
-            for event in value.get("events") or ()
-        ),
-    )
