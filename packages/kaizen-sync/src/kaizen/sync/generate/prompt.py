@@ -17,7 +17,7 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 from kaizen.sync.generate.condense import BYTES_PER_TOKEN, Piece, cut, fitted, size
-from kaizen.sync.trajectory.signatures import signatures
+from kaizen.sync.trajectory.tool_definitions import signatures
 
 if TYPE_CHECKING:
     from kaizen.sync.model import Message, Trajectory

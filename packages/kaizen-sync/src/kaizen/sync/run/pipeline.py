@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from kaizen.store import ConflictError, Delete
 from kaizen.store.ids import uuid7
+from kaizen.sync.cleaning import clean_trace
 from kaizen.sync.errors import ModelAccessError, ModelError, SourceError
 from kaizen.sync.generate.generate import generate_tips
 from kaizen.sync.llm.client import Meter, Model
@@ -30,6 +31,7 @@ from kaizen.sync.run.rejudge import Rejudging
 from kaizen.sync.run.selection import Selection
 from kaizen.sync.run.stories import Draft, Linker
 from kaizen.sync.run.workers import Pending
+from kaizen.sync.sources.base import StoppableSource
 from kaizen.sync.state.claims import Claims
 from kaizen.sync.state.ledger import Ledger
 from kaizen.sync.state.records import Claim
@@ -46,8 +48,7 @@ if TYPE_CHECKING:
     from kaizen.sync.run.commits import Plan
     from kaizen.sync.run.stories import Telling
     from kaizen.sync.settings import ModelSettings, SyncSettings
-    from kaizen.sync.sources.base import Source
-    from kaizen.sync.sources.phoenix.annotate import Annotator
+    from kaizen.sync.sources.base import Annotator, Source
     from kaizen.sync.state.checkpoint import Checkpoint
     from kaizen.sync.state.records import State
 
@@ -128,6 +129,8 @@ class Sync:
     def stop(self) -> None:
         """Take no more traces; those whose model call is under way are finished and committed."""
         self._stopping.set()
+        if isinstance(self._source, StoppableSource):
+            self._source.stop()
 
     def run(self) -> Report:
         """Process every new or changed trace; a `SourceError` or `StoreError` ends the run."""
@@ -174,7 +177,7 @@ class Sync:
         """
         batch: list[Trace] = []
         try:
-            for trace in self._source.fetch(self._selection.traces()):
+            for trace in map(clean_trace, self._source.fetch(self._selection.traces())):
                 if self._selection.admits(trace):
                     batch.append(trace)
                 if self._pending.is_next_done:
