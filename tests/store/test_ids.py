@@ -5,12 +5,10 @@ from __future__ import annotations
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+
+import pytest
 
 from kaizen.store import uuid7
-
-if TYPE_CHECKING:
-    import pytest
 
 
 def test_an_id_is_a_uuid_of_version_7_with_the_time_in_front() -> None:
