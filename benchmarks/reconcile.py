@@ -32,7 +32,7 @@ from kaizen.sync.llm.schemas import Decision, DecisionsAnswer
 from kaizen.tips.tip import StoredTip, Tip, TipSource
 
 if TYPE_CHECKING:
-    from kaizen.store.embedders import Embedder
+    from kaizen.store import Embedder
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "tips"
 LABELS = Path(__file__).resolve().parent / "data" / "tip_pair_labels.jsonl"

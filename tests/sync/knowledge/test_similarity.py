@@ -8,7 +8,7 @@ import time
 import numpy as np
 import pytest
 
-from kaizen.store.embedders import Embedder, load_embedder
+from kaizen.store import Embedder, load_embedder
 from kaizen.sync.knowledge.similarity import LikenessIndex
 from kaizen.tips.text import names, telling_words
 

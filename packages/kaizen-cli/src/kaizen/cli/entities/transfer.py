@@ -87,7 +87,7 @@ def import_(
 
     The namespace is made if there is none. An import that was interrupted goes on when it is run again.
     """
-    from kaizen.store.transfer import import_lines
+    from kaizen.store import import_lines
 
     name = "standard input" if file == "-" else file
     value: dict[str, Any] = {"namespace": namespace}
@@ -118,7 +118,7 @@ def import_(
 
 
 def _merge(store: Store, namespace: str, lines: Iterable[bytes], name: str) -> dict[str, Any]:
-    from kaizen.store.transfer import merge_entities, read_entities
+    from kaizen.store import merge_entities, read_entities
 
     commit = merge_entities(
         store,
@@ -137,7 +137,7 @@ def _merge(store: Store, namespace: str, lines: Iterable[bytes], name: str) -> d
 
 
 def _json_lines(store: Store, namespace: str, ticker: Ticker) -> Iterator[bytes]:
-    from kaizen.store.transfer import export_lines
+    from kaizen.store import export_lines
 
     for number, line in enumerate(export_lines(store, namespace)):
         ticker.say(f"{number} commits exported")

@@ -13,7 +13,7 @@ from kaizen.tips.text import names
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from kaizen.store.embedders import Embedder
+    from kaizen.store import Embedder
     from kaizen.tips.tip import StoredTip
 
 _SAME_TASK = 0.2

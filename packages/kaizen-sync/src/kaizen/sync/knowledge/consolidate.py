@@ -12,8 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from kaizen.store import ConflictError
-from kaizen.store.ids import uuid7
+from kaizen.store import ConflictError, uuid7
 from kaizen.sync.generate.prompt import CONSOLIDATE_PROMPT
 from kaizen.sync.knowledge.alike import Alike
 from kaizen.sync.knowledge.merge_question import ask_groups, question_usage
@@ -23,8 +22,7 @@ from kaizen.sync.model import Usage
 from kaizen.tips.tip import GUIDELINE, StoredTip
 
 if TYPE_CHECKING:
-    from kaizen.store import Store
-    from kaizen.store.embedders import Embedder
+    from kaizen.store import Embedder, Store
     from kaizen.sync.settings import ModelSettings
 
 ACTOR = "kaizen entities consolidate"

@@ -13,7 +13,7 @@ from kaizen.tips.wording import fold
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from kaizen.store.embedders import Embedder
+    from kaizen.store import Embedder
     from kaizen.sync.knowledge.similarity import LikenessIndex, Thresholds
     from kaizen.tips.tip import StoredTip, Tip
 

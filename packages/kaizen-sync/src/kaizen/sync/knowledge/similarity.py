@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from kaizen.store.embedders import Embedder
+    from kaizen.store import Embedder
 
 _ROWS_AT_FIRST = 64
 # The same text is looked for more than once while its story waits.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kaizen.store.errors import InvalidInputError, StoreError, UnavailableError
+from kaizen.store import InvalidInputError, StoreError, UnavailableError
 from kaizen.sync.llm.client import call, import_litellm, is_about_key, is_unknown_model, said
 from kaizen.sync.redact import Redactor
 

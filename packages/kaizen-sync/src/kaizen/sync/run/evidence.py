@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from kaizen.store.ids import uuid7
+from kaizen.store import uuid7
 from kaizen.sync.generate.grounding import quoted_span
 from kaizen.sync.generate.offline import PROMPT_VERSION
 from kaizen.sync.generate.prompt import TIPS_PROMPT

@@ -16,8 +16,7 @@ from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
 
-from kaizen.store import ConflictError, Delete
-from kaizen.store.ids import uuid7
+from kaizen.store import ConflictError, Delete, uuid7
 from kaizen.sync.cleaning import clean_trace
 from kaizen.sync.errors import ModelAccessError, ModelError, SourceError
 from kaizen.sync.generate.generate import generate_tips
