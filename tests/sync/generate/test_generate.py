@@ -17,7 +17,7 @@ from kaizen.sync.generate.generate import generate_tips, input_tokens
 from kaizen.sync.generate.grounding import quoted_span
 from kaizen.sync.llm.client import Model
 from kaizen.sync.model import Conversation, Message, ToolCall, Trajectory
-from kaizen.tips.wording import fold
+from kaizen.tips.text import fold
 
 MODEL = "openai/gpt-4.1-mini"
 

@@ -206,7 +206,7 @@ def sync(store: Store, *traces: Trace, **settings: Any) -> None:
 
 def stale(store: Store) -> dict[str, list[str]]:
     """The tools that have changed, by the content of the tip."""
-    staleness = Staleness(store, "kaizen")
+    staleness = Staleness(lambda source, project: Ledger(store, "kaizen", source, project).tools)
     changed = {e.content: staleness.changed(e) for e in store.iterate("kaizen", type="guideline")}
     return {content: [tool.name for tool in tools] for content, tools in changed.items() if tools}
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from kaizen.sync.generate.grounding import RunLiterals
-from kaizen.tips.wording import fold, likeness, turning, words
+from kaizen.tips.text import fold, overlap, turning_words, words
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -120,7 +120,7 @@ def _is_alike(one: str, other: str) -> bool:
     if fold(one) == fold(other):
         return True
     these, those = words(one), words(other)
-    return likeness(these, those) >= _LIKE_ANOTHER and turning(these) == turning(those)
+    return overlap(these, those) >= _LIKE_ANOTHER and turning_words(these) == turning_words(those)
 
 
 class _Requests:
@@ -142,7 +142,7 @@ class _Requests:
         tip = words(content)
         if len(tip) < _FEWEST_WORDS:
             return False
-        if any(likeness(tip, whole) >= _LIKE_REQUEST for whole in self._wholes):
+        if any(overlap(tip, whole) >= _LIKE_REQUEST for whole in self._wholes):
             return True
         return any(
             len(sentence) <= _SENTENCE_WORDS and len(tip & sentence) >= _SAID_IN_SENTENCE * len(tip)

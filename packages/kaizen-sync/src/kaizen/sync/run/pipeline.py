@@ -33,8 +33,9 @@ from kaizen.sync.run.workers import Pending
 from kaizen.sync.sources.base import StoppableSource
 from kaizen.sync.state.claims import Claims
 from kaizen.sync.state.ledger import Ledger
-from kaizen.sync.state.records import Claim
+from kaizen.sync.state.records import ACTOR, Claim
 from kaizen.sync.state.report import Failure, Report
+from kaizen.tips.reading import migrate_tips
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -134,6 +135,8 @@ class Sync:
     def run(self) -> Report:
         """Process every new or changed trace; a `SourceError` or `StoreError` ends the run."""
         self._started = time.monotonic()
+        if migrate_tips(self._store, self._settings.namespace_id, actor=ACTOR):
+            self._ledger.refresh()
         checkpoint: Checkpoint | None = None
         # While a batch is read and linked, the one before must keep all workers busy.
         enough = _BATCH + 2 * self._settings.concurrency
