@@ -132,14 +132,13 @@ def measure(backend: str, size: int, embedder: str, settings: StoreSettings) -> 
 
 
 def _searches(settings: StoreSettings, queries: list[list[str]], embedder: str) -> dict[str, float]:
-    from dataclasses import replace
 
     found: dict[str, float] = {}
     for name, kind in (("lexical", "none"), ("hybrid", embedder)):
-        with open_store(replace(settings, embedder=kind)) as store:
+        with open_store(settings.model_copy(update={"embedder": kind})) as store:
             if isinstance(store, Reindexable):
                 store.reindex(NAMESPACE)
-        with open_store(replace(settings, embedder=kind)) as store:
+        with open_store(settings.model_copy(update={"embedder": kind})) as store:
 
             def search(i: int, store: Store = store) -> object:
                 return store.search(NAMESPACE, " ".join(queries[i]), type="guideline")

@@ -1,4 +1,4 @@
-"""Write docs/reference/cli.md from the command itself; with --check, only say whether it is up to date."""
+"""Write docs/reference/ from the command and the settings; with --check, only say if it is up to date."""
 
 from __future__ import annotations
 
@@ -12,6 +12,10 @@ from typing import Any
 import typer
 
 from kaizen.cli.app import app
+
+# Run as a file, this module is on the path and its folder is not a package.
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from scripts import settings_reference
 
 TARGET = Path(__file__).resolve().parent.parent / "docs/reference/cli.md"
 
@@ -315,11 +319,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true")
     given = parser.parse_args()
-    if not given.check:
-        TARGET.parent.mkdir(parents=True, exist_ok=True)
-        TARGET.write_text(reference(), encoding="utf-8")
-    elif TARGET.read_text(encoding="utf-8") != reference():
-        sys.exit(f"{TARGET} does not say what the command says: run `hatch run docs`")
+    settings = settings_reference.TARGET
+    pages = {
+        TARGET: reference(),
+        settings: settings_reference.settings_page(settings.read_text(encoding="utf-8")),
+    }
+    for path, text in pages.items():
+        if not given.check:
+            path.write_text(text, encoding="utf-8")
+        elif path.read_text(encoding="utf-8") != text:
+            sys.exit(f"{path} does not say what the code says: run `hatch run docs`")
 
 
 if __name__ == "__main__":

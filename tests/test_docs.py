@@ -15,7 +15,7 @@ import pytest
 import typer
 
 from kaizen.cli.app import app
-from scripts import reference
+from scripts import reference, settings_reference
 from tests.support.command import kaizen
 
 ROOT = Path(__file__).parents[1]
@@ -247,6 +247,17 @@ def test_every_test_that_the_documentation_names_is_there() -> None:
 
 def test_the_reference_of_the_command_is_what_the_command_says() -> None:
     assert reference.TARGET.read_text(encoding="utf-8") == reference.reference(), "run `hatch run docs`"
+
+
+def test_the_tables_of_settings_are_what_the_settings_say() -> None:
+    page = settings_reference.TARGET.read_text(encoding="utf-8")
+    assert page == settings_reference.settings_page(page), "run `hatch run docs`"
+
+
+def test_every_setting_that_a_variable_sets_is_described() -> None:
+    for settings in settings_reference.CLASSES:
+        for field, variables in settings.variables().items():
+            assert not variables or settings.model_fields[field].description, field
 
 
 def settings_page() -> set[str]:

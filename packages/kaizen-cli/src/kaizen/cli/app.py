@@ -14,8 +14,8 @@ import typer
 from kaizen.cli import doctor, entities, namespaces, store, sync
 from kaizen.cli.__about__ import __version__
 from kaizen.cli.entities import consolidate, history, review, search, transfer
-from kaizen.cli.options import load_env_file
-from kaizen.cli.output import print_error, print_error_json
+from kaizen.cli.output import print_error, print_error_json, print_note
+from kaizen.cli.settings import load_env_file
 from kaizen.store import StoreError
 from kaizen.sync.errors import SyncError
 
@@ -71,6 +71,10 @@ def _kaizen(
         logging.getLogger("kaizen").setLevel(logging.DEBUG if verbose > 1 else logging.INFO)
 
 
+def _asks_for_help(arguments: list[str]) -> bool:
+    return not arguments or not {"--help", "-h", "--version"}.isdisjoint(arguments)
+
+
 def main() -> None:
     """Run the app; every error we know becomes one line on stderr, JSON for programs, and an exit code."""
     as_json = "--json" in sys.argv[1:]
@@ -79,8 +83,11 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     try:
-        load_env_file()
-        sys.exit(app(prog_name="kaizen", standalone_mode=False))
+        # Help must come whatever `.env` holds, and quickly.
+        env_file = None if _asks_for_help(sys.argv[1:]) else load_env_file()
+        if env_file is not None and env_file.ignored:
+            print_note(f"Note: of {env_file.path}, {env_file.described_ignored()}")
+        sys.exit(app(prog_name="kaizen", standalone_mode=False, obj=env_file))
     except (StoreError, SyncError) as error:
         print_error(error, as_json=as_json)
         sys.exit(1)

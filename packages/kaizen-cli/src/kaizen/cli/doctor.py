@@ -7,8 +7,7 @@ import os
 import platform
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -22,9 +21,12 @@ from kaizen.cli.options import (
     store_settings,
 )
 from kaizen.cli.output import one_line, print_json
-from kaizen.store import StoreError, StoreSettings, open_store
+from kaizen.store import StoreError, open_store
 from kaizen.sync.errors import ModelError, SyncError
-from kaizen.sync.settings import OFFLINE, ModelSettings, PhoenixSettings
+
+if TYPE_CHECKING:
+    from kaizen.cli.settings import EnvFile
+    from kaizen.store import StoreSettings
 
 _PING_TIMEOUT_S = 20.0
 
@@ -40,6 +42,7 @@ class Check:
 
 
 def doctor(
+    context: typer.Context,
     project: ProjectOption = None,
     url: UrlOption = None,
     namespace: NamespaceOption = None,
@@ -59,6 +62,7 @@ def doctor(
     where = store_settings(backend, data_dir, namespace)
     parts: list[Callable[[], Iterator[Check]]] = [
         _versions,
+        lambda: _env_file(context.obj),
         _tracing,
         lambda: _phoenix(url, project),
         lambda: _store(where),
@@ -89,8 +93,12 @@ def _versions() -> Iterator[Check]:
     names = ("kaizen-cli", "kaizen-sync", "kaizen-store", "litellm")
     versions = ", ".join(f"{name} {version(name)}" for name in names)
     yield Check(name="versions", status="ok", detail=f"{versions}, Python {platform.python_version()}")
-    if Path(".env").is_file():
-        yield Check(name="settings", status="ok", detail="read .env of this directory, below the environment")
+
+
+def _env_file(env_file: EnvFile | None) -> Iterator[Check]:
+    if env_file is not None:
+        status: Literal["ok", "note"] = "note" if env_file.ignored else "ok"
+        yield Check(name="settings", status=status, detail=env_file.described())
 
 
 def _tracing() -> Iterator[Check]:
@@ -119,6 +127,7 @@ def _why_untraced(installed: bool, value: str) -> str:
 
 
 def _phoenix(url: str | None, project: str | None) -> Iterator[Check]:
+    from kaizen.sync.settings import PhoenixSettings
     from kaizen.sync.sources.phoenix.source import PhoenixSource
 
     try:
@@ -200,9 +209,8 @@ _VECTOR_SEARCH = {
 
 
 def _model(*, call: bool) -> Iterator[Check]:
-    from dataclasses import replace
-
     from kaizen.sync.llm.client import Model
+    from kaizen.sync.settings import OFFLINE, ModelSettings
 
     try:
         settings = ModelSettings.from_environ(os.environ)
@@ -216,7 +224,7 @@ def _model(*, call: bool) -> Iterator[Check]:
     if names and not call:
         yield Check(name="model", status="note", detail=f"{', '.join(names)}; not called (--no-model)")
         return
-    quick = replace(settings, timeout_s=min(settings.timeout_s, _PING_TIMEOUT_S), attempts=1)
+    quick = settings.model_copy(update={"timeout_s": min(settings.timeout_s, _PING_TIMEOUT_S), "attempts": 1})
     for name in names:
         try:
             Model(name, quick).ping()

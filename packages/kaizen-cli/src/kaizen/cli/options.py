@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kaizen.store import StoreSettings, open_store
-from kaizen.sync.errors import SettingsError
+from kaizen.store import open_store
 
 if TYPE_CHECKING:
-    from kaizen.store import Store
+    from kaizen.store import Store, StoreSettings
 
 BackendOption = Annotated[
     str | None,
@@ -56,21 +54,11 @@ WhereOption = Annotated[
 NamespaceArgument = Annotated[str, typer.Argument(metavar="NAMESPACE", help="Namespace of the store.")]
 
 
-def load_env_file() -> None:
-    """Read `.env` of the working directory into the environment, where it says what that does not."""
-    path = Path(".env")
-    if path.is_file():
-        from dotenv import load_dotenv
-
-        try:
-            load_dotenv(path, override=False)
-        except (OSError, ValueError) as error:
-            raise SettingsError(f"{path.absolute()} cannot be read ({error}); mend or remove it") from error
-
-
 def store_settings(
     backend: str | None = None, data_dir: str | None = None, namespace_id: str | None = None
 ) -> StoreSettings:
+    from kaizen.store import StoreSettings
+
     return StoreSettings.from_environ(
         os.environ, backend=backend, data_dir=data_dir, namespace_id=namespace_id
     )

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
         SearchHit,
     )
     from kaizen.store.opening import available_backends, open_store
-    from kaizen.store.settings import StoreSettings
+    from kaizen.store.settings import EnvironmentSettings, StoreSettings
 
 _NAMES = {
     "contract": "Backend Reindexable Store",
@@ -59,7 +59,7 @@ _NAMES = {
     "ids": "uuid7",
     "model": "Applied Change Commit Delete Entity Expected JsonValue Metadata Namespace Page Put SearchHit",
     "opening": "available_backends open_store",
-    "settings": "StoreSettings",
+    "settings": "EnvironmentSettings StoreSettings",
 }
 _MODULE_OF = {name: module for module, names in _NAMES.items() for name in names.split()}
 
@@ -73,6 +73,7 @@ __all__ = [
     "Delete",
     "Embedder",
     "Entity",
+    "EnvironmentSettings",
     "Expected",
     "InvalidInputError",
     "JsonValue",

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
         UnusableAnswerError,
     )
     from kaizen.sync.run.pipeline import Sync
-    from kaizen.sync.settings import ModelSettings, PhoenixSettings, SyncSettings
+    from kaizen.sync.settings import ModelSettings, OutcomeSettings, PhoenixSettings, SyncSettings
     from kaizen.sync.sources.phoenix.source import PhoenixSource
     from kaizen.sync.state.report import Report
 
@@ -37,6 +37,7 @@ __all__ = [
     "ModelRefusalError",
     "ModelSettings",
     "ModelUnavailableError",
+    "OutcomeSettings",
     "PhoenixSettings",
     "PhoenixSource",
     "ProjectNotFoundError",
@@ -55,6 +56,7 @@ __all__ = [
 
 _MODULES = {
     "ModelSettings": "settings",
+    "OutcomeSettings": "settings",
     "PhoenixSettings": "settings",
     "PhoenixSource": "sources.phoenix.source",
     "Report": "state.report",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
@@ -148,14 +147,12 @@ def phoenix(
 
     Example: kaizen sync phoenix --project test-agent --include-errors
     """
-    from kaizen.sync.outcome_settings import OutcomeSettings
-    from kaizen.sync.redact import Redaction
     from kaizen.sync.settings import ModelSettings, PhoenixSettings, SyncSettings
 
     where = store_settings(backend, data_dir, namespace)
     now = datetime.now(UTC)
-    outcomes = OutcomeSettings.from_environ(os.environ)
-    settings = SyncSettings(
+    settings = SyncSettings.from_environ(
+        os.environ,
         namespace_id=where.namespace_id,
         include_errors=include_errors,
         limit=limit,
@@ -168,9 +165,6 @@ def phoenix(
         full=full,
         dry_run=dry_run,
         max_cost_usd=max_cost_usd,
-        redaction=Redaction.from_environ(os.environ),
-        outcome_rules=outcomes.rules,
-        outcome_wait_s=outcomes.wait_s,
     )
     models = ModelSettings.from_environ(os.environ, model=model)
     _check_price(models, settings)
@@ -179,7 +173,11 @@ def phoenix(
     with open_store(where) as store:
         rounds = _Rounds(store, settings, models, quiet=json, annotate=annotate)
         if watch:
-            rounds.watch(lambda: _sources(server, project, all_projects), parse_duration(watch), json=json)
+            rounds.watch(
+                lambda: _sources(server, project, all_projects),
+                parse_duration(watch, at_least_s=0.1),
+                json=json,
+            )
             return
         sources = _sources(server, project, all_projects)
         if dry_run:
@@ -290,7 +288,9 @@ def _sources(
 
         with PhoenixSource(server) as source:
             projects = sorted(source.projects())
-    return [replace(server, project=name) for name in dict.fromkeys(projects or [server.project])]
+    return [
+        server.model_copy(update={"project": name}) for name in dict.fromkeys(projects or [server.project])
+    ]
 
 
 def _check_price(models: ModelSettings, settings: SyncSettings) -> None:

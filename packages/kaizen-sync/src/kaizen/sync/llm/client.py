@@ -215,9 +215,13 @@ def call(function: Callable[..., Any], *, attempts: int, **arguments: Any) -> An
 
 
 def import_litellm() -> Any:
-    """Import litellm late: it takes seconds, and asks the network for prices unless told not to."""
+    """Import litellm late: it takes seconds, and asks the network for prices unless told not to.
+
+    Outside "production" it also loads the `.env` nearest to where it is installed, whatever that sets.
+    """
     if "litellm" not in sys.modules:
         os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
+        os.environ.setdefault("LITELLM_MODE", "PRODUCTION")
     import litellm
 
     litellm.suppress_debug_info = True
