@@ -182,8 +182,12 @@ def test_both_models_are_asked_when_they_differ(
 
 def test_an_env_file_is_mentioned(tmp_path: Path) -> None:
     assert "settings" not in checks("--no-model")
-    (tmp_path / ".env").write_text("KAIZEN_NAMESPACE_ID=x\n")
-    assert ".env" in checks("--no-model")["settings"]["detail"]
+    (tmp_path / ".env").write_text("KAIZEN_NAMESPACE_ID=x\nOPENAI_BASE_URL=http://secret.example\n")
+    check = checks("--no-model")["settings"]
+    assert check["status"] == "note"
+    assert check["detail"] == (
+        f"{tmp_path}/.env sets KAIZEN_NAMESPACE_ID; ignored: OPENAI_BASE_URL (the file has no key for it)"
+    )
 
 
 @pytest.mark.parametrize(

@@ -116,6 +116,20 @@ def test_a_data_directory_that_cannot_be_is_refused(data_dir: str) -> None:
         StoreSettings.from_environ({"KAIZEN_DATA_DIR": data_dir})
 
 
+@pytest.mark.parametrize("data_dir", [5, None, ["a"], b"bytes"])
+def test_a_data_directory_of_the_wrong_type_is_an_error_of_ours(data_dir: object) -> None:
+    with pytest.raises(InvalidInputError, match=r"^data_dir is .*; write it like ~/.local/share/kaizen$"):
+        StoreSettings(data_dir=data_dir)  # type: ignore[arg-type]
+
+
+def test_a_connection_string_is_never_shown() -> None:
+    dsn = "postgresql://ann:secret@db/kaizen"
+    assert "secret" not in repr(StoreSettings(pg_dsn=dsn)) + repr(StoreSettings.from_url(dsn))
+    with pytest.raises(InvalidInputError) as caught:
+        StoreSettings(pg_dsn=["secret"])  # type: ignore[arg-type]
+    assert "secret" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("backend", "kind", "place"), [("sqlite", SqliteStore, FILE_NAME), ("filesystem", FilesystemStore, "")]
 )

@@ -15,7 +15,7 @@ from kaizen.cli import doctor, entities, namespaces, store, sync
 from kaizen.cli.__about__ import __version__
 from kaizen.cli.entities import consolidate, history, review, search, transfer
 from kaizen.cli.output import print_error, print_error_json, print_note
-from kaizen.cli.settings import load_env_file
+from kaizen.cli.settings import EnvFile, load_env_file
 from kaizen.store import StoreError
 from kaizen.sync.errors import SyncError
 
@@ -56,6 +56,7 @@ def _print_version(wanted: bool) -> None:
 
 @app.callback()
 def _kaizen(
+    context: typer.Context,
     verbose: Annotated[
         int, typer.Option("--verbose", "-v", count=True, help="Say more on stderr; twice for details.")
     ] = 0,
@@ -64,6 +65,10 @@ def _kaizen(
         typer.Option("--version", callback=_print_version, is_eager=True, help="Show versions and exit."),
     ] = False,
 ) -> None:
+    env_file: EnvFile | None = context.obj
+    # `kaizen doctor` says it among its checks.
+    if env_file is not None and env_file.ignored and context.invoked_subcommand != "doctor":
+        print_note(f"Note: of {env_file.path}, {env_file.described_ignored()}")
     if verbose:
         logging.basicConfig(
             stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s", level=logging.WARNING
@@ -85,8 +90,6 @@ def main() -> None:
     try:
         # Help must come whatever `.env` holds, and quickly.
         env_file = None if _asks_for_help(sys.argv[1:]) else load_env_file()
-        if env_file is not None and env_file.ignored:
-            print_note(f"Note: of {env_file.path}, {env_file.described_ignored()}")
         sys.exit(app(prog_name="kaizen", standalone_mode=False, obj=env_file))
     except (StoreError, SyncError) as error:
         print_error(error, as_json=as_json)

@@ -85,7 +85,9 @@ def _parse(path: Path) -> dict[str, str]:
     variables: dict[str, str] = {}
     for binding in parse_stream(io.StringIO(text)):
         if binding.error:
-            raise SettingsError(f"{path}, line {binding.original.line}, is not NAME=value; fix or delete it")
+            written = binding.original.string
+            line = binding.original.line + written[: -len(written.lstrip())].count("\n")
+            raise SettingsError(f"{path}, line {line}, is not NAME=value; fix or delete it")
         if binding.key:
             variables[binding.key] = binding.value or ""
     return variables
