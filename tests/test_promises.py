@@ -150,7 +150,7 @@ BUILT_WITH = {
     "kaizen-sync": {
         "arize-phoenix-client": "phoenix.client",
         "litellm": "litellm",
-        "pydantic-settings": "kaizen.store.settings",
+        "pydantic-settings": "EnvironmentSettings",
     },
     "kaizen-cli": {"typer": "typer", "pydantic-settings": "kaizen.sync.settings"},
 }
