@@ -72,6 +72,7 @@ def test_no_program_to_start_is_taken_from_it(name: str) -> None:
         ("KAIZEN_TRACING_PROJECT=file", {"PHOENIX_PROJECT_NAME": "environment"}),
         ("PHOENIX_URL=http://file", {"KAIZEN_TRACING_ENDPOINT": "http://environment"}),
         ("PHOENIX_URL=http://file\nPHOENIX_PORT=1", {"PHOENIX_HOST": "environment"}),
+        ("OPENAI_BASE_URL=http://file", {"OPENAI_API_BASE": "http://environment"}),
         ("PHOENIX_API_KEY=file", {"PHOENIX_CLIENT_HEADERS": "authorization=environment"}),
     ],
 )
@@ -122,6 +123,10 @@ PHOENIX = "PHOENIX_URL=http://x\n"
         ("KAIZEN_TRACING_ENDPOINT=http://x", {"PHOENIX_API_KEY": "mine"}, False),
         ("OTEL_EXPORTER_OTLP_ENDPOINT=http://x", {"PHOENIX_API_KEY": "mine"}, False),
         ("PHOENIX_HOST=x", {"PHOENIX_API_KEY": "mine"}, False),
+        ("KAIZEN_PHOENIX_CA=./ca.pem", {"PHOENIX_URL": "https://mine"}, True),
+        ("KAIZEN_PHOENIX_CA=./ca.pem", {"PHOENIX_API_KEY": "mine"}, False),
+        ("KAIZEN_TIPS_MODEL=huggingface/https://x", {}, False),
+        ("KAIZEN_EMBEDDER=litellm/huggingface/https://x", {}, False),
         ("KAIZEN_PG_DSN=postgresql://ann@x/y", {}, True),
         ("KAIZEN_PG_DSN=postgresql://ann@x/y", {"PGPASSWORD": "mine"}, False),
         ("KAIZEN_BACKEND=postgresql://ann@x/y", {"PGPASSWORD": "mine"}, False),

@@ -23,6 +23,15 @@ _PROXY = re.compile(r"(?:HTTPS?|ALL|NO)_PROXY", re.IGNORECASE)
 # The endpoints of which it is known that LiteLLM sends them no other provider's key.
 _PROVIDERS = re.compile(r"(OPENAI|ANTHROPIC|AZURE)_(?:API_BASE|BASE_URL|API_VERSION)")
 
+# LiteLLM takes the address of some providers from the model's name.
+_MODEL = re.compile(r"KAIZEN_\w*(?:MODEL|EMBEDDER)\w*")
+
+# The environment and the file never share one of these: what either sets stands alone.
+_TOGETHER = (
+    ("PHOENIX_API_KEY", "PHOENIX_CLIENT_HEADERS"),
+    ("OPENAI_BASE_URL", "OPENAI_API_BASE"),
+    ("ANTHROPIC_BASE_URL", "ANTHROPIC_API_BASE"),
+)
 _PHOENIX_KEYS = ("PHOENIX_API_KEY", "PHOENIX_CLIENT_HEADERS")
 _POSTGRES_KEYS = ("PGPASSWORD",)
 
@@ -108,7 +117,7 @@ def _overruled(environ: Mapping[str, str]) -> set[str]:
         for order in settings.variables().values():
             last = max((place for place, name in enumerate(order) if environ.get(name)), default=0)
             overruled.update(order[:last])
-    for together in (_phoenix_places(), _PHOENIX_KEYS):
+    for together in (_phoenix_places(), *_TOGETHER):
         if any(environ.get(name) for name in together):
             overruled.update(together)
     return overruled
@@ -117,7 +126,7 @@ def _overruled(environ: Mapping[str, str]) -> set[str]:
 def _phoenix_places() -> tuple[str, ...]:
     from kaizen.sync.settings import PhoenixSettings
 
-    return (*PhoenixSettings.variables()["base_url"], "PHOENIX_HOST", "PHOENIX_PORT", "KAIZEN_PHOENIX_CA")
+    return (*PhoenixSettings.variables()["base_url"], "PHOENIX_HOST", "PHOENIX_PORT")
 
 
 def _keys(variables: Mapping[str, str]) -> list[str]:
@@ -132,7 +141,9 @@ def _objection(name: str, value: str, own_keys: Sequence[str], user_keys: Sequen
     A place needs a key from the same file, and no key from the environment that would go there as well.
     Phoenix and PostgreSQL are used without a key too.
     """
-    if name in _phoenix_places():
+    if _MODEL.fullmatch(name) and "://" in value:
+        return "a model is named, not addressed"
+    if name in (*_phoenix_places(), "KAIZEN_PHOENIX_CA"):
         return _blame(key for key in user_keys if key in _PHOENIX_KEYS)
     if name == "KAIZEN_PG_DSN" or (name == "KAIZEN_BACKEND" and value.strip().lower().startswith("postgres")):
         return _blame(key for key in user_keys if key in _POSTGRES_KEYS)
