@@ -321,7 +321,8 @@ class StoredTip:
     def _with_sources(self, sources: Sequence[Mapping[str, Any]]) -> StoredTip:
         first = {}
         if sources and not self.is_manual:
-            first = {"source_task_id": sources[0]["trace_id"], "source_span_id": sources[0]["span_id"]}
+            trace_id, span_id = sources[0]["trace_id"], sources[0].get("span_id") or ""
+            first = {"source_task_id": trace_id, "source_span_id": span_id}
         support = len(set(map(story_of, sources)))
         return self.with_metadata(sources=list(sources), support=support, **first)
 
