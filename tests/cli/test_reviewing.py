@@ -114,7 +114,9 @@ def test_what_waits_for_no_decision_is_refused(store: Store) -> None:
     put(store, "a", status="active")
     store.commit(N, [Put(id="t", type="trajectory", content="", metadata={"status": "quarantined"})])
     for tip_id in "at":
-        assert f"{tip_id} is no tip that waits" in kaizen("entities", "review", N, "--reject", tip_id).error
+        assert (
+            f"{tip_id} is not a tip that waits" in kaizen("entities", "review", N, "--reject", tip_id).error
+        )
     assert "entity 'x' does not exist" in kaizen("entities", "review", N, "--reject", "x").error
     assert kaizen("entities", "review", N, "--approve", "a", "--reject", "a").exit_code == 2
 

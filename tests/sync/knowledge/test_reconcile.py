@@ -218,6 +218,32 @@ def test_a_merge_takes_the_wording_and_unites_steps_and_sources(server: ModelSer
     assert list(result.tips) == ["k1"]
 
 
+def test_the_very_words_that_were_merged_cost_no_model_call_and_are_no_other_merge(
+    server: ModelServer, model: Model
+) -> None:
+    decides(server, {"new": 1, "decision": "merge", "known": 1, "content": "One wording."})
+    merged = reconcile([learned("n1", RETRY_ALIKE)], known(stored("k1", RETRY)), model).tips["k1"]
+    server.clear()
+
+    again = [learned("n2", RETRY_ALIKE, trace="other"), learned("n3", RETRY, trace="third")]
+    result = reconcile(again, known(merged), model)
+
+    assert counts(result) == (0, 2, 0, 0)
+    assert server.requests == []
+    assert result.tips["k1"].support == 4
+    assert result.tips["k1"].content == "One wording."
+
+
+def test_a_merge_says_what_was_merged_and_who_worded_it(server: ModelServer, model: Model) -> None:
+    decides(server, {"new": 1, "decision": "merge", "known": 1, "content": "One wording."})
+
+    merged = reconcile([learned("n1", RETRY_ALIKE)], known(stored("k1", RETRY)), model).tips["k1"]
+
+    assert [part["content"] for part in merged.merged_from] == [RETRY_ALIKE, RETRY]
+    assert {part["id"] for part in merged.merged_from} == {"k1"}
+    assert merged.worded_by == {"model": MODEL, "prompt_version": "reconcile-2"}
+
+
 @pytest.mark.parametrize("wording", [None, "", "  "])
 def test_a_merge_without_a_wording_loses_nothing(
     server: ModelServer, model: Model, wording: str | None
