@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 
 from kaizen.sync.redact import encodable
@@ -51,6 +51,15 @@ class Found:
     dropped: Counter[str] = field(default_factory=Counter)
     problem: str = ""
     is_cut: bool = False
+
+    @property
+    def is_whole(self) -> bool:
+        return not self.problem and not self.is_cut
+
+    def followed_by(self, found: Found) -> Found:
+        """Return what was found with what a second answer adds; models repeat what they gave before."""
+        added = [entry for entry in found.entries if entry not in self.entries]
+        return replace(found, entries=[*self.entries, *added], dropped=self.dropped + found.dropped)
 
 
 class _Form(NamedTuple):

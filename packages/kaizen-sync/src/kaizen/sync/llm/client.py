@@ -165,32 +165,16 @@ class Model:
         Raises `ModelUnavailableError` if the model cannot be reached now, `ModelAccessError` if it refuses
         every call, `PromptTooLongError`, `ModelRefusalError`, `UnusableAnswerError`, else `ModelError`.
         """
-        key = next(iter(answer.model_fields))
         asked = [{"role": "system", "content": system}, {"role": "user", "content": user}]
-        messages, dropped, problem, is_cut = asked, Counter[str](), "", False
-        entries: list[Any] = []
-        for attempt in range(2):
-            if attempt and self._stopping and self._stopping.is_set():
+        reply, found = self._found(asked, answer, name)
+        if not found.is_whole:
+            if self._stopping and self._stopping.is_set():
                 raise ModelUnavailableError(f"model '{self.name}' was not asked again: the sync was stopped")
-            reply = self._reply(messages, answer, name)
-            found = reply.find(answer)
-            if found.problem and reply.refusal and not entries:
-                raise ModelRefusalError(f"model '{self.name}' refuses to answer: {said(reply.refusal)}")
-            entries += [entry for entry in found.entries if entry not in entries]
-            dropped += found.dropped
-            problem, is_cut = found.problem, found.is_cut
-            if not problem and not is_cut:
-                break
-            messages = [*asked, *_asking_again(reply, found, key)]
-        if problem and not entries:
-            raise UnusableAnswerError(
-                f"model '{self.name}' gave no usable answer, asked twice: {said(problem)}"
-            )
-        if problem or is_cut:
-            dropped[CUT_OFF] += 1
-        result = answer.model_validate({key: entries})
-        result.dropped.update(dropped)
-        return result
+            _, found = self._found([*asked, *_asking_again(reply, found, answer)], answer, name, before=found)
+        if found.problem and not found.entries:
+            problem = said(found.problem)
+            raise UnusableAnswerError(f"model '{self.name}' gave no usable answer, asked twice: {problem}")
+        return answer.of(found.entries, found.dropped + Counter({CUT_OFF: int(not found.is_whole)}))
 
     def ping(self) -> str:
         """Ask for one word, and return the answer; raises as `ask` does."""
@@ -230,6 +214,18 @@ class Model:
                 model=self.name, custom_llm_provider=self.settings.custom_llm_provider
             )
         )
+
+    def _found(
+        self, messages: list[dict[str, str]], answer: type[A], name: str, *, before: Found | None = None
+    ) -> tuple[_Reply, Found]:
+        """Ask, and find the answer, added to the one `before`; a refusal is raised if there is nothing."""
+        reply = self._reply(messages, answer, name)
+        found = reply.find(answer)
+        if before:
+            found = before.followed_by(found)
+        if found.problem and reply.refusal and not found.entries:
+            raise ModelRefusalError(f"model '{self.name}' refuses to answer: {said(reply.refusal)}")
+        return reply, found
 
     def _reply(self, messages: list[dict[str, str]], answer: type[A], name: str) -> _Reply:
         schema = deepcopy(_schema(answer))
@@ -404,11 +400,11 @@ def _is_passing(code: object) -> bool:
     return isinstance(code, int) and (code >= _SERVER_ERROR or code == _TOO_MANY_REQUESTS)
 
 
-def _asking_again(reply: _Reply, found: Found, key: str) -> list[dict[str, str]]:
+def _asking_again(reply: _Reply, found: Found, answer: type[Answer]) -> list[dict[str, str]]:
     """Return the messages that follow an answer that is cut off or unusable."""
     if found.is_cut and found.entries:
-        kept = json.dumps({key: [entry.model_dump() for entry in found.entries]})
-        request = _THE_REST.format(count=len(found.entries), key=key)
+        kept = answer.of(found.entries).model_dump_json()
+        request = _THE_REST.format(count=len(found.entries), key=next(iter(answer.model_fields)))
     else:
         kept = reply.content[:_MOST_SENT_BACK_CHARS]
         request = _SHORTER if found.is_cut else _REASK.format(problem=found.problem)

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, field_validator
 
 from kaizen.tips.tip import Category  # noqa: TC001 - pydantic reads it
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 _NUMBERING = re.compile(r"^\s*(?:\d{1,2}[.):]|[-*•])\s+")
 # Other words for a category; `strategy` comes last, since every other may be called a strategy.
@@ -73,8 +76,15 @@ class Answer(BaseModel):
 
     @property
     def dropped(self) -> Counter[str]:
-        """How many entries of the model's answer were dropped, by reason; to be counted up."""
+        """How many entries of the model's answer were dropped, by reason."""
         return self._dropped
+
+    @classmethod
+    def of(cls, entries: Sequence[Answer], dropped: Counter[str] | None = None) -> Self:
+        """Return the answer with these entries in its list, and how many others were dropped."""
+        answer = cls.model_validate({next(iter(cls.model_fields)): entries})
+        answer._dropped = +(dropped or Counter())
+        return answer
 
 
 class WordedTip(Answer):
