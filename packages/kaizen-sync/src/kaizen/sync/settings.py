@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from kaizen.sync.outcomes.rules import OutcomeRules
+    from kaizen.sync.model import OutcomeRules
 
 DEFAULT_PHOENIX_URL = "http://localhost:6006"
 DEFAULT_PROJECT = "kaizen-agent"

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from kaizen.sync.run.stories import Telling
     from kaizen.sync.settings import ModelSettings, SyncSettings
     from kaizen.sync.sources.base import Source
-    from kaizen.sync.sources.phoenix.annotate import Annotator
+    from kaizen.sync.sources.base import Annotator
     from kaizen.sync.state.checkpoint import Checkpoint
     from kaizen.sync.state.records import State
 

@@ -68,3 +68,40 @@ class AnnotatedSource(Protocol):
     def annotations(self, target: Target, ids: Sequence[str]) -> Mapping[str, Sequence[Annotation]]:
         """What was said of those traces, sessions or spans, by their ids."""
         ...
+
+
+class ProcessedTrace(Protocol):
+    """What a run made of a trace, as far as an annotation tells it."""
+
+    @property
+    def trace_id(self) -> str: ...
+
+    @property
+    def state(self) -> str: ...
+
+    @property
+    def reason(self) -> str: ...
+
+    @property
+    def tip_ids(self) -> Sequence[str]: ...
+
+
+class AnnotatedRun(Protocol):
+    """The run that annotates, and how many traces it has annotated or failed to."""
+
+    run_id: str
+    namespace_id: str
+    annotated: int
+    not_annotated: int
+
+
+class Annotator(Protocol):
+    """Writes into a source what became of its traces. Never raises: a sync does not depend on it."""
+
+    def add(self, traces: Iterable[ProcessedTrace], run: AnnotatedRun) -> None:
+        """Note committed traces; write them now or when there are more."""
+        ...
+
+    def close(self, run: AnnotatedRun) -> None:
+        """Write what was noted and not written yet."""
+        ...

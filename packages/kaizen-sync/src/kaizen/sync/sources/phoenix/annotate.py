@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from kaizen.sync.errors import SettingsError
-from kaizen.sync.outcomes.rules import OWN_NAME
+from kaizen.sync.model import OWN_NAME
 from kaizen.sync.sources.phoenix.client import connected
 
 if TYPE_CHECKING:
@@ -16,25 +16,12 @@ if TYPE_CHECKING:
     from phoenix.client import Client
 
     from kaizen.sync.settings import PhoenixSettings
-    from kaizen.sync.state.records import TraceRecord
-    from kaizen.sync.state.report import Report
+    from kaizen.sync.sources.base import AnnotatedRun, ProcessedTrace
 
 _log = logging.getLogger(__name__)
 
 _BATCH = 100
 _NOT_FOUND = 404
-
-
-class Annotator(Protocol):
-    """Tells somebody what became of traces. Never raises: a sync does not depend on it."""
-
-    def add(self, records: Iterable[TraceRecord], report: Report) -> None:
-        """Note traces that were committed, now or when there are more."""
-        ...
-
-    def close(self, report: Report) -> None:
-        """Tell what was noted and not told yet."""
-        ...
 
 
 class PhoenixAnnotator:
@@ -48,20 +35,20 @@ class PhoenixAnnotator:
         self._settings = settings
         self._client: Client | None = None
         self._http: httpx.Client | None = None
-        self._waiting: dict[str, TraceRecord] = {}
+        self._waiting: dict[str, ProcessedTrace] = {}
 
-    def add(self, records: Iterable[TraceRecord], report: Report) -> None:
-        self._waiting.update((record.trace_id, record) for record in records)
+    def add(self, traces: Iterable[ProcessedTrace], run: AnnotatedRun) -> None:
+        self._waiting.update((trace.trace_id, trace) for trace in traces)
         if len(self._waiting) >= _BATCH:
-            self._flush(report)
+            self._flush(run)
 
-    def close(self, report: Report) -> None:
-        self._flush(report)
+    def close(self, run: AnnotatedRun) -> None:
+        self._flush(run)
         if self._http is not None:
             self._http.close()
 
-    def _flush(self, report: Report) -> None:
-        annotations = [annotation(record, report) for record in self._waiting.values()]
+    def _flush(self, run: AnnotatedRun) -> None:
+        annotations = [annotation(trace, run) for trace in self._waiting.values()]
         self._waiting.clear()
         for start in range(0, len(annotations), _BATCH):
             batch = annotations[start : start + _BATCH]
@@ -70,8 +57,8 @@ class PhoenixAnnotator:
             except Exception as error:  # noqa: BLE001 - whatever goes wrong, the sync itself is done
                 _log.warning("%d traces were not annotated in Phoenix: %s", len(batch), error)
                 done = 0
-            report.annotated += done
-            report.not_annotated += len(batch) - done
+            run.annotated += done
+            run.not_annotated += len(batch) - done
 
     def _write(self, batch: Sequence[Any]) -> int:
         """Write annotations, and return how many; none is written of a trace that Phoenix has deleted."""
@@ -108,17 +95,17 @@ def require_client() -> None:
         ) from error
 
 
-def annotation(record: TraceRecord, report: Report) -> dict[str, Any]:
+def annotation(trace: ProcessedTrace, run: AnnotatedRun) -> dict[str, Any]:
     """The annotation that says how a trace ended: one for each namespace, however often it is written."""
-    tips = f"tips {', '.join(record.tip_ids)}" if record.tip_ids else ""
+    tips = f"tips {', '.join(trace.tip_ids)}" if trace.tip_ids else ""
     return {
         "name": OWN_NAME,
         "annotator_kind": "CODE",
-        "trace_id": record.trace_id,
-        "identifier": f"{OWN_NAME}:{report.namespace_id}",
+        "trace_id": trace.trace_id,
+        "identifier": f"{OWN_NAME}:{run.namespace_id}",
         "result": {
-            "label": record.state,
-            "explanation": "; ".join(filter(None, [record.reason, tips])) or record.state,
+            "label": trace.state,
+            "explanation": "; ".join(filter(None, [trace.reason, tips])) or trace.state,
         },
-        "metadata": {"namespace": report.namespace_id, "run_id": report.run_id},
+        "metadata": {"namespace": run.namespace_id, "run_id": run.run_id},
     }
