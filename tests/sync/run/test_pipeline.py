@@ -283,7 +283,7 @@ def test_the_next_traces_are_under_way_while_the_slowest_of_the_last_ones_is(
         together.wait(timeout=20)
         return generate_tips(*args)
 
-    monkeypatch.setattr("kaizen.sync.run.pipeline.generate_tips", generate)
+    monkeypatch.setattr("kaizen.sync.run.generation.generate_tips", generate)
     assert run_sync(phoenix.url, project, tmp_path, concurrency=3).states == {"learned": 6}
 
 

@@ -255,7 +255,7 @@ def test_a_trace_that_another_sync_commits_meanwhile_joins_the_story(
                 make_sync(ListedSource([waiting.pop()]), store).run()
         return generate_tips(*args)
 
-    monkeypatch.setattr("kaizen.sync.run.pipeline.generate_tips", generate)
+    monkeypatch.setattr("kaizen.sync.run.generation.generate_tips", generate)
     with open_data_dir(syncs.data_dir, syncs.backend) as store:
         make_sync(ListedSource([traces[own]]), store).run()
     assert syncs.calls == 2

@@ -120,9 +120,9 @@ def _checkpoints(store: Store, namespace_id: str) -> Iterator[dict[str, Any]]:
         source, project = str(entity.metadata["source"]), str(entity.metadata["project"])
         ledger = Ledger(store, namespace_id, source, project)
         states: dict[str, int] = {}
-        for ending, traces in ledger.endings.items():
+        for counted_state, traces in ledger.state_counts.items():
             if traces:
-                states[ending.state] = states.get(ending.state, 0) + traces
+                states[counted_state.state] = states.get(counted_state.state, 0) + traces
         yield {
             "source": source,
             "project": project,
