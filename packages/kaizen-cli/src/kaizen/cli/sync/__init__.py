@@ -7,6 +7,7 @@ import signal
 import threading
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -24,7 +25,6 @@ from kaizen.cli.sync.report import print_line, print_preview, print_report
 from kaizen.cli.sync.status import retry, status
 from kaizen.cli.times import parse_duration, parse_time
 from kaizen.store import open_store
-from kaizen.sync.errors import SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -148,9 +148,15 @@ def phoenix(
 
     Example: kaizen sync phoenix --project test-agent --include-errors
     """
-    from kaizen.sync.outcome_settings import OutcomeSettings
-    from kaizen.sync.redaction import Redaction
-    from kaizen.sync.settings import ModelSettings, PhoenixSettings, SyncSettings
+    from kaizen.sync import (
+        ModelSettings,
+        OutcomeSettings,
+        PhoenixSettings,
+        Redaction,
+        SyncSettings,
+        check_price,
+        check_watch,
+    )
 
     where = store_settings(backend, data_dir, namespace)
     now = datetime.now(UTC)
@@ -173,7 +179,10 @@ def phoenix(
         outcome_wait_s=outcomes.wait_s,
     )
     models = ModelSettings.from_environ(os.environ, model=model)
-    _check_price(models, settings)
+    check_price(settings, models)
+    every_s = parse_duration(watch) if watch else None
+    if every_s is not None:
+        check_watch(every_s, dry_run=dry_run)
     server = PhoenixSettings.from_environ(os.environ, url=url)
     annotate = annotate and not dry_run
     if annotate:
@@ -182,8 +191,8 @@ def phoenix(
         require_client()
     with open_store(where) as store:
         rounds = _Rounds(store, settings, models, quiet=json, annotate=annotate)
-        if watch:
-            rounds.watch(lambda: _sources(server, project, all_projects), parse_duration(watch), json=json)
+        if every_s is not None:
+            rounds.watch(lambda: _sources(server, project, all_projects), every_s, json=json)
             return
         sources = _sources(server, project, all_projects)
         if dry_run:
@@ -261,22 +270,21 @@ class _Rounds:
             return Sync(source, self._store, self._settings, self._models).preview()
 
     def watch(self, sources: Callable[[], list[PhoenixSettings]], every_s: float, *, json: bool) -> None:
-        """One line a round until a signal; what goes wrong in one round is said and tried in the next."""
+        """Print one line a round until a signal; what fails in one round is tried in the next."""
         from kaizen.cli.output import print_error, print_json_line
-        from kaizen.sync.errors import SyncError
+        from kaizen.sync import watch
+
+        def sync_once() -> None:
+            for source in sources():
+                report = self.sync(source)
+                if json:
+                    print_json_line(report.to_json())
+                else:
+                    print_line(report)
 
         self._quiet = True
-        while not self._stopping.is_set():
-            try:
-                for source in sources():
-                    report = self.sync(source)
-                    if json:
-                        print_json_line(report.to_json())
-                    else:
-                        print_line(report)
-            except SyncError as error:
-                print_error(error, as_json=False)
-            self._stopping.wait(every_s)
+        report_error = partial(print_error, as_json=False)
+        watch(sync_once, every_s, stopping=self._stopping, report_error=report_error)
 
     def _stop(self, number: int, _frame: FrameType | None) -> None:
         signal.signal(number, signal.SIG_DFL)
@@ -295,18 +303,3 @@ def _sources(
         with PhoenixSource(server) as source:
             projects = sorted(source.projects())
     return [replace(server, project=name) for name in dict.fromkeys(projects or [server.project])]
-
-
-def _check_price(models: ModelSettings, settings: SyncSettings) -> None:
-    """A budget can be kept only where the price is known."""
-    if settings.max_cost_usd is None:
-        return
-    from kaizen.sync.llm.client import Model
-    from kaizen.sync.model import Usage
-
-    for name in dict.fromkeys((models.tips_model, models.reconcile_model)):
-        if Model(name, models).price_usd(Usage(prompt_tokens=1)) is None:
-            raise SettingsError(
-                f"the price of model '{name}' is not known, so --max-cost-usd cannot be kept; "
-                "use --max-traces instead"
-            )

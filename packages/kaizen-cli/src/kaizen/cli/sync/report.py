@@ -72,6 +72,8 @@ def print_report(report: Report) -> None:
         typer.echo("Stopped before the end; run it again to go on.", err=True)
     elif report.states["failed"]:
         typer.echo("The next sync tries failed traces again.", err=True)
+    elif not report.traces and report.reading == "window":
+        print_note(f"No trace of project '{one_line(report.project)}' started between --since and --until.")
     elif not report.traces:
         print_note(
             f"Project '{one_line(report.project)}' has no traces yet: run an agent with "

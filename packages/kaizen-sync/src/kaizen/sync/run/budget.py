@@ -5,10 +5,13 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
+from kaizen.sync.errors import SettingsError
+from kaizen.sync.model import Usage
+
 if TYPE_CHECKING:
     from kaizen.sync.errors import ModelAccessError
     from kaizen.sync.llm.client import Meter
-    from kaizen.sync.settings import SyncSettings
+    from kaizen.sync.settings import ModelSettings, SyncSettings
 
 STOPPED = "sync was stopped"
 OVER_BUDGET = "beyond --max-cost-usd"
@@ -56,3 +59,17 @@ class Budget:
             return REFUSED
         is_over = self._max_cost_usd is not None and self._meter.cost_usd >= self._max_cost_usd
         return OVER_BUDGET if is_over else ""
+
+
+def check_price(settings: SyncSettings, models: ModelSettings) -> None:
+    """Raise `SettingsError` if `max_cost_usd` is set and the price of a model is not known."""
+    if settings.max_cost_usd is None:
+        return
+    from kaizen.sync.llm.client import Model
+
+    for name in dict.fromkeys((models.tips_model, models.reconcile_model)):
+        if Model(name, models).price_usd(Usage(prompt_tokens=1)) is None:
+            raise SettingsError(
+                f"the price of model '{name}' is not known, so --max-cost-usd cannot be kept; "
+                "use --max-traces instead"
+            )

@@ -43,7 +43,7 @@ class Claims:
             taken = {
                 trace_id
                 for claim in self._ledger.claims(self._claim.id)
-                if claim.holds(now)
+                if claim.is_alive(now)
                 for trace_id in claim.trace_ids
             }
             granted = set(trace_ids) - taken
@@ -63,7 +63,7 @@ class Claims:
     def close(self) -> None:
         """Give up what is left, and remove claims whose runs are gone."""
         now = self._clock()
-        stale = [claim.id for claim in self._ledger.claims(self._claim.id) if not claim.holds(now)]
+        stale = [claim.id for claim in self._ledger.claims(self._claim.id) if not claim.is_alive(now)]
         for claim_id in [*([self._claim.id] if self.is_kept else []), *stale]:
             try:
                 self._store.commit(

@@ -274,7 +274,7 @@ class Claim:
     def id(self) -> str:
         return f"{CLAIM}:{self.run_id}"
 
-    def holds(self, now: datetime) -> bool:
+    def is_alive(self, now: datetime) -> bool:
         """Whether the run that made it is still at work, as far as can be told from here."""
         if now - self.at > _EXPIRES:
             return False
