@@ -21,10 +21,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kaizen.sync import ModelSettings
+from kaizen.sync import ModelSettings, load_embedder
 from kaizen.sync.knowledge import neighbours
 from kaizen.sync.knowledge.deciding import decide_by_text
-from kaizen.sync.knowledge.neighbours import load_embedder
 from kaizen.sync.knowledge.reconcile import Learned, Reconciler
 from kaizen.sync.knowledge.similarity import LikenessIndex, Thresholds
 from kaizen.sync.llm.client import Model

@@ -13,11 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.secret_corpus import samples
-from kaizen.sync import SettingsError, redaction
+from kaizen.sync import Redaction, SettingsError, redaction
 from kaizen.sync.model import Conversation, Message, Outcome, ToolCall, Trajectory
 from kaizen.sync.outcomes.judge import Judge
 from kaizen.sync.redact import Redactor
-from kaizen.sync.redaction import Redaction
 from kaizen.sync.run.prepare import UnpreparedTrace, prepare_trace
 from tests.support.cpu import cpu_time
 from tests.support.listed import ListedSource

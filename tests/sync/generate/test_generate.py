@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 
 from kaizen.demo.model_server import Fault, ModelServer, Scenarios
-from kaizen.sync import ModelError, ModelSettings
-from kaizen.sync.errors import PromptTooLongError
+from kaizen.sync import ModelError, ModelSettings, PromptTooLongError
 from kaizen.sync.generate.ask import input_tokens
 from kaizen.sync.generate.checks import Generated
 from kaizen.sync.generate.condense import estimated_tokens

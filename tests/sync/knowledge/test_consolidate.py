@@ -10,10 +10,8 @@ from hypothesis import strategies as st
 
 from kaizen.demo.model_server import Fault, ModelServer, Scenarios
 from kaizen.store import Put, StoreSettings, open_store, revert
-from kaizen.sync import ModelSettings
-from kaizen.sync.errors import ModelAccessError
+from kaizen.sync import Consolidated, Consolidation, ModelAccessError, ModelSettings
 from kaizen.sync.knowledge.alike import Alike
-from kaizen.sync.knowledge.consolidate import Consolidated, Consolidation
 from kaizen.sync.knowledge.tidying import LARGEST, Tidying, keep_best
 from kaizen.tips.merge import stand_in, wordings
 from kaizen.tips.tip import StoredTip

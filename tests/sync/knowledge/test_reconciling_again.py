@@ -12,9 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kaizen.store import StoreError
-from kaizen.sync import ModelError
+from kaizen.sync import ModelError, load_embedder
 from kaizen.sync.knowledge import neighbours
-from kaizen.sync.knowledge.neighbours import load_embedder
 from kaizen.sync.knowledge.reconcile import Learned, Reconciler
 from kaizen.sync.knowledge.similarity import LikenessIndex
 from kaizen.sync.llm.schemas import Decision, DecisionsAnswer

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kaizen.sync import SettingsError
-from kaizen.sync.model import OutcomeRules
-from kaizen.sync.outcome_settings import OutcomeSettings
+from kaizen.sync import OutcomeRules, OutcomeSettings, SettingsError
 
 
 def read(**environ: str) -> OutcomeSettings:

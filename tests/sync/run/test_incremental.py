@@ -12,11 +12,10 @@ import httpx
 import pytest
 
 from kaizen.demo.faults import Fault
-from kaizen.sync import SyncSettings
+from kaizen.sync import PhoenixSource, SyncSettings
 from kaizen.sync.model import Anchor
 from kaizen.sync.run import selection
 from kaizen.sync.run.selection import plan_reading
-from kaizen.sync.sources.phoenix.source import PhoenixSource
 from kaizen.sync.state.checkpoint import WAITING, Checkpoint, Waiting, checkpoint_id
 from kaizen.sync.state.records import CountedState
 from tests.support.spans import START, lesson_span, read_spans, send_spans

@@ -11,9 +11,8 @@ import httpx
 import pytest
 
 from kaizen.demo.faults import Fault
-from kaizen.sync import PhoenixSettings, SourceError
+from kaizen.sync import PhoenixSettings, PhoenixSource, SourceError
 from kaizen.sync.generate.generate import generate_tips
-from kaizen.sync.sources.phoenix.source import PhoenixSource
 from tests.support.spans import START, lesson_span, llm_span, make_span, send_spans, trace_ids
 from tests.support.syncing import make_sync, open_data_dir, records, run_sync, snapshot, tips
 

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from kaizen.demo.model_server import ModelServer
+    from kaizen.sync import Report
     from kaizen.sync.generate.checks import Generated
     from kaizen.sync.model import Span, Trace
-    from kaizen.sync.state.report import Report
 
 
 def loop(words: str, *, name: str = "t", at: int = 0) -> list[Trace]:

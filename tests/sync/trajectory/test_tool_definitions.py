@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kaizen.sync.knowledge.staleness import Staleness
+from kaizen.sync import Staleness
 from kaizen.sync.model import Message, ToolCall, Trajectory
 from kaizen.sync.state.ledger import Ledger
 from kaizen.sync.trajectory.tool_definitions import Offered, changed_tools, newest, tool_versions, tools_of

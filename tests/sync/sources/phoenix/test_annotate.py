@@ -8,11 +8,8 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from kaizen.sync import PhoenixSettings, SettingsError
-from kaizen.sync.sources.phoenix.annotate import PhoenixAnnotator
-from kaizen.sync.sources.phoenix.source import PhoenixSource
+from kaizen.sync import PhoenixAnnotator, PhoenixSettings, PhoenixSource, Report, SettingsError
 from kaizen.sync.state.records import TraceRecord
-from kaizen.sync.state.report import Report
 from tests.support.command import kaizen
 from tests.support.ill_phoenix import PROJECTS, Answer, IllPhoenix
 from tests.support.spans import lesson_span, make_span, send_spans

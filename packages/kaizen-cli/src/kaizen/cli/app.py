@@ -17,7 +17,7 @@ from kaizen.cli.entities import consolidate, history, review, search, transfer
 from kaizen.cli.options import load_env_file
 from kaizen.cli.output import print_error, print_error_json
 from kaizen.store import StoreError
-from kaizen.sync.errors import SyncError
+from kaizen.sync import SyncError
 
 app = typer.Typer(
     name="kaizen",

@@ -23,8 +23,7 @@ from kaizen.cli.options import (
 )
 from kaizen.cli.output import one_line, print_json
 from kaizen.store import StoreError, StoreSettings, open_store
-from kaizen.sync.errors import ModelError, SyncError
-from kaizen.sync.settings import OFFLINE, ModelSettings, PhoenixSettings
+from kaizen.sync import OFFLINE, ModelError, ModelSettings, PhoenixSettings, SyncError
 
 _PING_TIMEOUT_S = 20.0
 
@@ -119,7 +118,7 @@ def _why_untraced(installed: bool, value: str) -> str:
 
 
 def _phoenix(url: str | None, project: str | None) -> Iterator[Check]:
-    from kaizen.sync.sources.phoenix.source import PhoenixSource
+    from kaizen.sync import PhoenixSource
 
     try:
         settings = PhoenixSettings.from_environ(os.environ, url=url, project=project)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kaizen.store import StoreSettings, open_store
-from kaizen.sync.errors import SettingsError
+from kaizen.sync import SettingsError
 
 if TYPE_CHECKING:
     from kaizen.store import Store

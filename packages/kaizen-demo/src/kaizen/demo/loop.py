@@ -22,10 +22,16 @@ from kaizen.demo.model_server import ModelServer
 from kaizen.demo.phoenix_server import PhoenixError, PhoenixServer
 from kaizen.demo.scenario import load_scenarios
 from kaizen.store import Entity, Store, StoreSettings, open_store
-from kaizen.sync.errors import SyncError
-from kaizen.sync.run.pipeline import Sync
-from kaizen.sync.settings import DEFAULT_MODEL, OFFLINE, ModelSettings, PhoenixSettings, SyncSettings
-from kaizen.sync.sources.phoenix.source import PhoenixSource
+from kaizen.sync import (
+    DEFAULT_MODEL,
+    OFFLINE,
+    ModelSettings,
+    PhoenixSettings,
+    PhoenixSource,
+    Sync,
+    SyncError,
+    SyncSettings,
+)
 
 if TYPE_CHECKING:
     from types import FrameType

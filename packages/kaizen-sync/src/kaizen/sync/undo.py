@@ -143,8 +143,8 @@ def _tips_without(
 ) -> dict[str, Entity | None]:
     """Return the tips of the run as they are without it, by id; None for those that go.
 
-    A tip that only the run changed is as it was `before`; others lose the evidence of the traces. Of tips that
-    contradict each other, another one may be the better backed then.
+    A tip that only the run changed is as it was `before`; others lose the evidence of the traces. Of tips
+    that contradict each other, another one may be the better backed then.
     """
     known = {tip_id: StoredTip.of(entity) for tip_id, entity in tips.items()}
     stories = {record.trace_id for record in traces}
@@ -152,7 +152,11 @@ def _tips_without(
     changed: dict[str, StoredTip] = {}
     wanted: dict[str, Entity | None] = {}
     for tip_id in dict.fromkeys([*touched, *(tip.id for tip in backed if tip)]):
-        entity = before[tip_id] if tip_id in before else tips.get(tip_id)
+        entity = tips.get(tip_id)
+        # A later run may have left the tip exactly as this one did.
+        others = _stories(entity) - _stories(before.get(tip_id)) - stories
+        if tip_id in before and not others:
+            entity = before[tip_id]
         if entity is None:
             wanted[tip_id] = None
             if tip_id in known:
@@ -168,6 +172,10 @@ def _tips_without(
         if entity := wanted.get(tip_id, tips.get(tip_id)):
             wanted[tip_id] = replace(entity, metadata=tip.metadata)
     return wanted
+
+
+def _stories(entity: Entity | None) -> set[str]:
+    return {story_of(source) for source in StoredTip.of(entity).sources} if entity else set()
 
 
 def _without_stories(tip: StoredTip, stories: Collection[str]) -> StoredTip:

@@ -104,7 +104,7 @@ def list_(
 def _stale_only(store: Store, namespace: str, read: Callable[..., Page]) -> Callable[..., Page]:
     """The same list, less the tips that are not stale."""
     from kaizen.store import Page
-    from kaizen.sync.knowledge.staleness import Staleness
+    from kaizen.sync import Staleness
 
     staleness = Staleness(store, namespace)
 
@@ -180,7 +180,7 @@ def show(
 
     Each piece of evidence has the address of its span in Phoenix. A tip that is older than its tools says so.
     """
-    from kaizen.sync.knowledge.staleness import Staleness
+    from kaizen.sync import Staleness
 
     with open_configured_store(backend, data_dir) as store:
         entity = store.get(namespace, entity_id)

@@ -31,11 +31,8 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from kaizen.store import Store
-    from kaizen.sync.run.pipeline import Sync
-    from kaizen.sync.run.preview import Preview
-    from kaizen.sync.settings import ModelSettings, PhoenixSettings, SyncSettings
+    from kaizen.sync import ModelSettings, PhoenixSettings, Preview, Report, Sync, SyncSettings
     from kaizen.sync.sources.base import Annotator
-    from kaizen.sync.state.report import Report
 
 app = typer.Typer(help="Turn traces into tips.", no_args_is_help=True, rich_markup_mode=None)
 app.command()(status)
@@ -238,8 +235,7 @@ class _Rounds:
 
     def sync(self, where: PhoenixSettings) -> Report:
         from kaizen.cli.sync.progress import SyncProgress
-        from kaizen.sync.run.pipeline import Sync
-        from kaizen.sync.sources.phoenix.source import PhoenixSource
+        from kaizen.sync import PhoenixSource, Sync
 
         with PhoenixSource(where) as source, SyncProgress(quiet=self._quiet) as progress:
             sync = Sync(
@@ -258,13 +254,12 @@ class _Rounds:
     def _annotator(self, where: PhoenixSettings) -> Annotator | None:
         if not self._annotate:
             return None
-        from kaizen.sync.sources.phoenix.annotate import PhoenixAnnotator
+        from kaizen.sync import PhoenixAnnotator
 
         return PhoenixAnnotator(where)
 
     def preview(self, where: PhoenixSettings) -> Preview:
-        from kaizen.sync.run.pipeline import Sync
-        from kaizen.sync.sources.phoenix.source import PhoenixSource
+        from kaizen.sync import PhoenixSource, Sync
 
         with PhoenixSource(where) as source:
             return Sync(source, self._store, self._settings, self._models).preview()
@@ -298,7 +293,7 @@ def _sources(
     server: PhoenixSettings, projects: list[str] | None, all_projects: bool
 ) -> list[PhoenixSettings]:
     if all_projects:
-        from kaizen.sync.sources.phoenix.source import PhoenixSource
+        from kaizen.sync import PhoenixSource
 
         with PhoenixSource(server) as source:
             projects = sorted(source.projects())

@@ -10,8 +10,7 @@ import typer
 from kaizen.cli.output import one_line, print_note, print_table
 
 if TYPE_CHECKING:
-    from kaizen.sync.run.preview import Preview
-    from kaizen.sync.state.report import Report
+    from kaizen.sync import Preview, Report
 
 _NAMED = 10
 _EXCERPT = 120
