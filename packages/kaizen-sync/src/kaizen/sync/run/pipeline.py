@@ -51,7 +51,7 @@ _log = logging.getLogger(__name__)
 _BATCH = 64
 _REQUESTS_IF_IDLE = 1
 _REQUESTS = 10
-"""How many requests one run makes to ask again what was said of traces that it has learned from."""
+"""How many requests one run makes to read the annotations of earlier traces again."""
 
 
 class Sync:
@@ -188,7 +188,7 @@ class Sync:
                     batch = []
             annotations = self._annotations_of(batch)
         except SourceError:
-            # Without what is said of them, which is asked for again later.
+            # Without their annotations, which are asked for again later.
             yield list(self._prepare(batch, {}))
             raise
         yield list(self._prepare(batch, annotations))
@@ -260,14 +260,14 @@ class Sync:
         self._progress(self.report)
 
     def _ask_again(self) -> None:
-        """Ask what was said since of traces that were learned from, where the whole project is looked at."""
+        """Read the annotations of earlier traces again, if this run looks at the whole project."""
         if self._selection.reading != "window" and not self._budget.is_stopped:
             is_idle = self._selection.reading == "nothing"
             try:
                 self._rejudging.run(requests=_REQUESTS_IF_IDLE if is_idle else _REQUESTS)
             except (SourceError, ConflictError) as error:
                 # What the run is for is done; the next one asks.
-                _log.warning("could not ask what was said of earlier traces: %s", error)
+                _log.warning("could not read the annotations of earlier traces: %s", error)
 
     def _keep(self, checkpoint: Checkpoint) -> None:
         """Put the checkpoint, and what this run did if it did anything."""

@@ -173,7 +173,7 @@ class Selection:
             self._ledger.recount_unseen(before, after)
 
     def share_done(self, reached: datetime) -> float | None:
-        """About how much of the work is done once the traces up to that start are, if it can be told.
+        """Return about how much of the work is done once the traces up to that start are; None if unknown.
 
         How many are left is not known before all are listed. So it goes by the time in which they started, or
         by `limit` where that ends the run earlier.

@@ -49,7 +49,7 @@ class LinkedStory:
 
     @property
     def is_learned(self) -> bool:
-        """Whether the store has what this story teaches already."""
+        """Whether the store has what can be learned from this story already."""
         head = self.story.head
         if head in self.prepared:
             return False

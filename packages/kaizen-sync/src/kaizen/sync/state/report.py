@@ -43,7 +43,7 @@ class Report:
 
     `cost_usd` is None where a model was called whose price is not known. `share` is about how much of the
     work is done, from 0 to 1, where that can be told. `outcomes_asked` counts traces that were asked for
-    again, `outcomes_updated` those of which something else is said now.
+    again, `outcomes_updated` those that are judged otherwise now.
     """
 
     run_id: str
