@@ -19,7 +19,7 @@ from kaizen.store import (
 )
 from kaizen.sync import undo_run
 from kaizen.sync.state.records import TraceRecord
-from kaizen.tips.contradictions import name_contradiction, settled
+from kaizen.tips.contradictions import name_contradiction, resolve_contradictions
 from kaizen.tips.merge import merge, retire
 from kaizen.tips.tip import StoredTip
 from tests.support.listed import ListedSource, one_call
@@ -171,7 +171,7 @@ def test_a_tip_that_gave_way_to_one_of_the_run_is_served_again(store: Store, met
     learn(store, "run-1", "t1", "a")
     new = stored_tip("b", "The opposite.", "t2", "t3")
     new, known = name_contradiction(new, tip(store, "a"), "they differ")
-    after = settled({"b": new, "a": known}, {"a": known})
+    after = resolve_contradictions({"b": new, "a": known}, {"a": known})
     learn(store, "run-2", "t2", **after)
     learn(store, "run-2", "t3", "b")
     assert (tip(store, "a").status, tip(store, "b").status) == ("retired", "active")

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from kaizen.sync.errors import (
         ModelAccessError,
         ModelError,
+        ModelRefusalError,
+        ModelUnavailableError,
         ProjectNotFoundError,
         PromptTooLongError,
         RedactionError,
@@ -26,11 +28,11 @@ if TYPE_CHECKING:
         UnusableAnswerError,
     )
     from kaizen.sync.knowledge.consolidate import Consolidated, Consolidation
-    from kaizen.sync.knowledge.neighbours import load_embedder
+    from kaizen.sync.knowledge.similarity import load_embedder
     from kaizen.sync.knowledge.staleness import Staleness
     from kaizen.sync.model import OutcomeRules, utc_now
     from kaizen.sync.outcome_settings import OutcomeSettings
-    from kaizen.sync.redaction import Redaction
+    from kaizen.sync.redact import Redaction
     from kaizen.sync.run.budget import check_price
     from kaizen.sync.run.pipeline import Sync
     from kaizen.sync.run.preview import Preview
@@ -65,7 +67,9 @@ __all__ = [
     "FailedTrace",
     "ModelAccessError",
     "ModelError",
+    "ModelRefusalError",
     "ModelSettings",
+    "ModelUnavailableError",
     "OutcomeRules",
     "OutcomeSettings",
     "PhoenixAnnotator",
@@ -104,11 +108,11 @@ __all__ = [
 
 _NAMES = {
     "knowledge.consolidate": ("Consolidated", "Consolidation"),
-    "knowledge.neighbours": ("load_embedder",),
+    "knowledge.similarity": ("load_embedder",),
     "knowledge.staleness": ("Staleness",),
     "model": ("OutcomeRules", "utc_now"),
     "outcome_settings": ("OutcomeSettings",),
-    "redaction": ("Redaction",),
+    "redact": ("Redaction",),
     "run.budget": ("check_price",),
     "run.pipeline": ("Sync",),
     "run.preview": ("Preview",),

@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 
 from kaizen.sync.environment import is_on, seconds
 from kaizen.sync.errors import SettingsError
-from kaizen.sync.redaction import Redaction
+from kaizen.sync.redact import Redaction
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

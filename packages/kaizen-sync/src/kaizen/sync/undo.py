@@ -7,14 +7,17 @@ from typing import TYPE_CHECKING
 
 from kaizen.store import Applied, ConflictError, Delete, InvalidInputError, NotFoundError, Put
 from kaizen.sync.state.records import TRAJECTORY, TraceRecord
-from kaizen.tips.contradictions import settled
-from kaizen.tips.merge import merged_into, stand_in
-from kaizen.tips.tip import GUIDELINE, StoredTip, story_of
+from kaizen.tips.checks import GUIDELINE
+from kaizen.tips.contradictions import resolve_contradictions
+from kaizen.tips.merge import follow_merges
+from kaizen.tips.reading import read_tip, read_tips
+from kaizen.tips.tip import story_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from kaizen.store import Change, Commit, Entity, Store
+    from kaizen.tips.tip import StoredTip
 
 _PAGE = 500
 _ATTEMPTS = 5
@@ -146,9 +149,9 @@ def _tips_without(
     A tip that only the run changed is as it was `before`; others lose the evidence of the traces. Of tips
     that contradict each other, another one may be the better backed then.
     """
-    known = {tip_id: StoredTip.of(entity) for tip_id, entity in tips.items()}
+    known = {tip.id: tip for tip in read_tips(tips.values())}
     stories = {record.trace_id for record in traces}
-    backed = (stand_in(known, tip_id) for record in traces for tip_id in record.tip_ids)
+    backed = (follow_merges(known, tip_id) for record in traces for tip_id in record.tip_ids)
     changed: dict[str, StoredTip] = {}
     wanted: dict[str, Entity | None] = {}
     for tip_id in dict.fromkeys([*touched, *(tip.id for tip in backed if tip)]):
@@ -157,36 +160,33 @@ def _tips_without(
         others = _stories(entity) - _stories(before.get(tip_id)) - stories
         if tip_id in before and not others:
             entity = before[tip_id]
+        wanted[tip_id] = entity
         if entity is None:
-            wanted[tip_id] = None
             if tip_id in known:
                 # Nothing backs it and nobody keeps it any more, so that it contradicts no other.
-                changed[tip_id] = replace(known[tip_id], metadata=_without_backing(tips[tip_id]))
-            continue
-        tip = StoredTip.of(entity)
-        rest = _without_stories(tip, stories)
-        changed[tip_id] = rest
-        is_gone = rest is not tip and not rest.stays and not merged_into(rest)
-        wanted[tip_id] = None if is_gone else replace(entity, content=rest.content, metadata=rest.metadata)
-    for tip_id, tip in settled(changed, known).items():
-        if entity := wanted.get(tip_id, tips.get(tip_id)):
+                gone = known[tip_id].with_metadata(creation_mode="", review=None)
+                changed[tip_id] = gone.without_evidence()
+        elif tip := read_tip(entity):
+            changed[tip_id] = rest = _without_stories(tip, stories)
+            if rest is not tip:
+                is_gone = not (rest.is_backed or rest.merged_into)
+                wanted[tip_id] = None if is_gone else replace(entity, metadata=rest.metadata)
+    for tip_id, tip in resolve_contradictions(changed, known).items():
+        entity = wanted.get(tip_id, tips.get(tip_id))
+        if entity and tip != changed.get(tip_id):
             wanted[tip_id] = replace(entity, metadata=tip.metadata)
     return wanted
 
 
 def _stories(entity: Entity | None) -> set[str]:
-    return {story_of(source) for source in StoredTip.of(entity).sources} if entity else set()
+    tip = read_tip(entity) if entity else None
+    return {story_of(source) for source in tip.sources} if tip else set()
 
 
 def _without_stories(tip: StoredTip, stories: Collection[str]) -> StoredTip:
     for story_id in {story_of(source) for source in tip.sources}.intersection(stories):
         tip = tip.without_story(story_id)
     return tip
-
-
-def _without_backing(entity: Entity) -> dict[str, object]:
-    backing = ("sources", "review", "creation_mode")
-    return {key: value for key, value in entity.metadata.items() if key not in backing}
 
 
 def _is_same(one: Entity | None, other: Entity | None) -> bool:

@@ -65,7 +65,7 @@ def consolidate(
 
 def _print(done: Consolidated, *, applied: bool) -> None:
     for merge in done.merges:
-        support = merge.tip.metadata.get("support") or 0
+        support = merge.tip.support
         typer.echo(f"{one_line(merge.tip.id)}  support {support}")
         typer.echo(f"    {printable(' '.join(merge.tip.content.split()))}")
         for tip in merge.merged:

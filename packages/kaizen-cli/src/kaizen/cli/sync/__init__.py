@@ -116,7 +116,7 @@ def phoenix(
         bool,
         typer.Option(
             "--annotate",
-            help="Write into Phoenix what became of each trace; needs the extra kaizen-cli[annotate].",
+            help="Write into Phoenix what became of each trace.",
         ),
     ] = False,
     watch: Annotated[
@@ -182,10 +182,6 @@ def phoenix(
         check_watch(every_s, dry_run=dry_run)
     server = PhoenixSettings.from_environ(os.environ, url=url)
     annotate = annotate and not dry_run
-    if annotate:
-        from kaizen.sync.sources.phoenix.annotate import require_client
-
-        require_client()
     with open_store(where) as store:
         rounds = _Rounds(store, settings, models, quiet=json, annotate=annotate)
         if every_s is not None:

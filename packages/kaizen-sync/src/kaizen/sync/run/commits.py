@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from kaizen.store import Delete
 from kaizen.sync.errors import RedactionError
-from kaizen.sync.knowledge.reconcile import Learned, Reconciled, Reconciler, judged_tips
+from kaizen.sync.knowledge.reconcile import NewTip, Reconciled, Reconciler, update_outcome
 from kaizen.sync.knowledge.shown import KnownTips
 from kaizen.sync.redact import Redactor
 from kaizen.sync.run.prepare import PreparedTrace
@@ -22,8 +22,8 @@ from kaizen.sync.state.records import (
     update_record,
 )
 from kaizen.sync.state.rejudge_schedule import hour_of
-from kaizen.tips.contradictions import settled
-from kaizen.tips.merge import stand_in, standing
+from kaizen.tips.contradictions import resolve_contradictions
+from kaizen.tips.merge import follow_merges
 
 if TYPE_CHECKING:
     from kaizen.store import Change, Put, Store
@@ -54,7 +54,7 @@ class Result:
     state: State
     reason: str = ""
     tips: tuple[Tip, ...] = ()
-    learned: tuple[Learned, ...] = ()
+    learned: tuple[NewTip, ...] = ()
     shown_tip_ids: tuple[str, ...] = ()
     tips_dropped: Counter[str] = field(default_factory=Counter)
 
@@ -122,12 +122,14 @@ class Planner:
 
     def prefetch_question(self, result: Result) -> Question | None:
         """Return what can be asked already about a story that waits for its turn; None for nothing."""
-        story_id, learned = result.linked.story.head, result.learned
-        return self._reconciler.foresee(story_id, learned, self._ledger.standing_tips) if learned else None
+        if not result.learned:
+            return None
+        story_id, known = result.linked.story.head, self._ledger.standing_tips
+        return self._reconciler.prefetch_question(story_id, result.learned, known)
 
     def end(self, result: Result) -> None:
         """Forget what was asked about a story that is committed or left for later."""
-        self._reconciler.end(result.linked.story.head)
+        self._reconciler.finish(result.linked.story.head)
 
     def question(self, result: Result) -> Question | None:
         """Return what must be asked before the story can be committed as of now; None for nothing."""
@@ -142,7 +144,7 @@ class Planner:
 
     def take(self, result: Result, question: Question, answer: DecisionsAnswer) -> None:
         """Keep the model's answer to a question about that story."""
-        self._reconciler.take(result.linked.story.head, question, answer)
+        self._reconciler.record_answer(result.linked.story.head, question, answer)
 
     def plan(self, result: Result) -> Plan:
         """Return the commit for a story, once `question` has nothing more to ask."""
@@ -199,7 +201,9 @@ class Planner:
         tips, backed_ids = withdrawn, list[str]()
         details: dict[str, object] = {"tips_dropped": {}}
         if is_learned:
-            judged = judged_tips(stored[head], linked.outcome, {**self._ledger.tips, **withdrawn})
+            judged = update_outcome(
+                head, stored[head].tip_ids, linked.outcome, {**self._ledger.tips, **withdrawn}
+            )
             tips = {**withdrawn, **judged}
         else:
             details = {
@@ -236,7 +240,7 @@ class Planner:
         """Yield the changes for these tips, and for those that contradict them if another one stands now."""
         if not tips:
             return iter(())
-        return map(_kept_or_deleted, settled(tips, self._ledger.tips).values())
+        return map(_kept_or_deleted, resolve_contradictions(tips, self._ledger.tips).values())
 
     def _put(
         self, record: TraceRecord, trace: PreparedTrace, details: Mapping[str, object] | None = None
@@ -254,14 +258,14 @@ class Planner:
 
     def _standing(self, withdrawn: Mapping[str, StoredTip]) -> Mapping[str, StoredTip]:
         """Return the tips that new ones are compared with."""
-        return standing({**self._ledger.tips, **withdrawn}) if withdrawn else self._ledger.standing_tips
+        return unmerged_tips({**self._ledger.tips, **withdrawn}) if withdrawn else self._ledger.standing_tips
 
     def _withdrawn(self, records: Iterable[TraceRecord]) -> dict[str, StoredTip]:
         """Return the tips that these traces back, without their evidence."""
         withdrawn: dict[str, StoredTip] = {}
         for record in records:
             for tip_id in record.tip_ids:
-                if tip := stand_in(self._ledger.tips, tip_id):
+                if tip := follow_merges(self._ledger.tips, tip_id):
                     withdrawn[tip.id] = withdrawn.get(tip.id, tip).without_story(record.trace_id)
         return withdrawn
 
@@ -305,4 +309,4 @@ def _failed(record: TraceRecord, known: TraceRecord | None) -> TraceRecord:
 
 
 def _kept_or_deleted(tip: StoredTip) -> Change:
-    return tip.to_put() if tip.stays else Delete(id=tip.id)
+    return tip.to_put() if tip.is_backed else Delete(id=tip.id)

@@ -13,8 +13,8 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from kaizen.store import ConflictError
-from kaizen.store.ids import uuid7
+from kaizen.store import ConflictError, uuid7
+from kaizen.sync.cleaning import clean_trace
 from kaizen.sync.errors import SourceError
 from kaizen.sync.llm.client import Meter, Model
 from kaizen.sync.model import utc_now
@@ -31,9 +31,12 @@ from kaizen.sync.run.rejudge import Rejudging
 from kaizen.sync.run.selection import Selection
 from kaizen.sync.run.stories import Linker
 from kaizen.sync.run.workers import StoryQueue
+from kaizen.sync.sources.base import StoppableSource
 from kaizen.sync.state.claims import make_claims
 from kaizen.sync.state.ledger import Ledger
+from kaizen.sync.state.records import ACTOR
 from kaizen.sync.state.report import Report
+from kaizen.tips.reading import migrate_tips
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -78,6 +81,7 @@ class Sync:
         else:
             store.create_namespace(namespace_id, exist_ok=True)
         self._source = source
+        self._store = store
         self._settings = settings
         self._progress = progress
         self._annotator = annotator
@@ -131,10 +135,14 @@ class Sync:
     def stop(self) -> None:
         """Take no more traces; those whose model call is under way are finished and committed."""
         self._budget.stop()
+        if isinstance(self._source, StoppableSource):
+            self._source.stop()
 
     def run(self) -> Report:
         """Process every new or changed trace; a `SourceError` or `StoreError` ends the run."""
         self._started = time.monotonic()
+        if migrate_tips(self._store, self._settings.namespace_id, actor=ACTOR):
+            self._ledger.refresh()
         checkpoint: Checkpoint | None = None
         # While a batch is read and linked, the one before must keep all workers busy.
         enough = _BATCH + 2 * self._settings.concurrency
@@ -177,7 +185,7 @@ class Sync:
         """
         batch: list[Trace] = []
         try:
-            for trace in self._source.fetch(self._selection.traces()):
+            for trace in map(clean_trace, self._source.fetch(self._selection.traces())):
                 if self._selection.admits(trace):
                     batch.append(trace)
                 if self._queue.is_next_done:

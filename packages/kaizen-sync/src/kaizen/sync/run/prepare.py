@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from kaizen.sync.model import Annotation, Trace, Trajectory
     from kaizen.sync.outcomes.judge import Judge
-    from kaizen.sync.redaction import Redaction
+    from kaizen.sync.redact import Redaction
     from kaizen.sync.state.records import State
     from kaizen.sync.trajectory.stories import TraceDescription
 

@@ -192,7 +192,7 @@ def update_record(entity: Entity, record: TraceRecord, details: Mapping[str, Any
     return Put(id=entity.id, type=entity.type, content=entity.content, metadata=metadata)
 
 
-def update_outcome(entity: Entity, outcome: Outcome, judgement: Mapping[str, Any]) -> Put:
+def update_judgement(entity: Entity, outcome: Outcome, judgement: Mapping[str, Any]) -> Put:
     """Return the record of a trace that is judged otherwise now; the trace is the same."""
     metadata = {**entity.metadata, "outcome": outcome.to_json(), "judgement": judgement}
     return Put(id=entity.id, type=entity.type, content=entity.content, metadata=metadata)

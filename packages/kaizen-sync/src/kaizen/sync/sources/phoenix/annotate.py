@@ -1,11 +1,10 @@
-"""Telling Phoenix what became of traces: one annotation of each, so that people see it where they look."""
+"""Annotations in Phoenix that say what became of each trace, so that people see it where they look."""
 
 from __future__ import annotations
 
 import logging
 from typing import TYPE_CHECKING, Any
 
-from kaizen.sync.errors import SettingsError
 from kaizen.sync.model import OWN_NAME
 from kaizen.sync.sources.phoenix.client import connected
 
@@ -25,24 +24,22 @@ _NOT_FOUND = 404
 
 
 class PhoenixAnnotator:
-    """Annotates traces through Phoenix's own client; another run of the same namespace writes over it.
-
-    Making one raises `SettingsError` where the client is not installed.
-    """
+    """Annotates traces through Phoenix's own client; a later run of the same namespace writes over it."""
 
     def __init__(self, settings: PhoenixSettings) -> None:
-        require_client()
         self._settings = settings
         self._client: Client | None = None
         self._http: httpx.Client | None = None
         self._waiting: dict[str, ProcessedTrace] = {}
 
     def add(self, traces: Iterable[ProcessedTrace], run: AnnotatedRun) -> None:
+        """Annotate traces once there are a hundred of them; never raises."""
         self._waiting.update((trace.trace_id, trace) for trace in traces)
         if len(self._waiting) >= _BATCH:
             self._flush(run)
 
     def close(self, run: AnnotatedRun) -> None:
+        """Annotate the traces that are left, and disconnect."""
         self._flush(run)
         if self._http is not None:
             self._http.close()
@@ -53,18 +50,18 @@ class PhoenixAnnotator:
         for start in range(0, len(annotations), _BATCH):
             batch = annotations[start : start + _BATCH]
             try:
-                done = self._write(batch)
+                written = self._write(batch)
             except Exception as error:  # noqa: BLE001 - whatever goes wrong, the sync itself is done
                 _log.warning("%d traces were not annotated in Phoenix: %s", len(batch), error)
-                done = 0
-            run.annotated += done
-            run.not_annotated += len(batch) - done
+                written = 0
+            run.annotated += written
+            run.not_annotated += len(batch) - written
 
     def _write(self, batch: Sequence[Any]) -> int:
-        """Write annotations, and return how many; none is written of a trace that Phoenix has deleted."""
+        """Write annotations and return how many; those of traces that Phoenix has deleted are left out."""
+        client = self._connected()
         import httpx
 
-        client = self._connected()
         try:
             client.traces.log_trace_annotations(trace_annotations=batch, sync=True)
         except httpx.HTTPStatusError as error:
@@ -76,27 +73,18 @@ class PhoenixAnnotator:
         return len(batch)
 
     def _connected(self) -> Client:
-        """Phoenix's client on a connection like ours: its keys, its certificates, its time limits."""
-        from phoenix.client import Client
-
+        """Return Phoenix's client on a connection like ours: its keys, its certificates, its time limits."""
         if self._client is None:
             self._http = connected(self._settings)
+            # Here and nowhere else: the import takes longer than a sync that finds nothing new.
+            from phoenix.client import Client
+
             self._client = Client(http_client=self._http)
         return self._client
 
 
-def require_client() -> None:
-    """Raise `SettingsError` where Phoenix's client is not installed."""
-    try:
-        import phoenix.client  # noqa: F401
-    except ImportError as error:
-        raise SettingsError(
-            f"--annotate needs Phoenix's client ({error}); run: pip install 'kaizen-cli[annotate]'"
-        ) from error
-
-
 def annotation(trace: ProcessedTrace, run: AnnotatedRun) -> dict[str, Any]:
-    """The annotation that says how a trace ended: one for each namespace, however often it is written."""
+    """Return the annotation that says how a trace ended: one for each namespace, however often written."""
     tips = f"tips {', '.join(trace.tip_ids)}" if trace.tip_ids else ""
     return {
         "name": OWN_NAME,
