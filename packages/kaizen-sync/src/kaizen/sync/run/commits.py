@@ -23,7 +23,7 @@ from kaizen.sync.state.records import (
 )
 from kaizen.sync.state.rejudge_schedule import hour_of
 from kaizen.tips.contradictions import resolve_contradictions
-from kaizen.tips.merge import follow_merges
+from kaizen.tips.merge import follow_merges, unmerged_tips
 
 if TYPE_CHECKING:
     from kaizen.store import Change, Put, Store
