@@ -19,8 +19,8 @@ from kaizen.store import (
 )
 from kaizen.sync import undo_run
 from kaizen.sync.state.records import TraceRecord
-from kaizen.tips.contradictions import name_contradiction, resolve_contradictions
-from kaizen.tips.merge import merge, retire
+from kaizen.tips.contradictions import record_contradiction, resolve_contradictions
+from kaizen.tips.merge import merge, retire_merged
 from kaizen.tips.tip import StoredTip
 from tests.support.listed import ListedSource, one_call
 from tests.support.stored_tips import stored_tip, tip_source
@@ -158,7 +158,7 @@ def test_evidence_is_taken_out_of_the_tip_that_it_was_merged_into(store: Store) 
     learn(store, "run-1", "t1", "kept")
     learn(store, "run-2", "t2", "gone")
     kept, gone = tip(store, "kept"), tip(store, "gone")
-    change(store, merge(kept, [gone]), retire(gone, kept))
+    change(store, merge(kept, [gone]), retire_merged(gone, kept))
     assert evidence(store) == {"kept": ["t1", "t2"], "gone": []}
     undone = undo_run(store, N, "run-2")
     assert evidence(store) == {"kept": ["t1"], "gone": []}
@@ -170,7 +170,7 @@ def test_evidence_is_taken_out_of_the_tip_that_it_was_merged_into(store: Store) 
 def test_a_tip_that_gave_way_to_one_of_the_run_is_served_again(store: Store, met_since: bool) -> None:
     learn(store, "run-1", "t1", "a")
     new = stored_tip("b", "The opposite.", "t2", "t3")
-    new, known = name_contradiction(new, tip(store, "a"), "they differ")
+    new, known = record_contradiction(new, tip(store, "a"), "they differ")
     after = resolve_contradictions({"b": new, "a": known}, {"a": known})
     learn(store, "run-2", "t2", **after)
     learn(store, "run-2", "t3", "b")
