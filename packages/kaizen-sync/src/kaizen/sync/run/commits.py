@@ -24,6 +24,7 @@ from kaizen.sync.state.records import (
 from kaizen.sync.state.rejudge_schedule import hour_of
 from kaizen.tips.contradictions import resolve_contradictions
 from kaizen.tips.merge import follow_merges, unmerged_tips
+from kaizen.tips.text import load_stemmer
 
 if TYPE_CHECKING:
     from kaizen.store import Change, Put, Store
@@ -102,6 +103,8 @@ class Planner:
         Those are the ones that exist when the run begins to learn.
         """
         if self._known_tips is None:
+            # Later it would hold up commits, and whether the model refuses would be known late.
+            load_stemmer()
             self._known_tips = KnownTips(self._ledger.tips.values())
 
     def attach_evidence(self, result: Result) -> Result:
