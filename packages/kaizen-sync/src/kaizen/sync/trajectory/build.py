@@ -39,7 +39,7 @@ def _build(trace: Trace) -> Trajectory:
     tools = ToolSpans(
         trace,
         model_spans=(layer.span_id for call in calls for layer in call.layers),
-        call_ids=(c.id for thread in threads for m in thread.messages for c in m.tool_calls),
+        calls=(call for thread in threads for m in thread.messages for call in m.tool_calls),
     )
     for thread in threads:
         thread.messages = with_tool_results(thread.messages, tools)
