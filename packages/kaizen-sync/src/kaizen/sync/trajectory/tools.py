@@ -8,7 +8,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kaizen.sync.model import Message, ToolCall
-from kaizen.sync.trajectory.json_text import as_text, canonical_arguments, load_json, load_literal
+from kaizen.sync.trajectory.errors import error_text, unwrapped
+from kaizen.sync.trajectory.json_text import as_text, canonical_arguments, load_json
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -215,25 +216,3 @@ def with_span_error(text: str, span: Span | None) -> str:
     if not error or error in text or unwrapped(error) in text:
         return text
     return f"{text}\n[error: {error}]" if text else f"[error: {error}]"
-
-
-def error_text(span: Span) -> str:
-    """Return the error of a span: its status message, else its first exception."""
-    if span.status_message:
-        return span.status_message
-    for event in span.events:
-        if event.name == "exception":
-            kind = as_text(event.attributes.get("exception.type"))
-            return f"{kind}: {as_text(event.attributes.get('exception.message'))}".strip(": ")
-    return ""
-
-
-def unwrapped(error: str) -> str:
-    """Return the error that openai-agents puts into a dict, as in `Error running tool: {'error': '...'}`."""
-    _, brace, rest = error.partition(": {")
-    try:
-        value = load_literal("{" + rest) if brace else None
-    except ValueError:
-        value = None
-    inner = value.get("error") if isinstance(value, dict) else None
-    return inner if isinstance(inner, str) and inner else error
