@@ -15,6 +15,7 @@ import pytest
 
 from kaizen.store import (
     CorruptDataError,
+    Delete,
     NotFoundError,
     Put,
     StoreError,
@@ -98,11 +99,28 @@ def test_an_older_file_is_backed_up_and_then_migrated(
         assert connection.execute("SELECT version FROM migrations ORDER BY version").fetchall() == [
             (1,),
             (2,),
+            (3,),
         ]
         assert connection.execute("SELECT * FROM added").fetchall() == []
-    with closing(sqlite3.connect(path.with_name("kaizen.db.schema-1.bak"))) as backup:
-        assert backup.execute("SELECT max(version) FROM migrations").fetchone() == (1,)
+    with closing(sqlite3.connect(path.with_name("kaizen.db.schema-2.bak"))) as backup:
+        assert backup.execute("SELECT max(version) FROM migrations").fetchone() == (2,)
         assert backup.execute("SELECT content FROM states").fetchall() == [("kept",)]
+
+
+def test_words_that_an_older_version_indexed_are_found_like_new_ones(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as older, SqliteStore(path, embedder="none") as store:
+        older.setattr(sqlite_schema, "MIGRATIONS", sqlite_schema.MIGRATIONS[:1])
+        older.setattr("kaizen.store.backends.sqlite.writing.fold_text", str)
+        store.create_namespace("n")
+        store.commit("n", [Put(id=str(n), type=f"t{n % 2}", content=f"Straße {n}") for n in range(40)])
+        store.commit("n", [Put(id="0", type="t0", content="changed"), Delete(id="1")])
+        assert store.search("n", "strasse") == []
+    with SqliteStore(path, embedder="none") as store:
+        found = {hit.entity.id for hit in store.search("n", "strasse", limit=50)}
+        assert found == {str(n) for n in range(2, 40)}
+        assert [hit.entity.id for hit in store.search("n", "changed")] == ["0"]
 
 
 def test_a_migration_that_fails_changes_nothing(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Self
 
-from kaizen.store.backends.sqlite.rows import STATE_COLUMNS
+from kaizen.store.backends.sqlite.rows import OF_STATE, STATE_COLUMNS
 from kaizen.store.backends.sqlite.writing import kind_of
 from kaizen.store.filtering import field_of, value_at
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from kaizen.store.backends.sqlite.rows import Row
     from kaizen.store.filtering import Filter
 
-OF_STATE = ", ".join(f"s.{name.strip()}" for name in STATE_COLUMNS.split(","))
 _METADATA = STATE_COLUMNS.split(", ").index("metadata")
 
 

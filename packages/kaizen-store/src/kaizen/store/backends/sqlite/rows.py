@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 Row = tuple[Any, ...]
 
 STATE_COLUMNS = "entity_id, type, content, metadata, created_at, updated_at, revision"
+OF_STATE = ", ".join(f"s.{name}" for name in STATE_COLUMNS.split(", "))
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -56,7 +57,7 @@ def read_commits(
     connection: sqlite3.Connection, namespace_id: str, commits: Iterable[Row], states_of: str, key: Row
 ) -> list[Commit]:
     """Commits from their rows, with those changes that the condition `states_of` on states `a` selects."""
-    columns = ", ".join(f"{side}.{name.strip()}" for side in "ab" for name in STATE_COLUMNS.split(","))
+    columns = ", ".join(f"{side}.{name}" for side in "ab" for name in STATE_COLUMNS.split(", "))
     changes: dict[int, list[Applied]] = {}
     for version, *both in connection.execute(
         f"SELECT a.version, {columns} FROM states a LEFT JOIN states b ON b.state_id = a.before_id "  # noqa: S608
