@@ -24,7 +24,9 @@ from kaizen.store import (
 )
 from kaizen.store.backends.sqlite import connections as sqlite_connections
 from kaizen.store.backends.sqlite import schema as sqlite_schema
+from kaizen.store.backends.sqlite.reading import Selection
 from kaizen.store.backends.sqlite.store import SqliteBackend, SqliteStore
+from kaizen.store.filtering import Filter
 from kaizen.store.testing import OpenStore, StoreContract
 from tests.support.slow import KILL_ROUNDS, SLOW
 
@@ -412,3 +414,19 @@ def test_what_a_killed_process_left_of_a_new_file_is_not_taken_for_data(path: Pa
     with SqliteStore(path, embedder="none") as store:
         store.create_namespace("n")
     assert sorted(each.name for each in path.parent.iterdir()) == ["kaizen.db", "kaizen.db.lock"]
+
+
+def test_of_two_filters_the_one_that_selects_less_is_looked_up(store: SqliteStore) -> None:
+    store.create_namespace("n")
+    store.commit(
+        "n", [Put(id=f"{n:04}", type="t", content="", metadata={"tip": 1, "trace": n}) for n in range(3_000)]
+    )
+    with store._connections.reading() as connection:
+        steps: list[int] = []
+        connection.set_progress_handler(lambda: steps.append(1), 100)
+        selection = Selection.of(connection, 1, Filter.parse("t", {"tip": 1, "trace": 77}))
+        assert [row[0] for row in selection.rows(connection, after=None, limit=10)] == ["0077"]
+        assert selection.count(connection) == 1
+        connection.set_progress_handler(None, 0)
+    # Counting to 2,000 takes some 100; going through all that have the tip takes twice as much and more.
+    assert len(steps) < 200
