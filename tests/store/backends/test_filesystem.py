@@ -267,9 +267,7 @@ def test_what_a_filter_selects_is_found_without_looking_at_the_rest(
         store.commit(
             "n",
             [
-                Put(
-                    id=f"{n:04}", type=f"type-{n % 3}", content="", metadata={"tip": n // 10, "all": {"x": 1}}
-                )
+                Put(id=f"{n:04}", type=f"type-{n % 3}", content="", metadata={"tip": n // 10, "a": {"x": 1}})
                 for n in range(1_000)
             ],
         )
