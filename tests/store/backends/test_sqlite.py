@@ -430,3 +430,49 @@ def test_of_two_filters_the_one_that_selects_less_is_looked_up(store: SqliteStor
         connection.set_progress_handler(None, 0)
     # Counting to 2,000 takes some 100; going through all that have the tip takes twice as much and more.
     assert len(steps) < 200
+
+
+DAMAGED_ROWS = {
+    "text that is not UTF-8": "UPDATE states SET content = CAST(x'ff' || zeroblob(5000) AS TEXT)",
+    "metadata that is not JSON": "UPDATE states SET metadata = '{'",
+    "no metadata": "UPDATE states SET metadata = NULL",
+    "a time that is text": "UPDATE states SET updated_at = 'yesterday'",
+    "a time beyond all years": "UPDATE states SET updated_at = 1 << 62",
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGED_ROWS.values(), ids=DAMAGED_ROWS.keys())
+def test_a_damaged_row_is_said_by_each_read_that_meets_it(
+    store: SqliteStore, path: Path, damage: str
+) -> None:
+    store.create_namespace("n")
+    store.commit("n", [Put(id="e", type="t", content="needle", metadata={"x": 1})])
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(damage)
+    for read in (
+        lambda: store.get("n", "e"),
+        lambda: store.list("n"),
+        lambda: list(store.iterate("n", where={"x": 1})),
+        lambda: store.search("n", "needle"),
+        lambda: store.commits("n"),
+        lambda: store.commit("n", [Put(id="e", type="t", content="")]),
+    ):
+        with pytest.raises(CorruptDataError, match=r"kaizen\.db: .*restore the file from a backup") as caught:
+            read()
+        assert len(str(caught.value)) < 600
+
+
+def test_a_damaged_page_is_said_by_the_first_read_that_meets_it(store: SqliteStore, path: Path) -> None:
+    store.create_namespace("n")
+    store.commit("n", [Put(id=f"{n:04}", type="t", content="x" * 200) for n in range(400)])
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        (page,) = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'states'").fetchone()
+    store.close()
+    with path.open("r+b") as file:
+        # The cells of a page are found by offsets at its start; here the first one leads out of the page.
+        file.seek((page - 1) * 4096 + 12)
+        file.write(b"\xff\xff")
+    for call in (lambda store: store.check(), lambda store: list(store.iterate("n"))):
+        with SqliteStore(path, embedder="none") as damaged, pytest.raises(CorruptDataError):
+            call(damaged)

@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 BUSY_TIMEOUT_S = 60.0
 
 _NOT_WRITABLE = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN)
-_DAMAGED = ("malformed", "not a database", "corrupt")
+_DAMAGED = ("malformed", "not a database", "corrupt", "decode to UTF-8", "vtable constructor failed")
+# An error may quote the whole of a damaged text.
+_MAX_REASON = 200
 
 
 class Connections:
@@ -160,6 +162,8 @@ class Connections:
             factory=_Connection,
         )
         connection.execute(f"PRAGMA synchronous = {self._synchronous}")
+        # A damaged page is then found by who reads it first, not only by a check.
+        connection.execute("PRAGMA cell_size_check = ON")
         return connection
 
     def _make_file(self) -> None:
@@ -205,9 +209,14 @@ class Connections:
                 yield
             except sqlite3.DatabaseError as exc:
                 raise self._explained(exc) from exc
+            except StoreError:
+                raise
+            except ValueError as exc:
+                # What SQLite or we make of a row is right unless the row is not.
+                raise self.corrupt(str(exc)[:_MAX_REASON]) from exc
 
     def _explained(self, error: sqlite3.DatabaseError) -> StoreError:
-        said = str(error)
+        said = str(error)[:_MAX_REASON]
         if any(word in said for word in _DAMAGED):
             return self.corrupt(said)
         if "locked" in said or "busy" in said:

@@ -41,16 +41,19 @@ def to_namespace(row: Row) -> Namespace:
 def to_entity(namespace_id: str, row: Sequence[Any]) -> Entity:
     """Return the entity of a row of `STATE_COLUMNS` that is not a deletion."""
     entity_id, type_, content, metadata, created_at, updated_at, revision = row
-    return Entity(
-        id=entity_id,
-        namespace_id=namespace_id,
-        type=type_,
-        content=content,
-        metadata=json.loads(metadata),
-        created_at=to_time(created_at),
-        updated_at=to_time(updated_at),
-        revision=revision,
-    )
+    try:
+        return Entity(
+            id=entity_id,
+            namespace_id=namespace_id,
+            type=type_,
+            content=content,
+            metadata=json.loads(metadata),
+            created_at=to_time(created_at),
+            updated_at=to_time(updated_at),
+            revision=revision,
+        )
+    except (ValueError, TypeError, OverflowError) as exc:
+        raise ValueError(f"entity {entity_id!r} cannot be read ({exc})") from exc
 
 
 def read_commits(
