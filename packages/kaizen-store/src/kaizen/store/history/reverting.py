@@ -44,8 +44,8 @@ def revert(
     """Undo the commits named, or all of a run, as one new commit, which can be reverted like any other.
 
     Every entity they touched gets the state it had before the first of them. If a commit that is not undone
-    changed an entity after that, and it is not again as they left it, `ConflictError` names the entity, unless
-    `force` gives up that change too.
+    changed an entity after that, and it is not again as they left it, `ConflictError` names it; `force` gives
+    up that change too.
 
     Raises `NotFoundError` for a commit or run that there is not, `InvalidInputError` where nothing is left
     to undo.
@@ -150,7 +150,7 @@ def _named(store: Store, namespace_id: str, commit_ids: Iterable[str]) -> Iterat
 
 
 def _is_same(wanted: Entity | None, current: Entity | None) -> bool:
-    """Return whether two states hold the same, whatever their revisions: who undoes a change makes another."""
+    """Return whether two states hold the same, whatever their revisions: undoing a change makes another."""
     if wanted is None or current is None:
         return wanted is current
     return (wanted.type, wanted.content, wanted.metadata) == (current.type, current.content, current.metadata)
