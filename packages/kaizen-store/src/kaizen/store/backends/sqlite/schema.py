@@ -127,7 +127,7 @@ def check_version(version: int, path: Path, migrations: Sequence[Migration]) -> 
     if version > len(migrations):
         raise StoreError(
             f"{path} was written by a newer kaizen-store (schema {version}, this one knows "
-            f"{len(migrations)}): run pip install --upgrade kaizen-store"
+            f"{len(migrations)}): upgrade kaizen-store"
         )
 
 
