@@ -233,8 +233,8 @@ def test_half_an_emoji_does_not_keep_a_trajectory_from_being_stored() -> None:
         redacted.outcome.judged_by,
         redacted.messages[0].name,
     ):
-        assert text == "cut ?"
-    assert redacted.messages[0].tool_calls[0].id == redacted.messages[0].tool_call_id == "cut ?"
+        assert text == "cut \ufffd"
+    assert redacted.messages[0].tool_calls[0].id == redacted.messages[0].tool_call_id == "cut \ufffd"
 
 
 def test_a_secret_is_found_wherever_a_trajectory_holds_it() -> None:

@@ -12,7 +12,7 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 
-from kaizen.sync.redact import encodable
+from kaizen.sync.cleaning import clean_text, clean_value
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -116,7 +116,7 @@ def find_answer(text: str, answer: type[BaseModel], *, is_cut: bool = False) -> 
 
     Entries that do not fit their type are dropped and counted, unless none fits.
     """
-    text = encodable(text)
+    text = clean_text(text)
     if not text.strip():
         return Found(problem="an empty answer", is_cut=is_cut)
     form = _Form.of(answer)
@@ -140,7 +140,7 @@ def find_answer(text: str, answer: type[BaseModel], *, is_cut: bool = False) -> 
 
 def find_at_end(text: str, answer: type[BaseModel]) -> Found:
     """Find an answer that ends a model's thinking; one in its middle was a draft."""
-    text = encodable(text).rstrip().removesuffix("```").rstrip()
+    text = clean_text(text).rstrip().removesuffix("```").rstrip()
     form = _Form.of(answer)
     last = _last_complete(text, form)
     if last and last.end == len(text):
@@ -270,26 +270,13 @@ def _checked(entries: list[Any], form: _Form) -> Found:
     problem = ""
     for number, entry in enumerate(entries):
         try:
-            fitting.append(form.entry.model_validate(_clean(entry)))
+            fitting.append(form.entry.model_validate(clean_value(entry)))
         except pydantic.ValidationError as error:
             problem = problem or _first(error, form.key, number)
     dropped = len(entries) - len(fitting)
     if dropped and not fitting:
         return Found(problem=problem)
     return Found(fitting, Counter({MALFORMED: dropped} if dropped else {}))
-
-
-def _clean(value: Any) -> Any:
-    """Replace what UTF-8 cannot carry in every text of a JSON value: an escape may be half an emoji."""
-    match value:
-        case str():
-            return encodable(value)
-        case list():
-            return [_clean(item) for item in value]
-        case dict():
-            return {encodable(key): _clean(item) for key, item in value.items()}
-        case _:
-            return value
 
 
 def _nothing(text: str, answer: type[BaseModel], *, is_cut: bool = False) -> Found:

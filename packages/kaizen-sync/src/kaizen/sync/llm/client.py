@@ -16,12 +16,12 @@ from functools import cache, cached_property
 from threading import Event, Lock, Thread
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
+from kaizen.sync.cleaning import clean_text
 from kaizen.sync.errors import ModelRefusalError, ModelUnavailableError, UnusableAnswerError
 from kaizen.sync.llm.answers import CUT_OFF, Found, find_answer, find_at_end
 from kaizen.sync.llm.failures import SchemaRefusedError, is_unavailable, model_error, said
 from kaizen.sync.llm.retry import wait_s
 from kaizen.sync.model import Usage
-from kaizen.sync.redact import encodable
 from kaizen.sync.settings import OFFLINE
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ class _Reply:
         reason = error.get("message") or more.get("native_finish_reason") or finish
         filtered = f"content filter ({reason})" if finish == "content_filter" else ""
         return cls(
-            content=encodable(message.content or ""),
+            content=clean_text(message.content or ""),
             arguments=tuple(c.function.arguments or "" for c in message.tool_calls or () if c.function),
             reasoning=getattr(message, "reasoning_content", None) or "",
             is_cut=finish == "length",
