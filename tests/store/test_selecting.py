@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from kaizen.store import InvalidInputError, NotFoundError, Put, Store, StoreSettings, open_store
-from kaizen.store.selecting import Where, find_entity, read_page, read_pages, search_where
+from kaizen.store.selecting import Where, find_entity, read_page, read_pages, search_page
 
 N = "kaizen"
 
@@ -55,8 +55,14 @@ def test_a_search_goes_on_until_enough_hits_are_left(store: Store) -> None:
     for number in range(20):
         put(store, f"{number:02}", status="retired" if number < 18 else "active")
     where = Where(unequal=[("status", "retired")])
-    hits = search_where(store, N, "order", type="guideline", where=where, limit=2)
+    hits = search_page(store, N, "order", types=("guideline",), where=where, limit=2)
     assert {hit.entity.id for hit in hits} == {"18", "19"}
+    put(store, "n", "note")
+    put(store, "t", "trajectory")
+    types = ("guideline", "note")
+    found = {hit.entity.type for hit in search_page(store, N, "order", types=types, where=Where(), limit=30)}
+    assert found == {"guideline", "note"}
+    assert search_page(store, N, "order", types=(), where=Where(), limit=3) == []
 
 
 def test_an_entity_is_found_by_a_prefix_of_its_id_that_no_other_has(store: Store) -> None:

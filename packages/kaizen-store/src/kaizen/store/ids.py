@@ -7,6 +7,8 @@ import threading
 import time
 
 _TAIL_BITS = 74
+# So large that ids of one millisecond differ in their first 20 characters, which people type.
+_STEP_BITS = 64
 _lock = threading.Lock()
 _last = 0
 
@@ -23,7 +25,7 @@ def uuid7() -> str:
         if milliseconds > _last >> _TAIL_BITS:
             _last = milliseconds << _TAIL_BITS | _random(_TAIL_BITS - 1)
         else:
-            _last += 1 + _random(32)
+            _last += 1 + _random(_STEP_BITS)
         return _layout(_last)
 
 

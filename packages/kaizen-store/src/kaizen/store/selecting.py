@@ -1,4 +1,4 @@
-"""Pick entities as people ask for them: by several types, by values a field must not have, by a prefix of an id."""
+"""Pick entities as people ask for them: by types, by values a field must not have, by a prefix of an id."""
 
 from __future__ import annotations
 
@@ -34,7 +34,8 @@ class Where:
     def keeps(self, entity: Entity) -> bool:
         """Whether no field has a value that it must not have."""
         return not any(
-            json_equal(value_at(entity.metadata, tuple(path.split("."))), value) for path, value in self.unequal
+            json_equal(value_at(entity.metadata, tuple(path.split("."))), value)
+            for path, value in self.unequal
         )
 
 
@@ -75,9 +76,7 @@ def read_pages(
 ) -> Iterator[Page]:
     """Read all such entities, page by page; there is at least one page."""
     while True:
-        page = read_page(
-            store, namespace_id, types=types, where=where, keep=keep, after=after, limit=_PAGE
-        )
+        page = read_page(store, namespace_id, types=types, where=where, keep=keep, after=after, limit=_PAGE)
         yield page
         after = page.cursor
         if after is None:
@@ -96,14 +95,18 @@ def _merged_page(
     return Page(entities=entities, cursor=None if is_all else entities[-1].id)
 
 
-def search_where(
-    store: Store, namespace_id: str, query: str, *, type: str | None, where: Where, limit: int
+def search_page(
+    store: Store, namespace_id: str, query: str, *, types: Sequence[str], where: Where, limit: int
 ) -> list[SearchHit]:
-    """Search as `Store.search` does, less the hits that have a value that they must not have."""
+    """Search as `Store.search` does, among the entities of these types that `where` accepts."""
+    if not types:
+        return []
     asked = limit
     while True:
-        hits = store.search(namespace_id, query, type=type, where=where.equal, limit=asked)
-        kept = [hit for hit in hits if where.keeps(hit.entity)]
+        hits = store.search(
+            namespace_id, query, type=types[0] if len(types) == 1 else None, where=where.equal, limit=asked
+        )
+        kept = [hit for hit in hits if hit.entity.type in types and where.keeps(hit.entity)]
         if len(kept) >= limit or len(hits) < asked:
             return kept[:limit]
         asked *= 4
@@ -135,11 +138,13 @@ def find_entity(store: Store, namespace_id: str, prefix: str, *, type: str | Non
         )
     named = ", ".join(entity.id for entity in found[:_CANDIDATES])
     more = ", ..." if len(found) > _CANDIDATES else ""
-    raise InvalidInputError(f"several ids begin with {prefix!r}: {named}{more}; write more of the one you mean")
+    raise InvalidInputError(
+        f"several ids begin with {prefix!r}: {named}{more}; write more of the one you mean"
+    )
 
 
 def _just_before(prefix: str) -> str | None:
-    """Return a text that sorts before all that begin with the prefix, and after nearly everything before them."""
+    """Return a text that sorts before all that begin with the prefix, and after what is before them."""
     if prefix[-1] <= " ":
         return prefix[:-1] or None
     before = chr(ord(prefix[-1]) - 1)

@@ -25,6 +25,10 @@ class Staleness:
         self._namespace_id = namespace_id
         self._known: dict[tuple[str, str], Mapping[str, Offered]] = {}
 
+    def is_stale(self, tip: Entity) -> bool:
+        """Return whether any tool of the tip has changed since it was learned."""
+        return bool(self.changed(tip))
+
     def changed(self, tip: Entity) -> list[ChangedTool]:
         """The tools of the tip that have changed since; none where it is not stale, or nothing is known."""
         found = tip.metadata.get("sources")
