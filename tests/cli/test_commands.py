@@ -239,7 +239,7 @@ def test_entities_are_listed_by_their_metadata(namespace: str, where: str, found
 def test_all_shows_every_entity_however_many_pages_that_takes(
     namespace: str, data_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("kaizen.cli.entities._PAGE", 2)
+    monkeypatch.setattr("kaizen.store.selecting._PAGE", 2)
     with open_store(StoreSettings(data_dir=data_dir)) as store:
         contents = ["x" * number for number in range(1, 6)]
         store.commit(namespace, [Put(id=text, type="note", content=text) for text in contents])
@@ -258,7 +258,7 @@ def test_all_shows_every_entity_however_many_pages_that_takes(
 def test_a_list_that_fails_on_the_way_is_still_one_json_document(
     namespace: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("kaizen.cli.entities._PAGE", 2)
+    monkeypatch.setattr("kaizen.store.selecting._PAGE", 2)
     added = [add_tip(f"tip {number}")["id"] for number in range(5)]
     read = SqliteStore.list
 

@@ -49,7 +49,7 @@ def test_what_waits_is_shown_with_all_reasons_the_evidence_and_the_link(store: S
     ]
     assert lines[4].split("  ")[-1].strip() == "use \N{REPLACEMENT CHARACTER}sudo"
     assert lines[5].strip() == "http://phoenix.test/span"
-    assert "1 waits for a decision" in ended.stderr
+    assert "1 tip waits for a decision" in ended.stderr
 
 
 def test_programs_get_what_waits_and_what_was_decided_in_one_form(store: Store) -> None:

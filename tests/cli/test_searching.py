@@ -104,6 +104,6 @@ def test_reindexing_embeds_what_is_not_embedded_yet(backend: str) -> None:
 
 def test_a_backend_without_embeddings_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        "kaizen.cli.store.open_configured_store", lambda *_: nullcontext(SimpleNamespace(location="here"))
+        "kaizen.cli.store.reindex.opened", lambda *_: nullcontext((SimpleNamespace(location="here"), N))
     )
     assert "keeps no embeddings" in kaizen("store", "reindex", N).error

@@ -1,4 +1,4 @@
-"""`kaizen doctor`: what is configured, what answers, and what to do about what does not."""
+"""`kaizen doctor`: check what is configured and what answers, and say what to do about what does not."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ import platform
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from kaizen.cli.drawing import print_text
 from kaizen.cli.options import (
     BackendOption,
     DataDirOption,
@@ -22,16 +23,16 @@ from kaizen.cli.options import (
     store_settings,
 )
 from kaizen.cli.output import one_line, print_json
-from kaizen.store import StoreError, StoreSettings, open_store
-from kaizen.sync.errors import ModelError, SyncError
-from kaizen.sync.settings import OFFLINE, ModelSettings, PhoenixSettings
+
+if TYPE_CHECKING:
+    from kaizen.store import StoreSettings
 
 _PING_TIMEOUT_S = 20.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """One thing looked at; `advice` says what to do where it is not `ok`."""
+    """One thing looked at; `advice` says what to do if it is not `ok`."""
 
     name: str
     status: Literal["ok", "note", "fail"]
@@ -44,8 +45,19 @@ def doctor(
     url: UrlOption = None,
     namespace: NamespaceOption = None,
     model: Annotated[
-        bool, typer.Option("--model/--no-model", help="Make one small model call to see whether it answers.")
-    ] = True,
+        str | None,
+        typer.Option(
+            "--model",
+            help="Model to check, by its LiteLLM name; offline: none [env: KAIZEN_TIPS_MODEL]",
+            show_default=False,
+        ),
+    ] = None,
+    no_model: Annotated[
+        bool,
+        typer.Option(
+            "--no-model", help="Make no model call; otherwise one small one says whether it answers."
+        ),
+    ] = False,
     backend: BackendOption = None,
     data_dir: DataDirOption = None,
     json: JsonOption = False,
@@ -62,7 +74,7 @@ def doctor(
         _tracing,
         lambda: _phoenix(url, project),
         lambda: _store(where),
-        lambda: _model(call=model),
+        lambda: _model(model, call=not no_model),
     ]
     for part in parts:
         for check in part():
@@ -78,9 +90,10 @@ def doctor(
 
 def _print(check: Check) -> None:
     mark = {"ok": "ok  ", "note": "note", "fail": "FAIL"}[check.status]
-    typer.echo(f"{mark}  {check.name}: {one_line(check.detail)}")
+    style = {"ok": "green", "note": "yellow", "fail": "bold red"}[check.status]
+    print_text(f"{mark}  {check.name}: {one_line(check.detail)}", indent=6, style=style)
     if check.advice:
-        typer.echo(f"      -> {check.advice}")
+        print_text(f"      -> {check.advice}", indent=9)
 
 
 def _versions() -> Iterator[Check]:
@@ -94,7 +107,7 @@ def _versions() -> Iterator[Check]:
 
 
 def _tracing() -> Iterator[Check]:
-    """Whether agents started from this environment would be traced."""
+    """Check whether agents started from this environment would be traced."""
     installed = importlib.util.find_spec("kaizen.auto") is not None
     value = os.environ.get("KAIZEN_AUTO_ENABLED", "")
     enabled = value.strip().lower() in ("true", "1", "yes", "on")
@@ -105,7 +118,8 @@ def _tracing() -> Iterator[Check]:
         name="tracing",
         status="note",
         detail=f"agents started here are not traced: {_why_untraced(installed, value)}",
-        advice="where the agents run: pip install kaizen-auto, set KAIZEN_AUTO_ENABLED=true, "
+        advice="where the agents run: pip install ./packages/kaizen-auto from a checkout of Kaizen, set "
+        "KAIZEN_AUTO_ENABLED=true, "
         "then `python -m kaizen.auto` there",
     )
 
@@ -119,6 +133,8 @@ def _why_untraced(installed: bool, value: str) -> str:
 
 
 def _phoenix(url: str | None, project: str | None) -> Iterator[Check]:
+    from kaizen.sync.errors import SyncError
+    from kaizen.sync.settings import PhoenixSettings
     from kaizen.sync.sources.phoenix.source import PhoenixSource
 
     try:
@@ -151,7 +167,7 @@ def _phoenix(url: str | None, project: str | None) -> Iterator[Check]:
 
 
 def _server(version: str, url: str) -> Check:
-    """Whether the server has what the sync reads best by."""
+    """Check whether the server offers what a sync reads best by."""
     from kaizen.sync.sources.phoenix.source import reading_by
 
     how = reading_by(version)
@@ -174,6 +190,8 @@ def _server(version: str, url: str) -> Check:
 
 
 def _store(where: StoreSettings) -> Iterator[Check]:
+    from kaizen.store import StoreError, open_store
+
     try:
         with open_store(where) as store:
             store.check()
@@ -199,13 +217,15 @@ _VECTOR_SEARCH = {
 }
 
 
-def _model(*, call: bool) -> Iterator[Check]:
+def _model(name: str | None, *, call: bool) -> Iterator[Check]:
     from dataclasses import replace
 
+    from kaizen.sync.errors import ModelError, SyncError
     from kaizen.sync.llm.client import Model
+    from kaizen.sync.settings import OFFLINE, ModelSettings
 
     try:
-        settings = ModelSettings.from_environ(os.environ)
+        settings = ModelSettings.from_environ(os.environ, model=name)
     except SyncError as error:
         yield Check(name="model", status="fail", detail=str(error))
         return

@@ -1,16 +1,15 @@
-"""`kaizen sync status` and `kaizen sync retry`: how far syncs have come, and what they gave up."""
+"""`kaizen sync status`: how far syncs have come, what they cost, and what failed."""
 
 from __future__ import annotations
 
 from collections import deque
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import typer
-
-from kaizen.cli.options import BackendOption, DataDirOption, JsonOption, NamespaceOption, store_settings
-from kaizen.cli.output import one_line, print_json, print_table
-from kaizen.store import NotFoundError, Put, open_store
+from kaizen.cli.drawing import print_table, print_text
+from kaizen.cli.options import BackendOption, DataDirOption, JsonOption, NamespaceOption, opened
+from kaizen.cli.output import one_line, print_json, print_note
+from kaizen.cli.times import local_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,87 +29,45 @@ def status(
 
     Lists each project's checkpoint and counts, the last runs with their cost, and the traces that failed.
     """
-    where = store_settings(backend, data_dir, namespace)
-    with open_store(where) as store:
-        checkpoints = list(_checkpoints(store, where.namespace_id))
-        runs = list(deque(_runs(store, where.namespace_id), maxlen=_RUNS))
-        failed = [_failure(entity) for entity in _failed(store, where.namespace_id)]
+    with opened(backend, data_dir, namespace) as (store, namespace_id):
+        checkpoints = list(_checkpoints(store, namespace_id))
+        runs = list(deque(_runs(store, namespace_id), maxlen=_RUNS))
+        failed = [_failure(entity) for entity in failed_traces(store, namespace_id)]
     if json:
-        print_json(
-            {"namespace": where.namespace_id, "checkpoints": checkpoints, "runs": runs, "failed": failed}
-        )
+        print_json({"namespace": namespace_id, "checkpoints": checkpoints, "runs": runs, "failed": failed})
+        return
+    if not checkpoints and not runs:
+        print_note("No sync has run here yet: kaizen sync phoenix")
         return
     print_table(
-        ["PROJECT", "TRACES", "WAITING", "ENDED"],
+        ["PROJECT", "TRACES", "WAITING", "STATES"],
         [
             [c["project"], str(sum(c["states"].values())), str(c["deferred"]), _counts(c["states"])]
             for c in checkpoints
         ],
     )
-    typer.echo()
-    print_table(
-        ["RUN", "STATE", "PROJECT", "TOKENS", "USD", "PROCESSED", "OUTCOMES UPDATED"],
-        [
-            [
-                run["started_at"][:19],
-                run["state"],
-                run["project"],
-                str(run["model"]["prompt_tokens"] + run["model"]["completion_tokens"]),
-                "unknown" if run["model"]["cost_usd"] is None else f"{run['model']['cost_usd']:.4f}",
-                _counts(run["processed"]),
-                str(run.get("outcomes", {}).get("updated", 0)),
-            ]
-            for run in runs
-        ],
-    )
+    print_text("")
+    print_table(["RUN", "STATE", "PROJECT", "TOKENS", "USD", "PROCESSED"], [_cells(run) for run in runs])
     for failure in failed:
-        typer.echo(
+        print_text(
             f"failed: trace {failure['trace_id']} of {one_line(failure['project'])} "
-            f"(attempt {failure['attempts']}): {one_line(failure['reason'])}"
+            f"(attempt {failure['attempts']}): {one_line(failure['reason'])}",
+            indent=8,
         )
 
 
-def retry(
-    trace: Annotated[
-        list[str] | None, typer.Argument(metavar="[TRACE]...", help="Ids of the traces; all that failed.")
-    ] = None,
-    namespace: NamespaceOption = None,
-    backend: BackendOption = None,
-    data_dir: DataDirOption = None,
-    json: JsonOption = False,
-) -> None:
-    """Let the next sync try failed traces again.
-
-    Also those that failed so often that they were left alone.
-    """
-    where = store_settings(backend, data_dir, namespace)
-    retried: list[str] = []
-    with open_store(where) as store:
-        for entity in _failed(store, where.namespace_id):
-            trace_id = str(entity.metadata["trace_id"])
-            if trace and trace_id not in trace:
-                continue
-            metadata = {**entity.metadata, "attempts": 0}
-            put = Put(id=entity.id, type=entity.type, content=entity.content, metadata=metadata)
-            store.commit(
-                where.namespace_id,
-                [put],
-                expected={entity.id: entity.revision},
-                actor="kaizen sync retry",
-                reason=f"trace {trace_id} is tried again",
-            )
-            retried.append(trace_id)
-    if trace and (missing := set(trace) - set(retried)):
-        raise NotFoundError(
-            f"no failed trace {', '.join(sorted(missing))} in namespace '{where.namespace_id}'; "
-            "`kaizen sync status` lists those there are",
-            namespace_id=where.namespace_id,
-            entity_id=min(missing),
-        )
-    if json:
-        print_json({"namespace": where.namespace_id, "retried": retried})
-    else:
-        typer.echo(f"The next sync tries {len(retried)} failed traces again.")
+def _cells(run: dict[str, Any]) -> list[str]:
+    model, updated = run["model"], run.get("outcomes", {}).get("updated", 0)
+    return [
+        local_time(run["started_at"]),
+        run["state"],
+        run["project"],
+        str(model["prompt_tokens"] + model["completion_tokens"]),
+        "unknown" if model["cost_usd"] is None else f"{model['cost_usd']:.4f}",
+        ", ".join(
+            filter(None, (_counts(run["processed"]), f"{updated} outcomes updated" if updated else ""))
+        ),
+    ]
 
 
 def _checkpoints(store: Store, namespace_id: str) -> Iterator[dict[str, Any]]:
@@ -147,7 +104,8 @@ def _runs(store: Store, namespace_id: str) -> Iterator[dict[str, Any]]:
         yield run
 
 
-def _failed(store: Store, namespace_id: str) -> Iterator[Entity]:
+def failed_traces(store: Store, namespace_id: str) -> Iterator[Entity]:
+    """Read the records of the traces that failed."""
     return store.iterate(namespace_id, type="trajectory", where={"state": "failed"})
 
 
