@@ -57,7 +57,7 @@ def no_tables(dsn: str, admin: psycopg.Connection) -> str:
 
 def test_without_psycopg_it_says_what_to_install() -> None:
     done = subprocess.run([sys.executable, "-c", WITHOUT_PSYCOPG], capture_output=True, text=True, check=True)
-    assert "pip install 'kaizen-store[postgres]'" in done.stdout
+    assert "pip install 'psycopg[binary]'" in done.stdout
 
 
 def test_reading_an_empty_database_makes_nothing(no_tables: str, admin: psycopg.Connection) -> None:
@@ -100,7 +100,7 @@ def test_an_older_schema_is_migrated_and_a_newer_one_refused(
     monkeypatch.setattr(postgres_schema, "MIGRATIONS", ours)
     with PostgresStore(no_tables, embedder="none") as store:
         for call in (store.list_namespaces, store.check, lambda: store.create_namespace("m")):
-            with pytest.raises(StoreError, match=r"schema 2, this one knows 1.*--upgrade kaizen-store"):
+            with pytest.raises(StoreError, match=r"schema 2, this one knows 1.*update kaizen-store"):
                 call()
     with psycopg.connect(no_tables) as connection:
         connection.execute("DROP SCHEMA kaizen CASCADE")

@@ -130,7 +130,7 @@ def test_without_phoenix_client_it_is_said_at_once_what_to_install(monkeypatch: 
     monkeypatch.setitem(sys.modules, "phoenix.client", None)
     with IllPhoenix(PROJECTS) as server:
         ended = kaizen("sync", "phoenix", "--url", server.url, "--project", "p", "--annotate")
-    assert "pip install 'kaizen-cli[annotate]'" in ended.error
+    assert "pip install arize-phoenix-client" in ended.error
     with pytest.raises(SettingsError):
         PhoenixAnnotator(PhoenixSettings())
 

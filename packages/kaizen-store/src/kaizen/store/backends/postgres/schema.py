@@ -173,5 +173,5 @@ def _check_version(connections: Connections, version: int) -> None:
     if version > len(MIGRATIONS):
         raise StoreError(
             f"{connections.location} was written by a newer kaizen-store (schema {version}, this one knows "
-            f"{len(MIGRATIONS)}): run pip install --upgrade kaizen-store"
+            f"{len(MIGRATIONS)}): update kaizen-store"
         )

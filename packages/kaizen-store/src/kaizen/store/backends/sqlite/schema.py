@@ -104,7 +104,7 @@ def check_version(version: int, path: Path, migrations: Sequence[str]) -> None:
     if version > len(migrations):
         raise StoreError(
             f"{path} was written by a newer kaizen-store (schema {version}, this one knows "
-            f"{len(migrations)}): run pip install --upgrade kaizen-store"
+            f"{len(migrations)}): update kaizen-store"
         )
 
 

@@ -104,7 +104,7 @@ def require_client() -> None:
         import phoenix.client  # noqa: F401
     except ImportError as error:
         raise SettingsError(
-            f"--annotate needs Phoenix's client ({error}); run: pip install 'kaizen-cli[annotate]'"
+            f"--annotate needs Phoenix's client ({error}); run: pip install arize-phoenix-client"
         ) from error
 
 
