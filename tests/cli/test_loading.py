@@ -57,7 +57,7 @@ def modules(*arguments: str) -> set[str]:
 def test_the_help_of_all_imports_no_command_of_a_group_and_no_store() -> None:
     loaded = modules("--help")
     assert not {name for name in loaded if name.startswith(("kaizen.cli.entities.", "kaizen.cli.sync."))}
-    assert not {name for name in loaded if name.startswith(("kaizen.store", "kaizen.sync", "kaizen.tips"))}
+    assert not {name for name in loaded if name.startswith(("kaizen.store", "kaizen.sync"))}
 
 
 def test_a_command_imports_itself_and_none_of_its_neighbours() -> None:

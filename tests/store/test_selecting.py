@@ -7,8 +7,19 @@ from pathlib import Path
 
 import pytest
 
-from kaizen.store import InvalidInputError, NotFoundError, Put, Store, StoreSettings, open_store
-from kaizen.store.selecting import Where, find_entity, read_page, read_pages, search_page
+from kaizen.store import (
+    InvalidInputError,
+    NotFoundError,
+    Put,
+    Store,
+    StoreSettings,
+    Where,
+    find_entity,
+    open_store,
+    read_page,
+    read_pages,
+    search_page,
+)
 
 N = "kaizen"
 

@@ -12,8 +12,7 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from kaizen.store import Store, StoreSettings
-    from kaizen.store.selecting import Where
+    from kaizen.store import Store, StoreSettings, Where
 
 BackendOption = Annotated[
     str | None,
@@ -131,7 +130,7 @@ def parse_where(pairs: Sequence[str]) -> Where:
     """Read `category=recovery` and `status!=retired` as a filter; JSON values (3, true) are taken as such."""
     import json
 
-    from kaizen.store.selecting import Where
+    from kaizen.store import Where
 
     equal: dict[str, Any] = {}
     unequal: list[tuple[str, Any]] = []

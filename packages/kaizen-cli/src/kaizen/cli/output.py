@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from kaizen.tips.text import one_line as one_line
+from kaizen.tips.text import printable as printable
+
 if TYPE_CHECKING:
     from kaizen.store import Entity
 
@@ -62,16 +65,6 @@ def print_error_json(kind: str, message: str) -> None:
 def print_note(text: str) -> None:
     """Say something besides the result, on stderr."""
     typer.echo(text, err=True)
-
-
-def one_line(value: object) -> str:
-    """The value as text in one line, without what could steer a terminal."""
-    return " ".join(printable(str(value)).split())
-
-
-def printable(text: str) -> str:
-    """The text without control characters: stored text comes from traces and may hold terminal codes."""
-    return "".join(c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 def entity_json(entity: Entity) -> dict[str, Any]:

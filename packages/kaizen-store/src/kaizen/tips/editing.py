@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from kaizen.tips.tip import StoredTip
@@ -22,12 +21,10 @@ def edit_tip(
     `entity` was read.
     """
     tip = StoredTip.of(entity)
-    review = tip.metadata.get("review") or {
-        "decision": "edited",
-        "quarantine_reason": tip.quarantine_reason,
-    }
-    metadata = {**tip.metadata, **fields, "review": review}
-    edited = replace(tip, content=tip.content if content is None else content, metadata=metadata)
+    review = tip.metadata.get("review") or _review(tip, "edited")
+    edited = tip.with_metadata(**fields, review=review).with_content(
+        tip.content if content is None else content
+    )
     return store.commit(
         entity.namespace_id,
         [edited.to_put()],
@@ -52,5 +49,8 @@ def retire_tips(store: Store, entities: Sequence[Entity], *, reason: str = "") -
 
 
 def _retired(tip: StoredTip) -> StoredTip:
-    review = {"decision": "rejected", "quarantine_reason": tip.quarantine_reason}
-    return replace(tip, metadata={**tip.metadata, "status": "retired", "review": review})
+    return tip.with_metadata(status="retired", review=_review(tip, "rejected"))
+
+
+def _review(tip: StoredTip, decision: str) -> dict[str, str]:
+    return {"decision": decision, "quarantine_reason": tip.quarantine_reason}

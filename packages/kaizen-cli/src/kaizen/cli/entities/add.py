@@ -18,7 +18,7 @@ from kaizen.cli.options import (
 )
 from kaizen.cli.output import entity_json, print_json
 from kaizen.store import Put
-from kaizen.tips.tip import CATEGORIES, GUIDELINE
+from kaizen.tips import CATEGORIES, GUIDELINE, manual_tip
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,14 +54,17 @@ def add(
     json: JsonOption = False,
 ) -> None:
     """Add an entity by hand, such as a tip you know to be good."""
-    fields: dict[str, Any] = {"creation_mode": "manual"}
-    if type_ == GUIDELINE:
-        fields |= {"category": "strategy", "status": "active", "support": 0, "sources": []}
-    fields |= tip_fields(category, trigger, step, rationale, task)
+    fields = tip_fields(category, trigger, step, rationale, task)
     further = parse_where(metadata or [])
     if further.unequal:
         raise typer.BadParameter("a field is written name=value", param_hint="--metadata")
-    put = Put(type=type_, content=text_of(content), metadata={**fields, **further.equal})
+    fields |= further.equal
+    text = text_of(content)
+    put = (
+        manual_tip(text, **fields)
+        if type_ == GUIDELINE
+        else Put(type=type_, content=text, metadata={"creation_mode": "manual", **fields})
+    )
     with opened(backend, data_dir, namespace, in_namespace) as (store, namespace_id):
         commit = store.commit(namespace_id, [put], actor="kaizen entities add", reason="added by hand")
     entity = commit.changes[0].after

@@ -51,7 +51,7 @@ def consolidate(
     Example: kaizen entities consolidate --apply
     """
     from kaizen.sync.knowledge.consolidate import Consolidation
-    from kaizen.sync.knowledge.neighbours import load_embedder
+    from kaizen.sync.knowledge.similarity import load_embedder
     from kaizen.sync.settings import ModelSettings
 
     ticker = Ticker(quiet=json)
@@ -76,8 +76,7 @@ def consolidate(
 
 def _print(done: Consolidated, *, applied: bool) -> None:
     for merge in done.merges:
-        support = merge.tip.metadata.get("support") or 0
-        print_text(f"{one_line(merge.tip.id)}  support {support}")
+        print_text(f"{one_line(merge.tip.id)}  support {merge.tip.support}")
         print_text(f"    {one_line(merge.tip.content)}", indent=4, style="bold")
         for tip in merge.merged:
             print_text(f"    <- {one_line(tip.id)}  {one_line(tip.content)}", indent=7)

@@ -15,8 +15,7 @@ from kaizen.cli.options import (
     split_namespace,
 )
 from kaizen.cli.output import counted, print_json
-from kaizen.store import Delete
-from kaizen.store.selecting import find_entity
+from kaizen.store import Delete, find_entity
 
 
 def delete(

@@ -21,14 +21,12 @@ from kaizen.cli.options import (
 )
 from kaizen.cli.output import counted, harmless, one_line, print_note
 from kaizen.cli.ticker import Ticker
-from kaizen.store import UnavailableError
-from kaizen.store.selecting import read_pages
+from kaizen.store import UnavailableError, read_pages
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from kaizen.store import Store
-    from kaizen.store.selecting import Where
+    from kaizen.store import Store, Where
 
 
 def export(
@@ -70,7 +68,7 @@ def export(
 
 
 def _json_lines(store: Store, namespace: str, ticker: Ticker) -> Iterator[bytes]:
-    from kaizen.store.transfer import export_lines
+    from kaizen.store import export_lines
 
     for number, line in enumerate(export_lines(store, namespace)):
         ticker.say(f"{counted(number, 'commit')} exported")
@@ -78,12 +76,13 @@ def _json_lines(store: Store, namespace: str, ticker: Ticker) -> Iterator[bytes]
 
 
 def _markdown(store: Store, namespace: str, type_: str, where: Where) -> Iterator[bytes]:
+    from kaizen.tips import read_tips
     from kaizen.tips.markdown import TipsPage
 
     page = TipsPage(namespace)
     for read in read_pages(store, namespace, types=(type_,), where=where):
-        for entity in read.entities:
-            page.add(entity)
+        for tip in read_tips(read.entities):
+            page.add(tip)
     yield from (f"{line}\n".encode() for line in page.lines())
     if page.left_out:
         left_out = ", ".join(f"{n} {status}" for status, n in sorted(page.left_out.items()))

@@ -18,8 +18,7 @@ from kaizen.cli.options import (
 )
 from kaizen.cli.output import entity_json, one_line, print_json, print_note, printable
 from kaizen.cli.times import local_time
-from kaizen.store import NotFoundError
-from kaizen.store.selecting import find_entity
+from kaizen.store import NotFoundError, find_entity
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

@@ -45,7 +45,8 @@ def import_(
 
     The namespace is made if there is none. An import that was interrupted goes on when it is run again.
     """
-    from kaizen.store.transfer import import_lines
+    from kaizen.store import import_lines
+    from kaizen.tips import GUIDELINE, read_tip
 
     with opened(backend, data_dir, in_namespace) as (store, namespace_id):
         namespace, file = one_word(words, namespace_id, in_namespace, "FILE")
@@ -68,6 +69,8 @@ def import_(
                 raise ConflictError(
                     f"{error}, or add the entities of the file with --merge", namespace_id=namespace
                 ) from error
+            for entity in store.iterate(namespace, type=GUIDELINE):
+                read_tip(entity)  # an exact copy has wrong tips too, and says so
             value |= {"commits": done.commits, "merged": None, "version": done.version}
             value |= {"entities": done.entities, "digest": done.digest}
     if json:
@@ -77,12 +80,16 @@ def import_(
 
 
 def _merge(store: Store, namespace: str, lines: Iterable[bytes], name: str) -> dict[str, Any]:
-    from kaizen.store.transfer import merge_entities, read_entities
+    from kaizen.store import merge_entities, read_entities
+    from kaizen.tips import check_tip
 
+    entities = read_entities(lines, namespace, name=name)
+    for entity in entities.values():
+        check_tip(entity)
     commit = merge_entities(
         store,
         namespace,
-        read_entities(lines, namespace, name=name),
+        entities,
         actor="kaizen entities import",
         reason=f"merged from {name}",
     )

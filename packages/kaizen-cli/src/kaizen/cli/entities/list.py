@@ -22,14 +22,13 @@ from kaizen.cli.options import (
 )
 from kaizen.cli.output import entity_json, error_json, harmless, print_error, print_json, print_note
 from kaizen.cli.times import local_time
-from kaizen.store import StoreError
-from kaizen.store.selecting import read_page, read_pages
+from kaizen.store import StoreError, read_page, read_pages
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from kaizen.store import Entity, Page, Store
-    from kaizen.store.selecting import Where
+    from kaizen.store import Entity, Page, Store, Where
+    from kaizen.sync.knowledge.staleness import Staleness
 
 _LIMIT = 100
 
@@ -71,7 +70,7 @@ def list_entities(
     filters = parse_where(where or [])
     with opened(backend, data_dir, namespace, in_namespace) as (store, namespace_id):
         types = shown_types(store, namespace_id, type_, all_types=all_types)
-        keep = _staleness(store, namespace_id) if stale else None
+        keep = staleness(store, namespace_id).is_stale if stale else None
         selected: dict[str, Any] = {"types": types, "where": filters, "keep": keep, "after": after}
         pages = (
             read_pages(store, namespace_id, **selected)
@@ -91,10 +90,12 @@ def list_entities(
                 print_note(f"{shown}; for more: --limit N, --all, or --after '{page.cursor}'")
 
 
-def _staleness(store: Store, namespace_id: str) -> Callable[[Entity], bool]:
+def staleness(store: Store, namespace_id: str) -> Staleness:
+    """Return what says whether tips of the namespace are older than their tools."""
     from kaizen.sync.knowledge.staleness import Staleness
+    from kaizen.sync.state.ledger import Ledger
 
-    return Staleness(store, namespace_id).is_stale
+    return Staleness(lambda source, project: Ledger(store, namespace_id, source, project).tools)
 
 
 def _count(store: Store, namespace_id: str, types: Iterable[str], where: Where) -> int:

@@ -17,15 +17,16 @@ from kaizen.cli.options import (
     opened,
 )
 from kaizen.cli.output import counted, entity_json, one_line, print_json, print_note
-from kaizen.store.selecting import find_entity
+from kaizen.store import find_entity
+from kaizen.tips.tip import REASON_SEPARATOR, StoredTip
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from kaizen.store import Commit, Entity, Store
-    from kaizen.tips.review import Decision
+    from kaizen.tips.review import ReviewDecision
 
-_DECISIONS: dict[str, Decision] = {"a": "approved", "r": "rejected"}
+_DECISIONS: dict[str, ReviewDecision] = {"a": "approved", "r": "rejected"}
 _TEXTS = ("category", "trigger", "implementation_steps", "rationale", "task_description")
 
 
@@ -96,15 +97,15 @@ def _is_terminal() -> bool:
     return sys.stdin.isatty() and sys.stdout.isatty()
 
 
-def _given(approve: Iterable[str], reject: Iterable[str]) -> list[tuple[str, Decision]]:
+def _given(approve: Iterable[str], reject: Iterable[str]) -> list[tuple[str, ReviewDecision]]:
     return [*((text, "approved") for text in approve), *((text, "rejected") for text in reject)]
 
 
 def _decisions(
-    store: Store, namespace_id: str, given: Iterable[tuple[str, Decision]]
-) -> tuple[dict[str, Decision], dict[str, int]]:
+    store: Store, namespace_id: str, given: Iterable[tuple[str, ReviewDecision]]
+) -> tuple[dict[str, ReviewDecision], dict[str, int]]:
     """Return the decisions by id, and the revisions that were written after an @."""
-    decisions: dict[str, Decision] = {}
+    decisions: dict[str, ReviewDecision] = {}
     revisions: dict[str, int] = {}
     for text, decision in given:
         prefix, at, revision = text.rpartition("@")
@@ -117,9 +118,9 @@ def _decisions(
     return decisions, revisions
 
 
-def _ask(waiting: Iterable[Entity]) -> tuple[dict[str, Decision], dict[str, int]]:
+def _ask(waiting: Iterable[Entity]) -> tuple[dict[str, ReviewDecision], dict[str, int]]:
     """Ask what the person decides of each tip; nothing is done before the last answer."""
-    decisions: dict[str, Decision] = {}
+    decisions: dict[str, ReviewDecision] = {}
     revisions: dict[str, int] = {}
     for entity in waiting:
         _print_tip(entity)
@@ -143,7 +144,7 @@ def _answer() -> str:
 
 
 def _as_json(
-    namespace: str, waiting: Iterable[Entity], decisions: dict[str, Decision], commit: Commit | None
+    namespace: str, waiting: Iterable[Entity], decisions: dict[str, ReviewDecision], commit: Commit | None
 ) -> dict[str, Any]:
     return {
         "namespace": namespace,
@@ -169,26 +170,24 @@ def _print_waiting(namespace: str, waiting: list[Entity]) -> None:
 
 
 def _reasons(entity: Entity) -> list[str]:
-    return str(entity.metadata.get("quarantine_reason") or "not said").split("; ")
+    return (StoredTip.of(entity).quarantine_reason or "not said").split(REASON_SEPARATOR)
 
 
 def _print_tip(entity: Entity) -> None:
     print_text(f"{one_line(entity.id)}@{entity.revision}")
     print_text(entity.content, style="bold")
-    sources = entity.metadata.get("sources")
-    evidence = [s for s in sources if isinstance(s, dict)] if isinstance(sources, list) else []
+    tip = StoredTip.of(entity)
     fields: dict[str, Any] = {"quarantined because": _reasons(entity)}
-    fields |= {name: entity.metadata.get(name) for name in _TEXTS}
-    for source in evidence:
-        quote = source.get("quote") or "(no quote)"
-        found = "" if source.get("verified") else " (not in the trace)"
+    fields |= {name: getattr(tip, name) for name in _TEXTS}
+    for source in tip.evidence:
+        found = "" if source.verified else " (not in the trace)"
         fields.setdefault("evidence", []).extend(
-            (f"{quote}{found}", f"{source.get('url') or 'trace ' + str(source.get('trace_id'))}")
+            (f"{source.quote or '(no quote)'}{found}", source.url or f"trace {source.trace_id}")
         )
     print_fields(fields)
 
 
-def _print_decided(namespace: str, decisions: dict[str, Decision], commit: Commit) -> None:
+def _print_decided(namespace: str, decisions: dict[str, ReviewDecision], commit: Commit) -> None:
     for tip_id, decision in decisions.items():
         typer.echo(f"{decision.capitalize()}: {one_line(tip_id)}")
     print_note(f"To undo it: kaizen entities revert {namespace} --commit {commit.id}")

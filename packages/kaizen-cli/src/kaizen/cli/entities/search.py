@@ -20,7 +20,7 @@ from kaizen.cli.options import (
     parse_where,
 )
 from kaizen.cli.output import entity_json, print_json, print_note
-from kaizen.store.selecting import search_page
+from kaizen.store import search_page
 
 
 def search(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kaizen.cli.drawing import print_fields, print_text
+from kaizen.cli.entities.list import staleness
 from kaizen.cli.options import (
     BackendOption,
     DataDirOption,
@@ -18,7 +19,7 @@ from kaizen.cli.options import (
 )
 from kaizen.cli.output import entity_json, print_json
 from kaizen.cli.times import local_time
-from kaizen.store.selecting import find_entity
+from kaizen.store import find_entity
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -44,12 +45,10 @@ def show(
 
     Each piece of evidence has the address of its span in Phoenix. A tip that is older than its tools says so.
     """
-    from kaizen.sync.knowledge.staleness import Staleness
-
     with opened(backend, data_dir, in_namespace) as (store, namespace_id):
         namespace_id, prefix = one_word(words, namespace_id, in_namespace, "ID")
         entity = find_entity(store, namespace_id, prefix, type=type_)
-        changed = Staleness(store, namespace_id).changed(entity) if entity.type == "guideline" else []
+        changed = staleness(store, namespace_id).changed(entity) if entity.type == "guideline" else []
     if json:
         print_json({**entity_json(entity), "stale_tools": [tool.to_json() for tool in changed]})
     else:

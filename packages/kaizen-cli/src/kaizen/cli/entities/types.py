@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kaizen.cli.output import print_note
-from kaizen.tips.tip import GUIDELINE
+from kaizen.tips import GUIDELINE
 
 if TYPE_CHECKING:
     from collections.abc import Collection

@@ -9,6 +9,7 @@ from kaizen.cli.drawing import print_fields
 from kaizen.cli.options import BackendOption, DataDirOption, JsonOption, NamespaceArgument, opened
 from kaizen.cli.output import print_json
 from kaizen.cli.times import local_time
+from kaizen.tips import STATUSES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from kaizen.store import Store
 
 # Those that Kaizen writes.
-_STATUSES = ("active", "quarantined", "retired")
 _STATES = ("unknown", "learned", "no_lesson", "deferred", "skipped", "failed")
 
 
@@ -35,7 +35,7 @@ def info(
             "created_at": found.created_at.isoformat(),
             "version": found.version,
             "entities": store.count_by_type(namespace_id),
-            "tips": _values(store, namespace_id, "guideline", "status", _STATUSES),
+            "tips": _values(store, namespace_id, "guideline", "status", STATUSES),
             "traces": _values(store, namespace_id, "trajectory", "state", _STATES),
         }
     if json:

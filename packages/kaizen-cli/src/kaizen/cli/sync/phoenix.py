@@ -99,7 +99,7 @@ def phoenix(
         bool,
         typer.Option(
             "--annotate",
-            help="Write into Phoenix what became of each trace; needs arize-phoenix-client.",
+            help="Write into Phoenix what became of each trace.",
         ),
     ] = False,
     watch: Annotated[
@@ -129,7 +129,7 @@ def phoenix(
     Example: kaizen sync phoenix --project test-agent --include-errors
     """
     from kaizen.sync.outcome_settings import OutcomeSettings
-    from kaizen.sync.redaction import Redaction
+    from kaizen.sync.redact import Redaction
     from kaizen.sync.settings import ModelSettings, PhoenixSettings, SyncSettings
 
     if watch and dry_run:
@@ -165,10 +165,6 @@ def phoenix(
     _check_price(models, settings)
     server = PhoenixSettings.from_environ(os.environ, url=url)
     annotate = annotate and not dry_run
-    if annotate:
-        from kaizen.sync.sources.phoenix.annotate import require_client
-
-        require_client()
     with open_store(where) as store:
         rounds = Rounds(store, settings, models, quiet=json, annotate=annotate)
         if every_s is not None:

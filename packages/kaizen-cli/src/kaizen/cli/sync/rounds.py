@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from kaizen.sync.run.pipeline import Sync
     from kaizen.sync.run.preview import Preview
     from kaizen.sync.settings import ModelSettings, PhoenixSettings, SyncSettings
-    from kaizen.sync.sources.phoenix.annotate import Annotator
+    from kaizen.sync.sources.base import Annotator
     from kaizen.sync.state.report import Report
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, get_type_hints
 
 from kaizen.cli.options import store_settings
-from kaizen.tips.tip import GUIDELINE
+from kaizen.tips import GUIDELINE
 
 Command = Callable[..., None]
 

@@ -8,8 +8,8 @@ import typer
 
 from kaizen.cli.options import BackendOption, DataDirOption, JsonOption, NamespaceOption, opened
 from kaizen.cli.output import counted, print_json, print_note
-from kaizen.store.selecting import find_entity
-from kaizen.tips.tip import GUIDELINE
+from kaizen.store import find_entity
+from kaizen.tips import GUIDELINE
 
 
 def retire(
