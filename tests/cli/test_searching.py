@@ -88,6 +88,13 @@ def test_what_means_the_same_is_found_without_a_word_in_common() -> None:
     assert "1.00" in kaizen("entities", "search", N, "walk the dog").stdout.splitlines()[1].split()
 
 
+def test_nonsense_finds_nothing_and_a_task_finds_its_tip(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KAIZEN_EMBEDDER", "wordllama")
+    for nonsense in ("qwfpgj zxcvl", "trombone volcano"):
+        assert found(nonsense) == []
+    assert found("give a kitten its food", "--type", "guideline") == ["cat"]
+
+
 def test_a_search_without_a_hit_says_so() -> None:
     ended = kaizen("entities", "search", N, "zebra")
     assert (ended.exit_code, ended.stdout, ended.stderr) == (0, "", "No entities here that fit.\n")
