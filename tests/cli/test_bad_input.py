@@ -58,7 +58,9 @@ def sync(*options: object) -> Ended:
 
 def stored() -> list[dict[str, Any]]:
     """What is there but for the sync's own notes of how far it has come and what it cost."""
-    listed: list[dict[str, Any]] = kaizen("entities", "list", "kaizen", "--json").json.get("entities", [])
+    listed: list[dict[str, Any]] = kaizen("entities", "list", "--all-types", "--json").json.get(
+        "entities", []
+    )
     return [entity for entity in listed if entity["type"] not in ("checkpoint", "run")]
 
 

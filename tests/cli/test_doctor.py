@@ -93,7 +93,7 @@ def test_a_missing_kaizen_auto_is_noted_with_how_to_install_it(monkeypatch: pyte
     monkeypatch.setattr("kaizen.cli.doctor.importlib.util.find_spec", lambda _: None)
     check = checks("--no-model")["tracing"]
     assert (check["status"], "not installed" in check["detail"]) == ("note", True)
-    assert "pip install kaizen-auto" in check["advice"]
+    assert "pip install ./packages/kaizen-auto" in check["advice"]
 
 
 def test_a_phoenix_that_is_down_fails_with_how_to_start_it() -> None:

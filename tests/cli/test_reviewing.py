@@ -28,7 +28,13 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
 
 
 def put(store: Store, tip_id: str, content: str = "Use sudo.", **metadata: Any) -> None:
-    source = {"trace_id": "t1", "quote": "use \x1bsudo", "verified": True, "url": "http://phoenix.test/span"}
+    source = {
+        "trace_id": "t1",
+        "span_id": "s1",
+        "quote": "use \x1bsudo",
+        "verified": True,
+        "url": "http://phoenix.test/span",
+    }
     fields = {"status": "quarantined", "quarantine_reason": REASON, "sources": [source], **metadata}
     store.commit(N, [Put(id=tip_id, type="guideline", content=content, metadata=fields)])
 
@@ -49,7 +55,7 @@ def test_what_waits_is_shown_with_all_reasons_the_evidence_and_the_link(store: S
     ]
     assert lines[4].split("  ")[-1].strip() == "use \N{REPLACEMENT CHARACTER}sudo"
     assert lines[5].strip() == "http://phoenix.test/span"
-    assert "1 waits for a decision" in ended.stderr
+    assert "1 tip waits for a decision" in ended.stderr
 
 
 def test_programs_get_what_waits_and_what_was_decided_in_one_form(store: Store) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from kaizen.store.ranking import candidate_count, fuse_scores, rarest_words
+from kaizen.store.embedders.minilm import MiniLM
+from kaizen.store.embedders.wordllama import WordLlama
+from kaizen.store.ranking import candidate_count, fuse_scores, least_cosine, rarest_words
 
 
 def test_what_both_sides_find_comes_before_what_one_finds() -> None:
@@ -28,6 +30,13 @@ def test_where_one_side_found_nothing_the_other_decides() -> None:
     assert fuse_scores({1: 2.0, 2: 4.0}, {}) == {2: 1.0, 1: 0.5}
     assert fuse_scores({}, {1: -0.1, 2: 0.3}) == {2: 1.0, 1: 0.0}
     assert fuse_scores({}, {}) == {}
+
+
+def test_what_shares_no_word_and_means_something_else_is_not_found() -> None:
+    assert fuse_scores({}, {1: 0.1, 2: 0.2}, least_cosine=0.25) == {}
+    assert list(fuse_scores({1: 3.0}, {1: 0.1, 2: 0.2, 3: 0.3}, least_cosine=0.25)) == [3, 1]
+    assert least_cosine(WordLlama) == least_cosine(MiniLM) == 0.25
+    assert least_cosine(None) == -1.0
 
 
 def test_equal_scores_are_in_order_of_the_key() -> None:

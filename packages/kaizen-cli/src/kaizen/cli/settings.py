@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kaizen.sync.errors import SettingsError
+from kaizen.sync import SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -110,7 +110,7 @@ def _is_allowed(name: str) -> bool:
 def _overruled(environ: Mapping[str, str]) -> set[str]:
     """Return the variables that would count before one that the environment sets for the same purpose."""
     from kaizen.store import StoreSettings
-    from kaizen.sync.settings import ModelSettings, PhoenixSettings
+    from kaizen.sync import ModelSettings, PhoenixSettings
 
     overruled: set[str] = set()
     for settings in (StoreSettings, PhoenixSettings, ModelSettings):
@@ -124,7 +124,7 @@ def _overruled(environ: Mapping[str, str]) -> set[str]:
 
 
 def _phoenix_places() -> tuple[str, ...]:
-    from kaizen.sync.settings import PhoenixSettings
+    from kaizen.sync import PhoenixSettings
 
     return (*PhoenixSettings.variables()["base_url"], "PHOENIX_HOST", "PHOENIX_PORT")
 

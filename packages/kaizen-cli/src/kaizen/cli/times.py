@@ -6,8 +6,7 @@ from datetime import datetime, timedelta
 
 import typer
 
-from kaizen.sync import durations
-from kaizen.sync.errors import SettingsError
+from kaizen.sync import SettingsError, durations
 
 
 def parse_duration(text: str, *, at_least_s: float = 0.0) -> float:
@@ -30,3 +29,12 @@ def parse_time(text: str, now: datetime) -> datetime:
         raise typer.BadParameter(
             f"'{text}' is no time; write it like 2026-05-31, 2026-05-31T12:00Z, or 2h for two hours ago"
         ) from None
+
+
+def local_time(at: datetime | str) -> str:
+    """Return a time as people read it: local, to the second, with its zone."""
+    try:
+        moment = datetime.fromisoformat(at) if isinstance(at, str) else at
+    except ValueError:
+        return str(at)
+    return f"{moment.astimezone():%Y-%m-%d %H:%M:%S %Z}"

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
         SearchHit,
     )
     from kaizen.store.opening import available_backends, open_store
+    from kaizen.store.selecting import Where, find_entity, read_page, read_pages, search_page
     from kaizen.store.settings import EnvironmentSettings, StoreSettings
 
 _NAMES = {
@@ -57,6 +58,7 @@ _NAMES = {
     "history.transfer": "TransferResult copy_namespace export_lines import_lines "
     "merge_entities namespace_digest read_entities",
     "ids": "uuid7",
+    "selecting": "Where find_entity read_page read_pages search_page",
     "model": "Applied Change Commit Delete Entity Expected JsonValue Metadata Namespace Page Put SearchHit",
     "opening": "available_backends open_store",
     "settings": "EnvironmentSettings StoreSettings",
@@ -90,10 +92,12 @@ __all__ = [
     "StoreSettings",
     "TransferResult",
     "UnavailableError",
+    "Where",
     "apply_revert",
     "available_backends",
     "copy_namespace",
     "export_lines",
+    "find_entity",
     "import_lines",
     "load_embedder",
     "merge_entities",
@@ -101,7 +105,10 @@ __all__ = [
     "open_store",
     "plan_revert",
     "read_entities",
+    "read_page",
+    "read_pages",
     "revert",
+    "search_page",
     "uuid7",
 ]
 

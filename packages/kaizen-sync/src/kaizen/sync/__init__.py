@@ -44,6 +44,7 @@ if TYPE_CHECKING:
         PhoenixSettings,
         SyncSettings,
     )
+    from kaizen.sync.sources.base import Annotator
     from kaizen.sync.sources.phoenix.annotate import PhoenixAnnotator
     from kaizen.sync.sources.phoenix.source import PhoenixSource
     from kaizen.sync.state.report import Report
@@ -54,14 +55,18 @@ if TYPE_CHECKING:
         SyncStatus,
         phoenix_status,
         ping_model,
+        read_staleness,
         retry_failed,
         sync_status,
     )
+    from kaizen.sync.trajectory.tool_definitions import ChangedTool
     from kaizen.sync.undo import UndoneRun, undo_run
 
 __all__ = [
     "DEFAULT_MODEL",
     "OFFLINE",
+    "Annotator",
+    "ChangedTool",
     "Consolidated",
     "Consolidation",
     "FailedTrace",
@@ -99,6 +104,7 @@ __all__ = [
     "load_embedder",
     "phoenix_status",
     "ping_model",
+    "read_staleness",
     "retry_failed",
     "sync_status",
     "undo_run",
@@ -124,6 +130,7 @@ _NAMES = {
         "PhoenixSettings",
         "SyncSettings",
     ),
+    "sources.base": ("Annotator",),
     "sources.phoenix.annotate": ("PhoenixAnnotator",),
     "sources.phoenix.source": ("PhoenixSource",),
     "state.report": ("Report",),
@@ -134,9 +141,11 @@ _NAMES = {
         "SyncStatus",
         "phoenix_status",
         "ping_model",
+        "read_staleness",
         "retry_failed",
         "sync_status",
     ),
+    "trajectory.tool_definitions": ("ChangedTool",),
     "undo": ("UndoneRun", "undo_run"),
 }
 _MODULES = {name: module for module, names in _NAMES.items() for name in names}

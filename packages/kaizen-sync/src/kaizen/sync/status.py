@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from kaizen.store import NotFoundError, Put
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from kaizen.store import Entity, Store
+    from kaizen.sync.knowledge.staleness import Staleness
     from kaizen.sync.model import Clock
     from kaizen.sync.settings import ModelSettings, PhoenixSettings
 
@@ -105,6 +106,13 @@ def retry_failed(store: Store, namespace_id: str, trace_ids: Sequence[str] = ())
     return retried
 
 
+def read_staleness(store: Store, namespace_id: str) -> Staleness:
+    """Return what says whether tips of the namespace are older than their tools."""
+    from kaizen.sync.knowledge.staleness import Staleness
+
+    return Staleness(lambda source, project: Ledger(store, namespace_id, source, project).tools)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PhoenixStatus:
     """What a Phoenix server offers. `version` is empty if it does not say.
@@ -131,7 +139,7 @@ def ping_model(name: str, settings: ModelSettings) -> None:
     from kaizen.sync.llm.client import Model
 
     timeout_s = min(settings.timeout_s, _PING_TIMEOUT_S)
-    Model(name, replace(settings, timeout_s=timeout_s, attempts=1)).ping()
+    Model(name, settings.model_copy(update={"timeout_s": timeout_s, "attempts": 1})).ping()
 
 
 def _project_status(store: Store, entity: Entity) -> ProjectStatus:

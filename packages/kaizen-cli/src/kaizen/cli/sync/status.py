@@ -1,14 +1,13 @@
-"""`kaizen sync status` and `kaizen sync retry`: how far syncs have come, and what they gave up."""
+"""`kaizen sync status`: how far syncs have come, what they cost, and what failed."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Any
 
-import typer
-
-from kaizen.cli.options import BackendOption, DataDirOption, JsonOption, NamespaceOption, store_settings
-from kaizen.cli.output import one_line, print_json, print_table
-from kaizen.store import open_store
+from kaizen.cli.drawing import print_table, print_text
+from kaizen.cli.options import BackendOption, DataDirOption, JsonOption, NamespaceOption, opened
+from kaizen.cli.output import one_line, print_json, print_note
+from kaizen.cli.times import local_time
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,64 +25,45 @@ def status(
     """
     from kaizen.sync import sync_status
 
-    where = store_settings(backend, data_dir, namespace)
-    with open_store(where) as store:
-        found = sync_status(store, where.namespace_id)
+    with opened(backend, data_dir, namespace) as (store, namespace_id):
+        found = sync_status(store, namespace_id)
     if json:
         print_json(found.to_json())
         return
+    if not found.projects and not found.runs:
+        print_note("No sync has run here yet: kaizen sync phoenix")
+        return
     print_table(
-        ["PROJECT", "TRACES", "WAITING", "ENDED"],
+        ["PROJECT", "TRACES", "WAITING", "STATES"],
         [
             [one.project, str(sum(one.states.values())), str(one.deferred), _counts(one.states)]
             for one in found.projects
         ],
     )
-    typer.echo()
+    print_text("")
     print_table(
-        ["RUN", "STATE", "PROJECT", "TOKENS", "USD", "PROCESSED", "OUTCOMES UPDATED"],
-        [
-            [
-                run["started_at"][:19],
-                run["state"],
-                run["project"],
-                str(run["model"]["prompt_tokens"] + run["model"]["completion_tokens"]),
-                "unknown" if run["model"]["cost_usd"] is None else f"{run['model']['cost_usd']:.4f}",
-                _counts(run["processed"]),
-                str(run.get("outcomes", {}).get("updated", 0)),
-            ]
-            for run in found.runs
-        ],
+        ["RUN", "STATE", "PROJECT", "TOKENS", "USD", "PROCESSED"], [_cells(run) for run in found.runs]
     )
     for failure in found.failed:
-        typer.echo(
+        print_text(
             f"failed: trace {failure.trace_id} of {one_line(failure.project)} "
-            f"(attempt {failure.attempts}): {one_line(failure.reason)}"
+            f"(attempt {failure.attempts}): {one_line(failure.reason)}",
+            indent=8,
         )
 
 
-def retry(
-    trace: Annotated[
-        list[str] | None, typer.Argument(metavar="[TRACE]...", help="Ids of the traces; all that failed.")
-    ] = None,
-    namespace: NamespaceOption = None,
-    backend: BackendOption = None,
-    data_dir: DataDirOption = None,
-    json: JsonOption = False,
-) -> None:
-    """Let the next sync try failed traces again.
-
-    Also those that failed so often that they were left alone.
-    """
-    from kaizen.sync import retry_failed
-
-    where = store_settings(backend, data_dir, namespace)
-    with open_store(where) as store:
-        retried = retry_failed(store, where.namespace_id, trace or ())
-    if json:
-        print_json({"namespace": where.namespace_id, "retried": retried})
-    else:
-        typer.echo(f"The next sync tries {len(retried)} failed traces again.")
+def _cells(run: Mapping[str, Any]) -> list[str]:
+    model, updated = run["model"], run.get("outcomes", {}).get("updated", 0)
+    return [
+        local_time(run["started_at"]),
+        run["state"],
+        run["project"],
+        str(model["prompt_tokens"] + model["completion_tokens"]),
+        "unknown" if model["cost_usd"] is None else f"{model['cost_usd']:.4f}",
+        ", ".join(
+            filter(None, (_counts(run["processed"]), f"{updated} outcomes updated" if updated else ""))
+        ),
+    ]
 
 
 def _counts(states: Mapping[str, int]) -> str:

@@ -186,6 +186,7 @@ class Sync:
         batch: list[Trace] = []
         try:
             for trace in map(clean_trace, self._source.fetch(self._selection.traces())):
+                self.report.traces_read += 1
                 if self._selection.admits(trace):
                     batch.append(trace)
                 if self._queue.is_next_done:

@@ -42,8 +42,8 @@ class Report:
     """Counts of one run: `states` of every trace there is, `processed` of those this run worked on.
 
     `cost_usd` is None where a model was called whose price is not known. `share` is about how much of the
-    work is done, from 0 to 1, where that can be told. `outcomes_asked` counts traces that were asked for
-    again, `outcomes_updated` those that are judged otherwise now.
+    work is done, from 0 to 1, where that can be told; `traces_read` were read so far. `outcomes_asked` counts
+    traces that were asked for again, `outcomes_updated` those that are judged otherwise now.
     """
 
     run_id: str
@@ -70,6 +70,7 @@ class Report:
     stopped: bool = False
     reading: str = "nothing"
     requests: int = 0
+    traces_read: int = 0
     refusal: str = ""
     share: float | None = None
     started_at: datetime = field(default_factory=utc_now)

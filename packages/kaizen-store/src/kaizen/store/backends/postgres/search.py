@@ -64,7 +64,8 @@ class Searcher:
             words = _any_of(connection, ns, query_words(query))
             lexical = _by_words(connection, selection, words, wanted) if words else {}
             dense = {} if model is None else nearest(connection, model, selection, vector, wanted)
-            fused = ranking.fuse_scores(lexical, dense)
+            least = ranking.least_cosine(self._embedder.get() if dense else None)
+            fused = ranking.fuse_scores(lexical, dense, least_cosine=least)
             best = dict(list(fused.items())[:limit])
             rows = _scored(connection, ns, list(best), words, model)
             return [_hit(namespace_id, best, row, vector) for row in rows]

@@ -69,7 +69,8 @@ class Searcher:
             if embedder is not None and vector.any():
                 matrices = [self._matrix(connection, kind, embedder) for kind in kinds]
                 dense = fitting.best(_by_meaning(matrices, vector, fitting.only), wanted)
-            fused = ranking.fuse_scores(lexical, dense)
+            least = ranking.least_cosine(embedder)
+            fused = ranking.fuse_scores(lexical, dense, least_cosine=least)
             best = list(fused)[:limit]
             entities = _entities(connection, namespace_id, best)
         return [

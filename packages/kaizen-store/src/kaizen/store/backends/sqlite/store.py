@@ -177,6 +177,12 @@ class SqliteStore(BaseStore):
         """`search` for arguments that are checked already."""
         return self._search(namespace_id, query, selected, limit=limit)
 
+    def _count_by_type(self, namespace_id: str) -> dict[str, int]:
+        self._require_file(namespace_id)
+        with self._connections.reading() as connection:
+            ns = self._ns(connection, namespace_id)
+            return dict(connection.execute("SELECT type, size FROM kinds WHERE ns = ?", (ns,)).fetchall())
+
     def _search(self, namespace_id: str, query: str, selected: Filter, *, limit: int) -> list[SearchHit]:
         self._require_file(namespace_id)
         return self._searching().search(namespace_id, query, selected, limit=limit)
