@@ -216,7 +216,7 @@ def _fsync(directory: Path) -> float:
 
 
 @contextmanager
-def _place(backend: str) -> Iterator[tuple[str, str]]:
+def place(backend: str) -> Iterator[tuple[str, str]]:
     """A data directory and a DSN."""
     with tempfile.TemporaryDirectory(prefix="kaizen-bench-") as directory:
         if backend != "postgres":
@@ -232,7 +232,7 @@ def _place(backend: str) -> Iterator[tuple[str, str]]:
 
 
 def _in_a_process(backend: str, size: int, embedder: str) -> dict[str, float]:
-    with _place(backend) as (directory, dsn):
+    with place(backend) as (directory, dsn):
         done = subprocess.run(
             [sys.executable, __file__, "--one", backend, str(size), embedder, directory, dsn],
             check=True,

@@ -203,6 +203,7 @@ JSON_KEYS: dict[str, dict[str, str]] = {
         "changes[].entity_id": "an entity that is (or would be) as it was",
         "changes[].change": "what that took: `created`, `changed` or `deleted`",
         "given_up": "ids of entities that other commits changed since (`--force`)",
+        "kept": "with `--run`: ids of entities that others changed since, which stay as they are",
     },
     "entities review": {"namespace": "the namespace"}
     | {f"quarantined[].{key}": meaning for key, meaning in ENTITY.items()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -405,10 +406,10 @@ def test_stored_text_cannot_steer_the_terminal(namespace: str, data_dir: Path) -
 
 
 def test_a_row_of_a_table_is_one_line_whatever_is_in_it(namespace: str) -> None:
-    add_tip("one\ntwo\tthree", "--metadata", "status=a\nb")
+    add_tip("one\ntwo\tthree", "--metadata", "category=a\nb")
     lines = kaizen("entities", "list", namespace, "--type", "guideline").stdout.splitlines()
     assert len(lines) == 2
-    assert lines[1].endswith("a b     one two three")
+    assert re.search(r"  a b +0 +active  one two three$", lines[1])
 
 
 def test_metadata_cannot_pose_as_the_entitys_own_fields(namespace: str, data_dir: Path) -> None:

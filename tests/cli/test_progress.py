@@ -8,7 +8,7 @@ import pytest
 
 from kaizen.cli.sync import progress
 from kaizen.cli.sync.progress import SyncProgress
-from kaizen.sync.state.report import Report
+from kaizen.sync import Report
 
 
 def a_report() -> Report:

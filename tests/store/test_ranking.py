@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kaizen.store.ranking import candidate_count, fuse_scores
+from kaizen.store.ranking import candidate_count, fuse_scores, rarest_words
 
 
 def test_what_both_sides_find_comes_before_what_one_finds() -> None:
@@ -42,3 +42,12 @@ def test_scores_of_zero_are_no_error() -> None:
 def test_more_hits_ask_for_more_candidates() -> None:
     assert candidate_count(1) == candidate_count(10) == 100
     assert candidate_count(1_000) == 5_000
+
+
+def test_the_rarest_words_are_ranked_and_at_least_one_that_is_in_any_text() -> None:
+    counts = {"retry": 90, "gateway": 3, "unknown": 0, "payment": 8}
+    assert rarest_words(counts, at_most=11) == ["gateway", "payment"]
+    assert rarest_words(counts, at_most=10) == ["gateway"]
+    assert rarest_words(counts, at_most=1_000) == ["gateway", "payment", "retry"]
+    assert rarest_words({"unknown": 0, "retry": 90}, at_most=10) == ["retry"]
+    assert rarest_words({"unknown": 0}, at_most=10) == []

@@ -17,7 +17,7 @@ from kaizen.sync import SettingsError, redact
 from kaizen.sync.model import Conversation, Message, Outcome, ToolCall, Trajectory
 from kaizen.sync.outcomes.judge import Judge
 from kaizen.sync.redact import Redaction, Redactor
-from kaizen.sync.run.prepare import Untold, read_trace
+from kaizen.sync.run.prepare import UnpreparedTrace, prepare_trace
 from tests.support.cpu import cpu_time
 from tests.support.listed import ListedSource
 from tests.support.traces import llm, load_traces, trace
@@ -361,11 +361,11 @@ def test_a_pattern_that_takes_too_long_fails_the_trace_and_lets_nothing_pass(
     question = {"role": "user", "content": "a" * 60 + "b"}
 
     source = ListedSource([])
-    ended = read_trace(
+    ended = prepare_trace(
         trace(llm("1", [question], "ok")), Judge(source, None), include_errors=True, redaction=slow
     )
 
-    assert isinstance(ended, Untold)
+    assert isinstance(ended, UnpreparedTrace)
     assert (ended.state, ended.reason[:40]) == ("failed", "the pattern 'Slow' of KAIZEN_REDACT_PATT")
 
 

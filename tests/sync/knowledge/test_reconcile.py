@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from kaizen.demo.model_server import Fault, ModelServer, Scenarios
-from kaizen.sync import ModelError, ModelSettings
+from kaizen.sync import OFFLINE, ModelError, ModelSettings
 from kaizen.sync.knowledge.reconcile import NewTip, Reconciled, Reconciler
 from kaizen.sync.llm.client import Model
-from kaizen.sync.settings import OFFLINE
 from kaizen.sync.trust import QUOTE_MISSING
 from kaizen.tips.tip import StoredTip, Tip, TipSource
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kaizen.sync import OutcomeSettings, SettingsError
-from kaizen.sync.model import OutcomeRules
+from kaizen.sync import OutcomeRules, OutcomeSettings, SettingsError
 
 
 def read(**environ: str) -> OutcomeSettings:

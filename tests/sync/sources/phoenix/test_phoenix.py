@@ -17,11 +17,10 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from kaizen.sync import PhoenixSettings, ProjectNotFoundError, SourceError
+from kaizen.sync import PhoenixSettings, PhoenixSource, ProjectNotFoundError, SourceError
 from kaizen.sync.llm.retry import retry_after_s
 from kaizen.sync.sources.phoenix import source as reading
 from kaizen.sync.sources.phoenix.client import PhoenixClient
-from kaizen.sync.sources.phoenix.source import PhoenixSource
 from tests.support.ill_phoenix import PROJECTS, VERSION, Answer, IllPhoenix, Request, page
 from tests.support.polling import wait_until
 from tests.support.spans import START, llm_span, make_span, post_spans, send_spans

@@ -17,7 +17,7 @@ from kaizen.cli.entities import consolidate, history, review, search, transfer
 from kaizen.cli.output import print_error, print_error_json, print_note
 from kaizen.cli.settings import EnvFile, load_env_file
 from kaizen.store import StoreError
-from kaizen.sync.errors import SyncError
+from kaizen.sync import SyncError
 
 app = typer.Typer(
     name="kaizen",

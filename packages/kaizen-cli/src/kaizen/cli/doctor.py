@@ -22,7 +22,7 @@ from kaizen.cli.options import (
 )
 from kaizen.cli.output import one_line, print_json
 from kaizen.store import StoreError, open_store
-from kaizen.sync.errors import ModelError, SyncError
+from kaizen.sync import ModelError, SyncError
 
 if TYPE_CHECKING:
     from kaizen.cli.settings import EnvFile
@@ -127,8 +127,7 @@ def _why_untraced(installed: bool, value: str) -> str:
 
 
 def _phoenix(url: str | None, project: str | None) -> Iterator[Check]:
-    from kaizen.sync.settings import PhoenixSettings
-    from kaizen.sync.sources.phoenix.source import PhoenixSource
+    from kaizen.sync import PhoenixSettings, PhoenixSource
 
     try:
         settings = PhoenixSettings.from_environ(os.environ, url=url, project=project)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Mapping
+from itertools import accumulate
 from typing import TypeVar
 
 # Chosen with benchmarks/search_quality.py, whose tables are in docs/explanation/search.md.
@@ -17,6 +19,17 @@ Key = TypeVar("Key", int, str)
 def candidate_count(limit: int) -> int:
     """Return how many candidates each side puts forward for a search of `limit` hits."""
     return max(MIN_CANDIDATES, CANDIDATES_PER_HIT * limit)
+
+
+def rarest_words(counts: Mapping[str, int], *, at_most: int) -> list[str]:
+    """Return the rarest words, given in how many texts each is: all that together are in `at_most` texts.
+
+    At least one that is in any text. The words that are in many texts tell least (the formula of BM25), and
+    ranking each text that has one of them takes time.
+    """
+    words = sorted((word for word, count in counts.items() if count), key=counts.__getitem__)
+    sums = list(accumulate(counts[word] for word in words))
+    return words[: max(1, bisect_right(sums, at_most))]
 
 
 def fuse_scores(lexical: Mapping[Key, float], dense: Mapping[Key, float]) -> dict[Key, float]:

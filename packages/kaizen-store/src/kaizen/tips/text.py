@@ -90,11 +90,12 @@ def stem(token: str) -> str:
     """Return the word without its ending; of a dotted name the last part, which is how others call it."""
     if _NAME.search(token):
         return token.removesuffix("()").rpartition(".")[2]
-    return _load_stemmer()(token)
+    return load_stemmer()(token)
 
 
 @cache
-def _load_stemmer() -> Callable[[str], str]:
+def load_stemmer() -> Callable[[str], str]:
+    """Return the function that `stem` uses; the first call takes about 0.2 s."""
     # Loading it takes longer than most commands that import this module.
     import snowballstemmer  # type: ignore[import-untyped]
 

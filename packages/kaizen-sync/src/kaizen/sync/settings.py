@@ -454,4 +454,9 @@ class SyncSettings(EnvironmentSettings):
             raise SettingsError(f"--limit is {self.limit}; it counts traces and is at least 1")
         if self.concurrency < 1:
             raise SettingsError(f"--concurrency is {self.concurrency}; it is at least 1")
+        if self.since is not None and self.until is not None and self.since >= self.until:
+            raise SettingsError(
+                f"--since {self.since.isoformat()} is not before --until {self.until.isoformat()}; "
+                "no trace can have started between them"
+            )
         return self

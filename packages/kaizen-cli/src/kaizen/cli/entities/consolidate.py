@@ -12,7 +12,7 @@ from kaizen.cli.output import one_line, print_json, print_note, printable
 from kaizen.cli.ticker import Ticker
 
 if TYPE_CHECKING:
-    from kaizen.sync.knowledge.consolidate import Consolidated
+    from kaizen.sync import Consolidated
 
 
 def consolidate(
@@ -42,9 +42,7 @@ def consolidate(
     Example: kaizen entities consolidate kaizen --apply
     """
     from kaizen.store import open_store
-    from kaizen.sync.knowledge.consolidate import Consolidation
-    from kaizen.sync.knowledge.similarity import load_embedder
-    from kaizen.sync.settings import ModelSettings
+    from kaizen.sync import Consolidation, ModelSettings, load_embedder
 
     where = store_settings(backend, data_dir)
     ticker = Ticker(quiet=json)

@@ -93,7 +93,9 @@ def revert(
     commit: Annotated[
         list[str] | None, typer.Option("--commit", help="Id of a commit to undo; may be given several times.")
     ] = None,
-    run: Annotated[str | None, typer.Option("--run", help="Undo all commits of this run.")] = None,
+    run: Annotated[
+        str | None, typer.Option("--run", help="Take out what this run contributed, and keep the rest.")
+    ] = None,
     reason: Annotated[str | None, typer.Option("--reason", help="Why; kept in the history.")] = None,
     force: Annotated[
         bool, typer.Option("--force", help="Also give up what other commits did to the same entities since.")
@@ -103,36 +105,47 @@ def revert(
     data_dir: DataDirOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Undo commits, or all of a run, by one new commit, which can be undone like any other.
+    """Undo commits, or what a run contributed, by one new commit, which can be undone like any other.
 
-    Every entity they touched gets the state it had before. Where other commits touched one of them since,
-    nothing is undone and they are named, unless `--force` is given. The records of traces are entities too:
-    undo a sync, and the next one reads its traces again.
+    With --commit every entity they touched gets the state it had before. Where other commits touched one of
+    them since, nothing is undone and they are named, unless `--force` is given.
+
+    With --run the evidence that a sync found is taken out, and the tips that nothing else backs; what others
+    contributed stays. The next sync reads the traces of that run again.
     """
     if bool(commit) == bool(run):
         raise typer.BadParameter("give either --commit, once or more, or --run", param_hint="--commit")
+    actor = "kaizen entities revert"
     with open_configured_store(backend, data_dir) as store:
-        plan = plan_revert(store, namespace, commit_ids=commit or (), run_id=run or None, force=force)
-        actor = "kaizen entities revert"
-        done = None if dry_run else apply_revert(store, namespace, plan, actor=actor, reason=reason or "")
+        if run:
+            from kaizen.sync import undo_run
+
+            undone = undo_run(store, namespace, run, dry_run=dry_run, actor=actor, reason=reason or "")
+            done, changes, given_up = undone.commit, undone.changes, tuple[str, ...]()
+            kept, what = undone.kept, f"run {one_line(run)}"
+        else:
+            plan = plan_revert(store, namespace, commit_ids=commit or (), force=force)
+            done = None if dry_run else apply_revert(store, namespace, plan, actor=actor, reason=reason or "")
+            changes, given_up, kept, what = plan.changes, plan.given_up, (), one_line(plan.reason)
     if json:
         value = {
             "namespace": namespace,
             "dry_run": dry_run,
             "commit_id": done and done.id,
             "version": done and done.version,
-            "changes": [_change_json(applied) for applied in plan.changes],
-            "given_up": list(plan.given_up),
+            "changes": [_change_json(applied) for applied in changes],
+            "given_up": list(given_up),
+            "kept": list(kept),
         }
         print_json(value)
         return
-    what = one_line(plan.reason)
     typer.echo(f"Would undo: {what}" if done is None else f"Undone by commit {done.id}: {what}")
-    given_up = set(plan.given_up)
-    for applied in plan.changes:
+    for applied in changes:
         _print_change(applied)
         if applied.entity_id in given_up:
             typer.echo("      gives up what other commits did to it since")
+    for entity_id in kept:
+        typer.echo(f"    kept {one_line(entity_id)}, which was changed since")
 
 
 def _print_commit(commit: Commit, *, whole: bool) -> None:

@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -23,18 +24,14 @@ from kaizen.cli.sync.report import print_line, print_preview, print_report
 from kaizen.cli.sync.status import retry, status
 from kaizen.cli.times import parse_duration, parse_time
 from kaizen.store import open_store
-from kaizen.sync.errors import SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import FrameType
 
     from kaizen.store import Store
-    from kaizen.sync.run.pipeline import Sync
-    from kaizen.sync.run.preview import Preview
-    from kaizen.sync.settings import ModelSettings, PhoenixSettings, SyncSettings
+    from kaizen.sync import ModelSettings, PhoenixSettings, Preview, Report, Sync, SyncSettings
     from kaizen.sync.sources.base import Annotator
-    from kaizen.sync.state.report import Report
 
 app = typer.Typer(help="Turn traces into tips.", no_args_is_help=True, rich_markup_mode=None)
 app.command()(status)
@@ -147,7 +144,7 @@ def phoenix(
 
     Example: kaizen sync phoenix --project test-agent --include-errors
     """
-    from kaizen.sync.settings import ModelSettings, PhoenixSettings, SyncSettings
+    from kaizen.sync import ModelSettings, PhoenixSettings, SyncSettings, check_price, check_watch
 
     where = store_settings(backend, data_dir, namespace)
     now = datetime.now(UTC)
@@ -167,17 +164,16 @@ def phoenix(
         max_cost_usd=max_cost_usd,
     )
     models = ModelSettings.from_environ(os.environ, model=model)
-    _check_price(models, settings)
+    check_price(settings, models)
+    every_s = parse_duration(watch) if watch else None
+    if every_s is not None:
+        check_watch(every_s, dry_run=dry_run)
     server = PhoenixSettings.from_environ(os.environ, url=url)
     annotate = annotate and not dry_run
     with open_store(where) as store:
         rounds = _Rounds(store, settings, models, quiet=json, annotate=annotate)
-        if watch:
-            rounds.watch(
-                lambda: _sources(server, project, all_projects),
-                parse_duration(watch, at_least_s=0.1),
-                json=json,
-            )
+        if every_s is not None:
+            rounds.watch(lambda: _sources(server, project, all_projects), every_s, json=json)
             return
         sources = _sources(server, project, all_projects)
         if dry_run:
@@ -223,8 +219,7 @@ class _Rounds:
 
     def sync(self, where: PhoenixSettings) -> Report:
         from kaizen.cli.sync.progress import SyncProgress
-        from kaizen.sync.run.pipeline import Sync
-        from kaizen.sync.sources.phoenix.source import PhoenixSource
+        from kaizen.sync import PhoenixSource, Sync
 
         with PhoenixSource(where) as source, SyncProgress(quiet=self._quiet) as progress:
             sync = Sync(
@@ -243,34 +238,32 @@ class _Rounds:
     def _annotator(self, where: PhoenixSettings) -> Annotator | None:
         if not self._annotate:
             return None
-        from kaizen.sync.sources.phoenix.annotate import PhoenixAnnotator
+        from kaizen.sync import PhoenixAnnotator
 
         return PhoenixAnnotator(where)
 
     def preview(self, where: PhoenixSettings) -> Preview:
-        from kaizen.sync.run.pipeline import Sync
-        from kaizen.sync.sources.phoenix.source import PhoenixSource
+        from kaizen.sync import PhoenixSource, Sync
 
         with PhoenixSource(where) as source:
             return Sync(source, self._store, self._settings, self._models).preview()
 
     def watch(self, sources: Callable[[], list[PhoenixSettings]], every_s: float, *, json: bool) -> None:
-        """One line a round until a signal; what goes wrong in one round is said and tried in the next."""
+        """Print one line a round until a signal; what fails in one round is tried in the next."""
         from kaizen.cli.output import print_error, print_json_line
-        from kaizen.sync.errors import SyncError
+        from kaizen.sync import watch
+
+        def sync_once() -> None:
+            for source in sources():
+                report = self.sync(source)
+                if json:
+                    print_json_line(report.to_json())
+                else:
+                    print_line(report)
 
         self._quiet = True
-        while not self._stopping.is_set():
-            try:
-                for source in sources():
-                    report = self.sync(source)
-                    if json:
-                        print_json_line(report.to_json())
-                    else:
-                        print_line(report)
-            except SyncError as error:
-                print_error(error, as_json=False)
-            self._stopping.wait(every_s)
+        report_error = partial(print_error, as_json=False)
+        watch(sync_once, every_s, stopping=self._stopping, report_error=report_error)
 
     def _stop(self, number: int, _frame: FrameType | None) -> None:
         signal.signal(number, signal.SIG_DFL)
@@ -284,25 +277,10 @@ def _sources(
     server: PhoenixSettings, projects: list[str] | None, all_projects: bool
 ) -> list[PhoenixSettings]:
     if all_projects:
-        from kaizen.sync.sources.phoenix.source import PhoenixSource
+        from kaizen.sync import PhoenixSource
 
         with PhoenixSource(server) as source:
             projects = sorted(source.projects())
     return [
         server.model_copy(update={"project": name}) for name in dict.fromkeys(projects or [server.project])
     ]
-
-
-def _check_price(models: ModelSettings, settings: SyncSettings) -> None:
-    """A budget can be kept only where the price is known."""
-    if settings.max_cost_usd is None:
-        return
-    from kaizen.sync.llm.client import Model
-    from kaizen.sync.model import Usage
-
-    for name in dict.fromkeys((models.tips_model, models.reconcile_model)):
-        if Model(name, models).price_usd(Usage(prompt_tokens=1)) is None:
-            raise SettingsError(
-                f"the price of model '{name}' is not known, so --max-cost-usd cannot be kept; "
-                "use --max-traces instead"
-            )

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from rich.status import Status
 
-    from kaizen.sync.state.report import Report
+    from kaizen.sync import Report
 
 _EVERY_S = 10.0
 _TELLING_SHARE = 0.02

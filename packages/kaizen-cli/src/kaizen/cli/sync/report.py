@@ -10,8 +10,7 @@ import typer
 from kaizen.cli.output import one_line, print_note, print_table
 
 if TYPE_CHECKING:
-    from kaizen.sync.run.preview import Preview
-    from kaizen.sync.state.report import Report
+    from kaizen.sync import Preview, Report
 
 _NAMED = 10
 _EXCERPT = 120
@@ -72,6 +71,8 @@ def print_report(report: Report) -> None:
         typer.echo("Stopped before the end; run it again to go on.", err=True)
     elif report.states["failed"]:
         typer.echo("The next sync tries failed traces again.", err=True)
+    elif not report.traces and report.reading == "window":
+        print_note(f"No trace of project '{one_line(report.project)}' started between --since and --until.")
     elif not report.traces:
         print_note(
             f"Project '{one_line(report.project)}' has no traces yet: run an agent with "

@@ -154,7 +154,7 @@ class SqliteStore(BaseStore):
         with self._connections.reading() as connection:
             selection = Selection.of(connection, self._ns(connection, namespace_id), selected)
             rows = selection.rows(connection, after=after, limit=limit + 1)
-        entities = tuple(to_entity(namespace_id, row) for row in rows[:limit])
+            entities = tuple(to_entity(namespace_id, row) for row in rows[:limit])
         return Page(entities=entities, cursor=entities[-1].id if len(rows) > limit else None)
 
     def _count(self, namespace_id: str, selected: Filter) -> int:
