@@ -209,7 +209,7 @@ def test_a_directory_of_that_name_is_no_file_of_settings(tmp_path: Path) -> None
 
 
 CODE = {
-    "litellm": "from kaizen.sync.llm.client import import_litellm; import_litellm()",
+    "litellm": "from kaizen.sync.llm.calling import import_litellm; import_litellm()",
     "our settings": """
 from kaizen.sync.settings import PhoenixSettings
 settings = PhoenixSettings.from_environ(os.environ)

@@ -13,7 +13,8 @@ import pytest
 
 from kaizen.demo.model_server import Fault, ModelServer, Scenarios
 from kaizen.sync import ModelAccessError, ModelError, ModelSettings
-from kaizen.sync.llm.client import Meter, Model, import_litellm
+from kaizen.sync.llm.calling import import_litellm
+from kaizen.sync.llm.client import Meter, Model
 from kaizen.sync.llm.schemas import DecisionsAnswer, SegmentsAnswer, TipsAnswer
 from kaizen.sync.model import Usage
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kaizen.store import InvalidInputError, StoreError, UnavailableError
-from kaizen.sync.llm.client import call, import_litellm
+from kaizen.sync.llm.calling import call, import_litellm
 from kaizen.sync.llm.failures import is_about_key, is_unknown_model, said
 from kaizen.sync.redact import Redactor
 
