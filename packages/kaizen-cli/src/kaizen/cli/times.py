@@ -6,13 +6,14 @@ from datetime import datetime, timedelta
 
 import typer
 
-from kaizen.sync import SettingsError, durations
+from kaizen.sync import SettingsError
+from kaizen.sync import parse_duration as read_duration
 
 
 def parse_duration(text: str, *, at_least_s: float = 0.0) -> float:
     """Return the seconds of `30`, `30s`, `5m`, `2h30m` or `7d`."""
     try:
-        return durations.parse_duration(text, at_least_s=at_least_s)
+        return read_duration(text, at_least_s=at_least_s)
     except SettingsError as error:
         raise typer.BadParameter(str(error)) from None
 

@@ -76,8 +76,7 @@ def _json_lines(store: Store, namespace: str, ticker: Ticker) -> Iterator[bytes]
 
 
 def _markdown(store: Store, namespace: str, type_: str, where: Where) -> Iterator[bytes]:
-    from kaizen.tips import read_tips
-    from kaizen.tips.markdown import TipsPage
+    from kaizen.tips import TipsPage, read_tips
 
     page = TipsPage(namespace)
     for read in read_pages(store, namespace, types=(type_,), where=where):

@@ -18,13 +18,13 @@ from kaizen.cli.options import (
 )
 from kaizen.cli.output import counted, entity_json, one_line, print_json, print_note
 from kaizen.store import find_entity
-from kaizen.tips.tip import REASON_SEPARATOR, StoredTip
+from kaizen.tips import StoredTip
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from kaizen.store import Commit, Entity, Store
-    from kaizen.tips.review import ReviewDecision
+    from kaizen.tips import ReviewDecision
 
 _DECISIONS: dict[str, ReviewDecision] = {"a": "approved", "r": "rejected"}
 _TEXTS = ("category", "trigger", "implementation_steps", "rationale", "task_description")
@@ -63,7 +63,7 @@ def review(
     agent sees it. All decisions of one command are one commit: `kaizen entities revert` undoes it. Where a
     tip was changed since it was shown, nothing is decided.
     """
-    from kaizen.tips.review import decide, quarantined
+    from kaizen.tips import decide, quarantined
 
     given = _given(approve or [], reject or [])
     if interactive and (given or json or not _is_terminal()):
@@ -170,7 +170,7 @@ def _print_waiting(namespace: str, waiting: list[Entity]) -> None:
 
 
 def _reasons(entity: Entity) -> list[str]:
-    return (StoredTip.of(entity).quarantine_reason or "not said").split(REASON_SEPARATOR)
+    return StoredTip.of(entity).quarantine_reasons or ["not said"]
 
 
 def _print_tip(entity: Entity) -> None:
