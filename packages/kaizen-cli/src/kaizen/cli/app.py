@@ -14,7 +14,7 @@ from kaizen.cli.__about__ import __version__
 from kaizen.cli.lazy import Commands, Group
 
 if TYPE_CHECKING:
-    from kaizen.cli.settings import EnvFile
+    from kaizen.cli.env_file import EnvFile
 
 _ENTITIES = "kaizen.cli.entities"
 _TIPS = "kaizen.cli.tips"
@@ -119,8 +119,7 @@ def _kaizen(
         bool,
         typer.Option(
             "--debug",
-            help="Show a Python stack trace with an error that Kaizen did not expect.",
-            envvar="KAIZEN_DEBUG",
+            help="Show a Python stack trace with an error that Kaizen did not expect [env: KAIZEN_DEBUG]",
         ),
     ] = False,
     version: Annotated[
@@ -129,6 +128,7 @@ def _kaizen(
     ] = False,
 ) -> None:
     if debug:
+        # The error is caught outside of Typer, where no option is left.
         os.environ["KAIZEN_DEBUG"] = "true"
     env_file: EnvFile | None = context.obj
     # `kaizen doctor` says it among its checks.
@@ -170,6 +170,6 @@ def main() -> None:
 def _load_env_file() -> EnvFile | None:
     if not os.path.lexists(".env"):
         return None
-    from kaizen.cli.settings import load_env_file
+    from kaizen.cli.env_file import load_env_file
 
     return load_env_file()

@@ -24,7 +24,7 @@ from kaizen.cli.options import (
 from kaizen.cli.output import one_line, print_json
 
 if TYPE_CHECKING:
-    from kaizen.cli.settings import EnvFile
+    from kaizen.cli.env_file import EnvFile
     from kaizen.store import StoreSettings
     from kaizen.sync import PhoenixStatus
 
