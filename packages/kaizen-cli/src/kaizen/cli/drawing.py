@@ -27,7 +27,6 @@ _LINES = 3
 _GAP = 2
 _NARROWEST = 20
 _SHORTEST_ID = 13  # the time of a UUIDv7, to the millisecond
-_SHORTEST_ID = 13  # the time of a UUIDv7, to the millisecond
 
 
 def is_drawn(stream: TextIO | None = None) -> bool:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from kaizen.tips.text import one_line as one_line
-from kaizen.tips.text import printable as printable
+from kaizen.tips import one_line as one_line
+from kaizen.tips import printable as printable
 
 if TYPE_CHECKING:
     from kaizen.store import Entity
@@ -43,7 +44,17 @@ def print_error(error: Exception, *, as_json: bool) -> None:
 
 def error_json(error: Exception) -> dict[str, str]:
     """An error as `--json` shows it; its message is one line."""
-    return {"type": type(error).__name__, "message": one_line(error) + _advice(error)}
+    return {"type": _public_name(type(error)), "message": one_line(error) + _advice(error)}
+
+
+def _public_name(kind: type[BaseException]) -> str:
+    """Return the nearest class that its package exports; a private one may change in any release."""
+    for each in kind.__mro__:
+        root, _, rest = each.__module__.partition(".")
+        package = sys.modules.get(f"{root}.{rest.partition('.')[0]}") if root == "kaizen" else None
+        if each.__name__ in getattr(package, "__all__", (each.__name__,)):
+            return each.__name__
+    return kind.__name__
 
 
 def _advice(error: Exception) -> str:

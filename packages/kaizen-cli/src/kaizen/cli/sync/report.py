@@ -106,7 +106,7 @@ def _print_next(report: Report) -> None:
     elif report.states["failed"]:
         print_note("The next sync tries failed traces again.")
     elif not report.traces and report.reading == "window":
-        print_note(f"Project '{project}' has no traces between --since and --until.")
+        print_note(f"No trace of project '{project}' started between --since and --until.")
     elif not report.traces:
         print_note(
             f"Project '{project}' has no traces yet: run an agent with "
