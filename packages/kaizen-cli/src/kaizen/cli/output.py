@@ -98,6 +98,9 @@ def counted(count: int, noun: str, plural: str = "") -> str:
 
 
 def cut(text: str, width: int) -> str:
-    """Return the text in one line of at most `width` characters, with an ellipsis where it was longer."""
+    """Return the text in one line of at most `width` characters; a longer one ends after a word, with "…"."""
     line = one_line(text)
-    return line if len(line) <= width else line[: width - 1].rstrip() + "…"
+    if len(line) <= width:
+        return line
+    # One character more, so that a word which just fits is kept.
+    return (line[:width].rpartition(" ")[0].rstrip(" …") or line[: width - 1]) + "…"
