@@ -16,74 +16,32 @@ from kaizen.cli.lazy import Commands, Group
 if TYPE_CHECKING:
     from kaizen.cli.env_file import EnvFile
 
-_ENTITIES = "kaizen.cli.entities"
-_TIPS = "kaizen.cli.tips"
-
-SYNC = Group(
-    name="sync",
-    help="Turn traces into tips.",
-    sources={
-        "phoenix": "kaizen.cli.sync.phoenix:phoenix",
-        "status": "kaizen.cli.sync.status:status",
-        "retry": "kaizen.cli.sync.retry:retry",
-    },
-)
-TIPS = Group(
-    name="tips",
-    help="Look at tips, search, add, change and review them. Alone it lists them.",
-    default="list",
-    sources={
-        "list": f"{_TIPS}.list:list_tips",
-        "show": f"{_TIPS}.show:show",
-        "search": f"{_TIPS}.search:search",
-        "add": f"{_TIPS}.add:add",
-        "edit": f"{_TIPS}.edit:edit",
-        "retire": f"{_TIPS}.retire:retire",
-        "review": f"{_TIPS}.review:review",
-        "export": f"{_TIPS}.export:export",
-    },
-)
-ENTITIES = Group(
-    name="entities",
-    help="List, search, change, move and restore tips and all other entities.",
-    sources={
-        "list": f"{_ENTITIES}.list:list_entities",
-        "show": f"{_ENTITIES}.show:show",
-        "search": f"{_ENTITIES}.search:search",
-        "add": f"{_ENTITIES}.add:add",
-        "delete": f"{_ENTITIES}.delete:delete",
-        "history": f"{_ENTITIES}.history:history",
-        "revert": f"{_ENTITIES}.revert:revert",
-        "review": f"{_ENTITIES}.review:review",
-        "consolidate": f"{_ENTITIES}.consolidate:consolidate",
-        "export": f"{_ENTITIES}.export:export",
-        "import": f"{_ENTITIES}.import_:import_",
-    },
-)
-NAMESPACES = Group(
-    name="namespaces",
-    help="List, create, look at and delete namespaces.",
-    sources={
-        "list": "kaizen.cli.namespaces.list:list_namespaces",
-        "create": "kaizen.cli.namespaces.create:create",
-        "info": "kaizen.cli.namespaces.info:info",
-        "delete": "kaizen.cli.namespaces.delete:delete",
-    },
-)
-STORE = Group(
-    name="store",
-    help="Copy a store, bring its search index up to date.",
-    sources={
-        "copy": "kaizen.cli.store.copy:copy",
-        "reindex": "kaizen.cli.store.reindex:reindex",
-    },
+GROUPS = (
+    Group("sync", "Turn traces into tips.", "phoenix status retry"),
+    Group(
+        "tips",
+        "Look at tips, search, add, change and review them. Alone it lists them.",
+        "list:list_tips show search add edit retire review export",
+        default="list",
+    ),
+    Group(
+        "entities",
+        "List, search, change, move and restore tips and all other entities.",
+        "list:list_entities show search add delete history revert review consolidate export import_",
+    ),
+    Group(
+        "namespaces",
+        "List, create, look at and delete namespaces.",
+        "list:list_namespaces create info delete",
+    ),
+    Group("store", "Copy a store, bring its search index up to date.", "copy reindex"),
 )
 
 
 class _Root(TyperGroup):
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
-        groups = {str(group.name): group for group in (SYNC, TIPS, ENTITIES, NAMESPACES, STORE)}
+        groups = {str(group.name): group for group in GROUPS}
         self.commands = Commands({**groups, "doctor": "kaizen.cli.doctor:doctor"}, plugins=True)
 
 

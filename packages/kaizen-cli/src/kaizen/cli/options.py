@@ -58,6 +58,7 @@ WhereOption = Annotated[
         "may be given several times.",
     ),
 ]
+ReasonOption = Annotated[str | None, typer.Option("--reason", help="Why; kept in the history.")]
 NamespaceArgument = Annotated[
     str | None,
     typer.Argument(

@@ -78,6 +78,11 @@ def print_note(text: str) -> None:
     typer.echo(text, err=True)
 
 
+def print_undo(namespace: str, commit_id: str) -> None:
+    """Say how to undo a commit; in one line however long, since it is there to be copied."""
+    print_note(f"To undo it: kaizen entities revert {namespace} --commit {commit_id}")
+
+
 def entity_json(entity: Entity) -> dict[str, Any]:
     """An entity as `--json` shows it."""
     return {
@@ -95,6 +100,11 @@ def entity_json(entity: Entity) -> dict[str, Any]:
 def counted(count: int, noun: str, plural: str = "") -> str:
     """Return the count with its noun: "1 trace", "2 traces", "2 entities"."""
     return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
+
+
+def priced(cost_usd: float | None) -> str:
+    """Return a cost, or that LiteLLM knows none for the model."""
+    return "price unknown" if cost_usd is None else f"{cost_usd:.4f} USD"
 
 
 def cut(text: str, width: int) -> str:

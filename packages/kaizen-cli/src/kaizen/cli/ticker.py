@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Self
 from kaizen.cli.output import print_note
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from rich.status import Status
 
 EVERY_S = 5.0
@@ -30,12 +28,7 @@ class Ticker:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._status is not None:
             self._status.stop()
             self._status = None

@@ -28,7 +28,7 @@ from kaizen.demo.wire_responses import response, response_events
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from types import FrameType, TracebackType
+    from types import FrameType
 
 __all__ = ["Fault", "ModelServer", "RecordedRequest", "Scenarios", "load_scenarios"]
 
@@ -123,9 +123,7 @@ class ModelServer:
     def __enter__(self) -> ModelServer:
         return self.start()
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
     def remember(self, request: RecordedRequest) -> None:

@@ -14,9 +14,10 @@ from kaizen.cli.options import (
     JsonOption,
     NamespaceArgument,
     NamespaceOption,
+    ReasonOption,
     opened,
 )
-from kaizen.cli.output import counted, entity_json, one_line, print_json, print_note
+from kaizen.cli.output import counted, entity_json, one_line, print_json, print_note, print_undo
 from kaizen.store import find_entity
 from kaizen.tips import StoredTip
 
@@ -48,7 +49,7 @@ def review(
             help="Retire this tip, so that no sync learns it anew; may be given several times.",
         ),
     ] = None,
-    reason: Annotated[str | None, typer.Option("--reason", help="Why; kept in the history.")] = None,
+    reason: ReasonOption = None,
     interactive: Annotated[
         bool, typer.Option("--interactive", "-i", help="Ask about each tip, on a terminal.")
     ] = False,
@@ -190,4 +191,4 @@ def _print_tip(entity: Entity) -> None:
 def _print_decided(namespace: str, decisions: dict[str, ReviewDecision], commit: Commit) -> None:
     for tip_id, decision in decisions.items():
         typer.echo(f"{decision.capitalize()}: {one_line(tip_id)}")
-    print_note(f"To undo it: kaizen entities revert {namespace} --commit {commit.id}")
+    print_undo(namespace, commit.id)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from kaizen.cli.drawing import print_table, print_text
-from kaizen.cli.output import counted, cut, one_line, print_note
+from kaizen.cli.output import counted, cut, one_line, priced, print_note
 from kaizen.cli.times import local_time
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def _summary(reports: Sequence[Report]) -> str:
         f"Tips: {tips['created']} new, {tips['duplicates']} seen before, {tips['merged']} merged, "
         f"{tips['removed']} removed, {tips['quarantined']} quarantined. "
         f"Model calls: {sum(report.model_calls for report in reports)} "
-        f"({counted(tokens, 'token')}, {_cost(cost)}). "
+        f"({counted(tokens, 'token')}, {priced(cost)}). "
         f"{sum(report.duration_s for report in reports):.1f} s."
     )
 
@@ -124,7 +124,7 @@ def print_line(report: Report) -> None:
     typer.echo(
         f"{local_time(report.started_at)} {one_line(report.project)}: {counted(report.traces, 'trace')}; "
         f"this round: {states or 'nothing new'}; {counted(report.tips['created'], 'new tip')}, "
-        f"{_cost(report.cost_usd)}"
+        f"{priced(report.cost_usd)}"
         + (f"; {report.outcomes_updated} outcomes updated" if report.outcomes_updated else "")
         + (f"; {one_line(report.refusal)}" if report.refusal else "")
     )
@@ -138,10 +138,6 @@ def print_preview(preview: Preview, *, named: bool = False) -> None:
     print_text("")
     print_text(
         f"Would process {counted(len(preview.tokens), 'trace')} and skip {preview.skipped}: about "
-        f"{counted(sum(preview.tokens.values()), 'token')} for {preview.model}, {_cost(preview.cost_usd)}. "
+        f"{counted(sum(preview.tokens.values()), 'token')} for {preview.model}, {priced(preview.cost_usd)}. "
         "Nothing was done."
     )
-
-
-def _cost(cost_usd: float | None) -> str:
-    return "price unknown" if cost_usd is None else f"{cost_usd:.4f} USD"
