@@ -114,6 +114,7 @@ def main() -> None:
     try:
         # Help must come whatever `.env` holds, and quickly.
         env_file = None if _asks_for_help(sys.argv[1:]) else _load_env_file()
+        # Left alone, Typer would print errors by itself, and nothing as JSON.
         sys.exit(app(prog_name="kaizen", standalone_mode=False, obj=env_file))
     except BrokenPipeError:
         # Whoever read our output has read enough (`kaizen tips | head`).

@@ -80,6 +80,7 @@ def doctor(
     for part in parts:
         for check in part():
             checks.append(check)
+            # At once, since a server that does not answer takes its time.
             if not json:
                 _print(check)
     failed = any(check.status == "fail" for check in checks)
@@ -113,6 +114,7 @@ def _env_file(env_file: EnvFile | None) -> Iterator[Check]:
 
 def _tracing() -> Iterator[Check]:
     """Check whether agents started from this environment would be traced."""
+    # Found and not imported: to import it would trace this process too.
     installed = importlib.util.find_spec("kaizen.auto") is not None
     value = os.environ.get("KAIZEN_AUTO_ENABLED", "")
     enabled = value.strip().lower() in ("true", "1", "yes", "on")

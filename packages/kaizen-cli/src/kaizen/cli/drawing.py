@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 _EXCERPT = 200
 _LINES = 3
 _GAP = 2
+# With less room, a text would be a ribbon of single words.
 _NARROWEST = 20
 _SHORTEST_ID = 13  # the time of a UUIDv7, to the millisecond
 
@@ -64,6 +65,7 @@ class Table:
         else:
             headers = [self._headers] if self._headers else []
             typer.echo("\n".join(self._plain(line) for line in [*headers, *lines]))
+        # Further pages go on below the first, without headers of their own.
         self._headers = None
 
     def _plain(self, line: Sequence[str]) -> str:
@@ -88,6 +90,7 @@ class Table:
             table.add_column(header, overflow="ellipsis", width=width)
         table.add_column(self._headers[-1] if self._headers else "", overflow="fold", min_width=_NARROWEST)
         for *cells, text in lines:
+            # Lines that end between words are not full: about a quarter of one is lost.
             table.add_row(*map(Text, cells), Text(cut(text, _LINES * room - room // 4)))
         _print(table)
 
@@ -156,6 +159,7 @@ def short_ids(ids: Sequence[str]) -> list[str]:
     longest = max(map(len, ids))
     while length < longest and len({each[:length] for each in ids}) < len(set(ids)):
         length += 1
+    # A dash at the end looks as if something were missing.
     return [each[:length].rstrip("-") for each in ids]
 
 

@@ -86,6 +86,7 @@ def _parse(path: Path) -> dict[str, str]:
     from dotenv.parser import parse_stream
 
     try:
+        # Some editors begin a file with a byte order mark, which would belong to the first name.
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise SettingsError(f"{path} is not UTF-8 text; fix or delete it") from error

@@ -101,6 +101,7 @@ def _function(source: str) -> Callable[..., None]:
 
 
 def _command(name: str, function: Callable[..., None]) -> Any:
+    # Completion belongs to the whole app, and errors are printed in one place, `kaizen.cli.failing`.
     app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
     app.command(name)(function)
     command: Any = typer.main.get_command(app)

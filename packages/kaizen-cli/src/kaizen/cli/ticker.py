@@ -22,6 +22,7 @@ class Ticker:
 
     def __init__(self, *, quiet: bool) -> None:
         self._quiet = quiet
+        # As if something had just been said: short work says nothing.
         self._said_at = time.monotonic()
         self._status: Status | None = None
 

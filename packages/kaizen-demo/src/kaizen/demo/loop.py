@@ -89,6 +89,7 @@ def run_demo(phoenix: Path | None, agent_python: Path | None) -> None:
 
 def _say(text: str) -> None:
     typer.echo(f"\n{text}" if text[:1].isdigit() or text.startswith("That") else text)
+    # A pipe would keep the lines back until the end.
     sys.stdout.flush()
 
 
@@ -121,6 +122,7 @@ def _phoenix_executable(given: Path | None) -> Path:
 def _agent_python(given: Path | None) -> Path:
     python = (given or Path(sys.executable)).absolute()
     names = ", ".join(map(repr, _FRAMEWORK_MODULES))
+    # They are looked for and not imported, which would take seconds.
     probe = f"import importlib.util as u; print(*(n for n in ({names}) if u.find_spec(n) is None))"
     try:
         answer = subprocess.run([python, "-c", probe], capture_output=True, text=True, timeout=60, check=True)
@@ -233,6 +235,7 @@ def _wait_for_traces(phoenix_url: str, project: str) -> int:
         except SyncError:
             traces = []
         seen = (len(traces), sum(len(trace.spans) for trace in traces))
+        # A trace without its root is still on its way.
         roots = sum(span.parent_id is None for trace in traces for span in trace.spans)
         if traces and seen == last and roots >= len(traces):
             return len(traces)
@@ -248,11 +251,13 @@ def _sync_all(phoenix_url: str, store: Store, environ: Mapping[str, str]) -> Non
     """Sync every project into one namespace, in this process: litellm takes seconds to import."""
     models = ModelSettings.from_environ(environ)
     for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL"):
+        # LiteLLM takes them from the environment of the process only.
         if value := environ.get(name):
             os.environ[name] = value
     for agent in AGENTS:
         settings = PhoenixSettings(base_url=phoenix_url, project=agent.project)
         with PhoenixSource(settings) as source:
+            # All agents have ended, so no trace has to settle.
             report = Sync(source, store, SyncSettings(namespace_id=NAMESPACE, quiet_s=0.0), models).run()
         states = ", ".join(f"{count} {state}" for state, count in report.states.items())
         _say(

@@ -44,6 +44,7 @@ class RecordedRequest:
 
     path: str
     body: Any
+    # They may hold a key.
     headers: dict[str, str] = field(repr=False)
     at: float
     schema_name: str | None
@@ -137,6 +138,7 @@ class ModelServer:
 
 class _HttpServer(ThreadingHTTPServer):
     daemon_threads = True
+    # Syncs open many connections at once; by default 5 may wait.
     request_queue_size = 256
 
     def __init__(self, owner: ModelServer, port: int) -> None:

@@ -52,6 +52,7 @@ def revert(
     actor = "kaizen entities revert"
     with opened(backend, data_dir, namespace, in_namespace) as (store, namespace_id):
         if run:
+            # Only this needs the sync, which takes longer to import than the store.
             from kaizen.sync import undo_run
 
             undone = undo_run(store, namespace_id, run, dry_run=dry_run, actor=actor, reason=reason or "")

@@ -73,6 +73,7 @@ def review(
             param_hint="--interactive",
         )
     with opened(backend, data_dir, namespace, in_namespace) as (store, namespace_id):
+        # One that does not exist would look like one in which no tip waits.
         store.get_namespace(namespace_id)
         if interactive:
             decisions, revisions = _ask(quarantined(store, namespace_id))
@@ -131,6 +132,7 @@ def _ask(waiting: Iterable[Entity]) -> tuple[dict[str, ReviewDecision], dict[str
             break
         if answer in _DECISIONS:
             decisions[entity.id] = _DECISIONS[answer]
+            # What changes while the person thinks is not decided on unseen.
             revisions[entity.id] = entity.revision
     return decisions, revisions
 

@@ -70,6 +70,7 @@ def print_entity(entity: Entity, changed: Sequence[ChangedTool]) -> None:
         del metadata[name]
     record = {key: value for key, value in entity_json(entity).items() if key not in ("content", "metadata")}
     record |= {"created_at": local_time(entity.created_at), "updated_at": local_time(entity.updated_at)}
+    # Metadata must not pass for what the store itself says.
     fields = {key: value for key, value in metadata.items() if key not in record} | record
     fields["merged from"] = [f"{each.get('id')}: {each.get('content')}" for each in merged]
     fields["tool changed"] = [_changed(tool) for tool in changed]

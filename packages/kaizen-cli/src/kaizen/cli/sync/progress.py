@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from kaizen.sync import Report
 
 _EVERY_S = 10.0
+# Before that, the guess of the time left jumps about.
 _SMALLEST_SHARE = 0.02
 # Traces come in quick succession while they are read; what takes longer is a model's answer.
 _READING_S = 1.0

@@ -79,6 +79,7 @@ def _summary(reports: Sequence[Report]) -> str:
     tips = sum((report.tips for report in reports), Counter())
     tokens = sum(report.prompt_tokens + report.completion_tokens for report in reports)
     costs = [report.cost_usd for report in reports]
+    # One unknown price makes the sum unknown.
     cost = None if None in costs else sum(each or 0.0 for each in costs)
     return (
         f"Tips: {tips['created']} new, {tips['duplicates']} seen before, {tips['merged']} merged, "
@@ -112,6 +113,7 @@ def _print_next(report: Report) -> None:
             f"Project '{project}' has no traces yet: run an agent with "
             f"KAIZEN_AUTO_ENABLED=true and KAIZEN_TRACING_PROJECT={project}"
         )
+    # A program that reads the output needs no advice.
     elif sys.stdout.isatty():
         print_note(f"Look at the tips: kaizen entities list {report.namespace_id} --type guideline")
     if running := report.reasons["deferred", "still running"]:
