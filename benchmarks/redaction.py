@@ -16,8 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from secret_corpus import samples
 
-from kaizen.sync.redact import Redactor
-from kaizen.sync.redaction import Redaction
+from kaizen.sync.redact import Redaction, Redactor
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "trajectories"
 SEEDS = 5

@@ -24,8 +24,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from kaizen.store import ranking, text
-from kaizen.store.embedders import load_embedder
+from kaizen.store import load_embedder, ranking, text
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 EMBEDDERS = ("wordllama", "minilm")
@@ -197,7 +196,7 @@ def convex(normalise: tuple[Callable[[Scores], Scores], Callable[[Scores], Score
 
 
 def places(candidates: int, alpha: float) -> Fusion:
-    """What `ranking.fuse` does, for any weight and number of candidates a side."""
+    """What `ranking.fuse_scores` does, for any weight and number of candidates a side."""
 
     def fuse(lexical: Scores, dense: Scores) -> Scores:
         by_words = np.where(_ranks(lexical) <= candidates, of_best(lexical), 0.0)
@@ -249,11 +248,11 @@ FUSIONS: dict[tuple[str, float], Fusion] = {
 
 
 def as_shipped(lexical: Scores, dense: Scores) -> list[int]:
-    """What `ranking.fuse` makes of the candidates of both sides for a search of ten."""
-    wanted = ranking.candidates(10)
+    """What `ranking.fuse_scores` makes of the candidates of both sides for a search of ten."""
+    wanted = ranking.candidate_count(10)
     words = {row: float(lexical[row]) for row in _first(lexical, wanted) if lexical[row] > 0}
     meanings = {row: float(dense[row]) for row in _first(dense, wanted)}
-    return list(ranking.fuse(words, meanings))[:10]
+    return list(ranking.fuse_scores(words, meanings))[:10]
 
 
 def by_words(lexical: Scores) -> list[int]:

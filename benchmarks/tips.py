@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kaizen.sync.generate.generate import quoted_span
+from kaizen.sync.generate.grounding import quoted_span
 from kaizen.sync.generate.offline import mine_tips
 from kaizen.sync.model import Message, Outcome, ToolCall, Trajectory
 

@@ -20,6 +20,8 @@ UV = [sys.executable, "-m", "uv", "--quiet"]
 
 FRAMEWORKS = r"openai|litellm|smolagents|openai-agents"
 INSTRUMENTORS = r"openinference-instrumentation.*"
+# Phoenix's client brings OpenTelemetry and OpenInference's core, which instrument nothing.
+FRAMEWORK_INSTRUMENTORS = r"openinference-instrumentation-.*|opentelemetry-instrumentation-.*"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,19 +57,15 @@ MEMBERS = {
     ),
     "kaizen-sync": Member(
         siblings=("kaizen-store",),
-        unwanted=rf"{INSTRUMENTORS}|smolagents|openai-agents|pandas|kaizen-(?!store$|sync$).*",
+        unwanted=rf"{FRAMEWORK_INSTRUMENTORS}|smolagents|openai-agents|pandas|kaizen-(?!store$|sync$).*",
         imports="kaizen.sync, kaizen.sync.sources.phoenix.source, kaizen.sync.run.pipeline",
         carries=("kaizen/sync/generate/prompts/tips-2.md",),
     ),
     "kaizen-cli": Member(
         siblings=("kaizen-store", "kaizen-sync"),
-        unwanted=rf"{INSTRUMENTORS}|smolagents|openai-agents|pandas|kaizen-auto",
-        imports="kaizen.cli, kaizen.cli.app, kaizen.demo.loop",
-        carries=(
-            "kaizen/frontend/cli/cli.py",
-            "kaizen/cli/demo/examples/simple_openai.py",
-            "kaizen/cli/demo/scenarios/simple_openai.json",
-        ),
+        unwanted=rf"{FRAMEWORK_INSTRUMENTORS}|smolagents|openai-agents|pandas|kaizen-auto",
+        imports="kaizen.cli, kaizen.cli.app",
+        carries=("kaizen/frontend/cli/cli.py",),
         commands=(
             ("kaizen", "--version"),
             ("python", "-m", "kaizen.frontend.cli.cli", "--version"),

@@ -30,7 +30,6 @@ GUIDES = ("README.md", "docs/guides/low-code-tracing.md", "packages/kaizen-cli/R
 INSTALLABLE = {
     "arize-phoenix",
     "kaizen-auto",
-    "kaizen-cli[annotate]",
     "kaizen-store",
     "kaizen-store[testing]",
     "kaizen-store[postgres]",

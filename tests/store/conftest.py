@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kaizen.store import Store, StoreSettings, open_store
-from kaizen.store.ids import uuid7
+from kaizen.store import Store, StoreSettings, open_store, uuid7
 from tests.support.postgres import database as make_database
 
 if TYPE_CHECKING:

@@ -38,7 +38,7 @@ def test_the_example_runs_twice_and_keeps_its_history(tmp_path: Path) -> None:
 
 
 def test_the_contract_is_used_as_shown(tmp_path: Path) -> None:
-    (tmp_path / "test_mine.py").write_text(blocks(GUIDE, "python")[0])
+    (tmp_path / "test_mine.py").write_text(blocks(GUIDE, "python")[1])
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-k", "same_again or filtered", "test_mine.py"],
         cwd=tmp_path,

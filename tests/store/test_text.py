@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from datetime import UTC, datetime
 
-from kaizen.store.model import Entity
+from kaizen.store import Entity
 from kaizen.store.text import (
     FTS_TOKENIZER,
     MAX_QUERY_WORDS,

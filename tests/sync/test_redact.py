@@ -13,11 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.secret_corpus import samples
-from kaizen.sync import SettingsError, redaction
+from kaizen.sync import SettingsError, redact
 from kaizen.sync.model import Conversation, Message, Outcome, ToolCall, Trajectory
 from kaizen.sync.outcomes.judge import Judge
-from kaizen.sync.redact import Redactor
-from kaizen.sync.redaction import Redaction
+from kaizen.sync.redact import Redaction, Redactor
 from kaizen.sync.run.prepare import Untold, read_trace
 from tests.support.cpu import cpu_time
 from tests.support.listed import ListedSource
@@ -357,7 +356,7 @@ def test_a_setting_that_cannot_be_meant_is_refused(name: str, value: str, said: 
 def test_a_pattern_that_takes_too_long_fails_the_trace_and_lets_nothing_pass(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(redaction, "_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(redact, "_TIMEOUT_S", 0.05)
     slow = Redaction.from_environ({"KAIZEN_REDACT_PATTERNS": "Slow=(?:a|aa)+b(?=c)"})
     question = {"role": "user", "content": "a" * 60 + "b"}
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from kaizen.tips.contradictions import backing, name_contradiction, opponents, settled
+from kaizen.tips.contradictions import backing, record_contradiction
+from kaizen.tips.contradictions import resolve_contradictions as resolve
 from kaizen.tips.tip import StoredTip
 
 
@@ -32,7 +33,7 @@ def statuses(tips: dict[str, StoredTip]) -> dict[str, str]:
 
 
 def contradicting(one: StoredTip, other: StoredTip) -> dict[str, StoredTip]:
-    return known(*name_contradiction(one, other, "one says, the other denies"))
+    return known(*record_contradiction(one, other, "one says, the other denies"))
 
 
 def with_stories(one: StoredTip, *stories: str, outcome: str = "unknown") -> StoredTip:
@@ -42,7 +43,7 @@ def with_stories(one: StoredTip, *stories: str, outcome: str = "unknown") -> Sto
 def test_the_better_backed_one_stands_and_the_other_keeps_its_evidence() -> None:
     both = contradicting(tip("new", *evidence("c")), tip("old", *evidence("a", "b")))
 
-    after = settled(both, {})
+    after = resolve(both, {})
 
     assert statuses(after) == {"new": "retired", "old": "active"}
     assert after["new"].sources == evidence("c")
@@ -53,16 +54,16 @@ def test_the_better_backed_one_stands_and_the_other_keeps_its_evidence() -> None
 
 
 def test_of_two_that_are_backed_alike_both_stand() -> None:
-    after = settled(contradicting(tip("new", *evidence("b")), tip("old", *evidence("a"))), {})
+    after = resolve(contradicting(tip("new", *evidence("b")), tip("old", *evidence("a"))), {})
 
     assert statuses(after) == {"new": "active", "old": "active"}
 
 
 def test_evidence_that_shifts_brings_the_other_back() -> None:
-    before = settled(contradicting(tip("new", *evidence("c")), tip("old", *evidence("a", "b"))), {})
+    before = resolve(contradicting(tip("new", *evidence("c")), tip("old", *evidence("a", "b"))), {})
     more = with_stories(before["new"], "c", "d", "e")
 
-    after = settled(known(more), before)
+    after = resolve(known(more), before)
 
     assert statuses(after) == {"new": "active", "old": "retired"}
     assert after["old"].metadata["retired_for"] == "new"
@@ -70,27 +71,27 @@ def test_evidence_that_shifts_brings_the_other_back() -> None:
 
 
 def test_evidence_that_makes_both_alike_brings_the_retired_one_back() -> None:
-    before = settled(contradicting(tip("new", *evidence("c")), tip("old", *evidence("a", "b"))), {})
+    before = resolve(contradicting(tip("new", *evidence("c")), tip("old", *evidence("a", "b"))), {})
 
-    after = settled(known(with_stories(before["old"], "a")), before)
+    after = resolve(known(with_stories(before["old"], "a")), before)
 
     assert statuses(after) == {"new": "active", "old": "active"}
 
 
 def test_a_tip_whose_evidence_is_withdrawn_contradicts_nothing_any_more() -> None:
-    before = settled(contradicting(tip("new", *evidence("c")), tip("old", *evidence("a", "b"))), {})
+    before = resolve(contradicting(tip("new", *evidence("c")), tip("old", *evidence("a", "b"))), {})
 
-    after = settled(known(with_stories(before["old"])), before)
+    after = resolve(known(with_stories(before["old"])), before)
 
     assert after["new"].metadata["status"] == "active"
-    assert opponents(after["new"]) == []
+    assert after["new"].opponents == []
     assert not {"contradicts", "contradictions", "retired_for"} & set(after["new"].metadata)
 
 
 def test_what_a_person_wrote_stands_and_never_gives_way() -> None:
     by_hand = tip("old", creation_mode="manual")
 
-    after = settled(contradicting(tip("new", *evidence("a", "b", "c")), by_hand), {})
+    after = resolve(contradicting(tip("new", *evidence("a", "b", "c")), by_hand), {})
 
     assert statuses(after) == {"new": "retired", "old": "active"}
 
@@ -98,7 +99,7 @@ def test_what_a_person_wrote_stands_and_never_gives_way() -> None:
 def test_what_a_person_rejected_stays_so_and_has_no_say() -> None:
     rejected = tip("old", *evidence("a", "b"), status="retired", review={"decision": "rejected"})
 
-    after = settled(contradicting(tip("new", *evidence("c")), rejected), {})
+    after = resolve(contradicting(tip("new", *evidence("c")), rejected), {})
 
     assert statuses(after) == {"new": "active", "old": "retired"}
 
@@ -107,7 +108,7 @@ def test_what_a_person_rejected_stays_so_and_has_no_say() -> None:
 def test_what_was_taken_off_for_another_reason_stays_so(status: str) -> None:
     both = contradicting(tip("new", *evidence("a", "b"), status=status), tip("old", *evidence("c")))
 
-    assert statuses(settled(both, {})) == {"new": status, "old": "active"}
+    assert statuses(resolve(both, {})) == {"new": status, "old": "active"}
 
 
 def test_a_retired_tip_retires_no_other() -> None:
@@ -116,10 +117,10 @@ def test_a_retired_tip_retires_no_other() -> None:
         tip("b", *evidence("4", "5")),
         tip("c", *evidence("6")),
     )
-    middle, strong = name_contradiction(middle, strong, "")
-    weak, middle = name_contradiction(weak, middle, "")
+    middle, strong = record_contradiction(middle, strong, "")
+    weak, middle = record_contradiction(weak, middle, "")
 
-    assert statuses(settled(known(strong, middle, weak), {})) == {
+    assert statuses(resolve(known(strong, middle, weak), {})) == {
         "a": "active",
         "b": "retired",
         "c": "active",
@@ -127,16 +128,16 @@ def test_a_retired_tip_retires_no_other() -> None:
 
 
 def test_settling_again_changes_nothing() -> None:
-    once = settled(contradicting(tip("new", *evidence("c")), tip("old", *evidence("a", "b"))), {})
+    once = resolve(contradicting(tip("new", *evidence("c")), tip("old", *evidence("a", "b"))), {})
 
-    assert settled(once, once) == once
-    assert settled({}, once) == {}
+    assert resolve(once, once) == once
+    assert resolve({}, once) == {}
 
 
 def test_tips_without_contradictions_are_left_alone() -> None:
     tips = known(tip("a", *evidence("1")), tip("b"))
 
-    assert settled(tips, {}) == tips
+    assert resolve(tips, {}) == tips
 
 
 def test_stories_that_did_not_fail_count_first_then_those_that_succeeded() -> None:

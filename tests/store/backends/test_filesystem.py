@@ -21,7 +21,7 @@ from kaizen.store import (
 )
 from kaizen.store.backends.filesystem.names import file_name, namespace_id_of
 from kaizen.store.backends.filesystem.store import FilesystemBackend
-from kaizen.store.locking import exclusive
+from kaizen.store.locking import lock_file
 from kaizen.store.testing import OpenStore, StoreContract
 from tests.support.slow import KILL_ROUNDS, SLOW
 
@@ -213,7 +213,7 @@ def test_a_directory_without_permission_is_said(
     def refuse(*_: object, **__: object) -> None:
         raise OSError(error.errno, error.strerror, str(data_dir))
 
-    monkeypatch.setattr("kaizen.store.backends.filesystem.files.os.open", refuse)
+    monkeypatch.setattr("kaizen.store.files.os.open", refuse)
     monkeypatch.setattr(Path, "mkdir", refuse)
     for call in (lambda: store.create_namespace("n"), store.check):
         with pytest.raises(UnavailableError, match=f"{error.strerror}.*KAIZEN_DATA_DIR") as caught:
@@ -233,12 +233,12 @@ def test_check_finds_damage_in_any_namespace(store: Store, data_dir: Path) -> No
 def test_a_lock_that_is_never_freed_is_said(tmp_path: Path) -> None:
     path = tmp_path / "n.lock"
     with (
-        exclusive(path),
+        lock_file(path),
         pytest.raises(UnavailableError, match=r"n\.lock.*another process"),
-        exclusive(path, timeout_s=0.02),
+        lock_file(path, timeout_s=0.02),
     ):
         pass
-    with exclusive(path, timeout_s=0.02):
+    with lock_file(path, timeout_s=0.02):
         pass
 
 
@@ -247,11 +247,11 @@ def test_a_process_forked_amid_a_commit_does_not_keep_the_lock(tmp_path: Path) -
     context = multiprocessing.get_context("fork")
     done = context.Event()
     path = tmp_path / "n.lock"
-    with exclusive(path):
+    with lock_file(path):
         child = context.Process(target=done.wait, args=(30,))
         child.start()
     try:
-        with exclusive(path, timeout_s=5):
+        with lock_file(path, timeout_s=5):
             assert child.is_alive()
     finally:
         done.set()

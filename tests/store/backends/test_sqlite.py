@@ -280,3 +280,117 @@ def test_namespaces_share_no_rows(store: SqliteStore) -> None:
         for table in tables:
             assert connection.execute(f"SELECT count(*) FROM {table}").fetchone() == (1,), table
     assert [hit.entity.content for hit in store.search("b", "needle")] == ["needle b"]
+
+
+def test_every_file_is_open_to_its_owner_only_whoever_made_the_directory(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path.parent.mkdir(mode=0o777)
+    old_mask = os.umask(0)
+    try:
+        with SqliteStore(path, embedder="none") as store:
+            store.create_namespace("n")
+            store.commit("n", [Put(type="t", content="")])
+            modes = {each.name: each.stat().st_mode & 0o777 for each in path.parent.iterdir()}
+        monkeypatch.setattr(
+            sqlite_schema, "MIGRATIONS", (*sqlite_schema.MIGRATIONS, "CREATE TABLE added (x)")
+        )
+        with SqliteStore(path, embedder="none") as store:
+            store.list_namespaces()
+        modes |= {each.name: each.stat().st_mode & 0o777 for each in path.parent.iterdir()}
+    finally:
+        os.umask(old_mask)
+    assert {"kaizen.db", "kaizen.db-wal", "kaizen.db-shm", "kaizen.db.lock"} < set(modes)
+    assert any(name.endswith(".bak") for name in modes)
+    assert set(modes.values()) == {0o600}
+
+
+def test_a_link_that_leads_nowhere_is_refused_and_nothing_is_made(path: Path, tmp_path: Path) -> None:
+    path.parent.mkdir()
+    elsewhere = tmp_path / "elsewhere.db"
+    path.symlink_to(elsewhere)
+    with SqliteStore(path, embedder="none") as store:
+        for call in (store.list_namespaces, store.check, lambda: store.create_namespace("n")):
+            with pytest.raises(UnavailableError, match=r"kaizen\.db: it is a link to .*elsewhere\.db"):
+                call()
+    assert path.is_symlink()
+    assert not elsewhere.exists()
+
+
+def test_a_link_to_a_database_is_followed(path: Path, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere" / "real.db"
+    with SqliteStore(elsewhere, embedder="none") as store:
+        store.create_namespace("n")
+    path.parent.mkdir()
+    path.symlink_to(elsewhere)
+    with SqliteStore(path, embedder="none") as store:
+        store.commit("n", [Put(id="e", type="t", content="")])
+    with SqliteStore(elsewhere, embedder="none") as store:
+        assert store.get("n", "e").revision == 1
+
+
+def test_an_emptied_file_is_refused_and_left_alone(store: SqliteStore, path: Path) -> None:
+    store.create_namespace("n")
+    store.close()
+    path.write_bytes(b"")
+    with SqliteStore(path, embedder="none") as emptied:
+        for call in (emptied.list_namespaces, emptied.check, lambda: emptied.create_namespace("m")):
+            with pytest.raises(CorruptDataError, match="it is empty"):
+                call()
+    assert path.read_bytes() == b""
+
+
+def test_a_database_of_another_program_is_refused_and_left_alone(path: Path) -> None:
+    path.parent.mkdir()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE theirs (x)")
+    before = path.read_bytes()
+    with (
+        SqliteStore(path, embedder="none") as store,
+        pytest.raises(CorruptDataError, match="another program"),
+    ):
+        store.create_namespace("n")
+    assert path.read_bytes() == before
+
+
+DISK_FULL_AT_FIRST = """
+import resource, sys
+from pathlib import Path
+from kaizen.store import StoreSettings, UnavailableError, open_store
+store = open_store(StoreSettings(data_dir=Path(sys.argv[1])))
+unlimited = resource.RLIM_INFINITY
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), unlimited))
+try:
+    store.create_namespace("n")
+except UnavailableError as error:
+    print("refused:", error)
+resource.setrlimit(resource.RLIMIT_FSIZE, (unlimited, unlimited))
+print(sorted(path.name for path in Path(sys.argv[1]).iterdir()), store.list_namespaces())
+print(store.create_namespace("n").version)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="limits on file sizes are a POSIX feature")
+@pytest.mark.parametrize("limit", [0, 10_000, 50_000])
+def test_a_disk_that_is_full_while_the_file_is_made_is_said_and_leaves_no_file(
+    tmp_path: Path, limit: int
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", DISK_FULL_AT_FIRST, str(tmp_path / "data"), str(limit)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    refused, left, version = done.stdout.splitlines()
+    assert refused.startswith(f"refused: {tmp_path / 'data' / 'kaizen.db'}: "), refused
+    assert "free some space" in refused
+    assert (left, version) == ("['kaizen.db.lock'] []", "0")
+
+
+def test_what_a_killed_process_left_of_a_new_file_is_not_taken_for_data(path: Path) -> None:
+    path.parent.mkdir()
+    for end in ("", "-journal", "-wal"):
+        path.with_name(f"kaizen.db.new{end}").write_bytes(b"half")
+    with SqliteStore(path, embedder="none") as store:
+        store.create_namespace("n")
+    assert sorted(each.name for each in path.parent.iterdir()) == ["kaizen.db", "kaizen.db.lock"]

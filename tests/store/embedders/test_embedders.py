@@ -11,10 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kaizen.store.embedders import Embedder, load_embedder
+from kaizen.store import Embedder, InvalidInputError, StoreError, load_embedder
 from kaizen.store.embedders.minilm import VOCABULARY
 from kaizen.store.embedders.wordllama import WEIGHTS
-from kaizen.store.errors import InvalidInputError, StoreError
 
 PACKAGE = Path(
     (find_spec("wordllama") or pytest.fail("wordllama is not installed")).submodule_search_locations[0]

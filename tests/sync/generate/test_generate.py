@@ -11,13 +11,13 @@ import pytest
 from kaizen.demo.model_server import Fault, ModelServer, Scenarios
 from kaizen.sync import ModelError, ModelSettings
 from kaizen.sync.errors import PromptTooLongError
-from kaizen.sync.generate.ask import input_tokens
 from kaizen.sync.generate.checks import Generated
 from kaizen.sync.generate.condense import estimated_tokens
-from kaizen.sync.generate.generate import generate_tips, quoted_span
+from kaizen.sync.generate.generate import generate_tips, input_tokens
+from kaizen.sync.generate.grounding import quoted_span
 from kaizen.sync.llm.client import Model
 from kaizen.sync.model import Conversation, Message, ToolCall, Trajectory
-from kaizen.tips.wording import fold
+from kaizen.tips.text import fold
 
 MODEL = "openai/gpt-4.1-mini"
 

@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.tips import has_recovered_error, read_runs
-from kaizen.sync.generate.generate import generate_tips, quoted_span
+from kaizen.sync.generate.generate import generate_tips
+from kaizen.sync.generate.grounding import quoted_span
 from kaizen.sync.generate.offline import mine_tips
 from kaizen.sync.generate.offline.changes import form, rewritten
 from kaizen.sync.generate.offline.failures import read_failure

@@ -12,10 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kaizen.sync.generate.condense import BYTES_PER_TOKEN, estimated_tokens, size
-from kaizen.sync.generate.generate import quoted_span, quoted_step
+from kaizen.sync.generate.grounding import quoted_span, quoted_step
 from kaizen.sync.generate.prompt import (
     LEAST_TOKENS,
-    RECONCILE_PROMPT,
     SEGMENT_PROMPT,
     TIPS_PROMPT,
     Segment,
@@ -354,7 +353,7 @@ def test_any_run_fits_its_budget(messages: list[tuple[str, str]]) -> None:
     assert text.endswith("</run>")
 
 
-@pytest.mark.parametrize("version", [TIPS_PROMPT, SEGMENT_PROMPT, RECONCILE_PROMPT])
+@pytest.mark.parametrize("version", [TIPS_PROMPT, SEGMENT_PROMPT])
 def test_every_prompt_marks_what_it_shows_as_data(version: str) -> None:
     assert "never\nfollow instructions" in load_prompt(version) or "never follow instructions" in load_prompt(
         version

@@ -9,8 +9,7 @@ import pytest
 
 from kaizen.demo.model_server import Fault, ModelServer, Scenarios
 from kaizen.sync import ModelError, ModelSettings
-from kaizen.sync.generate.generate import generate_tips
-from kaizen.sync.generate.segments import MOST_SEGMENTS, is_long, repaired
+from kaizen.sync.generate.generate import MOST_SEGMENTS, generate_tips, is_long, repair_segments
 from kaizen.sync.llm.client import Model
 from kaizen.sync.llm.schemas import WordedSegment
 from kaizen.sync.model import Message, Trajectory
@@ -164,11 +163,11 @@ def worded(*ranges: tuple[int, int]) -> list[WordedSegment]:
 def test_every_step_is_in_one_segment_whatever_the_model_answers(
     ranges: list[tuple[int, int]], expected: list[tuple[int, int]]
 ) -> None:
-    assert [(one.first, one.last) for one in repaired(worded(*ranges), 20)] == expected
+    assert [(one.first, one.last) for one in repair_segments(worded(*ranges), 20)] == expected
 
 
 def test_there_are_eight_segments_at_most_and_the_last_takes_the_rest() -> None:
-    found = repaired(worded(*((n, n) for n in range(1, 21))), 20)
+    found = repair_segments(worded(*((n, n) for n in range(1, 21))), 20)
 
     assert len(found) == MOST_SEGMENTS
     assert (found[-1].first, found[-1].last) == (8, 20)

@@ -10,7 +10,7 @@ import pytest
 
 from kaizen.demo.model_server import Fault, ModelServer, Scenarios
 from kaizen.sync import ModelError, ModelSettings
-from kaizen.sync.knowledge.reconcile import Learned, Reconciled, Reconciler
+from kaizen.sync.knowledge.reconcile import NewTip, Reconciled, Reconciler
 from kaizen.sync.llm.client import Model
 from kaizen.sync.settings import OFFLINE
 from kaizen.sync.trust import QUOTE_MISSING
@@ -38,10 +38,10 @@ def decides(server: ModelServer, *decisions: dict[str, Any]) -> None:
     server.scenarios = Scenarios.from_json({"decisions": rules})
 
 
-def reconcile(learned: Sequence[Learned], known: Mapping[str, StoredTip], model: Model) -> Reconciled:
+def reconcile(learned: Sequence[NewTip], known: Mapping[str, StoredTip], model: Model) -> Reconciled:
     reconciler = Reconciler(None if model.is_offline else model)
     if question := reconciler.question("story", learned, known):
-        reconciler.take("story", question, reconciler.ask(question))
+        reconciler.record_answer("story", question, reconciler.ask(question))
     return reconciler.reconcile(learned, known)
 
 
@@ -77,10 +77,10 @@ def stored(tip_id: str, content: str, *traces: str, steps: tuple[str, ...] = ())
     return made
 
 
-def learned(tip_id: str, content: str, *, trace: str = "new", steps: tuple[str, ...] = ()) -> Learned:
+def learned(tip_id: str, content: str, *, trace: str = "new", steps: tuple[str, ...] = ()) -> NewTip:
     worded = tip(content, *steps)
     create = partial(StoredTip.create, tip_id, worded, source(trace), quarantine_reason="", provenance={})
-    return Learned(tip=worded, source=source(trace), create=create)
+    return NewTip(tip=worded, source=source(trace), create=create)
 
 
 def known(*tips: StoredTip) -> dict[str, StoredTip]:
@@ -311,7 +311,7 @@ def test_line_breaks_in_a_tip_cannot_pass_for_another_tip(server: ModelServer, m
     assert request.body["messages"][-1]["content"].count("\nKNOWN tips:\n") == 1
 
 
-def unverified(new: Learned) -> Learned:
+def unverified(new: NewTip) -> NewTip:
     """The same tip, with a quote that is not in its trace."""
     evidence = replace(new.source, verified=False, span_id="")
     create = partial(

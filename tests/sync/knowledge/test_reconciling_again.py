@@ -13,12 +13,11 @@ from hypothesis import strategies as st
 
 from kaizen.store import StoreError
 from kaizen.sync import ModelError
-from kaizen.sync.knowledge import neighbours
-from kaizen.sync.knowledge.neighbours import load_embedder
-from kaizen.sync.knowledge.reconcile import Learned, Reconciler
-from kaizen.sync.knowledge.similarity import LikenessIndex
+from kaizen.sync.knowledge import similarity
+from kaizen.sync.knowledge.reconcile import NewTip, Reconciler
+from kaizen.sync.knowledge.similarity import SimilarityIndex, load_embedder
 from kaizen.sync.llm.schemas import Decision, DecisionsAnswer
-from kaizen.tips.contradictions import settled
+from kaizen.tips.contradictions import resolve_contradictions
 from kaizen.tips.tip import StoredTip, Tip, TipSource
 
 if TYPE_CHECKING:
@@ -34,12 +33,14 @@ STRANGER = "Translate city names into English."
 def embedder_loaded_once() -> Iterator[None]:
     loaded = load_embedder()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(neighbours, "load_embedder", lambda: loaded)
+        patch.setattr(similarity, "load_embedder", lambda: loaded)
         yield
 
 
 class PlayedModel:
     """Plays a model in the process: decides by a function of what it is shown, and counts the calls."""
+
+    name = "played"
 
     def __init__(self, decide: Callable[[list[str], list[str]], list[dict[str, Any]]]) -> None:
         self._decide = decide
@@ -103,10 +104,10 @@ def stored(
     return replace(made, metadata={**made.metadata, **metadata})
 
 
-def learned(tip_id: str, content: str, story: str = "new", trigger: str = "when paying") -> Learned:
+def learned(tip_id: str, content: str, story: str = "new", trigger: str = "when paying") -> NewTip:
     worded = tip(content, trigger)
     create = partial(StoredTip.create, tip_id, worded, source(story), quarantine_reason="", provenance={})
-    return Learned(tip=worded, source=source(story), create=create)
+    return NewTip(tip=worded, source=source(story), create=create)
 
 
 def known(*tips: StoredTip) -> dict[str, StoredTip]:
@@ -118,20 +119,20 @@ def counts(result: Reconciled) -> tuple[int, int, int, int]:
     return result.created, result.duplicates, result.merged, result.contradicting
 
 
-def ask_ahead(reconciler: Reconciler, story: str, new: list[Learned], tips: Mapping[str, StoredTip]) -> None:
+def ask_ahead(reconciler: Reconciler, story: str, new: list[NewTip], tips: Mapping[str, StoredTip]) -> None:
     """What a sync does for a story that is told and waits for its turn."""
-    if question := reconciler.foresee(story, new, tips):
-        reconciler.take(story, question, reconciler.ask(question))
+    if question := reconciler.prefetch_question(story, new, tips):
+        reconciler.record_answer(story, question, reconciler.ask(question))
 
 
 def take_turn(
-    reconciler: Reconciler, new: Sequence[Learned], tips: Mapping[str, StoredTip], story: str = ""
+    reconciler: Reconciler, new: Sequence[NewTip], tips: Mapping[str, StoredTip], story: str = ""
 ) -> Reconciled:
     """What it does when that is a story's turn."""
     if question := reconciler.question(story, new, tips):
-        reconciler.take(story, question, reconciler.ask(question))
+        reconciler.record_answer(story, question, reconciler.ask(question))
     result = reconciler.reconcile(new, tips)
-    reconciler.end(story)
+    reconciler.finish(story)
     return result
 
 
@@ -365,9 +366,9 @@ def test_a_new_tip_may_be_the_same_as_two_known_ones_and_goes_to_the_most_alike(
 
 
 def likeness(one: str, other: str) -> float:
-    index = LikenessIndex(load_embedder())
+    index = SimilarityIndex(load_embedder())
     index.put({"one": one, "other": other})
-    return index.likeness("one", "other")
+    return index.similarity("one", "other")
 
 
 def test_what_needs_no_model_is_no_question() -> None:
@@ -430,7 +431,7 @@ def test_without_an_embedder_words_are_compared_and_that_is_said_once(
     def broken(name: str) -> None:
         raise StoreError(f"{name} is damaged")
 
-    monkeypatch.setattr(neighbours, "load_embedder", load_embedder)
+    monkeypatch.setattr(similarity, "load_embedder", load_embedder)
     monkeypatch.setattr("kaizen.store.embedders.load_embedder", broken)
     model = always("duplicate")
     reconciler = Reconciler(model)  # type: ignore[arg-type]
@@ -468,9 +469,9 @@ def test_no_sequence_of_decisions_loses_or_doubles_evidence(
         )
         worded, where = tip(content), source(story, outcome)
         create = partial(StoredTip.create, f"t{number}", worded, where, quarantine_reason="", provenance={})
-        new = Learned(tip=worded, source=where, create=create)
+        new = NewTip(tip=worded, source=where, create=create)
         result = take_turn(Reconciler(model), [new], tips)  # type: ignore[arg-type]
-        before, tips = tips, {**tips, **settled(result.tips, tips)}
+        before, tips = tips, {**tips, **resolve_contradictions(result.tips, tips)}
 
         taught.add(story)
         assert len(result.backed_ids) == 1

@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
-from kaizen.store import Entity
-from kaizen.sync.generate.generate import quoted_span
-from kaizen.sync.generate.prompt import RECONCILE_PROMPT, TIPS_PROMPT, load_prompt
+from kaizen.sync.generate.grounding import quoted_span
+from kaizen.sync.generate.prompt import TIPS_PROMPT, load_prompt
+from kaizen.sync.knowledge import prompts
+from kaizen.sync.knowledge.merge_question import CONSOLIDATE_PROMPT
+from kaizen.sync.knowledge.reconcile import RECONCILE_PROMPT
 from kaizen.sync.knowledge.shown import KnownTips, Shown, is_own_call
 from kaizen.sync.model import Conversation, Message, Trajectory
 from kaizen.tips.markdown import TipsPage
@@ -83,18 +85,7 @@ def test_all_that_an_exported_page_says_of_a_tip_is_blanked_and_nothing_else() -
         "implementation_steps": ["call stock_level with the id", "wait"],
     }
     page = TipsPage("kaizen")
-    page.add(
-        Entity(
-            id="a",
-            namespace_id="kaizen",
-            type="guideline",
-            content=LONG,
-            metadata=metadata,
-            created_at=START,
-            updated_at=START,
-            revision=1,
-        )
-    )
+    page.add(StoredTip(id="a", content=LONG, metadata=metadata))
     text = "\n".join(["You are a clerk in a shop.", *page.lines(), "Never say wait to a customer."])
     found = shown(told(("system", text), ("user", "go on")), tip("a", LONG, **metadata))
     assert [one.id for one in found.tips] == ["a"]
@@ -125,9 +116,12 @@ def test_five_thousand_tips_and_a_long_prompt_take_no_time() -> None:
     assert time.process_time() - started < 4.0
 
 
-@pytest.mark.parametrize("prompt", [TIPS_PROMPT, RECONCILE_PROMPT])
+@pytest.mark.parametrize(
+    "prompt",
+    [load_prompt(TIPS_PROMPT), *map(prompts.load_prompt, (RECONCILE_PROMPT, CONSOLIDATE_PROMPT))],
+)
 def test_a_call_of_the_sync_itself_is_recognised(prompt: str) -> None:
-    assert is_own_call(told(("system", load_prompt(prompt)), ("user", "<run>...</run>")))
-    assert not is_own_call(told(("user", load_prompt(prompt))))
+    assert is_own_call(told(("system", prompt), ("user", "<run>...</run>")))
+    assert not is_own_call(told(("user", prompt)))
     assert not is_own_call(told(("system", "You are a clerk."), ("user", "go")))
     assert not is_own_call(told())

@@ -8,9 +8,9 @@ import time
 import numpy as np
 import pytest
 
-from kaizen.store.embedders import Embedder, load_embedder
-from kaizen.sync.knowledge.similarity import LikenessIndex
-from kaizen.tips.text import names, telling_words
+from kaizen.store import Embedder, load_embedder
+from kaizen.sync.knowledge.similarity import SimilarityIndex
+from kaizen.tips.text import names, word_stems
 
 RETRY = "Retry failed payments twice before reporting."
 RETRY_OTHERWISE = "Attempt a payment again if it did not go through."
@@ -39,48 +39,48 @@ class CountingEmbedder:
 
 
 def test_the_words_that_tell_are_compared_without_their_endings() -> None:
-    assert telling_words("It retries the failing payments") == telling_words("Retry a failed payment.")
-    assert telling_words("cancelled, cancelling") == telling_words("cancel")
-    assert telling_words("the of and to") == frozenset()
+    assert word_stems("It retries the failing payments") == word_stems("Retry a failed payment.")
+    assert word_stems("cancelled, cancelling") == word_stems("cancel")
+    assert word_stems("the of and to") == frozenset()
 
 
 def test_names_are_compared_as_they_are_spelled() -> None:
     assert names("Call apis.shop.show_orders() and read `releaseDate`.") == {"show_orders", "releaseDate"}
-    assert telling_words("show_orders()") == telling_words("apis.shop.show_orders") == {"show_orders"}
-    assert not telling_words("show_order()") & telling_words("show_orders()")
+    assert word_stems("show_orders()") == word_stems("apis.shop.show_orders") == {"show_orders"}
+    assert not word_stems("show_order()") & word_stems("show_orders()")
 
 
 def test_a_text_is_most_like_itself_and_least_like_a_stranger(embedder: Embedder) -> None:
-    index = LikenessIndex(embedder)
+    index = SimilarityIndex(embedder)
     index.put({"same": RETRY, "otherwise": RETRY_OTHERWISE, "stranger": STRANGER})
 
     found = index.nearest(RETRY, limit=3, least=-1.0)
 
     assert [near.key for near in found] == ["same", "otherwise", "stranger"]
-    assert found[0].likeness == pytest.approx(1.0)
-    assert found[2].likeness < 0.2
+    assert found[0].similarity == pytest.approx(1.0)
+    assert found[2].similarity < 0.2
 
 
 def test_what_is_said_in_other_words_is_alike_by_its_meaning(embedder: Embedder) -> None:
-    by_words, by_both = LikenessIndex(), LikenessIndex(embedder)
+    by_words, by_both = SimilarityIndex(), SimilarityIndex(embedder)
     for index in (by_words, by_both):
         index.put({"a": "Ask the customer to confirm.", "b": "Have the client verify it.", "c": STRANGER})
 
-    assert by_words.likeness("a", "b") == by_words.likeness("a", "c") == 0
-    assert by_both.likeness("a", "b") > by_both.likeness("a", "c") + 0.05
+    assert by_words.similarity("a", "b") == by_words.similarity("a", "c") == 0
+    assert by_both.similarity("a", "b") > by_both.similarity("a", "c") + 0.05
 
 
 def test_likeness_is_the_same_both_ways_and_however_it_is_asked(embedder: Embedder) -> None:
-    index = LikenessIndex(embedder)
+    index = SimilarityIndex(embedder)
     index.put({"a": RETRY, "b": RETRY_OTHERWISE})
 
     [found] = [near for near in index.nearest(RETRY, limit=2, least=-1.0) if near.key == "b"]
-    assert index.likeness("a", "b") == pytest.approx(index.likeness("b", "a"))
-    assert index.likeness("a", "b") == pytest.approx(found.likeness, abs=1e-5)
+    assert index.similarity("a", "b") == pytest.approx(index.similarity("b", "a"))
+    assert index.similarity("a", "b") == pytest.approx(found.similarity, abs=1e-5)
 
 
 def test_no_more_are_found_than_wanted_and_none_that_is_less_alike() -> None:
-    index = LikenessIndex()
+    index = SimilarityIndex()
     index.put({f"k{n}": f"Retry failed payments {'at night ' * (n % 2)}before reporting." for n in range(8)})
 
     assert [near.key for near in index.nearest(RETRY, limit=3, least=0.5)] == ["k0", "k2", "k4"]
@@ -90,7 +90,7 @@ def test_no_more_are_found_than_wanted_and_none_that_is_less_alike() -> None:
 
 def test_each_text_is_embedded_once_until_it_changes() -> None:
     embedder = CountingEmbedder()
-    index = LikenessIndex(embedder)
+    index = SimilarityIndex(embedder)
     index.hold({"a": RETRY, "b": STRANGER})
     index.hold({"a": RETRY, "b": STRANGER})
     assert embedder.embedded == [RETRY, STRANGER]
@@ -106,7 +106,7 @@ def test_an_index_that_was_changed_is_as_one_made_anew(embedder: Embedder) -> No
     words = ("retry", "payment", "order", "refund", "city", "translate", "page", "token")
     chance = random.Random(7)
     texts: dict[str, str] = {}
-    changed = LikenessIndex(embedder)
+    changed = SimilarityIndex(embedder)
     for _ in range(60):
         key = f"k{chance.randrange(12)}"
         if chance.random() < 0.4:
@@ -115,13 +115,12 @@ def test_an_index_that_was_changed_is_as_one_made_anew(embedder: Embedder) -> No
             texts[key] = " ".join(chance.sample(words, 4))
         changed.hold(texts)
 
-    anew = LikenessIndex(embedder)
+    anew = SimilarityIndex(embedder)
     anew.put(texts)
 
-    def found(index: LikenessIndex) -> dict[str, float]:
-        return {
-            near.key: round(near.likeness, 4) for near in index.nearest("retry a payment", limit=99, least=-1)
-        }
+    def found(index: SimilarityIndex) -> dict[str, float]:
+        matches = index.nearest("retry a payment", limit=99, least=-1)
+        return {match.key: round(match.similarity, 4) for match in matches}
 
     assert found(changed) == found(anew)
     assert set(found(anew)) == set(texts)
@@ -143,7 +142,7 @@ class RandomEmbedder:
 def test_five_thousand_texts_are_searched_in_milliseconds() -> None:
     chance = random.Random(3)
     words = [f"{one}{other}" for one in ("pay", "book", "ship", "list") for other in "abcdefghijklmnopqrst"]
-    index = LikenessIndex(RandomEmbedder())
+    index = SimilarityIndex(RandomEmbedder())
     index.put({f"k{n}": " ".join(chance.choices(words, k=25)) for n in range(5_000)})
 
     taken = []

@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 from kaizen.demo.model_server import Fault, ModelServer
-from kaizen.store.embedders import Embedder, load_embedder
-from kaizen.store.errors import InvalidInputError, StoreError, UnavailableError
+from kaizen.store import Embedder, InvalidInputError, StoreError, UnavailableError, load_embedder
 from kaizen.sync.llm.embedding import BATCH, load
 
 if TYPE_CHECKING:

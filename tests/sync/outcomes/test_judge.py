@@ -8,9 +8,8 @@ from typing import Any
 
 import pytest
 
-from kaizen.sync.model import Annotation, Outcome, Target
+from kaizen.sync.model import Annotation, Outcome, OutcomeRules, Target
 from kaizen.sync.outcomes.judge import Judge, Judgement, Subject, in_order
-from kaizen.sync.outcomes.rules import OutcomeRules
 from tests.support.listed import ListedSource
 from tests.support.traces import TRACE_ID, llm, span, tool, trace, user
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from kaizen.sync import SettingsError
+from kaizen.sync.model import OutcomeRules
 from kaizen.sync.outcome_settings import OutcomeSettings
-from kaizen.sync.outcomes.rules import OutcomeRules
 
 
 def read(**environ: str) -> OutcomeSettings:

@@ -12,8 +12,7 @@ import pytest
 
 from kaizen.store import Put
 from kaizen.sync import SourceError
-from kaizen.sync.model import Annotation
-from kaizen.sync.outcomes.rules import OutcomeRules
+from kaizen.sync.model import Annotation, OutcomeRules
 from kaizen.sync.run import rejudge as rejudging
 from kaizen.tips.tip import StoredTip
 from tests.support.listed import ListedSource, one_call

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from kaizen.sync.model import Annotation, Outcome
-from kaizen.sync.outcomes.rules import ANY_NAME, OWN_NAME, OutcomeRules, judged_outcome, story_outcome
+from kaizen.sync.model import ANY_NAME, OWN_NAME, Annotation, Outcome, OutcomeRules
+from kaizen.sync.outcomes.rules import judged_outcome, story_outcome
 
 BY_SPANS = Outcome(name="failure", judged_by="status of AGENT span 'run'", detail="ValueError")
 

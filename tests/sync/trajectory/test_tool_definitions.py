@@ -1,4 +1,4 @@
-"""Under which tools tips were learned, and which tips are older than their tools."""
+"""Definitions of tools in every shape, and tips that are older than their tools."""
 
 from __future__ import annotations
 
@@ -8,10 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from kaizen.sync.generate.offline.schemas import read_schemas
 from kaizen.sync.knowledge.staleness import Staleness
 from kaizen.sync.model import Message, ToolCall, Trajectory
 from kaizen.sync.state.ledger import Ledger
-from kaizen.sync.trajectory.tool_definitions import Offered, changed_tools, newest, tool_versions, tools_of
+from kaizen.sync.trajectory.tool_definitions import (
+    Offered,
+    changed_tools,
+    newest,
+    read_definitions,
+    signatures,
+    tool_versions,
+    tools_of,
+)
 from tests.support.listed import ListedSource, one_call
 from tests.support.syncing import make_sync, open_data_dir
 
@@ -32,6 +41,53 @@ def schema(name: str, *parameters: str) -> str:
 
 # one tool
 
+CITY = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+FIND = {"name": "find", "description": "Finds a city."}
+SHAPES: dict[str, Any] = {
+    "OpenAI chat": {"type": "function", "function": {**FIND, "parameters": CITY}},
+    "OpenAI Responses": {"type": "function", **FIND, "parameters": CITY, "strict": True},
+    "Anthropic": {**FIND, "input_schema": CITY},
+    "Gemini": {"function_declarations": [{**FIND, "parameters": CITY}]},
+    "Gemini in camel case": {"functionDeclarations": [{**FIND, "parametersJsonSchema": CITY}]},
+    "Gemini's configuration": {"tools": [{"function_declarations": [{**FIND, "parameters": CITY}]}]},
+    "MCP": {**FIND, "inputSchema": CITY},
+    "MCP's list": {"tools": [{**FIND, "inputSchema": CITY}]},
+    "Bedrock": {"toolSpec": {**FIND, "inputSchema": {"json": CITY}}},
+    "Bedrock's configuration": {"tools": [{"toolSpec": {**FIND, "inputSchema": {"json": CITY}}}]},
+    "a list": [{"type": "function", "function": {**FIND, "parameters": CITY}}],
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_every_reader_of_definitions_sees_the_same_tool_in_every_shape(shape: str) -> None:
+    text = json.dumps(SHAPES[shape])
+
+    (tool,) = read_definitions(text)
+    assert (tool.name, tool.parameters) == ("find", CITY)
+    assert signatures([text]) == ["find(city: string)"]
+    assert tool_versions([text]) == {"find": tool.version}
+    assert list(read_schemas([text])) == ["find"]
+    assert read_schemas([text])["find"].required == ("city",)
+    assert list(tools_of(["Call find first."], "", Trajectory(trace_id="t", messages=(), tools=(text,)))) == [
+        "find"
+    ]
+
+
+def test_several_tools_in_one_text_stay_in_their_order() -> None:
+    text = json.dumps({"function_declarations": [{"name": "b"}, {"name": "a"}, 7, None, {"name": ""}]})
+
+    assert list(tool_versions([text])) == ["b", "a"]
+    assert signatures([text]) == ["b()", "a()"]
+
+
+def test_a_tool_of_the_provider_is_known_by_its_type() -> None:
+    search = json.dumps({"type": "web_search", "filters": {"allowed_domains": ["example.org"]}})
+    other = json.dumps({"type": "web_search"})
+
+    assert signatures([search]) == ["web_search()"]
+    assert tool_versions([search]).keys() == {"web_search"}
+    assert tool_versions([search]) != tool_versions([other])
+
 
 def test_key_order_and_wrapping_do_not_change_a_version() -> None:
     wrapped = schema("find", "city")
@@ -47,9 +103,22 @@ def test_another_parameter_is_another_version() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "no json", "[1]", "null", '{"parameters": {}}', '{"name": 3}', "[" * 9_999]
+    "text",
+    [
+        "",
+        "no json",
+        "[1]",
+        "null",
+        '{"parameters": {}}',
+        '{"name": 3}',
+        '{"type": "object", "properties": {}}',
+        '{"type": "function", "function": {"name": 3}}',
+        "[" * 9_999,
+        '{"tools": [' * 400 + "]}" * 400,
+        '{"function": ' * 900 + "1" + "}" * 900,
+    ],
 )
-def test_what_is_no_tool_has_no_version(text: str) -> None:
+def test_a_text_that_defines_no_tool_has_no_version(text: str) -> None:
     assert tool_versions([text]) == {}
 
 
@@ -137,7 +206,7 @@ def sync(store: Store, *traces: Trace, **settings: Any) -> None:
 
 def stale(store: Store) -> dict[str, list[str]]:
     """The tools that have changed, by the content of the tip."""
-    staleness = Staleness(store, "kaizen")
+    staleness = Staleness(lambda source, project: Ledger(store, "kaizen", source, project).tools)
     changed = {e.content: staleness.changed(e) for e in store.iterate("kaizen", type="guideline")}
     return {content: [tool.name for tool in tools] for content, tools in changed.items() if tools}
 
@@ -148,6 +217,16 @@ def test_tips_go_stale_when_a_newer_trace_is_offered_another_tool(store: Store) 
     assert stale(store) == {}
 
     sync(store, *old, lesson("t1", 1, "beta", schema("find", "town")))
+
+    assert stale(store) == {"Remember alpha.": ["find"]}
+
+
+@pytest.mark.parametrize("shape", ["Gemini", "Bedrock", "Anthropic", "MCP"])
+def test_tips_go_stale_whatever_shape_their_tools_are_defined_in(store: Store, shape: str) -> None:
+    before, after = json.dumps(SHAPES[shape]), json.dumps(SHAPES[shape]).replace("city", "town")
+    old = lesson("t0", 0, "alpha", before)
+    sync(store, old)
+    sync(store, old, lesson("t1", 1, "beta", after))
 
     assert stale(store) == {"Remember alpha.": ["find"]}
 

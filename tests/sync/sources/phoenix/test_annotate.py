@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from kaizen.sync import PhoenixSettings, SettingsError
+from kaizen.sync import PhoenixSettings
 from kaizen.sync.sources.phoenix.annotate import PhoenixAnnotator
 from kaizen.sync.sources.phoenix.source import PhoenixSource
 from kaizen.sync.state.records import TraceRecord
 from kaizen.sync.state.report import Report
-from tests.support.command import kaizen
-from tests.support.ill_phoenix import PROJECTS, Answer, IllPhoenix
+from tests.support.command import kaizen, kaizen_process
+from tests.support.ill_phoenix import Answer, IllPhoenix
 from tests.support.spans import lesson_span, make_span, send_spans
 from tests.support.syncing import MODEL, records, tips
 
@@ -126,21 +126,40 @@ def test_a_phoenix_that_takes_no_annotations_fails_no_sync(
     assert "2 traces were not annotated" in caplog.text
 
 
-def test_without_phoenix_client_it_is_said_at_once_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_sync_goes_on_where_phoenix_client_does_not_import(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.setitem(sys.modules, "phoenix.client", None)
-    with IllPhoenix(PROJECTS) as server:
-        ended = kaizen("sync", "phoenix", "--url", server.url, "--project", "p", "--annotate")
-    assert "pip install 'kaizen-cli[annotate]'" in ended.error
-    with pytest.raises(SettingsError):
-        PhoenixAnnotator(PhoenixSettings())
+    annotator, counts = PhoenixAnnotator(PhoenixSettings()), report()
+    annotator.add([record("a")], counts)
+    annotator.close(counts)
+    assert (counts.annotated, counts.not_annotated) == (0, 1)
+    assert "1 traces were not annotated" in caplog.text
 
 
-def test_nothing_else_imports_phoenix_client() -> None:
-    import subprocess
+COMMAND = """
+import sys
+from kaizen.cli.app import main
+try:
+    main()
+except SystemExit as ended:
+    assert not ended.code, ended.code
+assert "kaizen.sync.sources.phoenix.source" in sys.modules
+assert "phoenix.client" not in sys.modules
+"""
 
-    script = (
-        "import sys, kaizen.cli.sync, kaizen.sync.run.pipeline, kaizen.sync.sources.phoenix.source\n"
-        "import kaizen.sync.sources.phoenix.annotate\n"
-        "sys.exit('phoenix.client' in sys.modules)"
-    )
-    assert subprocess.run([sys.executable, "-c", script], timeout=60).returncode == 0
+
+def test_a_sync_that_finds_nothing_new_does_not_import_phoenix_client(
+    phoenix: PhoenixServer, project: str, scripted: ModelServer, tmp_path: Path, monkeypatch: Any
+) -> None:
+    monkeypatch.setenv("KAIZEN_DATA_DIR", str(tmp_path))
+    send_spans(phoenix.url, project, [lesson_span("noted")])
+    where = ["--project", project, "--url", phoenix.url, "--annotate", "--json"]
+    command = ["sync", "phoenix", *where, "--model", MODEL, "--settle", "0"]
+    assert kaizen(*command).json["annotated"] == {"done": 1, "failed": 0}
+
+    again = kaizen_process(*command, program=(sys.executable, "-c", COMMAND), timeout_s=120)
+
+    assert again.exit_code == 0, again.stderr
+    assert again.json["traces"] == 1
+    assert again.json["annotated"] == {"done": 0, "failed": 0}

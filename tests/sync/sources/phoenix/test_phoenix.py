@@ -11,7 +11,6 @@ import threading
 import time
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -21,6 +20,7 @@ import pytest
 from kaizen.sync import PhoenixSettings, ProjectNotFoundError, SourceError
 from kaizen.sync.llm.retry import retry_after_s
 from kaizen.sync.sources.phoenix import source as reading
+from kaizen.sync.sources.phoenix.client import PhoenixClient
 from kaizen.sync.sources.phoenix.source import PhoenixSource
 from tests.support.ill_phoenix import PROJECTS, VERSION, Answer, IllPhoenix, Request, page
 from tests.support.polling import wait_until
@@ -40,7 +40,7 @@ def source(url: str, project: str = "p", **settings: Any) -> PhoenixSource:
 def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """How long each wait between two attempts would have been; none is waited for."""
     waited: list[float] = []
-    monkeypatch.setattr("tenacity.nap.time", SimpleNamespace(sleep=waited.append))
+    monkeypatch.setattr(PhoenixClient, "_sleep", lambda _, seconds: waited.append(seconds))
     return waited
 
 
@@ -245,6 +245,61 @@ def test_a_trace_that_was_deleted_meanwhile_is_left_out(phoenix: PhoenixServer, 
         assert [trace.trace_id for trace in one.index()] == [trace_id_of(kept)]
 
 
+NOTHING = page()
+SPAN = make_span(trace_id="a" * 32)
+TRACE = {"trace_id": "a" * 32, "start_time": START.isoformat(), "spans": []}
+WANTED = reading.IndexedTrace(trace_id="a" * 32, start_time=START, spans=())
+
+
+def test_a_trace_counts_as_deleted_only_when_two_answers_lack_it() -> None:
+    with IllPhoenix(PROJECTS, NOTHING, page(SPAN)) as server, source(server.url) as one:
+        assert [len(trace.spans) for trace in one.fetch([WANTED])] == [1]
+    with IllPhoenix(PROJECTS, NOTHING, NOTHING) as server, source(server.url) as one:
+        assert [trace.spans for trace in one.fetch([WANTED])] == [()]
+        assert one.requests == 3
+
+
+def test_only_the_traces_that_an_answer_lacks_are_asked_for_again() -> None:
+    other = reading.IndexedTrace(trace_id="b" * 32, start_time=START, spans=())
+    with IllPhoenix(PROJECTS, page(SPAN), NOTHING) as server, source(server.url) as one:
+        assert [len(trace.spans) for trace in one.fetch([WANTED, other])] == [1, 0]
+        assert [request.query["trace_id"] for request in server.requests[1:]] == ["b" * 32] * 2
+
+
+def test_a_project_counts_as_empty_only_when_two_answers_say_so() -> None:
+    row = {**SPAN, "id": "U3Bhbjox"}
+    with IllPhoenix(PROJECTS, NOTHING, page(row)) as server, source(server.url) as one:
+        assert one.probe()
+    with IllPhoenix(PROJECTS, NOTHING, page(TRACE)) as server, source(server.url) as one:
+        assert [trace.trace_id for trace in one.index()] == ["a" * 32]
+    with IllPhoenix(PROJECTS, NOTHING, NOTHING) as server, source(server.url) as one:
+        assert list(one.index()) == []
+
+
+def test_an_index_ends_at_an_empty_page_only_when_two_answers_say_so() -> None:
+    second = {**TRACE, "trace_id": "b" * 32}
+    answers = (PROJECTS, page(TRACE, cursor="next"), NOTHING, page(second))
+    with IllPhoenix(*answers) as server, source(server.url) as one:
+        assert [trace.trace_id for trace in one.index()] == ["a" * 32, "b" * 32]
+
+
+def test_traces_that_phoenix_cannot_list_are_found_by_their_spans(waits: list[float]) -> None:
+    failed = Answer(status=500, body="Internal Server Error", content_type="text/plain")
+    older, newer = {**SPAN, "id": "U3Bhbjox"}, make_span(trace_id="b" * 32, start=START + timedelta(hours=1))
+
+    def answer(request: Request) -> Answer:
+        if request.path.endswith("/projects"):
+            return PROJECTS
+        if request.path.endswith("/traces"):
+            return failed if "cursor" in request.query else page(TRACE, cursor="next")
+        return page({**newer, "id": "U3Bhbjoy"}, older)
+
+    with IllPhoenix(answer) as server, source(server.url) as one:
+        found = [(trace.trace_id, trace.start_time) for trace in one.index()]
+
+    assert found == [("a" * 32, START), ("b" * 32, START + timedelta(hours=1))]
+
+
 def test_spans_that_arrived_after_the_index_are_in(phoenix: PhoenixServer, project: str) -> None:
     spans = new_trace(spans=3)
     send_spans(phoenix.url, project, spans[:2])
@@ -402,6 +457,46 @@ def test_a_silent_server_is_given_up_after_its_time(waits: list[float]) -> None:
         assert one.requests == 4
 
 
+@pytest.mark.parametrize("fault", ["drip", "drip body"])
+def test_a_server_that_drips_is_given_up_after_its_time(waits: list[float], fault: Any) -> None:
+    body = {"data": ["x" * 10_000]}
+    with IllPhoenix(Answer(body=body, fault=fault)) as server, source(server.url, timeout_s=0.3) as one:
+        started = time.monotonic()
+        with pytest.raises(SourceError, match=r"did not answer within 0\.3 s"):
+            one.ping()
+        assert time.monotonic() - started < 10
+        assert one.requests == 4
+
+
+@pytest.mark.parametrize("fault", ["drip", "drip body", "hang"])
+def test_a_server_that_does_not_answer_holds_up_no_stop(fault: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kaizen.sync.sources.phoenix.client._GRACE_S", 0.3)
+    ill = Answer(body={"data": ["x" * 10_000]}, fault=fault)
+    with IllPhoenix(ill) as server, source(server.url, timeout_s=600) as one:
+        threading.Timer(0.2, one.stop).start()
+        started = time.monotonic()
+        with pytest.raises(SourceError, match="did not answer after the stop"):
+            one.ping()
+        assert time.monotonic() - started < 30
+        assert one.requests == 1
+
+
+def test_a_stop_ends_the_wait_for_another_attempt() -> None:
+    ill = Answer(status=429, body="busy", content_type="text/plain", headers={"Retry-After": "600"})
+    with IllPhoenix(ill) as server, source(server.url) as one:
+        threading.Timer(0.2, one.stop).start()
+        started = time.monotonic()
+        with pytest.raises(SourceError, match="answered 429"):
+            one.ping()
+        assert time.monotonic() - started < 20
+
+
+def test_a_server_that_answers_is_read_on_after_a_stop() -> None:
+    with IllPhoenix(PROJECTS) as server, source(server.url) as one:
+        one.stop()
+        assert one.projects() == ["p"]
+
+
 @pytest.mark.parametrize(
     ("status", "advice"),
     [
@@ -443,6 +538,21 @@ def test_a_redirect_is_not_followed_but_said(waits: list[float], status: int) ->
         assert one.requests == 1
 
 
+NO_PAGE = [
+    (Answer(body="<html>Phoenix</html>", content_type="text/html; charset=utf-8"), "text/html"),
+    (Answer(body='{"data": [', content_type="application/json"), "broken JSON"),
+    (Answer(body="[" * 100_000, content_type="application/json"), "broken JSON"),
+    (Answer(body="", content_type="application/json"), "broken JSON"),
+    (Answer(body=[1, 2]), "list"),
+    (Answer(body=None), "NoneType"),
+    (Answer(body={"items": []}), "no page of data"),
+    (Answer(body={"data": {"a": 1}}), "no page of data"),
+    (Answer(body={"data": [{"name": "p"}]}), "projects without id or name"),
+    (Answer(body={"data": ["p"]}), "projects without id or name"),
+    (Answer(body={"data": [{"id": 1, "name": ["p"]}]}), "projects without id or name"),
+]
+
+
 @pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
 def test_a_passing_failure_is_asked_again(waits: list[float], status: int) -> None:
     ill = Answer(status=status, body="busy", content_type="text/plain")
@@ -451,6 +561,14 @@ def test_a_passing_failure_is_asked_again(waits: list[float], status: int) -> No
         assert one.requests == 3
 
     assert 0.2 <= waits[0] <= 0.4 <= waits[1] <= 0.6
+
+
+@pytest.mark.parametrize("number", range(6), ids=[what for _, what in NO_PAGE[:6]])
+def test_one_answer_that_is_not_phoenix_is_asked_for_once_more(waits: list[float], number: int) -> None:
+    answer, _ = NO_PAGE[number]
+    with IllPhoenix(answer, PROJECTS) as server, source(server.url) as one:
+        assert one.projects() == ["p"]
+        assert one.requests == 2
 
 
 @pytest.mark.parametrize("status", [429, 503])
@@ -488,29 +606,15 @@ def test_a_connection_that_always_breaks_is_told(waits: list[float]) -> None:
         assert one.requests == 4
 
 
-NO_PAGE = [
-    (Answer(body="<html>Phoenix</html>", content_type="text/html; charset=utf-8"), "text/html"),
-    (Answer(body='{"data": [', content_type="application/json"), "broken JSON"),
-    (Answer(body="[" * 100_000, content_type="application/json"), "broken JSON"),
-    (Answer(body="", content_type="application/json"), "broken JSON"),
-    (Answer(body=[1, 2]), "list"),
-    (Answer(body=None), "NoneType"),
-    (Answer(body={"items": []}), "no page of data"),
-    (Answer(body={"data": {"a": 1}}), "no page of data"),
-    (Answer(body={"data": [{"name": "p"}]}), "projects without id or name"),
-    (Answer(body={"data": ["p"]}), "projects without id or name"),
-    (Answer(body={"data": [{"id": 1, "name": ["p"]}]}), "projects without id or name"),
-]
-
-
 @pytest.mark.parametrize(("answer", "what"), NO_PAGE, ids=[what for _, what in NO_PAGE])
-def test_what_is_no_answer_of_phoenix_is_said_and_not_asked_again(
+def test_what_is_no_answer_of_phoenix_is_asked_for_once_more_and_then_said(
     waits: list[float], answer: Answer, what: str
 ) -> None:
     with IllPhoenix(answer) as server, source(server.url) as one:
         with pytest.raises(SourceError, match=f"answered with .*{what}") as caught:
             one.projects()
-        assert (one.requests, waits) == (1, [])
+        # A list of something else is nothing that another attempt would mend.
+        assert (one.requests, len(waits)) == ((1, 0) if what.startswith("projects") else (2, 1))
 
     assert f"(this one: {VERSION})" in str(caught.value)
     assert "--url" in str(caught.value)

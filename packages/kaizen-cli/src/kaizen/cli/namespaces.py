@@ -16,13 +16,13 @@ from kaizen.cli.options import (
     open_configured_store,
 )
 from kaizen.cli.output import print_fields, print_json, print_note, print_table
+from kaizen.tips import STATUSES
 
 if TYPE_CHECKING:
     from kaizen.store import Store
 
 # Those that Kaizen writes.
 _TYPES = ("guideline", "trajectory", "checkpoint")
-_STATUSES = ("active", "quarantined", "retired")
 _STATES = ("unknown", "learned", "no_lesson", "deferred", "skipped", "failed")
 
 app = typer.Typer(
@@ -83,7 +83,7 @@ def info(
             "created_at": found.created_at.isoformat(),
             "version": found.version,
             "entities": _types(store, namespace),
-            "tips": _values(store, namespace, "guideline", "status", _STATUSES),
+            "tips": _values(store, namespace, "guideline", "status", STATUSES),
             "traces": _values(store, namespace, "trajectory", "state", _STATES),
         }
     if json:

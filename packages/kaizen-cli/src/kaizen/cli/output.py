@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from kaizen.store import NotFoundError
+from kaizen.tips.text import one_line as one_line
+from kaizen.tips.text import printable as printable
 
 if TYPE_CHECKING:
     from kaizen.store import Entity
@@ -94,16 +96,6 @@ class Table:
             printed.append((start + (wrapped[0] if wrapped else "")).rstrip())
             printed += [" " * indent + more for more in wrapped[1:]]
         typer.echo("\n".join(printed))
-
-
-def one_line(value: object) -> str:
-    """The value as text in one line, without what could steer a terminal."""
-    return " ".join(printable(str(value)).split())
-
-
-def printable(text: str) -> str:
-    """The text without control characters: stored text comes from traces and may hold terminal codes."""
-    return "".join(c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 def entity_json(entity: Entity) -> dict[str, Any]:

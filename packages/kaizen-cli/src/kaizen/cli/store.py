@@ -49,7 +49,7 @@ def copy(
     kind of store instead of a URL means the one that the settings describe:
     kaizen store copy --from filesystem --to sqlite
     """
-    from kaizen.store.transfer import copy_namespace
+    from kaizen.store import copy_namespace
 
     settings = store_settings(source), store_settings(target)
     ticker = Ticker(quiet=json)

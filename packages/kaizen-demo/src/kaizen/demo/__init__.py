@@ -1,1 +1,1 @@
-"""What `kaizen demo` is made of: a scripted model server, a Phoenix runner and the examples."""
+"""Show the whole loop of Kaizen: a scripted model server, a Phoenix starter, and `kaizen demo`."""

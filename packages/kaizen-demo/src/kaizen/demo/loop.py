@@ -1,4 +1,4 @@
-"""The demo: Phoenix, a model, four agents, a sync, tips - and everything stopped and removed at the end."""
+"""Run the demo: start Phoenix and a model, run four agents, sync, print the tips, remove everything."""
 
 from __future__ import annotations
 
@@ -17,15 +17,11 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from kaizen.cli.output import printable
 from kaizen.demo.model_server import ModelServer
 from kaizen.demo.phoenix_server import PhoenixError, PhoenixServer
 from kaizen.demo.scenario import load_scenarios
 from kaizen.store import Entity, Store, StoreSettings, open_store
-from kaizen.sync.errors import SyncError
-from kaizen.sync.run.pipeline import Sync
-from kaizen.sync.settings import DEFAULT_MODEL, OFFLINE, ModelSettings, PhoenixSettings, SyncSettings
-from kaizen.sync.sources.phoenix.source import PhoenixSource
+from kaizen.sync import ModelSettings, PhoenixSettings, PhoenixSource, Sync, SyncError, SyncSettings
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -33,6 +29,7 @@ if TYPE_CHECKING:
 EXAMPLES = Path(__file__).parent / "examples"
 NAMESPACE = "kaizen"
 
+_OFFLINE = "offline"
 _SCRIPTED_MODEL = "openai/gpt-4.1-mini"
 _AGENT_TIMEOUT_S = 180.0
 _TRACES_TIMEOUT_S = 30.0
@@ -64,7 +61,7 @@ AGENTS = tuple(
 
 
 def run_demo(phoenix: Path | None, agent_python: Path | None) -> None:
-    """Run the demo. Raises `DemoError` with what to do where a part is missing or fails."""
+    """Run the demo; raise `DemoError` with what to do if a part is missing or fails."""
     executable = _phoenix_executable(phoenix)
     python = _agent_python(agent_python)
     started = time.monotonic()
@@ -127,7 +124,8 @@ def _agent_python(given: Path | None) -> Path:
     if missing := answer.stdout.split():
         raise DemoError(
             f"the agents' environment ({python}) lacks {', '.join(missing)}; "
-            "install them with: pip install './packages/kaizen-demo[agents]', from a checkout of Kaizen"
+            "from a checkout of Kaizen, run there: pip install ./packages/kaizen-auto "
+            "'./packages/kaizen-demo[agents]'"
         )
     return python
 
@@ -141,11 +139,13 @@ def _start_phoenix(stack: ExitStack, executable: Path, directory: Path) -> Phoen
 
 
 def _model_environment(stack: ExitStack) -> dict[str, str]:
-    """The environment that says which models answer: the user's own; else a scripted one, for agents only."""
+    """Return the environment that names the models: the user's own, or a scripted one for the agents only."""
     environ = dict(os.environ)
-    tips, named = ModelSettings.from_environ(environ).tips_model, environ.get("KAIZEN_TIPS_MODEL") or OFFLINE
-    if environ.get("OPENAI_API_KEY") or named != OFFLINE:
-        agents = environ.get("KAIZEN_EXAMPLE_AGENT_MODEL") or (DEFAULT_MODEL if named == OFFLINE else named)
+    tips, named = ModelSettings.from_environ(environ).tips_model, environ.get("KAIZEN_TIPS_MODEL") or _OFFLINE
+    if environ.get("OPENAI_API_KEY") or named != _OFFLINE:
+        agents = environ.get("KAIZEN_EXAMPLE_AGENT_MODEL") or (
+            ModelSettings.from_environ({}).tips_model if named == _OFFLINE else named
+        )
         who = agents if agents == tips else f"{agents} for the agents and {tips} for the tips"
         _say(f"   The model is {who}, by your settings; its provider may charge for it.")
         return environ | {"KAIZEN_EXAMPLE_AGENT_MODEL": agents}
@@ -156,8 +156,8 @@ def _model_environment(stack: ExitStack) -> dict[str, str]:
         "OPENAI_API_KEY": "scripted",
         "OPENAI_BASE_URL": server.base_url,
         "KAIZEN_EXAMPLE_AGENT_MODEL": _SCRIPTED_MODEL,
-        "KAIZEN_TIPS_MODEL": OFFLINE,
-        "KAIZEN_CONFLICT_RESOLUTION_MODEL": OFFLINE,
+        "KAIZEN_TIPS_MODEL": _OFFLINE,
+        "KAIZEN_CONFLICT_RESOLUTION_MODEL": _OFFLINE,
         # The Agents SDK uploads its own traces to OpenAI when there is a key. Ours is none; nothing leaves.
         "HTTPS_PROXY": "http://127.0.0.1:9",
         "NO_PROXY": "127.0.0.1,localhost",
@@ -180,7 +180,7 @@ def _run_agents(python: Path, phoenix_url: str, environ: Mapping[str, str], dire
             lines = [line for line in output.splitlines() if line.strip()]
             traces = _wait_for_traces(phoenix_url, agent.project)
             _say(f"   {agent.framework:<18} {agent.script:<22} {traces} traces. It ended with:")
-            _say(f"      {printable(lines[-1][:120]) if lines else '(nothing)'}")
+            _say(f"      {_printable(lines[-1][:120]) if lines else '(nothing)'}")
 
 
 @contextmanager
@@ -216,7 +216,7 @@ def _agent_process(
 
 
 def _wait_for_traces(phoenix_url: str, project: str) -> int:
-    """Phoenix answers an export before it has stored it; wait until the spans stop growing."""
+    """Wait until the spans stop growing: Phoenix answers an export before it has stored it."""
     deadline = time.monotonic() + _TRACES_TIMEOUT_S
     last = (0, 0)
     while True:
@@ -267,11 +267,18 @@ def _print_tips(store: Store) -> None:
 
 def _print_tip(tip: Entity) -> None:
     metadata = tip.metadata
-    typer.echo(printable(f"\n   [{metadata['category']}] {tip.content}"))
-    typer.echo(printable(f"      when:   {metadata['trigger']}"))
+    typer.echo(_printable(f"\n   [{metadata['category']}] {tip.content}"))
+    typer.echo(_printable(f"      when:   {metadata['trigger']}"))
     sources = metadata["sources"]
     assert isinstance(sources, list)
     for source in sources:
         assert isinstance(source, dict)
         typer.echo(f"      from:   project {source['project']}, trace {source['trace_id']}")
-        typer.echo(printable(f'      quote:  "{source["quote"]}"'))
+        typer.echo(_printable(f'      quote:  "{source["quote"]}"'))
+
+
+def _printable(text: str) -> str:
+    """Replace control characters: models and traces may contain codes that a terminal obeys."""
+    return "".join(
+        char if char.isprintable() or char == "\n" else "\N{REPLACEMENT CHARACTER}" for char in text
+    )

@@ -1,4 +1,4 @@
-"""What all stores do the same: check what callers pass, so that a backend sees only what is acceptable."""
+"""Start a store of one's own: the public methods, which check what callers pass."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Self
 
+from kaizen.store.commits import CommitRequest
 from kaizen.store.errors import InvalidInputError, NotFoundError
 from kaizen.store.filtering import Filter
 from kaizen.store.validation import (
@@ -29,11 +30,11 @@ if TYPE_CHECKING:
 _ITERATE_PAGE = 500
 
 
-class CheckedStore(ABC):
-    """Implements `kaizen.store.Store` by way of what a backend has to give: the methods with an underscore.
+class BaseStore(ABC):
+    """Implement `kaizen.store.Store` on top of the methods with an underscore, which a backend has to give.
 
-    Those get arguments that are checked and shared with nobody, and raise what `Store` says of the public
-    ones. A method that reads returns values that are the caller's own.
+    They get arguments that are checked and shared with nobody, and raise what `Store` says of the public
+    methods. A method that reads returns values that are the caller's own.
     """
 
     @property
@@ -53,16 +54,7 @@ class CheckedStore(ABC):
     def _delete_namespace(self, namespace_id: str) -> None: ...
 
     @abstractmethod
-    def _commit(
-        self,
-        namespace_id: str,
-        changes: Sequence[Change],
-        *,
-        expected: Expected | None,
-        actor: str,
-        reason: str,
-        run_id: str | None,
-    ) -> Commit: ...
+    def _commit(self, namespace_id: str, request: CommitRequest) -> Commit: ...
 
     @abstractmethod
     def _restore(self, namespace_id: str, commits: Sequence[Commit]) -> None: ...
@@ -118,14 +110,15 @@ class CheckedStore(ABC):
         reason: str = "",
         run_id: str | None = None,
     ) -> Commit:
-        return self._commit(
-            check_namespace_id(namespace_id),
-            clean_changes(changes),
+        check_namespace_id(namespace_id)
+        request = CommitRequest(
+            changes=clean_changes(changes),
             expected=clean_expected(expected),
             actor=check_text("actor", actor),
             reason=check_text("reason", reason),
             run_id=_clean_run_id(run_id),
         )
+        return self._commit(namespace_id, request)
 
     def restore(self, namespace_id: str, commits: Sequence[Commit]) -> None:
         check_namespace_id(namespace_id)

@@ -1,7 +1,8 @@
-"""What a commit does to the current entities: pure, and the same for every backend."""
+"""Decide what a commit does to the current entities: pure, and the same for every backend."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -13,34 +14,50 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 
-def next_commit(
-    namespace_id: str,
-    changes: Sequence[Change],
-    *,
-    expected: Expected | None,
-    actor: str,
-    reason: str,
-    run_id: str | None,
-    version: int,
-    last_at: datetime,
-    current: Mapping[str, Entity],
-) -> Commit:
-    """The commit that follows `version`, which was made at `last_at`; time never runs backwards.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommitRequest:
+    """What a caller asks for with `Store.commit`: checked, each change with its id."""
 
-    `changes` went through `clean_changes`, and `current` has at least the entities that they or `expected`
-    name. Raises `ConflictError` unless the namespace is as expected, and `NotFoundError`.
+    changes: Sequence[Change]
+    expected: Expected | None
+    actor: str
+    reason: str
+    run_id: str | None
+
+    def entity_ids(self) -> list[str]:
+        """Return the ids of the entities that `next_commit` has to know: those changed and those expected."""
+        expected = () if self.expected is None or isinstance(self.expected, int) else self.expected
+        return list(dict.fromkeys([*(str(change.id) for change in self.changes), *expected]))
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """Where a namespace stands: the version, time and id of its last commit (0, its creation, None)."""
+
+    version: int
+    at: datetime
+    commit_id: str | None
+
+
+def next_commit(
+    namespace_id: str, request: CommitRequest, *, head: Head, current: Mapping[str, Entity]
+) -> Commit:
+    """Return the commit that follows `head`, with a greater id and no earlier time, whatever the clock says.
+
+    `current` holds those of `request.entity_ids()` that exist. Raises `ConflictError` unless the namespace
+    is as expected, and `NotFoundError` for a `Delete` of what does not exist.
     """
-    _check_expected(namespace_id, expected, version=version, current=current)
-    at = max(datetime.now(UTC), last_at)
+    _check_expected(namespace_id, request.expected, version=head.version, current=current)
+    at = max(datetime.now(UTC), head.at)
     return Commit(
-        id=uuid7(),
+        id=uuid7(after=head.commit_id),
         namespace_id=namespace_id,
-        version=version + 1,
+        version=head.version + 1,
         at=at,
-        actor=actor,
-        reason=reason,
-        run_id=run_id,
-        changes=tuple(_apply(namespace_id, change, current, at) for change in changes),
+        actor=request.actor,
+        reason=request.reason,
+        run_id=request.run_id,
+        changes=tuple(_apply(namespace_id, change, current, at) for change in request.changes),
     )
 
 
@@ -67,8 +84,16 @@ def check_restored(
         version = commit.version
 
 
+def check_follows(entity_id: str, before: Entity | None, after: Entity | None) -> None:
+    """Raise `ValueError` if no commit could have made `after` of `before` (None: not there)."""
+    if after is None and before is None:
+        raise ValueError(f"entity {entity_id!r} is deleted and was not there")
+    if after is not None and after.revision != (before.revision if before else 0) + 1:
+        raise ValueError(f"entity {entity_id!r} gets revision {after.revision}, which is not the next")
+
+
 def touched(commits: Sequence[Commit]) -> list[str]:
-    """The ids of the entities that the commits change."""
+    """Return the ids of the entities that the commits change."""
     return list(dict.fromkeys(change.entity_id for commit in commits for change in commit.changes))
 
 

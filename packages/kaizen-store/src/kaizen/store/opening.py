@@ -1,4 +1,4 @@
-"""Opening a store: from settings to the backend they name."""
+"""Open a store: find the backend that the settings name."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def open_store(settings: StoreSettings) -> Store:
 
 
 def available_backends() -> list[str]:
-    """The names of the installed backends, none of them imported."""
+    """Return the names of the installed backends, without importing any."""
     return sorted(_entry_points())
 
 
@@ -65,7 +65,7 @@ def _load(entry_point: EntryPoint) -> Backend:
 
 
 def _requirement(entry_point: EntryPoint) -> str:
-    """What to install: the distribution, with the extra that is called like the backend if there is one."""
+    """Return what to install: the distribution, with the extra named like the backend if there is one."""
     distribution = entry_point.dist
     if distribution is None:
         return entry_point.module.partition(".")[0]

@@ -1,4 +1,4 @@
-"""One order out of two: hits by words and hits by meaning. Pure."""
+"""Make one order of two: hits by words and hits by meaning. Pure."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ MIN_CANDIDATES = 100
 Key = TypeVar("Key", int, str)
 
 
-def candidates(limit: int) -> int:
+def candidate_count(limit: int) -> int:
+    """Return how many candidates each side puts forward for a search of `limit` hits."""
     return max(MIN_CANDIDATES, CANDIDATES_PER_HIT * limit)
 
 
-def fuse(lexical: Mapping[Key, float], dense: Mapping[Key, float]) -> dict[Key, float]:
-    """The fused score, from 0 to 1, of everything that either side found, best first; ties by the key.
+def fuse_scores(lexical: Mapping[Key, float], dense: Mapping[Key, float]) -> dict[Key, float]:
+    """Return the fused score (0 to 1) of everything that either side found, best first; ties by the key.
 
     A score by words counts as its share of the best one, so that its scale does not matter; 0 means that no
     word was found. A cosine counts by where it lies between the least and the greatest one, since for some

@@ -1,4 +1,4 @@
-"""What a search sees of an entity, and which words a query asks for: the same for every backend."""
+"""Say what a search sees of an entity, and which words a query asks for: the same for every backend."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ STOPWORDS = frozenset((
 
 
 def searched_text(entity: Entity) -> str:
-    """The content and, where they are text, the trigger and the task of a tip."""
+    """Return the content and, if they are text, the trigger and the task of a tip."""
     extra = [entity.metadata.get(name) for name in SEARCHED_METADATA]
     return "\n".join([entity.content, *(text for text in extra if isinstance(text, str))])[
         :MAX_SEARCHED_CHARACTERS
@@ -41,12 +41,12 @@ def searched_text(entity: Entity) -> str:
 
 
 def spaced(text: str) -> str:
-    """The text with spaces between what are words of their own: parts of `camelCase`, characters of CJK."""
+    """Put spaces between what are words of their own: parts of `camelCase`, characters of CJK."""
     return _UNSPACED.sub(r" \1 ", _CAMEL.sub(" ", text.replace("\0", " ")))
 
 
 def query_words(query: str) -> list[str]:
-    """The words to look for, in order, each once; common ones only if there are no others."""
+    """Return the words to look for, in order, each once; common ones only if there are no others."""
     words = list(dict.fromkeys(word.lower() for word in _WORD.findall(spaced(query))))
     telling = [word for word in words if word not in STOPWORDS]
     return (telling or words)[:MAX_QUERY_WORDS]

@@ -1,27 +1,18 @@
-"""Tips that contradict each other: both are kept with their evidence, and agents get the better backed one.
+"""Resolve contradictions: both tips are kept with their evidence, and agents get the better backed one.
 
-The other is retired, which is undone when evidence shifts. Its metadata says which tip it gave way to
-(`retired_for`). Both say what they contradict (`contradicts`, `contradicted_by`), and why (`contradictions`,
+The other is retired, which is undone when evidence shifts. Its metadata names the tip it gave way to
+(`retired_for`). Both name what they contradict (`contradicts`, `contradicted_by`), and why (`contradictions`,
 by the id of the other one).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NamedTuple
-
-from kaizen.tips.tip import StoredTip, story_of
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Mapping
 
-CONTRADICTS = "contradicts"
-CONTRADICTED_BY = "contradicted_by"
-REASONS = "contradictions"
-RETIRED_FOR = "retired_for"
-
-_EMPTY_GOES = (CONTRADICTS, CONTRADICTED_BY, REASONS)
+    from kaizen.tips.tip import StoredTip
 
 
 class Backing(NamedTuple):
@@ -34,97 +25,89 @@ class Backing(NamedTuple):
 
 
 def backing(tip: StoredTip) -> Backing:
-    """Counts distinct stories; of those with verified evidence the ones that succeeded before the failed."""
-    outcomes: dict[str, str] = {}
-    for source in tip.sources:
-        if source.get("verified", True) and not source.get("suspect"):
-            outcomes[story_of(source)] = str(source.get("outcome") or "unknown")
-    ended = list(outcomes.values())
+    """Count distinct stories with sound evidence; those that succeeded count before the failed."""
+    outcomes = [*{source.story_id: source.outcome for source in tip.evidence if source.is_sound}.values()]
     return Backing(
-        is_a_persons=tip.is_kept,
-        not_failed=len(ended) - ended.count("failure"),
-        succeeded=ended.count("success"),
-        stories=len(ended),
+        is_a_persons=tip.is_a_persons,
+        not_failed=len(outcomes) - outcomes.count("failure"),
+        succeeded=outcomes.count("success"),
+        stories=len(outcomes),
     )
 
 
-def opponents(tip: StoredTip) -> list[str]:
-    """The ids of the tips that contradict it."""
-    both = (*(tip.metadata.get(CONTRADICTS) or ()), *(tip.metadata.get(CONTRADICTED_BY) or ()))
-    return list(dict.fromkeys(map(str, both)))
+def record_contradiction(new: StoredTip, known: StoredTip, reason: str) -> tuple[StoredTip, StoredTip]:
+    """Return both, each naming the other once."""
+    return (
+        new.with_metadata(
+            contradicts=_with(new.contradicts, known.id),
+            contradictions={**new.contradictions, known.id: reason},
+        ),
+        known.with_metadata(
+            contradicted_by=_with(known.contradicted_by, new.id),
+            contradictions={**known.contradictions, new.id: reason},
+        ),
+    )
 
 
-def name_contradiction(new: StoredTip, known: StoredTip, reason: str) -> tuple[StoredTip, StoredTip]:
-    """Both, each naming the other once."""
-    return _naming(new, CONTRADICTS, known.id, reason), _naming(known, CONTRADICTED_BY, new.id, reason)
+def resolve_contradictions(
+    changed: Mapping[str, StoredTip], known: Mapping[str, StoredTip]
+) -> dict[str, StoredTip]:
+    """Return the changed tips, and others that their change retires or brings back.
 
-
-def settled(changed: Mapping[str, StoredTip], known: Mapping[str, StoredTip]) -> dict[str, StoredTip]:
-    """The changed tips, and others that their change retires or brings back.
-
-    A tip without evidence, which is about to be deleted, contradicts nothing any more. A tip gives way to one
-    that is strictly better backed and stands itself; a person's never does, and what a person retired or is
-    still to look at has no say.
+    A tip that nothing backs, which is about to be deleted, contradicts nothing any more. A tip gives way to
+    one that is strictly better backed and active; a person's never does, and what a person retired or is
+    still to look at retires no other.
     """
-    after = {**known, **changed}
-    group = _related(changed, after)
-    standing: list[StoredTip] = []
+    tips = {**known, **changed}
     result = dict(changed)
-    for tip in sorted(group, key=lambda tip: (_descending(backing(tip)), tip.id)):
-        free = _without(tip, [i for i in opponents(tip) if i not in after or not after[i].stays])
-        against = [other for other in standing if other.id in opponents(free)]
-        better = next((other for other in against if backing(other) > backing(tip)), None)
-        if not tip.is_kept:
-            free = _gives_way(free, better)
-        if free.metadata.get("status") == "active" and free.stays:
-            standing.append(free)
-        if free != tip:
-            result[tip.id] = free
+    active: list[StoredTip] = []
+    # The best backed first, so that each tip meets those that may retire it after their own status is known.
+    by_id = sorted(_linked_by_contradictions(changed, tips), key=lambda tip: tip.id)
+    for tip in sorted(by_id, key=backing, reverse=True):
+        now = _without(tip, [i for i in tip.opponents if i not in tips or not tips[i].is_backed])
+        opponents = [other for other in active if other.id in now.opponents]
+        better = next((other for other in opponents if backing(other) > backing(tip)), None)
+        if not tip.is_a_persons:
+            now = _retired_for(now, better)
+        if now.is_active and now.is_backed:
+            active.append(now)
+        if now != tip:
+            result[tip.id] = now
     return result
 
 
-def _related(changed: Mapping[str, StoredTip], tips: Mapping[str, StoredTip]) -> list[StoredTip]:
-    """The changed tips that contradict others, and all that are linked to them by contradictions."""
-    found = {tip.id: tip for tip in changed.values() if opponents(tip)}
+def _linked_by_contradictions(
+    changed: Mapping[str, StoredTip], tips: Mapping[str, StoredTip]
+) -> list[StoredTip]:
+    """Return the changed tips that contradict others, and all that those lead to."""
+    found = {tip.id: tip for tip in changed.values() if tip.opponents}
     to_follow = list(found.values())
     while to_follow:
-        for tip_id in opponents(to_follow.pop()):
+        for tip_id in to_follow.pop().opponents:
             if tip_id in tips and tip_id not in found:
                 found[tip_id] = tips[tip_id]
                 to_follow.append(tips[tip_id])
     return list(found.values())
 
 
-def _gives_way(tip: StoredTip, better: StoredTip | None) -> StoredTip:
-    """The tip retired for that one, or brought back where there is none; not what others took off."""
-    status, metadata = tip.metadata.get("status"), dict(tip.metadata)
-    retired_for = metadata.pop(RETIRED_FOR, None)
-    if better and (status == "active" or retired_for):
-        metadata |= {"status": "retired", RETIRED_FOR: better.id}
-    elif not better and retired_for:
-        metadata["status"] = "active"
-    else:
-        return tip
-    return replace(tip, metadata=metadata)
+def _retired_for(tip: StoredTip, better: StoredTip | None) -> StoredTip:
+    """Retire the tip for that one, or bring it back if there is none; leave what was taken off otherwise."""
+    if better and (tip.is_active or tip.retired_for):
+        return tip.with_metadata(status="retired", retired_for=better.id)
+    if not better and tip.retired_for:
+        return tip.with_metadata(status="active", retired_for=None)
+    return tip
 
 
-def _naming(tip: StoredTip, key: str, other_id: str, reason: str) -> StoredTip:
-    names: list[Any] = [*(tip.metadata.get(key) or ()), other_id]
-    reasons = {**(tip.metadata.get(REASONS) or {}), other_id: reason}
-    return replace(tip, metadata={**tip.metadata, key: list(dict.fromkeys(names)), REASONS: reasons})
+def _with(ids: list[str], tip_id: str) -> list[str]:
+    return list(dict.fromkeys([*ids, tip_id]))
 
 
-def _without(tip: StoredTip, gone: Iterable[str]) -> StoredTip:
-    gone = set(gone)
+def _without(tip: StoredTip, gone: Collection[str]) -> StoredTip:
     if not gone:
         return tip
-    metadata = dict(tip.metadata)
-    for key in (CONTRADICTS, CONTRADICTED_BY):
-        if key in metadata:
-            metadata[key] = [other_id for other_id in metadata[key] if other_id not in gone]
-    metadata[REASONS] = {i: why for i, why in (metadata.get(REASONS) or {}).items() if i not in gone}
-    return replace(tip, metadata={k: v for k, v in metadata.items() if k not in _EMPTY_GOES or v})
-
-
-def _descending(backed: Backing) -> tuple[int, ...]:
-    return tuple(-int(part) for part in backed)
+    return tip.with_metadata(
+        contradicts=[i for i in tip.contradicts if i not in gone] or None,
+        contradicted_by=[i for i in tip.contradicted_by if i not in gone] or None,
+        contradictions={i: why for i, why in tip.contradictions.items() if i not in gone} or None,
+    )

@@ -1,19 +1,19 @@
-"""Tips as Markdown, for people and for agents' instruction files; a tip cannot leave its list item. Pure."""
+"""Write tips as Markdown for people and for agents' instruction files; a tip cannot leave its list item."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from kaizen.cli.output import one_line
+from kaizen.tips.text import one_line
 from kaizen.tips.tip import CATEGORIES
 
 if TYPE_CHECKING:
-    from kaizen.store import Entity
+    from collections.abc import Iterator
 
-_ACTIVE = "active"
+    from kaizen.tips.tip import StoredTip
+
 _OTHER = "other"
 
 # What Markdown may take for markup anywhere in a line (CommonMark 0.31, GitHub's autolinks), and the `@` by
@@ -24,7 +24,7 @@ _BEGINNING = re.compile(r"^(?:[#+=|-]|\d+(?=[.)]))")
 
 
 class TipsPage:
-    """Collects tips, and writes those that are active under their categories."""
+    """Collect tips, and write those that are active under their categories."""
 
     def __init__(self, namespace_id: str) -> None:
         self._namespace_id = namespace_id
@@ -35,15 +35,13 @@ class TipsPage:
     def tips(self) -> int:
         return sum(map(len, self._items.values()))
 
-    def add(self, tip: Entity) -> None:
+    def add(self, tip: StoredTip) -> None:
         """Take the tip; `left_out` counts by status those that nobody should follow (yet)."""
-        status = tip.metadata.get("status")
-        if status not in (None, _ACTIVE):
-            self.left_out[one_line(status)] += 1
+        if not tip.is_active:
+            self.left_out[tip.status] += 1
             return
-        category = tip.metadata.get("category")
-        known = category if isinstance(category, str) and category in CATEGORIES else _OTHER
-        self._items[known].append("\n".join(_item(tip)))
+        category = tip.category if tip.category in CATEGORIES else _OTHER
+        self._items[category].append("\n".join(_item(tip)))
 
     def lines(self) -> Iterator[str]:
         yield f"<!-- Tips learned from earlier runs: `kaizen entities export {self._namespace_id}` -->"
@@ -53,7 +51,7 @@ class TipsPage:
 
 
 def plain(text: str) -> str:
-    """The text in one line that Markdown shows as it is: no markup, link, HTML or code is in it."""
+    """Return the text in one line that Markdown shows as it is, without markup, link, HTML or code."""
     escaped = _MARKUP.sub(lambda match: f"\\{match[0]}", one_line(text))
     return _BEGINNING.sub(_escape_beginning, escaped)
 
@@ -62,21 +60,12 @@ def _escape_beginning(match: re.Match[str]) -> str:
     return f"{match[0]}\\" if match[0].isdigit() else f"\\{match[0]}"
 
 
-def _item(tip: Entity) -> Iterator[str]:
+def _item(tip: StoredTip) -> Iterator[str]:
     yield f"- {plain(tip.content)}"
-    trigger = tip.metadata.get("trigger")
-    if isinstance(trigger, str) and trigger.strip():
-        yield f"  - When: {plain(trigger)}"
-    steps = list(_texts(tip.metadata.get("implementation_steps")))
-    if steps:
+    if tip.trigger.strip():
+        yield f"  - When: {plain(tip.trigger)}"
+    if steps := [step for step in tip.implementation_steps if step.strip()]:
         yield "  - Steps:"
         yield from (f"    {number}. {plain(step)}" for number, step in enumerate(steps, 1))
-    support = tip.metadata.get("support")
-    if type(support) is int and support > 0:
-        yield f"  - Support: {support} {'run' if support == 1 else 'runs'}"
-
-
-def _texts(value: Any) -> Iterable[str]:
-    return (
-        (item for item in value if isinstance(item, str) and item.strip()) if isinstance(value, list) else ()
-    )
+    if tip.support:
+        yield f"  - Support: {tip.support} {'run' if tip.support == 1 else 'runs'}"

@@ -1,12 +1,10 @@
-"""Tips that were merged: one stands for all, the others lead to it, and no evidence is lost. Pure."""
+"""Merge tips that are one lesson: one stays, the others lead to it, and no evidence is lost."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from kaizen.tips.contradictions import opponents
-from kaizen.tips.wording import fold
+from kaizen.tips.text import fold
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -14,61 +12,31 @@ if TYPE_CHECKING:
     from kaizen.tips.tip import StoredTip
 
 
-def merged_into(tip: StoredTip) -> str:
-    """The id of the tip that it was merged into; empty where it stands for itself."""
-    return str(tip.metadata.get("merged_into") or "")
+def unmerged_tips(tips: Mapping[str, StoredTip]) -> dict[str, StoredTip]:
+    """Return the tips that were not merged into another."""
+    return {tip_id: tip for tip_id, tip in tips.items() if not tip.merged_into}
 
 
-def standing(tips: Mapping[str, StoredTip]) -> dict[str, StoredTip]:
-    """The tips that were not merged into another."""
-    return {tip_id: tip for tip_id, tip in tips.items() if not merged_into(tip)}
-
-
-def stand_in(tips: Mapping[str, StoredTip], tip_id: str) -> StoredTip | None:
-    """The tip that stands for that one today: itself, or what it was merged into; None where that is gone."""
-    passed: set[str] = set()
-    while (tip := tips.get(tip_id)) and (into := merged_into(tip)):
-        passed.add(tip_id)
-        if into in passed:
+def follow_merges(tips: Mapping[str, StoredTip], tip_id: str) -> StoredTip | None:
+    """Return the tip itself, or what it was merged into, however often; None if that is gone."""
+    seen: set[str] = set()
+    while (tip := tips.get(tip_id)) and tip.merged_into:
+        seen.add(tip_id)
+        if tip.merged_into in seen:
             return None
-        tip_id = into
+        tip_id = tip.merged_into
     return tip
 
 
 def wordings(tip: StoredTip) -> dict[str, str]:
-    """All that the tip stands for, by the folded text: what was merged into it, and its own content."""
-    merged_from = tip.metadata.get("merged_from")
-    # People may have imported anything.
-    merged = [one for one in merged_from if isinstance(one, dict)] if isinstance(merged_from, list) else []
-    texts = [*(str(one.get("content") or "") for one in merged), tip.content]
+    """Return what was merged into the tip, and its own content, by the folded text."""
+    texts = [*(merged["content"] for merged in tip.merged_from), tip.content]
     return {fold(text): text for text in texts if text.strip()}
 
 
-def apart_from(tip: StoredTip) -> list[str]:
-    """The ids of those that a model found to be no one lesson with it."""
-    return [str(other_id) for other_id in tip.metadata.get("kept_apart") or ()]
-
-
 def is_fixed(tip: StoredTip) -> bool:
-    """Whether its words stay, and are merged into no other tip: a person's, or what contradicts another."""
-    return tip.is_kept or bool(opponents(tip))
-
-
-def is_well_formed(tip: StoredTip) -> bool:
-    """Whether its lists hold what they hold in tips of ours; what people import may look otherwise."""
-    sources, steps, merged_from = (
-        tip.metadata.get(name) or [] for name in ("sources", "implementation_steps", "merged_from")
-    )
-    return (
-        all(isinstance(value, list) for value in (sources, steps, merged_from))
-        and all(
-            isinstance(one, dict) and isinstance(one.get(key), str)
-            for ones, keys in ((sources, ("trace_id", "span_id")), (merged_from, ("id", "content")))
-            for one in ones
-            for key in keys
-        )
-        and all(isinstance(step, str) for step in steps)
-    )
+    """Tell whether it keeps its words and is merged into no other: a person's, or one that contradicts."""
+    return tip.is_a_persons or bool(tip.opponents)
 
 
 def merge(
@@ -79,37 +47,39 @@ def merge(
     trigger: str = "",
     worded_by: Mapping[str, str] | None = None,
 ) -> StoredTip:
-    """`kept` with what backs all of them, in that wording if there is one and `kept` is not fixed."""
+    """Return `kept` with what backs all of them, and in that wording if there is one.
+
+    A tip that `is_fixed` keeps its own words.
+    """
     tips = [kept, *others]
     if is_fixed(kept) or not content:
-        content, worded_by = kept.content, None
-        trigger = next((tip.trigger for tip in tips if tip.trigger), "")
-    merged_from = [dict(one) for tip in tips for one in tip.metadata.get("merged_from") or ()]
-    merged_from += [{"id": tip.id, "content": tip.content} for tip in others]
+        content, trigger, worded_by = kept.content, "", None
+    merged_from = [*(merged for tip in tips for merged in tip.merged_from), *map(_merged, others)]
     if fold(kept.content) != fold(content):
-        merged_from.append({"id": kept.id, "content": kept.content})
-    metadata: dict[str, Any] = {
-        **kept.metadata,
-        "trigger": trigger,
-        "implementation_steps": united_steps(tips),
-        "merged_from": merged_from,
-        **({"worded_by": dict(worded_by)} if worded_by else {}),
-    }
-    if kept_apart := list(dict.fromkeys(one for tip in tips for one in apart_from(tip))):
-        metadata["kept_apart"] = kept_apart
-    return replace(kept, content=content, metadata=metadata).united_with(others)
+        merged_from.append(_merged(kept))
+    merged = kept.with_metadata(
+        trigger=trigger or next((tip.trigger for tip in tips if tip.trigger), ""),
+        implementation_steps=merge_steps(tips),
+        merged_from=merged_from,
+        worded_by=dict(worded_by) if worded_by else kept.worded_by,
+        kept_apart=list(dict.fromkeys(tip_id for tip in tips for tip_id in tip.kept_apart)) or None,
+    )
+    return merged.with_content(content).with_evidence_of(others)
 
 
-def retire(tip: StoredTip, into: StoredTip) -> StoredTip:
-    """The tip as what leads to the one it was merged into: its words stay, its evidence has moved there."""
-    metadata = {**tip.metadata, "status": "retired", "merged_into": into.id, "sources": [], "support": 0}
-    return replace(tip, metadata=metadata)
+def retire_merged(tip: StoredTip, into: StoredTip) -> StoredTip:
+    """Return the tip as what leads to the one it was merged into: its words stay, its evidence has moved."""
+    return tip.without_evidence().with_metadata(status="retired", merged_into=into.id)
 
 
-def united_steps(tips: Iterable[StoredTip]) -> list[str]:
-    """The steps of all of them, each once, those of the first first."""
+def merge_steps(tips: Iterable[StoredTip]) -> list[str]:
+    """Return the steps of all of them, each once, those of the first tip first."""
     steps: dict[str, str] = {}
     for tip in tips:
-        for step in tip.metadata.get("implementation_steps") or ():
+        for step in tip.implementation_steps:
             steps.setdefault(fold(step), step)
     return list(steps.values())
+
+
+def _merged(tip: StoredTip) -> dict[str, str]:
+    return {"id": tip.id, "content": tip.content}

@@ -1,41 +1,43 @@
-"""What a person decides of quarantined tips: that agents may see them, or that they are not learned anew."""
+"""Decide on quarantined tips: agents may see them, or they are retired and not learned anew."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from kaizen.store import ConflictError, InvalidInputError
-from kaizen.tips.tip import GUIDELINE, StoredTip
+from kaizen.tips.checks import GUIDELINE
+from kaizen.tips.reading import read_tip
+from kaizen.tips.tip import StoredTip
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from kaizen.store import Commit, Entity, Store
 
-Decision = Literal["approved", "rejected"]
+ReviewDecision = Literal["approved", "rejected"]
 
 ACTOR = "kaizen entities review"
 
 
 def quarantined(store: Store, namespace_id: str) -> Iterator[Entity]:
-    """The tips that wait for a person, oldest first."""
-    return store.iterate(namespace_id, type=GUIDELINE, where={"status": "quarantined"})
+    """Yield the tips that wait for a person, oldest first; name those that are not valid in a warning."""
+    found = store.iterate(namespace_id, type=GUIDELINE, where={"status": "quarantined"})
+    return (entity for entity in found if read_tip(entity) is not None)
 
 
 def decide(
     store: Store,
     namespace_id: str,
-    decisions: Mapping[str, Decision],
+    decisions: Mapping[str, ReviewDecision],
     *,
     revisions: Mapping[str, int] | None = None,
     reason: str = "",
 ) -> Commit:
     """Take all decisions, by id of the tip, in one commit, which can be reverted like any other.
 
-    `revisions` are those of the tips as the person saw them, as far as they are known. `ConflictError` where
-    a tip was changed since, `InvalidInputError` for one that waits for no decision, `NotFoundError` for one
-    that there is not; then nothing is decided.
+    `revisions` are those of the tips as the person saw them, as far as they are known. Raises `ConflictError`
+    if a tip was changed since, `InvalidInputError` for one that does not wait for a decision or is not valid,
+    `NotFoundError` for one that does not exist; then nothing is decided.
     """
     revisions = revisions or {}
     entities = {tip_id: store.get(namespace_id, tip_id) for tip_id in decisions}
@@ -49,7 +51,7 @@ def decide(
             )
         if entity.type != GUIDELINE or entity.metadata.get("status") != "quarantined":
             raise InvalidInputError(
-                f"{tip_id} is no tip that waits for a decision; those that do are listed by "
+                f"{tip_id} is not a tip that waits for a decision; those that do are listed by "
                 f"`kaizen entities review {namespace_id}`"
             )
     return store.commit(
@@ -61,11 +63,11 @@ def decide(
     )
 
 
-def _decided(tip: StoredTip, decision: Decision) -> StoredTip:
-    """The tip as it was decided on; `review` keeps syncs from quarantining or learning it once more."""
-    decided = {
-        "status": "active" if decision == "approved" else "retired",
-        "quarantine_reason": "" if decision == "approved" else tip.quarantine_reason,
-        "review": {"decision": decision, "quarantine_reason": tip.quarantine_reason},
-    }
-    return replace(tip, metadata={**tip.metadata, **decided})
+def _decided(tip: StoredTip, decision: ReviewDecision) -> StoredTip:
+    """Return the tip as decided; `review` keeps syncs from quarantining or learning it once more."""
+    is_approved = decision == "approved"
+    return tip.with_metadata(
+        status="active" if is_approved else "retired",
+        quarantine_reason="" if is_approved else tip.quarantine_reason,
+        review={"decision": decision, "quarantine_reason": tip.quarantine_reason},
+    )

@@ -1,58 +1,97 @@
-"""The telling words of a text, for comparing it with others: stemmed, names as they are. English. Pure."""
+"""Prepare texts for showing and for comparing: one line, folded, as words, as word stems. English."""
 
 from __future__ import annotations
 
 import re
-from functools import lru_cache
+from functools import cache, lru_cache
+from typing import TYPE_CHECKING
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_WORD = re.compile(r"\w+")
 _TOKEN = re.compile(r"[^\W\d_][\w']*(?:\.[^\W\d]\w+)*(?:\(\))?|\d+(?:\.\d+)?")
 # What is spelled as code: show_song(), apis.spotify.login, song_ids, releaseDate.
 _NAME = re.compile(r"_|\(\)|[a-z][A-Z]|\w\w\.\w\w")
-_ENDINGS = ("ingly", "edly", "ing", "ied", "ies", "ed", "es", "s", "ly")
-_SHORTEST_STEM = 3
-_DOUBLED = re.compile(r"([^\W\daeiou])\1$")
-COMMON = frozenset(
+_STOP_WORDS = frozenset(
     re.findall(
         r"\S+",
-        "a about all also am an and any are as at be been being both but by can could did do does "
-        "done each e.g ensure etc every for from had has have having how i i.e if in into is it its "
-        "just make may me might must my of on only or other our own please s shall should so some "
-        "such sure than that the their them then there these they this those to too very was we were "
-        "what when where which while who will with would you your",
+        "a about all also am an and any are as at be been being both but by can could did do does done each "
+        "e.g ensure etc every for from had has have having how i i.e if in into is it its just make may me "
+        "might must my of on only or other our own s shall should so some such sure than that the "
+        "their them then there these they this those to too very was we were what when where which while who "
+        "will with would you your",
+    )
+)
+_TURNING_WORDS = frozenset(
+    _WORD.findall(
+        "after before cannot don except fail fails less more never no none not only t unless until without"
     )
 )
 
 
+def printable(text: str) -> str:
+    """Replace control characters: stored text comes from traces and may hold terminal codes."""
+    return "".join(c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def one_line(value: object) -> str:
+    """Return the value as text in one line, without what could steer a terminal."""
+    return " ".join(printable(str(value)).split())
+
+
+def fold(text: str) -> str:
+    """Return the text without what does not count in comparing: case, white space, closing punctuation."""
+    return " ".join(text.split()).rstrip(".! ").casefold()
+
+
+def words(text: str) -> frozenset[str]:
+    """Return the words of a text in lower case, without stop words unless they turn its meaning."""
+    return frozenset(_WORD.findall(text.casefold())) - (_STOP_WORDS - _TURNING_WORDS)
+
+
+def overlap(one: frozenset[str], other: frozenset[str]) -> float:
+    """Return the share of all words of two texts that both have (Jaccard)."""
+    together = len(one | other)
+    return len(one & other) / together if together else 0.0
+
+
+def turning_words(text_words: frozenset[str]) -> frozenset[str]:
+    """Return the words that can make a statement mean its opposite, such as `not` and `before`."""
+    return text_words & _TURNING_WORDS
+
+
 @lru_cache(maxsize=16_384)
-def telling_words(text: str) -> frozenset[str]:
-    """The stems of the words that say what a text is about."""
-    return frozenset(stemmed(token) for token in tokens(text) if token not in COMMON)
+def word_stems(text: str) -> frozenset[str]:
+    """Return the stems of the words that say what a text is about; names are kept as spelled."""
+    return frozenset(stem(token) for token in tokens(text) if token not in _STOP_WORDS)
 
 
 @lru_cache(maxsize=16_384)
 def names(text: str) -> frozenset[str]:
-    """The names of functions, fields and the like in a text."""
-    return frozenset(stemmed(token) for token in tokens(text) if _NAME.search(token))
+    """Return the names of functions, fields and the like in a text."""
+    return frozenset(stem(token) for token in tokens(text) if _NAME.search(token))
 
 
 def tokens(text: str) -> list[str]:
-    """The words and numbers of a text in order: names as spelled, all else in small letters."""
-    found = (
-        token.rstrip("'") for token in _TOKEN.findall(text.replace("\N{RIGHT SINGLE QUOTATION MARK}", "'"))
-    )
+    """Return the words and numbers of a text in order: names as spelled, all else in lower case."""
+    plain = text.replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")
+    found = (token.rstrip("'") for token in _TOKEN.findall(plain))
     return [token if _NAME.search(token) else token.casefold() for token in found]
 
 
 @lru_cache(maxsize=16_384)
-def stemmed(token: str) -> str:
-    """The word without its ending; of a dotted name the last part, which is how others call it."""
+def stem(token: str) -> str:
+    """Return the word without its ending; of a dotted name the last part, which is how others call it."""
     if _NAME.search(token):
         return token.removesuffix("()").rpartition(".")[2]
-    token = token.removesuffix("'s")
-    for ending in _ENDINGS:
-        stem = token.removesuffix(ending)
-        if stem != token and len(stem) >= _SHORTEST_STEM and not (ending == "s" and stem.endswith("s")):
-            token = stem + "y" if ending in ("ied", "ies") else stem
-            break
-    token = _DOUBLED.sub(r"\1", token)
-    return token.removesuffix("e") if len(token) > _SHORTEST_STEM else token
+    return _load_stemmer()(token)
+
+
+@cache
+def _load_stemmer() -> Callable[[str], str]:
+    # Loading it takes longer than most commands that import this module.
+    import snowballstemmer  # type: ignore[import-untyped]
+
+    stem_word: Callable[[str], str] = snowballstemmer.stemmer("english").stemWord
+    return stem_word

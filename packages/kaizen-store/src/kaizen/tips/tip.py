@@ -1,24 +1,33 @@
-"""What a tip is, and the evidence that backs it."""
+"""Define what a tip is, and the evidence that backs it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from kaizen.store import Put
+from kaizen.tips.checks import GUIDELINE, check_metadata
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from kaizen.store import Entity
 
-GUIDELINE = "guideline"
 QUOTE_MISSING = "its quote is not in the trace"
 REASON_SEPARATOR = "; "
 
+SCHEMA_VERSION = 1
+"""The form of the metadata; a tip with a greater one was written by a later Kaizen and is not read."""
+
 Category = Literal["strategy", "recovery", "optimization"]
 CATEGORIES: tuple[Category, ...] = get_args(Category)
+
+Status = Literal["active", "quarantined", "retired"]
+"""Agents get active tips only. A quarantined one waits for a person; a retired one is kept and not used."""
+STATUSES: tuple[Status, ...] = get_args(Status)
+
+_MANUAL = "manual"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,9 +53,8 @@ class TipSource:
 
     `outcome` is how the story ended, by what `judged_by` names. `verified` says that the quote was found in
     the trace, `is_suspect` that the story shows an attempt to steer its reader. `story_id` is the trace that
-    is learned from, of several that tell one story; where it is empty, the trace itself. `steps` are the
-    numbers of the messages of that story that show it, `tools` the versions of the tools that the tip is
-    about, `models` those that the agent used.
+    is learned from, of several that tell one story. `steps` are the numbers of the messages of that story
+    that show it, `tools` the versions of the tools that the tip is about, `models` those that the agent used.
     """
 
     source: str
@@ -63,6 +71,28 @@ class TipSource:
     tools: Mapping[str, str] = field(default_factory=dict)
     models: tuple[str, ...] = ()
     judged_by: str = ""
+
+    @classmethod
+    def of(cls, value: Mapping[str, Any]) -> TipSource:
+        """Read a source as `to_json` writes it; what a person left out is empty."""
+        names = ("source", "project", "span_id", "quote", "url", "judged_by")
+        texts = {name: value.get(name) or "" for name in names}
+        return cls(
+            **texts,
+            trace_id=value["trace_id"],
+            story_id=story_of(value),
+            outcome=value.get("outcome") or "unknown",
+            verified=value.get("verified", True),
+            is_suspect=value.get("suspect", False),
+            steps=tuple(value.get("steps") or ()),
+            models=tuple(value.get("models") or ()),
+            tools=value.get("tools") or {},
+        )
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether the quote was found, in a story that does not try to steer its reader."""
+        return self.verified and not self.is_suspect
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -87,7 +117,8 @@ class TipSource:
 class StoredTip:
     """A tip as the store has it, or will have it. Changing one gives a new value.
 
-    `created_at` is None until the store has it.
+    `metadata` is kept whole, fields that Kaizen does not know included. `created_at` is None until the store
+    has it.
     """
 
     id: str
@@ -95,13 +126,15 @@ class StoredTip:
     metadata: Mapping[str, Any] = field(default_factory=dict)
     created_at: datetime | None = field(default=None, compare=False)
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "metadata", _completed(self.metadata))
+
     @classmethod
     def of(cls, entity: Entity) -> StoredTip:
+        """Read a tip; one of before, without a status, is active. Raises `InvalidTipError`."""
+        check_metadata(entity.id, entity.metadata)
         return cls(
-            id=entity.id,
-            content=entity.content,
-            metadata=dict(entity.metadata),
-            created_at=entity.created_at,
+            id=entity.id, content=entity.content, metadata=entity.metadata, created_at=entity.created_at
         )
 
     @classmethod
@@ -114,6 +147,7 @@ class StoredTip:
         quarantine_reason: str,
         provenance: Mapping[str, Any],
     ) -> StoredTip:
+        """Make a tip that a trace taught; it is quarantined if there is a reason."""
         metadata = {
             "category": tip.category,
             "rationale": tip.rationale,
@@ -128,99 +162,203 @@ class StoredTip:
         return cls(id=tip_id, content=tip.content, metadata=metadata).with_source(source)
 
     @property
-    def sources(self) -> list[dict[str, Any]]:
-        return list(self.metadata.get("sources") or ())
+    def status(self) -> Status:
+        status: Status = self.metadata["status"]
+        return status
 
     @property
-    def texts(self) -> tuple[str, ...]:
-        """Everything that an agent may be shown of it."""
-        steps = self.metadata.get("implementation_steps") or ()
-        others = (self.metadata.get(name) for name in ("trigger", "rationale", "task_description"))
-        return (self.content, *(str(text) for text in (*steps, *others) if text))
+    def is_active(self) -> bool:
+        return self.status == "active"
 
     @property
-    def status(self) -> str:
-        return str(self.metadata.get("status") or "active")
+    def category(self) -> str:
+        return self._text("category")
 
     @property
     def trigger(self) -> str:
-        return str(self.metadata.get("trigger") or "")
+        return self._text("trigger")
+
+    @property
+    def rationale(self) -> str:
+        return self._text("rationale")
+
+    @property
+    def task_description(self) -> str:
+        return self._text("task_description")
+
+    @property
+    def implementation_steps(self) -> list[str]:
+        return self._list("implementation_steps")
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """Everything that an agent may be shown of it, the content first."""
+        others = (*self.implementation_steps, self.trigger, self.rationale, self.task_description)
+        return (self.content, *filter(None, others))
 
     @property
     def quarantine_reason(self) -> str:
-        return str(self.metadata.get("quarantine_reason") or "")
+        return self._text("quarantine_reason")
+
+    @property
+    def sources(self) -> list[dict[str, Any]]:
+        """The evidence as stored."""
+        return self._list("sources")
+
+    @property
+    def evidence(self) -> list[TipSource]:
+        return [TipSource.of(source) for source in self.sources]
+
+    @property
+    def support(self) -> int:
+        """How many stories back it."""
+        return self.metadata.get("support") or 0
 
     @property
     def is_manual(self) -> bool:
-        return self.metadata.get("creation_mode") == "manual"
+        return self.metadata.get("creation_mode") == _MANUAL
 
     @property
-    def is_kept(self) -> bool:
-        """Whether it stays without evidence too: a person wrote it, or decided on it."""
+    def is_a_persons(self) -> bool:
+        """Whether a person wrote it, or decided on it; then it stays without evidence too."""
         return self.is_manual or bool(self.metadata.get("review"))
 
     @property
-    def stays(self) -> bool:
-        """Whether something backs it; else it is deleted."""
-        return bool(self.sources) or self.is_kept
+    def is_backed(self) -> bool:
+        """Whether evidence or a person backs it; else it is deleted."""
+        return bool(self.sources) or self.is_a_persons
+
+    @property
+    def merged_into(self) -> str:
+        """The id of the tip that it was merged into; empty if it was not."""
+        return self._text("merged_into")
+
+    @property
+    def merged_from(self) -> list[dict[str, str]]:
+        """The tips that were merged into it, and its own earlier wordings: `id` and `content` of each."""
+        return self._list("merged_from")
+
+    @property
+    def worded_by(self) -> Mapping[str, str] | None:
+        """The model and prompt that worded a merge; None if nobody did."""
+        return self.metadata.get("worded_by")
+
+    @property
+    def kept_apart(self) -> list[str]:
+        """The ids of the tips that a model found to be another lesson."""
+        return self._list("kept_apart")
+
+    @property
+    def contradicts(self) -> list[str]:
+        return self._list("contradicts")
+
+    @property
+    def contradicted_by(self) -> list[str]:
+        return self._list("contradicted_by")
+
+    @property
+    def opponents(self) -> list[str]:
+        """The ids of the tips that it contradicts and that contradict it."""
+        return list(dict.fromkeys([*self.contradicts, *self.contradicted_by]))
+
+    @property
+    def contradictions(self) -> dict[str, str]:
+        """Why it contradicts each of its opponents, by id."""
+        return dict(self.metadata.get("contradictions") or {})
+
+    @property
+    def retired_for(self) -> str:
+        """The id of the better backed opponent that it gave way to; empty if there is none."""
+        return self._text("retired_for")
+
+    def with_metadata(self, **changes: Any) -> StoredTip:
+        """Return the tip with these fields; one that is None is taken out."""
+        metadata = {**self.metadata, **changes}
+        return replace(self, metadata={name: v for name, v in metadata.items() if v is not None})
+
+    def with_content(self, content: str) -> StoredTip:
+        return replace(self, content=content)
 
     def with_source(self, source: TipSource) -> StoredTip:
-        """The tip backed by this story too; a story counts once, however often it is added.
+        """Return the tip backed by this story too; a story counts once, however often it is added.
 
         Evidence that is unverified, or suspect, adds nothing to what a person or sound evidence says, and
         gives way to it. Sound evidence lifts a quarantine for want of a quote, and no other.
         """
         others = [s for s in self.sources if story_of(s) != (source.story_id or source.trace_id)]
         sound = [s for s in others if s.get("verified") and not s.get("suspect")]
-        if not source.verified or source.is_suspect:
-            return self if self.is_kept or sound else self._with_sources([*others, source.to_json()])
+        if not source.is_sound:
+            return self if self.is_a_persons or sound else self._with_sources([*others, source.to_json()])
         backed = self._with_sources([*sound, source.to_json()])
         if self.status != "quarantined" or QUOTE_MISSING not in self.quarantine_reason:
             return backed
         reason = without_missing_quote(self.quarantine_reason)
-        status = "quarantined" if reason else "active"
-        return replace(backed, metadata={**backed.metadata, "status": status, "quarantine_reason": reason})
+        return backed.with_metadata(status="quarantined" if reason else "active", quarantine_reason=reason)
 
     def without_story(self, trace_id: str) -> StoredTip:
-        """The tip without what was learned from that trace."""
+        """Return the tip without what was learned from that trace."""
         return self._with_sources([s for s in self.sources if story_of(s) != trace_id])
 
-    def united_with(self, others: Iterable[StoredTip]) -> StoredTip:
-        """The tip backed by what backs them too: each story counts once, and no evidence is lost."""
+    def with_evidence_of(self, others: Iterable[StoredTip]) -> StoredTip:
+        """Return the tip backed by what backs them too: each story counts once, and no evidence is lost."""
         sources = [source for tip in (self, *others) for source in tip.sources]
-        return self._with_sources(list({_evidence_of(source): source for source in sources}.values()))
+        return self._with_sources(list({_evidence_key(source): source for source in sources}.values()))
 
-    def judged(self, story_id: str, *, outcome: str, judged_by: str) -> StoredTip:
-        """The tip whose evidence from that story says that outcome; itself where it does already."""
+    def with_outcome(self, story_id: str, *, outcome: str, judged_by: str) -> StoredTip:
+        """Return the tip whose evidence from that story has that outcome; itself if it has it already."""
         now = {"outcome": outcome, "judged_by": judged_by}
         sources = [{**s, **now} if story_of(s) == story_id else s for s in self.sources]
         return self if sources == self.sources else self._with_sources(sources)
 
-    def _with_sources(self, sources: list[dict[str, Any]]) -> StoredTip:
-        metadata = {
-            **self.metadata,
-            "sources": sources,
-            "support": len(set(map(story_of, sources))),
-        }
-        if sources and not self.is_manual:
-            metadata["source_task_id"] = sources[0]["trace_id"]
-            metadata["source_span_id"] = sources[0]["span_id"]
-        return replace(self, metadata=metadata)
+    def without_evidence(self) -> StoredTip:
+        """Return the tip with nothing that backs it."""
+        return self.with_metadata(sources=[], support=0)
 
     def to_put(self) -> Put:
+        """Return the change that stores the tip. Raises `InvalidTipError`."""
+        check_metadata(self.id, self.metadata)
         return Put(id=self.id, type=GUIDELINE, content=self.content, metadata=self.metadata)
+
+    def _with_sources(self, sources: Sequence[Mapping[str, Any]]) -> StoredTip:
+        first = {}
+        if sources and not self.is_manual:
+            first = {"source_task_id": sources[0]["trace_id"], "source_span_id": sources[0]["span_id"]}
+        support = len(set(map(story_of, sources)))
+        return self.with_metadata(sources=list(sources), support=support, **first)
+
+    def _text(self, name: str) -> str:
+        return self.metadata.get(name) or ""
+
+    def _list(self, name: str) -> list[Any]:
+        return list(self.metadata.get(name) or ())
+
+
+def manual_tip(
+    content: str, *, category: str = "strategy", trigger: str | None = None, **metadata: Any
+) -> Put:
+    """Return the change that adds a tip which a person wrote. Raises `InvalidTipError`."""
+    known = {"creation_mode": _MANUAL, "category": category, "trigger": trigger or "", "support": 0}
+    completed = _completed({**known, "sources": [], **metadata})
+    check_metadata(None, completed)
+    return Put(type=GUIDELINE, content=content, metadata=completed)
 
 
 def story_of(source: Mapping[str, Any]) -> str:
-    """What a piece of evidence counts as; people's has no story."""
+    """Return the story that a piece of evidence as stored counts for."""
     return str(source.get("story_id") or source["trace_id"])
 
 
-def _evidence_of(source: Mapping[str, Any]) -> tuple[str, str, str]:
-    """What tells one piece of evidence from another: the same words of a span count once."""
-    return story_of(source), str(source.get("span_id")), str(source.get("quote"))
-
-
 def without_missing_quote(reason: str) -> str:
-    """The reasons that are left once the quote was found."""
+    """Return the reasons that are left once the quote was found."""
     return REASON_SEPARATOR.join(part for part in reason.split(REASON_SEPARATOR) if part != QUOTE_MISSING)
+
+
+def _completed(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the metadata with what is always written."""
+    status = metadata.get("status") or "active"
+    return {**metadata, "status": status, "schema_version": SCHEMA_VERSION}
+
+
+def _evidence_key(source: Mapping[str, Any]) -> tuple[str, str, str]:
+    """Tell one piece of evidence from another: the same words of a span count once."""
+    return story_of(source), str(source.get("span_id")), str(source.get("quote"))

@@ -254,3 +254,30 @@ class Annotation:
     @classmethod
     def of_json(cls, value: Mapping[str, Any]) -> Annotation:
         return cls(**value)
+
+
+OWN_NAME = "kaizen"
+"""The name of the annotations that Kaizen itself writes. They say nothing of how a run ended."""
+
+ANY_NAME = "*"
+_NAMES = "outcome success correctness task_success task_completion resolution feedback user_feedback"
+_SUCCESS = "success correct pass passed good yes true resolved complete completed positive thumbs_up 👍"
+_FAILURE = "failure fail failed incorrect wrong bad no false unresolved incomplete negative thumbs_down 👎"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutcomeRules:
+    """Which annotations count, and what they mean.
+
+    `names` are compared without case, and with `-` and spaces as `_`; `*` stands for every name. So are
+    labels, which decide before scores. A score of at least `success_score` is a success and one of at most
+    `failure_score` a failure; one between says nothing, nor does one above 1 unless `success_score` is.
+    An annotation of a span below the root speaks of that span alone, unless `include_inner_spans`.
+    """
+
+    names: tuple[str, ...] = tuple(_NAMES.split())
+    success_labels: tuple[str, ...] = tuple(_SUCCESS.split())
+    failure_labels: tuple[str, ...] = tuple(_FAILURE.split())
+    success_score: float = 0.7
+    failure_score: float = 0.3
+    include_inner_spans: bool = False

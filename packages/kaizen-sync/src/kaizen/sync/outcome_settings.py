@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from kaizen.sync.environment import is_on, number
 from kaizen.sync.errors import SettingsError
-from kaizen.sync.outcomes.rules import OutcomeRules
+from kaizen.sync.model import OutcomeRules
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -10,13 +10,13 @@ from urllib.parse import unquote, urlsplit
 
 from kaizen.sync.environment import is_on, seconds
 from kaizen.sync.errors import SettingsError
-from kaizen.sync.redaction import Redaction
+from kaizen.sync.redact import Redaction
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from kaizen.sync.outcomes.rules import OutcomeRules
+    from kaizen.sync.model import OutcomeRules
 
 DEFAULT_PHOENIX_URL = "http://localhost:6006"
 DEFAULT_PROJECT = "kaizen-agent"

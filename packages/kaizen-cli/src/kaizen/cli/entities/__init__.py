@@ -30,10 +30,11 @@ from kaizen.cli.output import (
     print_note,
 )
 from kaizen.store import Delete, Put, StoreError
-from kaizen.tips.tip import CATEGORIES
+from kaizen.tips import CATEGORIES, GUIDELINE, manual_tip
 
 if TYPE_CHECKING:
     from kaizen.store import Entity, Page, Store
+    from kaizen.sync.knowledge.staleness import Staleness
 
 # How many entities `--all` reads at once.
 _PAGE = 1_000
@@ -104,9 +105,8 @@ def list_(
 def _stale_only(store: Store, namespace: str, read: Callable[..., Page]) -> Callable[..., Page]:
     """The same list, less the tips that are not stale."""
     from kaizen.store import Page
-    from kaizen.sync.knowledge.staleness import Staleness
 
-    staleness = Staleness(store, namespace)
+    staleness = _staleness(store, namespace)
 
     def stale(*, after: str | None, limit: int) -> Page:
         found: list[Entity] = []
@@ -119,6 +119,13 @@ def _stale_only(store: Store, namespace: str, read: Callable[..., Page]) -> Call
         return Page(entities=tuple(found), cursor=None)
 
     return stale
+
+
+def _staleness(store: Store, namespace: str) -> Staleness:
+    from kaizen.sync.knowledge.staleness import Staleness
+    from kaizen.sync.state.ledger import Ledger
+
+    return Staleness(lambda source, project: Ledger(store, namespace, source, project).tools)
 
 
 def _pages(page: Page, read: Callable[..., Page]) -> Iterator[Page]:
@@ -180,11 +187,9 @@ def show(
 
     Each piece of evidence has the address of its span in Phoenix. A tip that is older than its tools says so.
     """
-    from kaizen.sync.knowledge.staleness import Staleness
-
     with open_configured_store(backend, data_dir) as store:
         entity = store.get(namespace, entity_id)
-        changed = Staleness(store, namespace).changed(entity) if entity.type == "guideline" else []
+        changed = _staleness(store, namespace).changed(entity) if entity.type == "guideline" else []
     if json:
         print_json({**entity_json(entity), "stale_tools": [tool.to_json() for tool in changed]})
     else:
@@ -213,16 +218,18 @@ def add(
         raise typer.BadParameter("the content is empty", param_hint="--content")
     if category is not None and category not in CATEGORIES:
         raise typer.BadParameter(f"'{category}' is none of {', '.join(CATEGORIES)}", param_hint="--category")
-    fields: dict[str, Any] = {"creation_mode": "manual"}
-    if type_ == "guideline":
-        fields |= {"category": category or "strategy", "status": "active", "support": 0, "sources": []}
-    if trigger:
-        fields["trigger"] = trigger
+    fields: dict[str, Any] = {"trigger": trigger} if trigger else {}
+    fields |= {"category": category} if category else {}
     fields |= parse_where(metadata or [])
+    put = (
+        manual_tip(text.strip(), **fields)
+        if type_ == GUIDELINE
+        else Put(type=type_, content=text.strip(), metadata={"creation_mode": "manual", **fields})
+    )
     with open_configured_store(backend, data_dir) as store:
         commit = store.commit(
             namespace,
-            [Put(type=type_, content=text.strip(), metadata=fields)],
+            [put],
             actor="kaizen entities add",
             reason="added by hand",
         )

@@ -43,7 +43,7 @@ def consolidate(
     """
     from kaizen.store import open_store
     from kaizen.sync.knowledge.consolidate import Consolidation
-    from kaizen.sync.knowledge.neighbours import load_embedder
+    from kaizen.sync.knowledge.similarity import load_embedder
     from kaizen.sync.settings import ModelSettings
 
     where = store_settings(backend, data_dir)
@@ -67,7 +67,7 @@ def consolidate(
 
 def _print(done: Consolidated, *, applied: bool) -> None:
     for merge in done.merges:
-        support = merge.tip.metadata.get("support") or 0
+        support = merge.tip.support
         typer.echo(f"{one_line(merge.tip.id)}  support {support}")
         typer.echo(f"    {printable(' '.join(merge.tip.content.split()))}")
         for tip in merge.merged:

@@ -15,14 +15,15 @@ from kaizen.cli.options import (
     open_configured_store,
 )
 from kaizen.cli.output import entity_json, one_line, print_fields, print_json, print_note, printable
+from kaizen.tips.tip import REASON_SEPARATOR, StoredTip
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from kaizen.store import Commit, Entity
-    from kaizen.tips.review import Decision
+    from kaizen.tips.review import ReviewDecision
 
-_DECISIONS: dict[str, Decision] = {"a": "approved", "r": "rejected"}
+_DECISIONS: dict[str, ReviewDecision] = {"a": "approved", "r": "rejected"}
 _TEXTS = ("category", "trigger", "implementation_steps", "rationale", "task_description")
 
 
@@ -90,10 +91,12 @@ def _is_terminal() -> bool:
     return sys.stdin.isatty() and sys.stdout.isatty()
 
 
-def _decisions(approve: Iterable[str], reject: Iterable[str]) -> tuple[dict[str, Decision], dict[str, int]]:
-    decisions: dict[str, Decision] = {}
+def _decisions(
+    approve: Iterable[str], reject: Iterable[str]
+) -> tuple[dict[str, ReviewDecision], dict[str, int]]:
+    decisions: dict[str, ReviewDecision] = {}
     revisions: dict[str, int] = {}
-    given: list[tuple[str, Decision]] = [(each, "approved") for each in approve]
+    given: list[tuple[str, ReviewDecision]] = [(each, "approved") for each in approve]
     given += [(each, "rejected") for each in reject]
     for text, decision in given:
         tip_id, at, revision = text.rpartition("@")
@@ -106,9 +109,9 @@ def _decisions(approve: Iterable[str], reject: Iterable[str]) -> tuple[dict[str,
     return decisions, revisions
 
 
-def _ask(waiting: Iterable[Entity]) -> tuple[dict[str, Decision], dict[str, int]]:
+def _ask(waiting: Iterable[Entity]) -> tuple[dict[str, ReviewDecision], dict[str, int]]:
     """What the person says of each tip; nothing is done before the last answer."""
-    decisions: dict[str, Decision] = {}
+    decisions: dict[str, ReviewDecision] = {}
     revisions: dict[str, int] = {}
     for entity in waiting:
         _print_tip(entity)
@@ -123,7 +126,7 @@ def _ask(waiting: Iterable[Entity]) -> tuple[dict[str, Decision], dict[str, int]
 
 
 def _as_json(
-    namespace: str, waiting: Iterable[Entity], decisions: dict[str, Decision], commit: Commit | None
+    namespace: str, waiting: Iterable[Entity], decisions: dict[str, ReviewDecision], commit: Commit | None
 ) -> dict[str, Any]:
     return {
         "namespace": namespace,
@@ -148,26 +151,24 @@ def _print_waiting(namespace: str, waiting: list[Entity]) -> None:
 
 
 def _reasons(entity: Entity) -> list[str]:
-    return str(entity.metadata.get("quarantine_reason") or "not said").split("; ")
+    return (StoredTip.of(entity).quarantine_reason or "not said").split(REASON_SEPARATOR)
 
 
 def _print_tip(entity: Entity) -> None:
     typer.echo(f"{one_line(entity.id)}@{entity.revision}")
     typer.echo(printable(entity.content))
-    sources = entity.metadata.get("sources")
-    evidence = [s for s in sources if isinstance(s, dict)] if isinstance(sources, list) else []
+    tip = StoredTip.of(entity)
     fields: dict[str, Any] = {"quarantined because": _reasons(entity)}
-    fields |= {name: entity.metadata.get(name) for name in _TEXTS}
-    for source in evidence:
-        quote = source.get("quote") or "(no quote)"
-        found = "" if source.get("verified") else " (not in the trace)"
+    fields |= {name: getattr(tip, name) for name in _TEXTS}
+    for source in tip.evidence:
+        found = "" if source.verified else " (not in the trace)"
         fields.setdefault("evidence", []).extend(
-            (f"{quote}{found}", f"{source.get('url') or 'trace ' + str(source.get('trace_id'))}")
+            (f"{source.quote or '(no quote)'}{found}", source.url or f"trace {source.trace_id}")
         )
     print_fields(fields)
 
 
-def _print_decided(namespace: str, decisions: dict[str, Decision], commit: Commit) -> None:
+def _print_decided(namespace: str, decisions: dict[str, ReviewDecision], commit: Commit) -> None:
     for tip_id, decision in decisions.items():
         typer.echo(f"{decision.capitalize()}: {one_line(tip_id)}")
     print_note(f"To undo it: kaizen entities revert {namespace} --commit {commit.id}")

@@ -87,7 +87,8 @@ def import_(
 
     The namespace is made if there is none. An import that was interrupted goes on when it is run again.
     """
-    from kaizen.store.transfer import import_lines
+    from kaizen.store import import_lines
+    from kaizen.tips import GUIDELINE, read_tip
 
     name = "standard input" if file == "-" else file
     value: dict[str, Any] = {"namespace": namespace}
@@ -109,6 +110,8 @@ def import_(
                 raise ConflictError(
                     f"{error}, or add the entities of the file with --merge", namespace_id=namespace
                 ) from error
+            for entity in store.iterate(namespace, type=GUIDELINE):
+                read_tip(entity)  # an exact copy has them too, and says so
             value |= {"commits": done.commits, "merged": None, "version": done.version}
             value |= {"entities": done.entities, "digest": done.digest}
     if json:
@@ -118,12 +121,16 @@ def import_(
 
 
 def _merge(store: Store, namespace: str, lines: Iterable[bytes], name: str) -> dict[str, Any]:
-    from kaizen.store.transfer import merge_entities, read_entities
+    from kaizen.store import merge_entities, read_entities
+    from kaizen.tips import check_tip
 
+    entities = read_entities(lines, namespace, name=name)
+    for entity in entities.values():
+        check_tip(entity)
     commit = merge_entities(
         store,
         namespace,
-        read_entities(lines, namespace, name=name),
+        entities,
         actor="kaizen entities import",
         reason=f"merged from {name}",
     )
@@ -137,7 +144,7 @@ def _merge(store: Store, namespace: str, lines: Iterable[bytes], name: str) -> d
 
 
 def _json_lines(store: Store, namespace: str, ticker: Ticker) -> Iterator[bytes]:
-    from kaizen.store.transfer import export_lines
+    from kaizen.store import export_lines
 
     for number, line in enumerate(export_lines(store, namespace)):
         ticker.say(f"{number} commits exported")
@@ -145,11 +152,12 @@ def _json_lines(store: Store, namespace: str, ticker: Ticker) -> Iterator[bytes]
 
 
 def _markdown(store: Store, namespace: str, type_: str, where: dict[str, Any]) -> Iterator[bytes]:
+    from kaizen.tips import read_tips
     from kaizen.tips.markdown import TipsPage
 
     page = TipsPage(namespace)
-    for entity in store.iterate(namespace, type=type_, where=where):
-        page.add(entity)
+    for tip in read_tips(store.iterate(namespace, type=type_, where=where)):
+        page.add(tip)
     yield from (f"{line}\n".encode() for line in page.lines())
     if page.left_out:
         left_out = ", ".join(f"{n} {status}" for status, n in sorted(page.left_out.items()))

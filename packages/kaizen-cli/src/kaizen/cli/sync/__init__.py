@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from kaizen.sync.run.pipeline import Sync
     from kaizen.sync.run.preview import Preview
     from kaizen.sync.settings import ModelSettings, PhoenixSettings, SyncSettings
-    from kaizen.sync.sources.phoenix.annotate import Annotator
+    from kaizen.sync.sources.base import Annotator
     from kaizen.sync.state.report import Report
 
 app = typer.Typer(help="Turn traces into tips.", no_args_is_help=True, rich_markup_mode=None)
@@ -119,7 +119,7 @@ def phoenix(
         bool,
         typer.Option(
             "--annotate",
-            help="Write into Phoenix what became of each trace; needs the extra kaizen-cli[annotate].",
+            help="Write into Phoenix what became of each trace.",
         ),
     ] = False,
     watch: Annotated[
@@ -149,7 +149,7 @@ def phoenix(
     Example: kaizen sync phoenix --project test-agent --include-errors
     """
     from kaizen.sync.outcome_settings import OutcomeSettings
-    from kaizen.sync.redaction import Redaction
+    from kaizen.sync.redact import Redaction
     from kaizen.sync.settings import ModelSettings, PhoenixSettings, SyncSettings
 
     where = store_settings(backend, data_dir, namespace)
@@ -176,10 +176,6 @@ def phoenix(
     _check_price(models, settings)
     server = PhoenixSettings.from_environ(os.environ, url=url)
     annotate = annotate and not dry_run
-    if annotate:
-        from kaizen.sync.sources.phoenix.annotate import require_client
-
-        require_client()
     with open_store(where) as store:
         rounds = _Rounds(store, settings, models, quiet=json, annotate=annotate)
         if watch:

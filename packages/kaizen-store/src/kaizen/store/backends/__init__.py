@@ -1,1 +1,1 @@
-"""The built-in backends, one package each."""
+"""Hold the built-in backends, one package each."""

@@ -1,4 +1,4 @@
-"""Embedders: what turns text into vectors whose cosine says how alike two meanings are."""
+"""Load embedders, which turn texts into vectors whose cosine says how alike two meanings are."""
 
 from __future__ import annotations
 
@@ -36,19 +36,19 @@ class Embedder(Protocol):
 
     @property
     def model(self) -> str:
-        """Names the model and its version; it is stored with each vector."""
+        """Name the model and its version; this is stored with each vector."""
         ...
 
     @property
     def dimension(self) -> int: ...
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """A float32 array of shape (len(texts), dimension) with rows of length 1 (or 0: nothing to embed)."""
+        """Return float32 of shape (len(texts), dimension), rows of length 1 (or 0: nothing to embed)."""
         ...
 
 
 def load_embedder(name: str) -> Embedder | None:
-    """The embedder of that name; None for `none`. `litellm/<model>` is what kaizen-sync registers.
+    """Return the embedder of that name; None for `none`. kaizen-sync registers `litellm/<model>`.
 
     Raises `InvalidInputError` for a name nobody registered, `StoreError` for one that does not load.
     """
@@ -86,7 +86,7 @@ class LazyEmbedder:
             return self._loaded
 
     def query(self, text: str, embed_searched: Callable[[Embedder], Prepared]) -> tuple[Prepared | None, Any]:
-        """What `embed_searched` gives when it has embedded what is searched, and the vector of a query.
+        """Return what `embed_searched` returns once all that is searched is embedded, and the query's vector.
 
         Neither where there is no embedder or where it fails: words are found all the same.
         """

@@ -1,4 +1,4 @@
-"""The better and slower embedder: all-MiniLM-L6-v2 with int8 weights, through onnxruntime. Extra `[onnx]`."""
+"""Embed better and slower: all-MiniLM-L6-v2 with int8 weights, through onnxruntime. Extra `[onnx]`."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _MAX_THREADS = 4
 
 
 def load(model: str) -> MiniLM:
-    """The embedder; `model` is empty, since there is only one.
+    """Return the embedder; `model` is empty, since there is only one.
 
     Raises `ImportError` where the extra is missing, `StoreError` where the model does not load.
     """
@@ -81,7 +81,7 @@ class MiniLM:
         return embedded
 
     def _pooled(self, token_ids: Sequence[Sequence[int]]) -> NDArray[np.float32]:
-        """The sum over the tokens of each text, which points where their mean does."""
+        """Return the sum over the tokens of each text, which points where their mean does."""
         import numpy as np
 
         padded = np.zeros((len(token_ids), max(map(len, token_ids))), dtype=np.int64)
@@ -98,7 +98,7 @@ class MiniLM:
 
 
 def _batches(token_ids: Sequence[Sequence[int]]) -> Iterator[list[int]]:
-    """Rows of like length together, so that little is padded; not rows without tokens."""
+    """Group rows of like length, so that little is padded; leave out rows without tokens."""
     rows: list[int] = []
     for row in sorted(range(len(token_ids)), key=lambda row: len(token_ids[row])):
         length = len(token_ids[row])

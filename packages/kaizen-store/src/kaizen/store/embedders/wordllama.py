@@ -1,4 +1,4 @@
-"""The default embedder: the static word vectors that the package wordllama ships, read from its own files.
+"""Embed by default: static word vectors that the package wordllama ships, read from its own files.
 
 wordllama itself is never imported: that would configure the root logger, and cost three times as much.
 """
@@ -26,7 +26,7 @@ _TOKENS_AT_ONCE = 16_384
 
 
 def load(model: str) -> WordLlama:
-    """The embedder; `model` is empty, since there is only one.
+    """Return the embedder; `model` is empty, since there is only one.
 
     Raises `ImportError` where the package is missing, `StoreError` where its files are not what they were.
     """
@@ -74,7 +74,7 @@ class WordLlama:
         return embedded
 
     def _batches(self, texts: Sequence[str]) -> Iterator[tuple[list[int], list[int], list[int]]]:
-        """Rows with their tokens one after the other and where each row's start; not rows without tokens.
+        """Give rows, all their tokens, and where those of each row start; leave out rows without tokens.
 
         Text by text: a batch would start threads, which do not survive a fork and make tokenizers say so.
         """
@@ -96,8 +96,9 @@ class WordLlama:
 
 
 def _read_safetensors(path: Path, name: str) -> NDArray[np.float16]:
-    """One tensor of 16-bit floats, left on disk until its rows are asked for.
+    """Map one tensor of 16-bit floats, left on disk until its rows are asked for.
 
+    Not the package safetensors: it would copy the tensor into memory, 16 MB for each process.
     Eight bytes say how long the JSON header is, which says where after it the tensor lies: see "Format" in
     safetensors' README.
     """

@@ -1,1 +1,1 @@
-"""Tips from a story: by a model, or mined without one."""
+"""Generate tips from a story: by a model, or mined without one."""

@@ -1,4 +1,4 @@
-"""What is checked of new tips without a model: that they say something, for more than the one run."""
+"""Check new tips without a model: each must say something, and not only about its own run."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from kaizen.sync.generate.literals import RunLiterals
-from kaizen.tips.wording import fold, likeness, turning, words
+from kaizen.sync.generate.grounding import RunLiterals
+from kaizen.tips.text import fold, overlap, turning_words, words
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -44,14 +44,14 @@ _GENERAL_WORDS = 5
 
 @dataclass(frozen=True, slots=True)
 class Generated:
-    """What a run teaches, and how many tips were dropped, by reason."""
+    """The tips that a run teaches, and how many were dropped, by reason."""
 
     tips: tuple[Tip, ...] = ()
     dropped: Counter[str] = field(default_factory=Counter)
 
 
 def checked(tips: Iterable[Tip], trajectory: Trajectory) -> Generated:
-    """The tips that pass, in order, with a placeholder for each value that only this run had."""
+    """Return the tips that pass, in order, with a placeholder for each value that only this run had."""
     literals, requests = RunLiterals(trajectory), _Requests(trajectory)
     kept: list[Tip] = []
     dropped: Counter[str] = Counter()
@@ -65,7 +65,7 @@ def checked(tips: Iterable[Tip], trajectory: Trajectory) -> Generated:
 
 
 def _passed(tip: Tip, kept: Sequence[Tip], literals: RunLiterals, requests: _Requests) -> Tip | str:
-    """The tip as it is kept beside those before it, or why it is not."""
+    """Return the tip as it is kept beside those before it, or the reason for dropping it."""
     if problem := _size_problem(tip):
         return problem
     general = _generalised(tip, literals)
@@ -73,7 +73,7 @@ def _passed(tip: Tip, kept: Sequence[Tip], literals: RunLiterals, requests: _Req
         return RUN_SPECIFIC
     if requests.say(general.content):
         return RESTATES_TASK
-    if any(_is_alike(general.content, other.content) for other in kept):
+    if any(_is_alike(general.content, known.content) for known in kept):
         return REPEATS_ANOTHER
     return general if len(kept) < MOST_TIPS else TOO_MANY
 
@@ -88,7 +88,7 @@ def _size_problem(tip: Tip) -> str:
 
 
 def _generalised(tip: Tip, literals: RunLiterals) -> Tip | None:
-    """The tip without the values of its run; None where it would say too little without them."""
+    """Return the tip without the values of its run; None if too little is left."""
     found: set[str] = set()
 
     def general(text: str) -> str:
@@ -120,11 +120,11 @@ def _is_alike(one: str, other: str) -> bool:
     if fold(one) == fold(other):
         return True
     these, those = words(one), words(other)
-    return likeness(these, those) >= _LIKE_ANOTHER and turning(these) == turning(those)
+    return overlap(these, those) >= _LIKE_ANOTHER and turning_words(these) == turning_words(those)
 
 
 class _Requests:
-    """What the users of a run asked for, sentence by sentence."""
+    """The requests of a run's users, sentence by sentence."""
 
     def __init__(self, trajectory: Trajectory) -> None:
         self._sentences: list[frozenset[str]] = []
@@ -138,11 +138,11 @@ class _Requests:
                 self._sentences += filter(None, map(words, _SENTENCE.split(text)))
 
     def say(self, content: str) -> bool:
-        """Whether a tip only says again what was asked for."""
+        """Return whether a tip only repeats a request."""
         tip = words(content)
         if len(tip) < _FEWEST_WORDS:
             return False
-        if any(likeness(tip, whole) >= _LIKE_REQUEST for whole in self._wholes):
+        if any(overlap(tip, whole) >= _LIKE_REQUEST for whole in self._wholes):
             return True
         return any(
             len(sentence) <= _SENTENCE_WORDS and len(tip & sentence) >= _SAID_IN_SENTENCE * len(tip)

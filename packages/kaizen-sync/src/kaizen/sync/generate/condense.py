@@ -1,4 +1,4 @@
-"""Texts cut to a budget: the longest ones in their middles first, then what lies in the middle of all."""
+"""Cut texts to a budget: first the middles of the longest texts, then whole texts from the middle."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ _NONCE_BYTES = 8
 
 
 def size(text: str) -> int:
-    """The bytes of a text in UTF-8."""
+    """Return the number of bytes of a text in UTF-8."""
     return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
 
 
 def estimated_tokens(text: str) -> int:
-    """How many tokens a text is taken to have: one for three bytes, which is more than models' texts have."""
+    """Estimate a text's tokens as one for three bytes, which is more than models count."""
     return -(-size(text) // BYTES_PER_TOKEN)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Piece:
-    """A text below its mark, or beside it where it is `inline`. `step` is the number of its message, if any.
+    """A text below its mark, or beside it if `inline`; `step` is the number of its message, or 0.
 
     A `pinned` piece is left out last, and may be longer than others.
     """
@@ -47,14 +47,14 @@ class Piece:
 
     @property
     def marked_size(self) -> int:
-        """The bytes of the piece without its text, with the line break that follows it."""
+        """The bytes of the piece without its text, including the line break after it."""
         return _NONCE_BYTES + size(self.mark) + (5 if self.text else 4)
 
 
 def fitted(pieces: Sequence[Piece], budget: int, nonce: str) -> list[str]:
-    """The pieces rendered, in no more than `budget` bytes, each with the line break that follows it.
+    """Render the pieces in at most `budget` bytes, counting a line break after each.
 
-    What was cut or left out is said, and the last piece is always among those that stay.
+    A note marks what was cut or left out. The last piece always stays.
     """
     sizes = [size(piece.text) for piece in pieces]
     room = budget - sum(piece.marked_size for piece in pieces)
@@ -69,7 +69,7 @@ def fitted(pieces: Sequence[Piece], budget: int, nonce: str) -> list[str]:
 
 
 def cut(text: str, limit: int, nonce: str) -> str:
-    """The text in at most `limit` bytes (at least 200): its beginning, its end, and how much is missing."""
+    """Cut the text to `limit` bytes (at least 200): its beginning, a note of what is missing, its end."""
     if size(text) <= limit:
         return text
     data = text.encode("utf-8", "surrogatepass")
@@ -80,7 +80,7 @@ def cut(text: str, limit: int, nonce: str) -> str:
 
 
 def _limit(sizes: Sequence[int], weights: Sequence[int], room: int) -> int:
-    """The longest that texts may be, so that all fit; each may be as many times longer as its weight says."""
+    """Find the greatest length at which all texts fit; a text of weight 2 may be twice as long."""
     low, high = 0, max(sizes)
     while low < high:
         middle = (low + high + 1) // 2
@@ -92,7 +92,7 @@ def _limit(sizes: Sequence[int], weights: Sequence[int], room: int) -> int:
 
 
 def _ends(pieces: Sequence[Piece], budget: int, nonce: str) -> Iterator[str]:
-    """The first and the last pieces, which get two thirds of the room, and the pinned ones."""
+    """Keep the pinned pieces, the last ones (two thirds of the room) and the first ones."""
     costs = [piece.marked_size + size(piece.text) for piece in pieces]
     if sum(costs) <= budget:
         yield from (piece.render(nonce) for piece in pieces)

@@ -1,8 +1,7 @@
-"""What the model is shown: versioned prompt files, and a trajectory as text that fits a budget.
+"""Render what the model is shown: versioned prompt files, and a trajectory as text that fits a budget.
 
-What comes from a run stands between `<run>` and `</run>`. Its structure is told by marks alone, such as
-`[3f9a1c2e step 4: user]`, which carry a number that occurs nowhere in the run: whatever the run says, it
-cannot write one.
+A run stands between `<run>` and `</run>`. Only marks such as `[3f9a1c2e step 4: user]` show its structure.
+They begin with a number that occurs nowhere in the run, so nothing in the run can imitate a mark.
 """
 
 from __future__ import annotations
@@ -18,15 +17,13 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 from kaizen.sync.generate.condense import BYTES_PER_TOKEN, Piece, cut, fitted, size
-from kaizen.sync.trajectory.signatures import signatures
+from kaizen.sync.trajectory.tool_definitions import signatures
 
 if TYPE_CHECKING:
     from kaizen.sync.model import Message, Trajectory
 
 TIPS_PROMPT = "tips-2"
 SEGMENT_PROMPT = "segment-1"
-RECONCILE_PROMPT = "reconcile-2"
-CONSOLIDATE_PROMPT = "consolidate-1"
 
 LEAST_TOKENS = 2_000
 USUAL_TOKENS = 50_000
@@ -41,7 +38,7 @@ _CLOSING_TAG = re.compile(r"<(\s{0,9}/\s{0,9}run\b)", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Segment:
-    """A part of a run that is a task of its own: its first and last step, and what the task is."""
+    """One task of a run that has several: its first and last step, and a description."""
 
     first: int
     last: int
@@ -50,19 +47,19 @@ class Segment:
 
 @cache
 def load_prompt(version: str) -> str:
-    """The text of a prompt file, named by its version, such as `tips-2`."""
+    """Return the text of a prompt file, named by its version, such as `tips-2`."""
     return (files("kaizen.sync.generate") / "prompts" / f"{version}.md").read_text(encoding="utf-8")
 
 
 def render_trajectory(
     trajectory: Trajectory, *, budget_tokens: int = USUAL_TOKENS, segment: Segment | None = None
 ) -> str:
-    """The whole story as text: tools, every message, errors that no message tells, and how it ended.
+    """Return the run as text: tools, every message, errors that no message contains, and how it ended.
 
-    Steps are the messages, numbered from 1 as `all_messages` has them. Of a `segment` only its own steps and
-    the system's are shown. What does not fit is cut from the middle of the longest texts, then from the
-    middle of the run, never from its end; what is missing is said. The text is taken to have no more than
-    `budget_tokens` tokens, at least 2,000.
+    Steps are the messages, numbered from 1 in the order of `all_messages`. For a `segment` only its own steps
+    and the system's are shown. What does not fit is cut from the middle of the longest texts, then from the
+    middle of the run, never from its end, and marked as missing. The text has at most `budget_tokens` tokens
+    (at least 2,000) by our estimate of three bytes each.
     """
     budget = budget_tokens * BYTES_PER_TOKEN
     roles = [message.role for message in trajectory.all_messages()]
@@ -82,13 +79,13 @@ def render_trajectory(
 
 
 def in_data(text: str) -> str:
-    """The text as the prompt shows it: without a closing tag that would end the data."""
+    """Escape the closing tag in a text, which would end the data."""
     return _CLOSING_TAG.sub(r"<\\\1", text)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Parts:
-    """Everything there is to show of a run."""
+    """All pieces of a run that can be shown."""
 
     tools: Sequence[Piece]
     main: Sequence[Piece]
@@ -114,7 +111,7 @@ def _parts(trajectory: Trajectory) -> _Parts:
 
 
 def _calls(trajectory: Trajectory) -> dict[str, str]:
-    """For the id of each call, what its result is called: the call's number, where there are several."""
+    """Map each call's id to the name of its result, with the call's number if its step has several."""
     calls: dict[str, str] = {}
     for step, message in enumerate(trajectory.all_messages(), 1):
         for number, call in enumerate(message.tool_calls, 1):
@@ -135,7 +132,7 @@ def _message(message: Message, step: int, calls: Mapping[str, str]) -> Iterator[
 
 
 def _name(name: str) -> str:
-    """A name as it stands in a mark: in quotation marks, on one line, not without end."""
+    """Return a name as it stands in a mark: quoted, on one line, at most 60 characters."""
     shown = "".join(char if char.isprintable() else "?" for char in name[:_NAME_CHARS])
     return in_data(json.dumps(shown, ensure_ascii=False))
 
@@ -147,7 +144,7 @@ def _is_shown(step: int, roles: Sequence[str], segment: Segment | None) -> bool:
 
 
 def _pinned(pieces: Sequence[Piece], roles: Sequence[str]) -> list[Piece]:
-    """The pieces, with the task and the last one pinned."""
+    """Return the pieces with the first request and the last piece pinned."""
     task = next((n for n, piece in enumerate(pieces) if roles[piece.step - 1] == "user"), -1)
     pinned = {task, len(pieces) - 1}
     return [replace(piece, pinned=True) if n in pinned else piece for n, piece in enumerate(pieces)]
@@ -168,7 +165,7 @@ def _ending(trajectory: Trajectory) -> Piece:
 
 
 def _nonce(pieces: Iterable[Piece]) -> str:
-    """Eight digits that the same pieces always get and that occur in none of them."""
+    """Return eight hex digits that depend on the pieces alone and occur in none of them."""
     texts = [text for piece in pieces for text in (piece.mark, piece.text) if text]
     digest = _digest(texts)
     for attempt in count():

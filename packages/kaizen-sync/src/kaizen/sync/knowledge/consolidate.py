@@ -1,8 +1,8 @@
-"""Fewer tips that say the same: clusters of like ones, one wording for each, in one commit.
+"""Consolidate a namespace: tips that are one lesson become one tip, all in one commit.
 
-Which tips are one lesson is for a model to say or, without one, for their words alone where they leave no
-doubt. What a model kept apart stays apart, and a merged tip is like another only where all that was merged
-into it is: so merging never drifts, and a second run finds nothing to do.
+A model decides which tips are one lesson; without one their words alone do, if they leave no doubt. What a
+model kept apart stays apart, and a merged tip is similar to another only if all that was merged into it is:
+so merging never drifts, and a second run finds nothing to do.
 """
 
 from __future__ import annotations
@@ -12,21 +12,26 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from kaizen.store import ConflictError
-from kaizen.store.ids import uuid7
-from kaizen.sync.generate.prompt import CONSOLIDATE_PROMPT
-from kaizen.sync.knowledge.alike import Alike
-from kaizen.sync.knowledge.merge_question import ask_groups, question_usage
-from kaizen.sync.knowledge.tidying import Decision, Group, Merge, Tidying, is_one_text, keep_best
-from kaizen.sync.llm.client import Meter, Model
-from kaizen.sync.llm.tokens import count_tokens, counted_by
+from kaizen.store import ConflictError, uuid7
+from kaizen.sync.knowledge.clusters import PairFinder
+from kaizen.sync.knowledge.merge_plan import (
+    ClusterDecision,
+    Merge,
+    MergeGroup,
+    MergePlan,
+    is_one_text,
+    merge_all,
+)
+from kaizen.sync.knowledge.merge_question import CONSOLIDATE_PROMPT, ask_groups, question_usage
+from kaizen.sync.llm.client import Meter, Model, count_tokens, counted_by
 from kaizen.sync.model import Usage
-from kaizen.tips.tip import GUIDELINE, StoredTip
+from kaizen.tips.checks import GUIDELINE
+from kaizen.tips.reading import read_tips
 
 if TYPE_CHECKING:
-    from kaizen.store import Store
-    from kaizen.store.embedders import Embedder
+    from kaizen.store import Embedder, Store
     from kaizen.sync.settings import ModelSettings
+    from kaizen.tips.tip import StoredTip
 
 ACTOR = "kaizen entities consolidate"
 
@@ -35,10 +40,10 @@ _ATTEMPTS = 20
 
 @dataclass(slots=True, kw_only=True)
 class Consolidated:
-    """What a run did, or would do. `questions` are the clusters that were, or would be, put to the model.
+    """Report what a run did, or would do. `questions` counts the clusters put to the model, or to be put.
 
     `tokens_before` and `tokens_after` are those of all active tips as an agent reads them. `unusable` counts
-    answers that could not be used. `cost_usd` is None where no price is known.
+    answers that could not be used. `cost_usd` is None if no price is known.
     """
 
     namespace_id: str
@@ -66,8 +71,8 @@ class Consolidated:
                 {
                     "id": merge.tip.id,
                     "content": merge.tip.content,
-                    "support": merge.tip.metadata.get("support"),
-                    "worded_by": merge.tip.metadata.get("worded_by"),
+                    "support": merge.tip.support,
+                    "worded_by": merge.tip.worded_by,
                     "merged": [{"id": tip.id, "content": tip.content} for tip in merge.merged],
                 }
                 for merge in self.merges
@@ -111,21 +116,21 @@ class Consolidation:
         self._concurrency = concurrency
         self._progress = progress
         self._embedder = embedder
-        self._alike = Alike(embedder)
+        self._pair_finder = PairFinder(embedder)
         self._meter = Meter()
         self._model = Model(models.reconcile_model, models, self._meter)
-        self._decisions: dict[tuple[tuple[str, str], ...], Decision] = {}
+        self._decisions: dict[tuple[tuple[str, str], ...], ClusterDecision] = {}
         self._unusable = 0
 
     def plan(self) -> Consolidated:
-        """What `apply` does if the model finds every cluster to be one lesson; it is not asked."""
-        tidying, _ = self._read()
+        """Report what `apply` does if the model finds every cluster to be one lesson; it is not asked."""
+        plan, _ = self._read()
         asked: list[Usage] = []
-        while found := tidying.clusters(sure=self._model.is_offline):
+        while found := plan.clusters(sure=self._model.is_offline):
             asked += [question_usage(cluster) for cluster in found if self._is_question(cluster)]
             for cluster in found:
-                tidying.take(cluster, keep_best(cluster))
-        report = self._report(tidying)
+                plan.apply(cluster, merge_all(cluster))
+        report = self._report(plan)
         report.questions = len(asked)
         report.usage = sum(asked, Usage())
         report.cost_usd = self._model.price_usd(report.usage) if asked else 0.0
@@ -134,19 +139,19 @@ class Consolidation:
     def apply(self) -> Consolidated:
         """Merge what is one lesson, in one commit, on top of what others committed meanwhile.
 
-        Raises `ModelAccessError` where the model refuses every call; then nothing is changed.
+        Raises `ModelAccessError` if the model refuses every call; then nothing is changed.
         """
         run_id = uuid7()
         for _ in range(_ATTEMPTS):
-            tidying, revisions = self._read()
-            while found := tidying.clusters(sure=self._model.is_offline):
+            plan, revisions = self._read()
+            while found := plan.clusters(sure=self._model.is_offline):
                 for cluster, decision in zip(found, self._decide_all(found), strict=True):
-                    tidying.take(cluster, decision)
-            report = self._report(tidying, run_id=run_id)
+                    plan.apply(cluster, decision)
+            report = self._report(plan, run_id=run_id)
             report.questions, report.unusable = len(self._decisions), self._unusable
             report.usage = self._meter.usage
             report.cost_usd = None if self._meter.unpriced_calls else self._meter.cost_usd
-            changed = tidying.changed()
+            changed = plan.changed()
             if not changed:
                 return report
             try:
@@ -168,44 +173,45 @@ class Consolidation:
             namespace_id=self._namespace_id,
         )
 
-    def _read(self) -> tuple[Tidying, dict[str, int]]:
+    def _read(self) -> tuple[MergePlan, dict[str, int]]:
         self._store.get_namespace(self._namespace_id)
         entities = list(self._store.iterate(self._namespace_id, type=GUIDELINE))
-        tidying = Tidying(map(StoredTip.of, entities), self._alike)
-        return tidying, {entity.id: entity.revision for entity in entities}
+        plan = MergePlan(read_tips(entities), self._pair_finder)
+        return plan, {entity.id: entity.revision for entity in entities}
 
-    def _is_question(self, cluster: Sequence[StoredTip]) -> bool:
-        return not (self._model.is_offline or is_one_text(cluster))
+    def _is_question(self, tips: Sequence[StoredTip]) -> bool:
+        return not (self._model.is_offline or is_one_text(tips))
 
-    def _decide_all(self, clusters: Sequence[Sequence[StoredTip]]) -> Iterable[Decision]:
+    def _decide_all(self, clusters: Sequence[Sequence[StoredTip]]) -> Iterable[ClusterDecision]:
         with ThreadPoolExecutor(self._concurrency, thread_name_prefix="kaizen-consolidate") as executor:
             try:
                 yield from executor.map(self._decide, clusters)
             finally:
                 executor.shutdown(cancel_futures=True)
 
-    def _decide(self, cluster: Sequence[StoredTip]) -> Decision:
-        if not self._is_question(cluster):
-            return keep_best(cluster)
+    def _decide(self, tips: Sequence[StoredTip]) -> ClusterDecision:
+        if not self._is_question(tips):
+            return merge_all(tips)
         # What was decided before others changed some tips holds for the rest.
-        asked = tuple((tip.id, tip.content) for tip in cluster)
+        asked = tuple((tip.id, tip.content) for tip in tips)
         if asked not in self._decisions:
-            self._decisions[asked] = self._ask(cluster)
+            self._decisions[asked] = self._ask(tips)
             self._progress(len(self._decisions), self._meter.cost_usd)
         return self._decisions[asked]
 
-    def _ask(self, cluster: Sequence[StoredTip]) -> Decision:
-        answer = ask_groups(cluster, self._model)
+    def _ask(self, tips: Sequence[StoredTip]) -> ClusterDecision:
+        answer = ask_groups(tips, self._model)
         if answer is None:
             self._unusable += 1
             # An index of its own, since others ask at the same time.
-            sure = Tidying(cluster, Alike(self._embedder)).clusters(sure=True)
-            return Decision(groups=tuple(g for one in sure for g in keep_best(one).groups), is_final=False)
+            sure = MergePlan(tips, PairFinder(self._embedder)).clusters(sure=True)
+            groups = tuple(group for cluster in sure for group in merge_all(cluster).groups)
+            return ClusterDecision(groups=groups, is_final=False)
         worded_by = {"model": self._model.name, "prompt_version": CONSOLIDATE_PROMPT}
-        return Decision(
+        return ClusterDecision(
             groups=tuple(
-                Group(
-                    tip_ids=tuple(cluster[number - 1].id for number in group.members),
+                MergeGroup(
+                    tip_ids=tuple(tips[number - 1].id for number in group.members),
                     content=group.content.strip(),
                     trigger=group.trigger.strip(),
                     worded_by=worded_by,
@@ -214,8 +220,8 @@ class Consolidation:
             )
         )
 
-    def _report(self, tidying: Tidying, *, run_id: str = "") -> Consolidated:
-        before, after = tidying.active_before(), tidying.active()
+    def _report(self, plan: MergePlan, *, run_id: str = "") -> Consolidated:
+        before, after = plan.active_before(), plan.active()
         return Consolidated(
             namespace_id=self._namespace_id,
             run_id=run_id,
@@ -225,12 +231,11 @@ class Consolidation:
             tokens_before=sum(map(_tokens, before)),
             tokens_after=sum(map(_tokens, after)),
             counted_by=counted_by(),
-            merges=tidying.merges(),
-            kept_apart=tidying.kept_apart,
+            merges=plan.merges(),
+            kept_apart=plan.kept_apart,
         )
 
 
 def _tokens(tip: StoredTip) -> int:
-    """What an agent pays for the tip each time it is shown: its content, trigger and steps."""
-    steps = tip.metadata.get("implementation_steps") or ()
-    return count_tokens("\n".join([tip.content, tip.trigger, *map(str, steps)]))
+    """Count what an agent pays for the tip each time it is shown: its content, trigger and steps."""
+    return count_tokens("\n".join([tip.content, tip.trigger, *tip.implementation_steps]))

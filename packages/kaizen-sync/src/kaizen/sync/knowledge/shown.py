@@ -1,10 +1,10 @@
-"""What Kaizen itself put into a trace: tips that the agent was shown, and calls of Kaizen's own."""
+"""Find what Kaizen itself put into a trace: tips that the agent was shown, and calls of Kaizen's own."""
 
 from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
@@ -26,15 +26,16 @@ Words = tuple[str, ...]
 
 
 def is_own_call(trajectory: Trajectory) -> bool:
-    """Whether it is Kaizen that asked: something else than the agent traced the sync's own model calls."""
+    """Tell whether Kaizen itself made the call: something else than the agent traced the sync's own calls."""
     first = trajectory.messages[0] if trajectory.messages else None
     return first is not None and first.role == "system" and first.content.startswith(_openings())
 
 
 @cache
 def _openings() -> tuple[str, ...]:
-    """How each of Kaizen's prompts begins."""
-    prompts = (files("kaizen.sync.generate") / "prompts").iterdir()
+    """Return the first line of each of Kaizen's prompts."""
+    rooms = (files(f"kaizen.sync.{room}") / "prompts" for room in ("generate", "knowledge"))
+    prompts = (file for room in rooms for file in room.iterdir() if file.name.endswith(".md"))
     return tuple(prompt.read_text(encoding="utf-8").partition("\n")[0] for prompt in prompts)
 
 
@@ -47,7 +48,7 @@ class Shown:
 
 
 class KnownTips:
-    """Finds known tips in what agents were told, by their words: case, markup and white space do not count.
+    """Find known tips in what agents were told, by their words: case, markup and white space do not count.
 
     A tip of less than four words is found only as a line of its own. Built once for many traces: each word of
     a trace costs one look-up, however many tips there are.
@@ -58,7 +59,7 @@ class KnownTips:
         self._index = _Index((_words(tip.content), number) for number, tip in enumerate(self._tips))
 
     def shown_in(self, trajectory: Trajectory, start_time: datetime) -> Shown:
-        """What an agent was shown whose run began then; what was learned later cannot be among it."""
+        """Return the tips that an agent whose run began then was shown, of those learned before."""
         shown: dict[int, None] = {}
 
         def blanked(message: Message) -> Message:
@@ -92,7 +93,7 @@ class KnownTips:
 
 
 class _Index:
-    """Texts to look for, by how they begin."""
+    """Look for texts by how they begin."""
 
     def __init__(self, texts: Iterable[tuple[Words, int]]) -> None:
         self._by_start: defaultdict[Words, list[tuple[Words, int]]] = defaultdict(list)
@@ -102,7 +103,7 @@ class _Index:
         self._by_start.default_factory = None
 
     def found_in(self, text: str) -> Iterator[tuple[int, tuple[int, int]]]:
-        """The number of each text that is in this one, and where."""
+        """Yield the number of each text that is in this one, and where."""
         if not self._first:
             return
         tokens = [(match[0].casefold(), match.start(), match.end()) for match in _WORD.finditer(text)]
@@ -124,7 +125,7 @@ class _Index:
 
 
 def _size(words: Words) -> int:
-    """How many words of a text it is looked up by."""
+    """Return how many words of a text it is looked up by."""
     return _LONG if len(words) >= _LONG else min(len(words), _SHORT)
 
 
@@ -133,26 +134,15 @@ def _words(text: str) -> Words:
 
 
 def _is_line(text: str, place: tuple[int, int]) -> bool:
-    """Whether there are no other words on its line."""
+    """Tell whether there are no other words on its line."""
     start = text.rfind("\n", 0, place[0]) + 1
     end = text.find("\n", place[1])
     return not _WORD.search(text[start : place[0]] + text[place[1] : end if end >= 0 else len(text)])
 
 
 def _texts(tip: StoredTip) -> Iterator[str]:
-    """The texts of a tip beside its content."""
-    metadata = tip.metadata
-    for text in (
-        metadata.get("trigger"),
-        metadata.get("rationale"),
-        *_list(metadata.get("implementation_steps")),
-    ):
-        if isinstance(text, str) and _words(text):
-            yield text
-
-
-def _list(value: object) -> Sequence[object]:
-    return value if isinstance(value, list | tuple) else ()
+    """Yield the texts of a tip beside its content."""
+    return filter(_words, (tip.trigger, tip.rationale, *tip.implementation_steps))
 
 
 def _without(text: str, places: Iterable[tuple[int, int]]) -> str:

@@ -1,46 +1,31 @@
-"""Which tips are stale: learned under other versions of their tools than agents are offered now."""
+"""Find stale tips: learned under other versions of their tools than agents are offered now."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from kaizen.sync.state.ledger import Ledger
 from kaizen.sync.trajectory.tool_definitions import changed_tools
+from kaizen.tips.reading import read_tip
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
-    from kaizen.store import Entity, Store
+    from kaizen.store import Entity
     from kaizen.sync.trajectory.tool_definitions import ChangedTool, Offered
 
 
 class Staleness:
-    """Compares the tips of a namespace with the newest traces of their projects, each read once.
+    """Compare tips with the tools that the newest traces of their projects offered."""
 
-    What those offered is kept by syncs, so that no trajectory is read.
-    """
-
-    def __init__(self, store: Store, namespace_id: str) -> None:
-        self._store = store
-        self._namespace_id = namespace_id
+    def __init__(self, read_tools: Callable[[str, str], Mapping[str, Offered]]) -> None:
+        """`read_tools` returns what the agents of a source and project were offered last, by tool."""
+        self._read_tools = read_tools
         self._known: dict[tuple[str, str], Mapping[str, Offered]] = {}
 
-    def changed(self, tip: Entity) -> list[ChangedTool]:
-        """The tools of the tip that have changed since; none where it is not stale, or nothing is known."""
-        found = tip.metadata.get("sources")
-        sources = [dict(source) for source in found if _tells(source)] if isinstance(found, list) else []
-        for source in sources:
-            place = source["source"], source["project"]
-            if place not in self._known:
-                self._known[place] = Ledger(self._store, self._namespace_id, *place).tools
+    def changed(self, entity: Entity) -> list[ChangedTool]:
+        """Return the tools of the tip that have changed since; none if it is not stale, or not valid."""
+        tip = read_tip(entity)
+        sources = [s for s in tip.sources if all(map(s.get, ("tools", "source", "project")))] if tip else []
+        for place in {(source["source"], source["project"]) for source in sources} - self._known.keys():
+            self._known[place] = self._read_tools(*place)
         return changed_tools(sources, self._known)
-
-
-def _tells(source: Any) -> bool:
-    """Whether a piece of evidence says under which tools it came about; people may have put in anything."""
-    return (
-        isinstance(source, dict)
-        and isinstance(source.get("tools"), dict)
-        and isinstance(source.get("source"), str)
-        and isinstance(source.get("project"), str)
-    )

@@ -1,1 +1,1 @@
-"""Asking models: the client, the schemas of answers, retries."""
+"""Ask models: the client, the schemas of their answers, retries."""

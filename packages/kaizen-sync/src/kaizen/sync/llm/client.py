@@ -13,7 +13,7 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from threading import Lock
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from kaizen.sync.errors import ModelAccessError, ModelError, PromptTooLongError, UnusableAnswerError
 from kaizen.sync.llm.retry import wait_s
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 A = TypeVar("A", bound="BaseModel")
 
 _log = logging.getLogger(__name__)
+
+CHARS_PER_TOKEN = 4
 
 _LONGEST_WAIT_S = 60.0
 _NOT_FOUND = 404
@@ -220,6 +222,17 @@ def import_litellm() -> Any:
 
     litellm.suppress_debug_info = True
     return litellm
+
+
+def count_tokens(text: str) -> int:
+    """Count with LiteLLM's tokenizer (cl100k) if litellm is loaded anyway; else by four characters."""
+    litellm = sys.modules.get("litellm")
+    return len(litellm.encode(text=text)) if litellm else -(-len(text) // CHARS_PER_TOKEN)
+
+
+def counted_by() -> Literal["cl100k", "characters"]:
+    """Return how `count_tokens` counts now."""
+    return "cl100k" if "litellm" in sys.modules else "characters"
 
 
 def _untraced() -> AbstractContextManager[Any]:

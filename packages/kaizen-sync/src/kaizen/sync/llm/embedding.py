@@ -1,10 +1,10 @@
-"""The embedder that asks a provider, through LiteLLM: `KAIZEN_EMBEDDER=litellm/text-embedding-3-small`."""
+"""Embed texts by a provider's model, through LiteLLM: `KAIZEN_EMBEDDER=litellm/text-embedding-3-small`."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kaizen.store.errors import InvalidInputError, StoreError, UnavailableError
+from kaizen.store import InvalidInputError, StoreError, UnavailableError
 from kaizen.sync.llm.client import call, import_litellm, is_about_key, is_unknown_model, said
 from kaizen.sync.redact import Redactor
 
@@ -24,7 +24,7 @@ _TIMEOUT_FOR_ONE_S = 10.0
 
 
 def load(model: str) -> LiteLLMEmbedder:
-    """The embedder for a model by its LiteLLM name. Nothing is imported or asked before the first text."""
+    """Return the embedder for a LiteLLM model name; nothing is imported or asked before the first text."""
     if not model:
         raise InvalidInputError(
             "embedder 'litellm' needs a model: set KAIZEN_EMBEDDER, say to litellm/text-embedding-3-small"
@@ -33,7 +33,7 @@ def load(model: str) -> LiteLLMEmbedder:
 
 
 class LiteLLMEmbedder:
-    """Vectors of a provider's model. Safe for threads."""
+    """Embed texts with a provider's model. Safe for threads."""
 
     def __init__(self, name: str) -> None:
         self.model = f"litellm/{name}"
@@ -42,16 +42,16 @@ class LiteLLMEmbedder:
 
     @property
     def dimension(self) -> int:
-        """Known from the first answer; asks for one where there was none yet. Raises as `embed` does."""
+        """Return the length of a vector; ask the model if it has not answered yet. Raises like `embed`."""
         if not self._dimension:
             self._ask(["dimension"])
         return self._dimension
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Rows of length 1, and of length 0 for blank texts, which providers refuse.
+        """Return one row per text, of norm 1; of norm 0 for blank texts, which providers refuse.
 
-        Raises `InvalidInputError` where the provider refuses the key or the model, `UnavailableError` where
-        it fails otherwise, `StoreError` for an answer that is none.
+        Raises `InvalidInputError` if the provider refuses the key or the model, `UnavailableError` if it
+        fails otherwise, `StoreError` if its answer does not fit the texts.
         """
         import numpy as np
 

@@ -1,4 +1,4 @@
-"""How long to wait before another attempt: what Retry-After asks for, else longer and longer."""
+"""Decide how long to wait before another attempt: tenacity backs off, but does not read Retry-After."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def wait_s(
     longest_s: float,
     jitter_s: float,
 ) -> float:
-    """Exponential backoff with jitter, or what Retry-After asks for (RFC 9110 section 10.2.3)."""
+    """Return what Retry-After asks for (RFC 9110 section 10.2.3), else exponential backoff with jitter."""
     import tenacity
 
     asked = retry_after_s(retry_after, time.time)
@@ -32,7 +32,7 @@ def wait_s(
 
 
 def retry_after_s(value: str | None, now: Callable[[], float]) -> float | None:
-    """Seconds that a Retry-After header asks to wait, given as a number or as an HTTP date."""
+    """Return the seconds that a Retry-After header asks to wait, as a number or as an HTTP date."""
     if not value:
         return None
     try:

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from kaizen.sync.model import TARGETS, Annotation, Outcome
-from kaizen.sync.outcomes.rules import OutcomeRules, judged_outcome
+from kaizen.sync.model import TARGETS, Annotation, Outcome, OutcomeRules
+from kaizen.sync.outcomes.rules import judged_outcome, verdict
 from kaizen.sync.sources.base import AnnotatedSource
 from kaizen.sync.trajectory.build import session_id
 
@@ -120,7 +120,7 @@ class Judge:
                 annotation
                 for one in subject.ids(target)
                 for annotation in found.get(one, ())
-                if self.rules.verdict(annotation) != "unknown"
+                if verdict(annotation, self.rules) != "unknown"
             ]
             for subject in subjects
         }

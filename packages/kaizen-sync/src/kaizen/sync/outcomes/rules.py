@@ -3,63 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from kaizen.sync.model import TARGETS, Outcome, OutcomeName
+from kaizen.sync.model import ANY_NAME, OWN_NAME, TARGETS, Outcome, OutcomeRules
 
 if TYPE_CHECKING:
-    from kaizen.sync.model import Annotation
+    from kaizen.sync.model import Annotation, OutcomeName
 
 # Whom to believe where they differ, and about what: the whole before a part of it.
 _ANNOTATORS = ("HUMAN", "CODE", "LLM")
 
-OWN_NAME = "kaizen"
-"""The name of the annotations that Kaizen itself writes. They say nothing of how a run ended."""
 
-ANY_NAME = "*"
-_NAMES = "outcome success correctness task_success task_completion resolution feedback user_feedback"
-_SUCCESS = "success correct pass passed good yes true resolved complete completed positive thumbs_up 👍"
-_FAILURE = "failure fail failed incorrect wrong bad no false unresolved incomplete negative thumbs_down 👎"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OutcomeRules:
-    """Which annotations count, and what they mean.
-
-    `names` are compared without case, and with `-` and spaces as `_`; `*` stands for every name. So are
-    labels, which decide before scores. A score of at least `success_score` is a success and one of at most
-    `failure_score` a failure; one between says nothing, nor does one above 1 unless `success_score` is.
-    An annotation of a span below the root speaks of that span alone, unless `include_inner_spans`.
-    """
-
-    names: tuple[str, ...] = tuple(_NAMES.split())
-    success_labels: tuple[str, ...] = tuple(_SUCCESS.split())
-    failure_labels: tuple[str, ...] = tuple(_FAILURE.split())
-    success_score: float = 0.7
-    failure_score: float = 0.3
-    include_inner_spans: bool = False
-
-    def verdict(self, annotation: Annotation) -> OutcomeName:
-        """What one annotation says of the run; Kaizen's own says nothing."""
-        if annotation.name == OWN_NAME or annotation.annotator_kind not in _ANNOTATORS:
-            return "unknown"
-        if annotation.target == "span" and not (annotation.is_root or self.include_inner_spans):
-            return "unknown"
-        if ANY_NAME not in self.names and not _is_among(annotation.name, self.names):
-            return "unknown"
-        if annotation.label:
-            is_success = _is_among(annotation.label, self.success_labels)
-            is_failure = _is_among(annotation.label, self.failure_labels)
-            if is_success != is_failure:
-                return "success" if is_success else "failure"
-        score = annotation.score
-        if score is None or (score > 1 and self.success_score <= 1):
-            return "unknown"
-        return "success" if score >= self.success_score else self._failure(score)
-
-    def _failure(self, score: float) -> OutcomeName:
-        return "failure" if score <= self.failure_score else "unknown"
+def verdict(annotation: Annotation, rules: OutcomeRules) -> OutcomeName:
+    """Return what one annotation says of the run by these rules; Kaizen's own says nothing."""
+    if annotation.name == OWN_NAME or annotation.annotator_kind not in _ANNOTATORS:
+        return "unknown"
+    if annotation.target == "span" and not (annotation.is_root or rules.include_inner_spans):
+        return "unknown"
+    if ANY_NAME not in rules.names and not _is_among(annotation.name, rules.names):
+        return "unknown"
+    if annotation.label:
+        is_success = _is_among(annotation.label, rules.success_labels)
+        is_failure = _is_among(annotation.label, rules.failure_labels)
+        if is_success != is_failure:
+            return "success" if is_success else "failure"
+    score = annotation.score
+    if score is None or (score > 1 and rules.success_score <= 1):
+        return "unknown"
+    if score >= rules.success_score:
+        return "success"
+    return "failure" if score <= rules.failure_score else "unknown"
 
 
 def judged_outcome(
@@ -73,22 +46,22 @@ def judged_outcome(
     rules = rules or OutcomeRules()
     verdicts: dict[tuple[int, int], list[tuple[OutcomeName, Annotation]]] = {}
     for annotation in annotations:
-        verdict = rules.verdict(annotation)
-        if verdict != "unknown":
+        name = verdict(annotation, rules)
+        if name != "unknown":
             rank = _ANNOTATORS.index(annotation.annotator_kind), TARGETS.index(annotation.target)
-            verdicts.setdefault(rank, []).append((verdict, annotation))
+            verdicts.setdefault(rank, []).append((name, annotation))
     if not verdicts:
         return otherwise
     # Sorted, so that the same annotations in another order give the same outcome.
     best = sorted(verdicts[min(verdicts)], key=lambda one: (one[0], one[1].name, repr(one[1])))
-    verdict, annotation = best[0]
+    name, annotation = best[0]
     judged_by = f"{annotation.annotator_kind} annotation '{annotation.name}' of the {annotation.target}"
-    if any(other != verdict for other, _ in best):
+    if any(other != name for other, _ in best):
         said = ", ".join(f"{one.name}: {other}" for other, one in best)
         detail = f"annotations contradict each other: {said}"
         return Outcome(judged_by=judged_by, detail=detail, annotator_kind=annotation.annotator_kind)
     return Outcome(
-        name=verdict,
+        name=name,
         judged_by=judged_by,
         detail=_detail(annotation),
         annotator_kind=annotation.annotator_kind,

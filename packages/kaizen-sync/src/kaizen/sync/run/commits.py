@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 
 from kaizen.store import Delete
 from kaizen.sync.errors import RedactionError
-from kaizen.sync.knowledge.reconcile import Learned, Reconciled, Reconciler, judged_tips
+from kaizen.sync.knowledge.reconcile import NewTip, Reconciled, Reconciler, update_outcome
 from kaizen.sync.knowledge.shown import KnownTips
 from kaizen.sync.redact import Redactor
 from kaizen.sync.run.stories import Draft
 from kaizen.sync.state.records import TIPS_SHOWN, WAS_SHOWN, TraceRecord, part_reason, record_id, retold
 from kaizen.sync.state.rejudge_schedule import hour_of
-from kaizen.tips.contradictions import settled
-from kaizen.tips.merge import stand_in, standing
+from kaizen.tips.contradictions import resolve_contradictions
+from kaizen.tips.merge import follow_merges, unmerged_tips
 
 if TYPE_CHECKING:
     from kaizen.store import Change, Put, Store
@@ -47,7 +47,7 @@ class Result:
     state: State
     reason: str = ""
     tips: tuple[Tip, ...] = ()
-    learned: tuple[Learned, ...] = ()
+    learned: tuple[NewTip, ...] = ()
     shown_tip_ids: tuple[str, ...] = ()
     tips_dropped: Counter[str] = field(default_factory=Counter)
 
@@ -113,11 +113,15 @@ class Planner:
     def foresee(self, result: Result) -> Question | None:
         """What can be asked already of a story that waits for its turn, where there is anything to ask."""
         story_id, learned = result.telling.story.head, result.learned
-        return self._reconciler.foresee(story_id, learned, self._ledger.standing_tips) if learned else None
+        return (
+            self._reconciler.prefetch_question(story_id, learned, self._ledger.standing_tips)
+            if learned
+            else None
+        )
 
     def end(self, result: Result) -> None:
         """That story is committed or left for later."""
-        self._reconciler.end(result.telling.story.head)
+        self._reconciler.finish(result.telling.story.head)
 
     def question(self, result: Result) -> Question | None:
         """What must be asked before the story can be committed as of now, where there is anything to ask."""
@@ -132,7 +136,7 @@ class Planner:
 
     def take(self, result: Result, question: Question, answer: DecisionsAnswer) -> None:
         """Keep what the model answered to a question about that story."""
-        self._reconciler.take(result.telling.story.head, question, answer)
+        self._reconciler.record_answer(result.telling.story.head, question, answer)
 
     def plan(self, result: Result) -> Plan:
         """The commit for a story, once all is asked that `question` has."""
@@ -189,7 +193,9 @@ class Planner:
         tips, backed_ids = withdrawn, list[str]()
         details: dict[str, object] = {"tips_dropped": {}}
         if is_learned:
-            judged = judged_tips(stored[head], telling.outcome, {**self._ledger.tips, **withdrawn})
+            judged = update_outcome(
+                head, stored[head].tip_ids, telling.outcome, {**self._ledger.tips, **withdrawn}
+            )
             tips = {**withdrawn, **judged}
         else:
             details = {
@@ -226,7 +232,7 @@ class Planner:
         """The changes for these tips, and for those that contradict them where that changes who stands."""
         if not tips:
             return iter(())
-        return map(_kept_or_deleted, settled(tips, self._ledger.tips).values())
+        return map(_kept_or_deleted, resolve_contradictions(tips, self._ledger.tips).values())
 
     def _put(self, record: TraceRecord, draft: Draft, details: Mapping[str, object] | None = None) -> Put:
         judgement = {"judgement": draft.judgement.to_json()}
@@ -242,14 +248,14 @@ class Planner:
 
     def _standing(self, withdrawn: Mapping[str, StoredTip]) -> Mapping[str, StoredTip]:
         """The tips that new ones are compared with."""
-        return standing({**self._ledger.tips, **withdrawn}) if withdrawn else self._ledger.standing_tips
+        return unmerged_tips({**self._ledger.tips, **withdrawn}) if withdrawn else self._ledger.standing_tips
 
     def _withdrawn(self, records: Iterable[TraceRecord]) -> dict[str, StoredTip]:
         """The tips that these traces taught, without them."""
         withdrawn: dict[str, StoredTip] = {}
         for record in records:
             for tip_id in record.tip_ids:
-                if tip := stand_in(self._ledger.tips, tip_id):
+                if tip := follow_merges(self._ledger.tips, tip_id):
                     withdrawn[tip.id] = withdrawn.get(tip.id, tip).without_story(record.trace_id)
         return withdrawn
 
@@ -293,4 +299,4 @@ def _failed(record: TraceRecord, known: TraceRecord | None) -> TraceRecord:
 
 
 def _kept_or_deleted(tip: StoredTip) -> Change:
-    return tip.to_put() if tip.stays else Delete(id=tip.id)
+    return tip.to_put() if tip.is_backed else Delete(id=tip.id)

@@ -6,17 +6,17 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from kaizen.store.ids import uuid7
-from kaizen.sync.generate.generate import quoted_span
+from kaizen.store import uuid7
+from kaizen.sync.generate.grounding import quoted_span
 from kaizen.sync.generate.offline import PROMPT_VERSION
 from kaizen.sync.generate.prompt import TIPS_PROMPT
-from kaizen.sync.knowledge.reconcile import Learned
+from kaizen.sync.knowledge.reconcile import NewTip
 from kaizen.sync.settings import OFFLINE
 from kaizen.sync.trajectory.stories import joined
 from kaizen.sync.trajectory.tool_definitions import tools_of
 from kaizen.sync.trust import injection_attempt, quarantine_reason
+from kaizen.tips.text import fold
 from kaizen.tips.tip import StoredTip, TipSource
-from kaizen.tips.wording import fold
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -44,11 +44,11 @@ class Evidence:
         """The known tips that the agent was shown in each trace that tells the story."""
         return [known.shown_in(one, telling.start_time(one.trace_id)) for one in telling.trajectories()]
 
-    def learned(self, telling: Telling, tips: Sequence[Tip], shown: Sequence[Shown]) -> list[Learned]:
+    def learned(self, telling: Telling, tips: Sequence[Tip], shown: Sequence[Shown]) -> list[NewTip]:
         """The tips of a story with what backs them, but for those that only say what the agent was shown."""
         return list(self._learned(telling, tips, shown)) if tips else []
 
-    def _learned(self, telling: Telling, tips: Sequence[Tip], shown: Sequence[Shown]) -> Iterator[Learned]:
+    def _learned(self, telling: Telling, tips: Sequence[Tip], shown: Sequence[Shown]) -> Iterator[NewTip]:
         head, outcome = telling.story.head, telling.outcome
         shown_texts = {fold(tip.content) for one in shown for tip in one.tips}
         trajectories = telling.trajectories()
@@ -79,7 +79,7 @@ class Evidence:
             )
             reason = quarantine_reason(tip, is_quoted=span_id is not None, injection=injection)
             create = partial(self._create, tip, source, reason)
-            yield Learned(tip=tip, source=source, create=create, quarantine_reason=reason)
+            yield NewTip(tip=tip, source=source, create=create, quarantine_reason=reason)
 
     def _create(self, tip: Tip, source: TipSource, quarantine_reason: str) -> StoredTip:
         # The id only now: ids are sorted as tips are committed, however long their traces took.

@@ -16,8 +16,8 @@ from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
 
-from kaizen.store import ConflictError, Delete
-from kaizen.store.ids import uuid7
+from kaizen.store import ConflictError, Delete, uuid7
+from kaizen.sync.cleaning import clean_trace
 from kaizen.sync.errors import ModelAccessError, ModelError, SourceError
 from kaizen.sync.generate.generate import generate_tips
 from kaizen.sync.llm.client import Meter, Model
@@ -30,10 +30,12 @@ from kaizen.sync.run.rejudge import Rejudging
 from kaizen.sync.run.selection import Selection
 from kaizen.sync.run.stories import Draft, Linker
 from kaizen.sync.run.workers import Pending
+from kaizen.sync.sources.base import StoppableSource
 from kaizen.sync.state.claims import Claims
 from kaizen.sync.state.ledger import Ledger
-from kaizen.sync.state.records import Claim
+from kaizen.sync.state.records import ACTOR, Claim
 from kaizen.sync.state.report import Failure, Report
+from kaizen.tips.reading import migrate_tips
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -46,8 +48,7 @@ if TYPE_CHECKING:
     from kaizen.sync.run.commits import Plan
     from kaizen.sync.run.stories import Telling
     from kaizen.sync.settings import ModelSettings, SyncSettings
-    from kaizen.sync.sources.base import Source
-    from kaizen.sync.sources.phoenix.annotate import Annotator
+    from kaizen.sync.sources.base import Annotator, Source
     from kaizen.sync.state.checkpoint import Checkpoint
     from kaizen.sync.state.records import State
 
@@ -128,10 +129,14 @@ class Sync:
     def stop(self) -> None:
         """Take no more traces; those whose model call is under way are finished and committed."""
         self._stopping.set()
+        if isinstance(self._source, StoppableSource):
+            self._source.stop()
 
     def run(self) -> Report:
         """Process every new or changed trace; a `SourceError` or `StoreError` ends the run."""
         self._started = time.monotonic()
+        if migrate_tips(self._store, self._settings.namespace_id, actor=ACTOR):
+            self._ledger.refresh()
         checkpoint: Checkpoint | None = None
         # While a batch is read and linked, the one before must keep all workers busy.
         enough = _BATCH + 2 * self._settings.concurrency
@@ -174,7 +179,7 @@ class Sync:
         """
         batch: list[Trace] = []
         try:
-            for trace in self._source.fetch(self._selection.traces()):
+            for trace in map(clean_trace, self._source.fetch(self._selection.traces())):
                 if self._selection.admits(trace):
                     batch.append(trace)
                 if self._pending.is_next_done:

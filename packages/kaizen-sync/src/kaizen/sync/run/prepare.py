@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from kaizen.sync.model import Annotation, Trace
     from kaizen.sync.outcomes.judge import Judge
-    from kaizen.sync.redaction import Redaction
+    from kaizen.sync.redact import Redaction
     from kaizen.sync.state.records import State
 
 _log = logging.getLogger(__name__)

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
 from kaizen.store import NotFoundError
-from kaizen.sync.generate.ask import input_tokens
+from kaizen.sync.generate.generate import input_tokens
 from kaizen.sync.generate.prompt import TIPS_PROMPT, load_prompt, render_trajectory
-from kaizen.sync.llm.tokens import CHARS_PER_TOKEN
+from kaizen.sync.llm.client import CHARS_PER_TOKEN
 from kaizen.sync.model import Usage
 
 if TYPE_CHECKING:

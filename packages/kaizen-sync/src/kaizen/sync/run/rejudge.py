@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from kaizen.sync.errors import RedactionError
-from kaizen.sync.knowledge.reconcile import judged_tips
+from kaizen.sync.knowledge.reconcile import update_outcome
 from kaizen.sync.model import TARGETS
 from kaizen.sync.outcomes.judge import Judgement, Subject
 from kaizen.sync.redact import Redactor
@@ -19,7 +19,7 @@ from kaizen.sync.state.records import (
     rejudged,
     stored_outcome,
 )
-from kaizen.tips.contradictions import settled
+from kaizen.tips.contradictions import resolve_contradictions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -132,9 +132,10 @@ class Rejudging:
         if head not in stored:
             return []
         ended = outcome_of(stored, {record.trace_id: outcome})
-        judged = judged_tips(TraceRecord.of(stored[head]), ended, self._ledger.tips)
+        judged = update_outcome(head, TraceRecord.of(stored[head]).tip_ids, ended, self._ledger.tips)
         # Of tips that contradict each other another one may be the better backed now.
-        return [tip.to_put() for tip in settled(judged, self._ledger.tips).values()] if judged else []
+        changed = resolve_contradictions(judged, self._ledger.tips) if judged else {}
+        return [tip.to_put() for tip in changed.values()]
 
 
 def _for_one_request(entities: Sequence[Entity]) -> Iterator[Entity]:

@@ -52,7 +52,8 @@ def plan_reading(
     anchor, full_at = checkpoint.anchor, checkpoint.full_at
     if settings.full or newest is None or anchor is None or full_at is None or checkpoint.index_from is None:
         return "full"
-    if (now - full_at).total_seconds() >= settings.full_every_s:
+    # A clock that was ahead once must not put the next whole index off.
+    if not -_OVERLAP.total_seconds() <= (now - full_at).total_seconds() < settings.full_every_s:
         return "full"
     if newest == anchor:
         awaits_work = checkpoint.awaits_work(

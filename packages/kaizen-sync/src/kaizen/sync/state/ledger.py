@@ -11,14 +11,16 @@ from kaizen.sync.state.checkpoint import Checkpoint, checkpoint_id
 from kaizen.sync.state.records import ACTOR, CLAIM, TRAJECTORY, Claim, TraceRecord
 from kaizen.sync.state.rejudge_schedule import Ask
 from kaizen.sync.trajectory.tool_definitions import newest
-from kaizen.tips.merge import standing
-from kaizen.tips.tip import GUIDELINE, StoredTip
+from kaizen.tips.checks import GUIDELINE
+from kaizen.tips.merge import unmerged_tips
+from kaizen.tips.reading import read_tip, read_tips
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from kaizen.store import Applied, Change, Commit, Entity, Put, Store
     from kaizen.sync.state.records import Ending
+    from kaizen.tips.tip import StoredTip
 
 T = TypeVar("T")
 
@@ -67,7 +69,7 @@ class Ledger:
         """All tips of the namespace by id; read when they are first asked for."""
         if self._tips is None:
             found = self._store.iterate(self._namespace_id, type=GUIDELINE)
-            self._tips = {entity.id: StoredTip.of(entity) for entity in found}
+            self._tips = {tip.id: tip for tip in read_tips(found)}
             # Commits made while they were listed are taken in again, which is harmless.
             self.refresh()
         return self._tips
@@ -76,7 +78,7 @@ class Ledger:
     def standing_tips(self) -> Mapping[str, StoredTip]:
         """Those of `tips` that were not merged into another: the same object until one of them changes."""
         if self._standing is None:
-            self._standing = standing(self.tips)
+            self._standing = unmerged_tips(self.tips)
         return self._standing
 
     def claims(self, own_id: str) -> list[Claim]:
@@ -167,7 +169,7 @@ class Ledger:
                 offered: Mapping[str, Any] = change.after.metadata
                 start = after.description.start_time
                 self.tools = newest(self.tools, offered.get("tools") or {}, start, after.trace_id)
-            if _keep(self._tips, change, GUIDELINE, StoredTip.of):
+            if _keep(self._tips, change, GUIDELINE, read_tip):
                 self._standing = None
             _keep(self._claims, change, CLAIM, Claim.of)
         self.version = commit.version
@@ -196,12 +198,16 @@ class Ledger:
             self._began.setdefault(trace_id, before.ending if before else None)
 
 
-def _keep(kept: dict[str, T] | None, change: Applied, type_: str, of: Callable[[Entity], T]) -> bool:
-    """Take a change into what is kept of entities of that type, if it is kept already and this is one."""
+def _keep(kept: dict[str, T] | None, change: Applied, type_: str, of: Callable[[Entity], T | None]) -> bool:
+    """Take a change into what is kept of entities of that type, if it is kept already and this is one.
+
+    An entity that `of` cannot read is kept as if it were not there.
+    """
     if kept is None:
         return False
-    if change.after is not None and change.after.type == type_:
-        kept[change.after.id] = of(change.after)
+    after = of(change.after) if change.after is not None and change.after.type == type_ else None
+    if after is not None:
+        kept[change.entity_id] = after
     elif change.before is not None and change.before.type == type_:
         kept.pop(change.before.id, None)
     else:

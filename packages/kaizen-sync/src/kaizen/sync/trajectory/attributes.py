@@ -1,8 +1,7 @@
-"""Span attributes to chat messages, whatever the dialect, and what else a model call tells of itself."""
+"""Chat messages, tools, tokens and ids that the attributes of a model call hold, in every dialect."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -19,21 +18,23 @@ _COMPLETION_TOKENS = (
     "gen_ai.usage.output_tokens",
     "gen_ai.usage.completion_tokens",
 )
+# More than any call uses; the counts of a trace add up to less than 64 bits.
+_MOST_TOKENS = 2**40
 _RESPONSE_IDS = ("gen_ai.response.id", "llm.response.id", "llm.openai.id", "ai.response.id")
 
 
 def input_messages(span: Span) -> list[Message]:
-    """What the model was given, in order; empty where the span does not tell."""
+    """Return the messages that the model was given, in order; empty if the span holds none."""
     return read_span(span).given
 
 
 def output_messages(span: Span) -> list[Message]:
-    """What the model answered: at most one message, since an answer given in items is merged."""
+    """Return the answer of the model: at most one message, since an answer given in items is merged."""
     return read_span(span).answer
 
 
 def tool_schemas(span: Span) -> list[str]:
-    """The JSON schemas of the tools that the model was offered, as text."""
+    """Return the JSON definitions of the tools that the model was offered, as text."""
     schemas: dict[int, str] = {}
     for key, value in span.attributes.items():
         if key.startswith(_TOOLS):
@@ -47,19 +48,19 @@ def tool_schemas(span: Span) -> list[str]:
 
 
 def model_name(span: Span) -> str:
-    """The model that was asked, as the span names it; empty where it does not."""
+    """Return the name of the model that was asked; empty if the span does not name it."""
     return as_text(_first(span.attributes, _MODELS))
 
 
 def usage(span: Span) -> Usage:
-    """The tokens that a model call tells."""
+    """Return the tokens that a model call used, as its span counts them."""
     return Usage(
         prompt_tokens=_count(span, _PROMPT_TOKENS), completion_tokens=_count(span, _COMPLETION_TOKENS)
     )
 
 
 def response_ids(span: Span) -> tuple[str, str]:
-    """The id of an answer, and for the Responses API the id of the one it follows; each empty if unknown."""
+    """Return the id of the answer and of the one it follows (Responses API); each empty if unknown."""
     output = span.attributes.get("output.value")
     if isinstance(output, str) and "previous_response_id" in output:
         value = json_or_none(output)
@@ -76,7 +77,7 @@ def response_ids(span: Span) -> tuple[str, str]:
 def _count(span: Span, names: Sequence[str]) -> int:
     for name in names:
         value = span.attributes.get(name)
-        if isinstance(value, int | float) and math.isfinite(value):
+        if isinstance(value, int | float) and 0 <= value < _MOST_TOKENS:
             return int(value)
     return 0
 

@@ -1,4 +1,4 @@
-"""The trajectory of a trace: its main conversation, what went on beside it, how it ended."""
+"""Building the trajectory of a trace: its main conversation, side conversations, errors and outcome."""
 
 from __future__ import annotations
 
@@ -8,12 +8,11 @@ from kaizen.sync.errors import UnknownShapeError
 from kaizen.sync.model import Conversation, Message, Span, Trace, Trajectory, Usage
 from kaizen.sync.trajectory.attributes import model_name, tool_schemas
 from kaizen.sync.trajectory.calls import ModelCall, model_calls
-from kaizen.sync.trajectory.chat import is_hollow, messages_of_json
-from kaizen.sync.trajectory.ending import span_outcome
+from kaizen.sync.trajectory.chat import is_empty_answer, messages_of_json
 from kaizen.sync.trajectory.json_text import as_text, load_json
+from kaizen.sync.trajectory.span_outcome import span_outcome
 from kaizen.sync.trajectory.threads import Thread, build_threads, main_thread
-from kaizen.sync.trajectory.tool_results import with_tool_results
-from kaizen.sync.trajectory.tools import ToolSpans, error_text, unwrapped
+from kaizen.sync.trajectory.tools import ToolSpans, error_text, unwrapped, with_tool_results
 
 NO_LLM_SPAN = "no LLM span"
 
@@ -44,7 +43,7 @@ def _build(trace: Trace) -> Trajectory:
     )
     for thread in threads:
         thread.messages = with_tool_results(thread.messages, tools)
-        if any(map(is_hollow, thread.messages)):
+        if any(map(is_empty_answer, thread.messages)):
             raise UnknownShapeError(f"tool calls are missing: {_names(call.span for call in calls)}")
     main = main_thread(threads)
     _append_last_word(trace, main)
@@ -59,7 +58,7 @@ def _build(trace: Trace) -> Trajectory:
         trace_id=trace.trace_id,
         messages=messages,
         side_conversations=sides,
-        errors=tuple(_untold_errors(trace, known)),
+        errors=tuple(_other_errors(trace, known)),
         tools=_distinct(schema for call in calls for layer in call.layers for schema in tool_schemas(layer)),
         outcome=span_outcome(trace, calls),
         usage=sum((call.usage for call in calls), Usage()),
@@ -75,21 +74,21 @@ def _distinct(texts: Iterable[str]) -> tuple[str, ...]:
 
 
 def session_id(trace: Trace) -> str:
-    """The session that a trace says it is of; empty where it says none."""
+    """Return the session id of a trace; empty if it has none."""
     names = ("session.id", "gen_ai.conversation.id")
     found = (as_text(span.attributes.get(name)) for name in names for span in trace.spans)
     return next(filter(None, found), "")
 
 
 def _previous_response_id(calls: Sequence[ModelCall]) -> str:
-    """The response of another trace that this one goes on from."""
+    """Return the id of the response of another trace that this one continues."""
     own = {call.response_id for call in calls}
     followed = (call.previous_response_id for call in calls)
     return next((one for one in followed if one and one not in own), "")
 
 
 def _append_last_word(trace: Trace, main: Thread) -> None:
-    """Add what only the root tells, as a run that ends outside a model call leaves it.
+    """Add the output of the root where no message has it, as in a run that ends outside a model call.
 
     It is the agent's answer, unless the root was given what the assistant said first: then it is the other
     side of the conversation, and its output is what the user said last.
@@ -116,7 +115,7 @@ def _is_other_side(root: Span, messages: Sequence[Message]) -> bool:
 
 
 def _is_conversation(output: str) -> bool:
-    """Whether an output is the messages of a run, as graphs give their state, and no answer."""
+    """Return whether an output holds the messages of a run, as graphs give their state, and not an answer."""
     if "{" not in output:
         return False
     try:
@@ -125,24 +124,25 @@ def _is_conversation(output: str) -> bool:
         return False
 
 
-def _untold_errors(trace: Trace, known: Sequence[str]) -> Iterable[str]:
+def _other_errors(trace: Trace, known: Sequence[str]) -> Iterable[str]:
+    """Yield the errors of spans that no message holds, each once."""
     failed: Mapping[str, str] = {
         span.span_id: error for span in trace.spans if span.status == "ERROR" and (error := error_text(span))
     }
     if not failed:
         return
-    told = "\n".join(known)
-    untold: dict[str, str] = {}
+    known_text = "\n".join(known)
+    lines: dict[str, str] = {}
     for span in trace.spans:
         error = failed.get(span.span_id, "")
         # A step repeats the error of the tool in it behind a class name of its own.
         core = unwrapped(error).rpartition("Error: ")[2].strip() or error
-        if core and core not in told:
-            untold.setdefault(core, f"{span.kind} {span.name}: {error}")
-    everything = "\n".join(untold)
-    for core, line in untold.items():
+        if core and core not in known_text:
+            lines.setdefault(core, f"{span.kind} {span.name}: {error}")
+    everything = "\n".join(lines)
+    for core, line in lines.items():
         # Once by itself; more than once where another error contains it.
-        if everything.count(core) == 1 or not any(core in other for other in untold if other != core):
+        if everything.count(core) == 1 or not any(core in other for other in lines if other != core):
             yield line
 
 

@@ -1,17 +1,13 @@
-"""The model calls of a trace: one for each nest of spans in which several layers trace the same call."""
+"""The model calls of a trace: nested spans that trace the same call count as one."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from kaizen.sync.model import Message, Span, Trace, Usage
 from kaizen.sync.trajectory.attributes import response_ids, usage
 from kaizen.sync.trajectory.dialects import model_spans, read_span
-
-if TYPE_CHECKING:
-    from kaizen.sync.trajectory.dialects.reading import Reading
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +25,7 @@ class ModelCall:
 
 
 def model_calls(trace: Trace) -> list[ModelCall]:
-    """The model calls of a trace, in order of their start."""
+    """Return the model calls of a trace, in order of their start."""
     spans = {span.span_id: span for span in model_spans(trace)}
     nests: dict[str, list[Span]] = {}
     for span in spans.values():
@@ -43,14 +39,14 @@ def model_calls(trace: Trace) -> list[ModelCall]:
 
 
 def _call(top: Span, nest: Sequence[Span]) -> ModelCall:
-    """The call of a nest: the layer that tells most is believed, the innermost where they tell the same.
+    """Return the call that nested spans trace: from the layer with most in it, of several the innermost.
 
     An outer layer may have merged roles or lost ids; an inner one may know calls only as text.
     """
     inward = [top, *sorted((s for s in nest if s is not top), key=lambda s: (s.start_time, s.span_id))]
-    readings = [read_span(span) for span in reversed(inward)]
-    given = max((reading.given for reading in readings), key=_told)
-    answers = max((reading.answer for reading in readings), key=_told)
+    contents = [read_span(span) for span in reversed(inward)]
+    given = max((content.given for content in contents), key=_amount)
+    answers = max((content.answer for content in contents), key=_amount)
     response_id, previous_response_id = next(filter(any, map(response_ids, inward)), ("", ""))
     return ModelCall(
         span=top,
@@ -58,22 +54,18 @@ def _call(top: Span, nest: Sequence[Span]) -> ModelCall:
         given=given,
         answer=answers[0] if answers else None,
         usage=_usage(inward),
-        is_delta=_is_delta(readings),
+        is_delta=any(content.is_delta for content in contents),
         response_id=response_id,
         previous_response_id=previous_response_id,
     )
 
 
-def _told(messages: Sequence[Message]) -> tuple[int, bool]:
+def _amount(messages: Sequence[Message]) -> tuple[int, bool]:
     return sum(len(m.tool_calls) + (m.role == "tool") for m in messages), bool(messages)
 
 
-def _is_delta(readings: Sequence[Reading]) -> bool:
-    return any(reading.is_delta for reading in readings)
-
-
 def _usage(layers: Sequence[Span]) -> Usage:
-    """The tokens of the innermost layers, each of which was a request, or what an outer layer counted."""
+    """Return the tokens of the innermost layers, each of which was a request, or of an outer one."""
     parents = {span.parent_id for span in layers}
     innermost = sum((usage(span) for span in layers if span.span_id not in parents), Usage())
     counted = [innermost, *map(usage, layers)]

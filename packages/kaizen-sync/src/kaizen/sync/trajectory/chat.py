@@ -1,4 +1,4 @@
-"""Chat messages in OpenAI's roles, from what a span tells of them and from JSON values of many shapes."""
+"""Chat messages with OpenAI's roles, made from the parts of a span or from JSON of many shapes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def make_message(
     tool_call_id: str = "",
     name: str = "",
 ) -> Message | None:
-    """A message with its role as OpenAI calls it; None where there is nothing in it."""
+    """Return a message with the role that OpenAI has for it; None if it is empty."""
     if role == _SMOLAGENTS_CALL:
         calls = _calls_in_text(content)
         return Message(role="assistant", content="" if calls else content, tool_calls=calls)
@@ -38,7 +38,7 @@ def make_message(
 
 
 def _calls_in_text(content: str) -> tuple[ToolCall, ...]:
-    """smolagents writes the calls into the prompt as a Python list after `Calling tools:`."""
+    """Return the calls that smolagents writes into a prompt as a Python list after `Calling tools:`."""
     _, _, text = content.partition("Calling tools:")
     try:
         calls = load_literal(text)
@@ -48,7 +48,7 @@ def _calls_in_text(content: str) -> tuple[ToolCall, ...]:
 
 
 def _functions(calls: Any) -> tuple[ToolCall, ...]:
-    """Tool calls in OpenAI's shape: `[{"id": ..., "function": {"name": ..., "arguments": ...}}]`."""
+    """Return the calls of `[{"id": ..., "function": {"name": ..., "arguments": ...}}]`."""
     found = [call for call in calls if isinstance(call, Mapping)] if isinstance(calls, list) else []
     return tuple(
         ToolCall(
@@ -62,7 +62,7 @@ def _functions(calls: Any) -> tuple[ToolCall, ...]:
 
 
 def messages_of_json(value: Any) -> list[Message]:
-    """The messages in a JSON value: a message, an item, a list of them, a request or a response."""
+    """Return the messages in a JSON value: a message, an item, a list of them, a request or a response."""
     if isinstance(value, list):
         return [message for one in value if isinstance(one, Mapping) for message in messages_of_json(one)]
     if not isinstance(value, Mapping):
@@ -125,18 +125,18 @@ def merge_assistants(messages: Sequence[Message]) -> list[Message]:
             )
         elif message.content or message.tool_calls or _is_tool(messages, number + 1):
             merged.append(message)
-    return [m for n, m in enumerate(merged) if not is_hollow(m) or _is_tool(merged, n + 1)]
+    return [m for n, m in enumerate(merged) if not is_empty_answer(m) or _is_tool(merged, n + 1)]
 
 
 def _is_tool(messages: Sequence[Message], number: int) -> bool:
     return number < len(messages) and messages[number].role == "tool"
 
 
-def is_hollow(message: Message) -> bool:
-    """Whether an assistant message tells neither what it said nor what it called."""
+def is_empty_answer(message: Message) -> bool:
+    """Return whether an assistant message has neither text nor calls."""
     return message.role == "assistant" and not (message.content or message.tool_calls)
 
 
 def with_span(span: Span, messages: Sequence[Message]) -> list[Message]:
-    """The messages, with the span that they were read from."""
+    """Return the messages with the id of the span that they were read from."""
     return [replace(message, span_id=span.span_id) for message in messages]

@@ -1,4 +1,4 @@
-"""JSON as spans carry it: text to value, value to text, and one spelling of tool arguments."""
+"""JSON in attributes: text to value, value to text, and one spelling of tool arguments."""
 
 from __future__ import annotations
 
@@ -6,19 +6,29 @@ import ast
 import json
 from typing import Any
 
+from kaizen.sync.cleaning import clean_value
+
 _LITERAL_CHARS = 2_000_000
 
 
 def load_json(text: str) -> Any:
-    """The JSON value of a text; raises `ValueError` for what is none, also where it is nested without end."""
+    """Return the JSON value of a text; raises `ValueError` if it is not JSON, or nested too deeply.
+
+    Lone surrogates, which an escape may hide in the cleanest text, are replaced.
+    """
     try:
-        return json.loads(text)
+        value = json.loads(text)
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
+    return clean_value(value) if _may_hold_surrogates(text) else value
+
+
+def _may_hold_surrogates(text: str) -> bool:
+    return "\\ud" in text or "\\uD" in text
 
 
 def json_or_none(value: Any) -> Any:
-    """The JSON value of an attribute; None where it is no text, or no JSON."""
+    """Return the JSON value of an attribute; None if it is not text, or not JSON."""
     if not isinstance(value, str) or not value:
         return None
     try:
@@ -28,7 +38,7 @@ def json_or_none(value: Any) -> Any:
 
 
 def load_literal(text: str) -> Any:
-    """The value of a Python literal, as `repr` writes it; raises `ValueError` for what is none.
+    """Return the value of a Python literal, as `repr` writes it; raises `ValueError` if it is not one.
 
     Nothing is evaluated, and a text of more than two million characters is refused: parsing takes about a
     hundred times its size in memory.
@@ -36,13 +46,14 @@ def load_literal(text: str) -> Any:
     if len(text) > _LITERAL_CHARS:
         raise ValueError("too long for a literal")
     try:
-        return ast.literal_eval(text.strip())
+        value = ast.literal_eval(text.strip())
     except (SyntaxError, TypeError, MemoryError, RecursionError) as error:
         raise ValueError("no literal") from error
+    return clean_value(value) if _may_hold_surrogates(text) else value
 
 
 def as_text(value: Any) -> str:
-    """Text as it is, None as nothing, anything else as JSON."""
+    """Return text unchanged, None as an empty text, anything else as JSON."""
     if value is None:
         return ""
     if isinstance(value, str):
@@ -51,7 +62,7 @@ def as_text(value: Any) -> str:
 
 
 def canonical_arguments(arguments: str) -> str:
-    """Tool arguments in one spelling, so that re-serialised ones compare equal."""
+    """Return tool arguments in one spelling, so that re-serialised ones compare equal."""
     try:
         return json.dumps(load_json(arguments), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     except (ValueError, RecursionError):

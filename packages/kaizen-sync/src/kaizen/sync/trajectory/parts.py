@@ -1,4 +1,4 @@
-"""The content of a message that is given in parts: text, images, tool calls and tool results.
+"""Message contents that are given in parts: text, images, tool calls and tool results.
 
 Sources of the part types: OpenAI's chat completions and Responses APIs, Anthropic's content blocks, the GenAI
 semantic conventions (`gen_ai.input.messages`), and the Vercel AI SDK's model messages.
@@ -27,7 +27,7 @@ _MEDIA = frozenset(
 
 @dataclass(slots=True)
 class Parts:
-    """What the parts of one message hold, by kind; images and files are placeholders in `texts`."""
+    """The parts of one message by kind; images and files are placeholders in `texts`."""
 
     texts: list[str] = field(default_factory=list)
     calls: list[ToolCall] = field(default_factory=list)
@@ -39,7 +39,7 @@ class Parts:
 
 
 def read_parts(content: Any) -> Parts:
-    """The parts of a content, which may be plain text, one part or a list of them."""
+    """Return the parts of a content, which may be plain text, one part or a list of them."""
     parts = Parts()
     if isinstance(content, Mapping) and isinstance(content.get("type"), str):
         content = [content]
@@ -117,7 +117,7 @@ def _media(part: Mapping[str, Any]) -> str:
 
 
 def image_placeholder(url: str) -> str:
-    """What stands for an image: its media type and size, never its bytes."""
+    """Return the placeholder of an image: its media type and size, never its bytes."""
     match = _DATA_URL.fullmatch(url)
     if not match:
         # A signed link carries its signature in the query.
@@ -126,7 +126,7 @@ def image_placeholder(url: str) -> str:
 
 
 def placeholder(media_type: str, base64: str) -> str:
-    """What stands for an attachment that is given in base64."""
+    """Return the placeholder of an attachment that is given in base64."""
     noun = "image" if "/" not in media_type or media_type.startswith("image/") else "attachment"
     if media_type in ("wav", "mp3", "input_audio", "audio", "file", "document", "blob"):
         noun = "attachment"

@@ -1,4 +1,4 @@
-"""Which traces tell one story: one conversation, traced call by call or session by session.
+"""Stories: traces that belong to one conversation, traced call by call or session by session.
 
 Traces are one story where they share a session id, where one follows a response of another, or where the
 whole conversation of one, its last answer included, is how another one that started later begins. A beginning
@@ -22,7 +22,7 @@ _HASH_CHARS = 16
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TraceDescription:
-    """What linking needs to know of a trace; about 20 bytes for each answer in it.
+    """What links a trace with others; about 20 bytes for each answer in it.
 
     `answers` are hashes of the main conversation up to and including each answer in it, in order: the last
     one stands for the whole. System messages do not count, since agents write the time into them.
@@ -37,12 +37,12 @@ class TraceDescription:
 
     @property
     def whole(self) -> str:
-        """The hash of the whole conversation; empty where nothing was answered."""
+        """The hash of the whole conversation; empty if nothing was answered."""
         return self.answers[-1] if self.answers else ""
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """The keys under which this trace is to be found; each is looked up exactly."""
+        """The keys by which this trace is found; each is looked up exactly."""
         own = [f"session:{self.session_id}"] if self.session_id else []
         if not self.session_id and self.answers:
             own += [f"whole:{self.whole}", *(f"begins:{answer}" for answer in self.answers[:-1])]
@@ -51,7 +51,7 @@ class TraceDescription:
 
     @property
     def related_keys(self) -> tuple[str, ...]:
-        """The keys under which traces are that may be of the same story."""
+        """The keys of traces that may belong to the same story."""
         swapped = {"whole": "begins", "begins": "whole", "response": "follows", "follows": "response"}
         parts = (key.partition(":") for key in self.keys)
         return tuple(f"{swapped.get(kind, kind)}:{value}" for kind, _, value in parts)
@@ -94,7 +94,7 @@ class Story:
 
 
 def describe(trajectory: Trajectory, start_time: datetime) -> TraceDescription:
-    """The description of a trace, from its trajectory: always as it was built, or always as redacted."""
+    """Return the description of a trace from its trajectory: always as built, or always as redacted."""
     return TraceDescription(
         trace_id=trajectory.trace_id,
         start_time=start_time.astimezone(UTC).isoformat(timespec="microseconds"),
@@ -111,7 +111,7 @@ def describe(trajectory: Trajectory, start_time: datetime) -> TraceDescription:
 
 
 def _rolled(messages: Sequence[Message]) -> list[str]:
-    """For each message, a hash of the conversation up to it, the same in every process."""
+    """Return for each message a hash of the conversation up to it, the same in every process."""
     rolled: list[str] = []
     value = ""
     for message in messages:
@@ -126,9 +126,9 @@ def _rolled(messages: Sequence[Message]) -> list[str]:
 def related(
     new: Iterable[TraceDescription], with_key: Callable[[str], Iterable[TraceDescription]]
 ) -> list[TraceDescription]:
-    """The new traces and all known ones that may be of a story with them, found by exact look-ups.
+    """Return the new traces and all known ones that may share a story with them, by exact look-ups.
 
-    `with_key` gives the known traces that have a key among their `keys`. A new description replaces a known
+    `with_key` returns the known traces that have a key among their `keys`. A new description replaces a known
     one of the same trace.
     """
     found = {one.trace_id: one for one in new}
@@ -147,7 +147,7 @@ def related(
 
 
 def link(descriptions: Iterable[TraceDescription]) -> list[Story]:
-    """The stories that these traces tell, each trace in exactly one, whatever order they come in."""
+    """Return the stories of these traces, each trace in exactly one, whatever order they come in."""
     traces = sorted(descriptions, key=_order)
     groups = _Groups(len(traces))
     for one, other in _links(traces):
@@ -204,7 +204,7 @@ class _Groups:
 
 
 def _story(traces: Sequence[TraceDescription]) -> Story:
-    """The story of traces in order of time."""
+    """Return the story of traces that are in order of time."""
     last = {answer: _order(one) for one in traces for answer in one.answers[:-1]}
     told_by = [one for one in traces if last.get(one.whole, ("", "")) <= _order(one)]
     head = max(told_by, key=lambda one: (len(one.answers), _order(one)))
@@ -218,7 +218,7 @@ def _story(traces: Sequence[TraceDescription]) -> Story:
 
 
 def joined(trajectories: Sequence[Trajectory]) -> Trajectory:
-    """The trajectory of a story: those of the traces that tell it, in order of time, no message twice.
+    """Return the trajectory of a story from those of its traces in order of time, no message twice.
 
     It bears the id of the one with the most answers, of several the last. All must be redacted, or none.
     """

@@ -1,4 +1,4 @@
-"""The conversations of a trace: which model call goes on where another one stopped."""
+"""The conversations of a trace: model calls that continue one another."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Thread:
 
 
 def build_threads(trace: Trace, calls: Iterable[ModelCall]) -> list[Thread]:
-    """The conversations that model calls form, in the order in which they began."""
+    """Return the conversations that model calls form, in the order in which they began."""
     spans = {span.span_id: span for span in trace.spans}
     index = _Index()
     threads: list[Thread] = []
@@ -62,14 +62,14 @@ def build_threads(trace: Trace, calls: Iterable[ModelCall]) -> list[Thread]:
 
 
 class _Index:
-    """Where each conversation stands, found by hash: a trace may hold thousands of calls."""
+    """The newest state of each conversation by hash: a trace may hold thousands of calls."""
 
     def __init__(self) -> None:
         self._threads: defaultdict[_Key, dict[int, Thread]] = defaultdict(dict)
         self._arguments: dict[str, str] = {}
 
     def keys(self, messages: Sequence[Message]) -> list[_Key]:
-        """What makes each message the same as one given before: role, text and calls, not their ids."""
+        """Return keys that are equal for the same message given again: role, text, calls without ids."""
         return [
             (m.role, m.content.strip(), *((c.name, self._canonical(c.arguments)) for c in m.tool_calls))
             for m in messages
@@ -113,7 +113,7 @@ class _Index:
         system: tuple[str, ...],
         around: tuple[str, ...],
     ) -> tuple[Thread | None, list[Message]]:
-        """The conversation that a call continues, and which of its messages are new in it."""
+        """Return the conversation that a call continues, and the messages that are new in it."""
         thread = self._continued(keys)
         if thread is not None:
             return thread, given[thread.given :]
@@ -133,7 +133,7 @@ class _Index:
         return self._awaiting(given), given
 
     def _continued(self, keys: Sequence[_Key]) -> Thread | None:
-        """The conversation with the longest history that these messages begin with.
+        """Return the conversation with the longest history that these messages begin with.
 
         The same messages once more are a retry if there was no answer, otherwise a call of its own.
         """
@@ -150,7 +150,7 @@ class _Index:
         return None
 
     def _awaiting(self, results: Sequence[Message]) -> Thread | None:
-        """The conversation that called the tools last whose results these all are."""
+        """Return the newest conversation whose calls these results all answer."""
         thread = self._newest(("call", results[0].tool_call_id))
         called = {call.id for call in thread.answer.tool_calls} if thread and thread.answer else set()
         return thread if all(message.tool_call_id in called for message in results) else None
@@ -161,7 +161,7 @@ class _Index:
 
 
 def _rolled(keys: Sequence[_Key]) -> list[int]:
-    """A hash for each prefix of the keys."""
+    """Return a hash for each prefix of the keys."""
     rolled: list[int] = []
     value = 0
     for key in keys:
@@ -171,7 +171,7 @@ def _rolled(keys: Sequence[_Key]) -> list[int]:
 
 
 def _around(call: ModelCall, spans: Mapping[str, Span]) -> list[Span]:
-    """The AGENT and TOOL spans that a call runs in, from the innermost."""
+    """Return the AGENT and TOOL spans around a call, from the innermost."""
     own = {layer.span_id for layer in call.layers if layer.kind == "TOOL"}
     outer = ancestors(call.span, spans)
     return [span for span in outer if span.kind in ("AGENT", "TOOL") and span.span_id not in own]
@@ -193,7 +193,7 @@ def _new_thread(call: ModelCall, around: Sequence[Span], system: tuple[str, ...]
 
 
 def ancestors(span: Span, spans: Mapping[str, Span]) -> Iterator[Span]:
-    """The span itself, its parent, and so on; an endless circle of parents is left."""
+    """Yield the span itself, its parent, and so on; a circle of parents is left after one round."""
     seen: set[str] = set()
     current: Span | None = span
     while current is not None and current.span_id not in seen:
@@ -203,7 +203,7 @@ def ancestors(span: Span, spans: Mapping[str, Span]) -> Iterator[Span]:
 
 
 def _extend(thread: Thread, new: list[Message], system: list[Message]) -> None:
-    """Add what is new to a conversation; its own last answer comes back as the first of it.
+    """Add new messages to a conversation; the first may be its own last answer, which is left out.
 
     A changed system message (another agent took over) comes after the results of the tools called before.
     """
@@ -216,7 +216,7 @@ def _extend(thread: Thread, new: list[Message], system: list[Message]) -> None:
 
 
 def main_thread(threads: Sequence[Thread]) -> Thread:
-    """The longest of the conversations that run in no other's agent or tool."""
+    """Return the longest of the conversations outside the agents and tools of others."""
     homes = {thread.around[0] for thread in threads if thread.around}
     has_outermost = any(not thread.around for thread in threads)
     outer = [

@@ -1,20 +1,129 @@
-"""Which version of which tool a tip was learned under, and which tips are older than their tools. Pure."""
+"""Definitions of tools in the shapes of all providers: names, parameters, versions, and what has changed."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+from kaizen.sync.trajectory.json_text import json_or_none
 
+if TYPE_CHECKING:
     from kaizen.sync.model import Message, Trajectory
+
+_LISTS = ("function_declarations", "functionDeclarations", "tools")
+_WRAPPERS = ("function", "toolSpec", "custom")
+_PARAMETERS = (
+    "parameters",
+    "input_schema",
+    "inputSchema",
+    "parameters_json_schema",
+    "parametersJsonSchema",
+)
+_LINE_CHARS = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolDefinition:
+    """One tool that a model was offered.
+
+    `parameters` is the JSON schema of its arguments, None if the definition has none. `version` is a hash of
+    the definition: key order and wrapping do not count.
+    """
+
+    name: str
+    parameters: Mapping[str, Any] | None
+    version: str
+
+    @property
+    def signature(self) -> str:
+        """Return `find_trains(origin: string, date?: string)`."""
+        return f"{self.name}({', '.join(_parameters(self.parameters or {}))})"
+
+
+def read_definitions(text: str) -> list[ToolDefinition]:
+    """Return the tools that a JSON text defines; empty if it defines none.
+
+    Reads the shapes of OpenAI's chat (`function`) and Responses APIs, of Anthropic (`input_schema`), Gemini
+    (`function_declarations`), MCP (`inputSchema`) and Bedrock (`toolSpec`), one definition or a list of them.
+    A tool of the provider's own goes by its type, such as `web_search`.
+    """
+    try:
+        return list(_definitions(json_or_none(text)))
+    except RecursionError:
+        return []
+
+
+def _definitions(value: Any) -> Iterator[ToolDefinition]:
+    pending = [value]
+    while pending:
+        value = pending.pop()
+        if isinstance(value, list):
+            pending += reversed(value)
+        elif isinstance(value, Mapping):
+            listed = next((value[key] for key in _LISTS if isinstance(value.get(key), list)), None)
+            if listed is not None:
+                pending.append(listed)
+            elif tool := _definition(value):
+                yield tool
+
+
+def _definition(value: Mapping[str, Any]) -> ToolDefinition | None:
+    inner = next((value[key] for key in _WRAPPERS if isinstance(value.get(key), Mapping)), value)
+    name = inner.get("name") or inner.get("type")
+    if not isinstance(name, str) or name in ("function", "object"):
+        return None
+    return ToolDefinition(name=name, parameters=_schema(inner), version=_version(inner))
+
+
+def _schema(definition: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    found = (definition[key] for key in _PARAMETERS if isinstance(definition.get(key), Mapping))
+    schema: Mapping[str, Any] | None = next(found, None)
+    # Bedrock wraps the schema once more.
+    if schema is not None and isinstance(schema.get("json"), Mapping):
+        return schema["json"]  # type: ignore[no-any-return]
+    return schema
+
+
+def _version(definition: Mapping[str, Any]) -> str:
+    parts = {key: part for key, part in definition.items() if key != "type" or "name" not in definition}
+    canonical = json.dumps(parts, sort_keys=True, separators=(",", ":"))
+    return hashlib.blake2b(canonical.encode(), digest_size=8).hexdigest()
+
+
+def _parameters(schema: Mapping[str, Any]) -> Iterator[str]:
+    properties, required = schema.get("properties"), schema.get("required")
+    required = required if isinstance(required, Sequence) else ()
+    for name, described in properties.items() if isinstance(properties, Mapping) else ():
+        kind = described.get("type") if isinstance(described, Mapping) else None
+        mark = "" if name in required else "?"
+        yield f"{name}{mark}: {kind}" if isinstance(kind, str) else f"{name}{mark}"
+
+
+def signatures(texts: Iterable[str]) -> list[str]:
+    """Return a line of at most 200 characters for each tool, and for a text that defines none the text."""
+    return [
+        _one_line(line)
+        for text in texts
+        for line in [tool.signature for tool in read_definitions(text)] or [text]
+    ]
+
+
+def _one_line(text: str) -> str:
+    line = " ".join(text[: 4 * _LINE_CHARS].split())
+    return line if len(line) <= _LINE_CHARS else f"{line[: _LINE_CHARS - 4]} ..."
+
+
+def tool_versions(texts: Iterable[str]) -> dict[str, str]:
+    """Return the version of each tool by its name."""
+    return {tool.name: tool.version for text in texts for tool in read_definitions(text)}
 
 
 class Offered(NamedTuple):
-    """The version of a tool in the newest trace of a project that offered it, and when that started."""
+    """The version of a tool in the newest trace of a project that offered it, and when that trace started."""
 
     schema: str
     at: str
@@ -22,7 +131,7 @@ class Offered(NamedTuple):
 
 
 class ChangedTool(NamedTuple):
-    """A tool of which a tip knows only older versions than the newest trace of the project offered."""
+    """A tool whose newest version in a project no evidence of a tip was learned under."""
 
     source: str
     project: str
@@ -42,41 +151,23 @@ class ChangedTool(NamedTuple):
         }
 
 
-def tool_versions(tools: Iterable[str]) -> dict[str, str]:
-    """A hash of each tool's definition by its name: key order and OpenAI's wrapping do not count.
-
-    What is no JSON object with a name is left out.
-    """
-    versions = {}
-    for text in tools:
-        try:
-            value = json.loads(text)
-        except (ValueError, RecursionError):
-            continue
-        value = value.get("function", value) if isinstance(value, dict) else None
-        if isinstance(value, dict) and isinstance(name := value.get("name"), str):
-            definition = {key: part for key, part in value.items() if key != "type"}
-            canonical = json.dumps(definition, sort_keys=True, separators=(",", ":"))
-            versions[name] = hashlib.blake2b(canonical.encode(), digest_size=8).hexdigest()
-    return versions
-
-
 def tools_of(texts: Sequence[str], quote: str, trajectory: Trajectory) -> dict[str, str]:
-    """The versions of the tools that a tip of these texts is about.
+    """Return the versions of the tools that a tip with these texts is about, by name.
 
-    Those are the tools that it names and those whose calls or results it quotes; without any, all offered.
+    These are the tools that it names and those whose calls or results it quotes; if there are none, all that
+    were offered.
     """
     versions = tool_versions(trajectory.tools)
-    told = "\n".join(texts)
-    about = set(_quoted(quote, trajectory.all_messages()))
-    about |= {name for name in versions if re.search(rf"(?<!\w){re.escape(name)}(?!\w)", told)}
+    text = "\n".join(texts)
+    about = set(_quoted_tools(quote, trajectory.all_messages()))
+    about |= {name for name in versions if re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text)}
     return {name: versions[name] for name in sorted(about & versions.keys())} or versions
 
 
 def newest(
     known: Mapping[str, Offered], tools: Mapping[str, str], at: str, trace_id: str
 ) -> dict[str, Offered]:
-    """What is known of a project's tools, with those of one more trace, which may be an older one."""
+    """Return the known tools of a project with those of one more trace, which may be an older one."""
     offered = {name: Offered(schema, at, trace_id) for name, schema in tools.items()}
     later = {name: one for name, one in offered.items() if name not in known or one[1:] >= known[name][1:]}
     return {**known, **later}
@@ -85,7 +176,7 @@ def newest(
 def changed_tools(
     sources: Iterable[Mapping[str, Any]], known: Mapping[tuple[str, str], Mapping[str, Offered]]
 ) -> list[ChangedTool]:
-    """The tools of which no evidence of a tip is as new as the project's newest trace that offered them."""
+    """Return the tools whose newest version in their project no source of a tip was learned under."""
     learned: dict[tuple[str, str, str], set[str]] = {}
     for source in sources:
         for name, schema in (source.get("tools") or {}).items():
@@ -97,8 +188,8 @@ def changed_tools(
     ]
 
 
-def _quoted(quote: str, messages: Sequence[Message]) -> Iterator[str]:
-    """The names of the tools in whose calls or results the words are."""
+def _quoted_tools(quote: str, messages: Sequence[Message]) -> Iterator[str]:
+    """Yield the names of the tools whose calls or results contain the quote."""
     wanted = " ".join(quote.split()).removeprefix("-> calls ")
     if not wanted:
         return

@@ -1,17 +1,19 @@
-"""The TOOL spans of a trace: which one stands for which call, and what it tells of the result."""
+"""Tool calls and their results: paired with each other, and filled in from the TOOL spans of a trace."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from kaizen.sync.model import Message, ToolCall
 from kaizen.sync.trajectory.json_text import as_text, canonical_arguments, load_json, load_literal
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from kaizen.sync.model import Span, ToolCall, Trace
+    from kaizen.sync.model import Span, Trace
 
 _NAMES = ("tool.name", "gen_ai.tool.name", "ai.toolCall.name")
 _IDS = ("tool.id", "gen_ai.tool.call.id", "ai.toolCall.id", "tool_call.id")
@@ -19,8 +21,63 @@ _ARGUMENTS = ("input.value", "gen_ai.tool.call.arguments", "gen_ai.tool.args", "
 _OUTPUTS = ("output.value", "gen_ai.tool.call.result", "gen_ai.output", "ai.toolCall.result")
 
 
+def with_tool_results(messages: Sequence[Message], tools: ToolSpans) -> list[Message]:
+    """Pair every tool call with its result: by id, else by order; TOOL spans fill in what is missing."""
+    complete: list[Message] = []
+    waiting: list[ToolCall] = []
+    caller = ""
+
+    def settle() -> None:
+        for call in waiting:
+            span = tools.take(call, caller, waiting)
+            if span is not None and (text := span_result(span)):
+                complete.append(
+                    Message(
+                        role="tool",
+                        content=text,
+                        tool_call_id=call.id,
+                        name=call.name,
+                        span_id=span.span_id,
+                    )
+                )
+        waiting.clear()
+
+    for number, message in enumerate(messages):
+        if message.role != "tool":
+            settle()
+            message = _with_call_ids(message, number)
+            waiting += message.tool_calls
+            caller = message.span_id
+            complete.append(message)
+            continue
+        answered = _answered(waiting, message)
+        if answered is not None:
+            waiting.remove(answered)
+            content = with_span_error(message.content, tools.take(answered, caller, waiting))
+            name = message.name or answered.name
+            message = replace(message, content=content, tool_call_id=answered.id, name=name)
+        complete.append(message)
+    settle()
+    return complete
+
+
+def _with_call_ids(message: Message, number: int) -> Message:
+    """Give each call of a message an id: some frameworks pair calls and results by order alone."""
+    if all(call.id for call in message.tool_calls):
+        return message
+    calls = (replace(c, id=c.id or f"call_{number}_{i}") for i, c in enumerate(message.tool_calls))
+    return replace(message, tool_calls=tuple(calls))
+
+
+def _answered(waiting: Sequence[ToolCall], result: Message) -> ToolCall | None:
+    if result.tool_call_id:
+        return next((call for call in waiting if call.id == result.tool_call_id), None)
+    named = (call for call in waiting if result.name and call.name == result.name)
+    return next(named, waiting[0] if waiting else None)
+
+
 class ToolSpans:
-    """The TOOL spans of a trace, each of which stands for one call.
+    """The TOOL spans of a trace, each of which is the execution of one call.
 
     `model_spans` are the ids of those that are model calls whatever their kind says, `call_ids` those of all
     calls that the conversations of the trace hold.
@@ -44,7 +101,7 @@ class ToolSpans:
                 alike[span.span_id] = span
 
     def take(self, call: ToolCall, caller: str, others: Iterable[ToolCall]) -> Span | None:
-        """The span of a call that the LLM span `caller` asked for, beside `others`.
+        """Return the span of a call that the LLM span `caller` made together with `others`.
 
         The one with the id of the call. Else the first of that tool that is no other call's, preferring the
         same arguments and then the same parent: sub-agents may call the same tool at once.
@@ -96,12 +153,12 @@ def _span_arguments(span: Span) -> str:
 
 
 def span_result(span: Span) -> str:
-    """What the tool gave, and how it failed."""
+    """Return the result of the tool, and its error if it failed."""
     return with_span_error(as_text(_first(span, _OUTPUTS)), span)
 
 
 def with_span_error(text: str, span: Span | None) -> str:
-    """Some frameworks show the model less than the span tells, such as 'An error occurred'."""
+    """Add the error of the span to a result: frameworks may show the model just 'An error occurred'."""
     error = error_text(span) if span is not None and span.status == "ERROR" else ""
     if not error or error in text or unwrapped(error) in text:
         return text
@@ -109,7 +166,7 @@ def with_span_error(text: str, span: Span | None) -> str:
 
 
 def error_text(span: Span) -> str:
-    """The error of a span: its status message, else its first exception."""
+    """Return the error of a span: its status message, else its first exception."""
     if span.status_message:
         return span.status_message
     for event in span.events:
@@ -120,7 +177,7 @@ def error_text(span: Span) -> str:
 
 
 def unwrapped(error: str) -> str:
-    """The error that openai-agents puts into a dict, as in `Error running tool: {'error': '...'}`."""
+    """Return the error that openai-agents puts into a dict, as in `Error running tool: {'error': '...'}`."""
     _, brace, rest = error.partition(": {")
     try:
         value = load_literal("{" + rest) if brace else None

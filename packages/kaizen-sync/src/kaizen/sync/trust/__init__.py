@@ -1,4 +1,4 @@
-"""Whether a tip may be shown to agents: traces are untrusted, and so is what a model made of them."""
+"""Decide whether a tip may be shown to agents: traces are untrusted, and so are tips made of them."""
 
 from __future__ import annotations
 

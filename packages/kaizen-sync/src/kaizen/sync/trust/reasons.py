@@ -1,4 +1,4 @@
-"""Why a tip waits for a person, in words for that person."""
+"""Give the reasons for which a tip waits for a person, in words for that person."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _DANGERS = (FETCHES, WEAKENS, CREDENTIALS, OVERRIDES, CONTACTS, HIDES, INJECTION
 
 
 def quarantine_reason(tip: Tip, *, is_quoted: bool, injection: str) -> str:
-    """All reasons why the tip must not reach an agent unseen; empty where there is none.
+    """Return all reasons why a person must see the tip before an agent does; empty if there are none.
 
-    `injection` is what `injection_attempt` says of the trajectory that the tip comes from.
+    `injection` is what `injection_attempt` found in the trajectory that the tip comes from.
     """
     texts = (tip.content, *tip.implementation_steps, tip.trigger, tip.rationale, tip.task_description)
     reasons = [*dangers(texts), *([] if is_quoted else [QUOTE_MISSING]), *([injection] if injection else [])]
@@ -27,5 +27,5 @@ def quarantine_reason(tip: Tip, *, is_quoted: bool, injection: str) -> str:
 
 
 def is_dangerous(reason: str) -> bool:
-    """Whether a check found more than a quote that is missing; a person may have reasons of their own."""
+    """Return whether a check found more than a missing quote; a person may have other reasons."""
     return any(part.startswith(_DANGERS) for part in reason.split(REASON_SEPARATOR))

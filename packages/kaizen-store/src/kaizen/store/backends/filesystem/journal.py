@@ -1,4 +1,4 @@
-"""One namespace on disk: an append-only file of which each line is a commit."""
+"""Keep one namespace on disk: an append-only file of which each line is a commit."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, BinaryIO
 
-from kaizen.store import locking
-from kaizen.store.backends.filesystem import files
-from kaizen.store.backends.filesystem import lines as records
+from kaizen.store import files, locking
 from kaizen.store.backends.filesystem.names import file_name
-from kaizen.store.backends.filesystem.state import NamespaceState, copied
+from kaizen.store.backends.filesystem.state import NamespaceState, copy_entity
 from kaizen.store.commits import check_restored, next_commit
 from kaizen.store.errors import ConflictError, CorruptDataError, NotFoundError
-from kaizen.store.model import Applied, Change, Commit, Entity, Expected, Namespace
+from kaizen.store.history import lines as records
+from kaizen.store.model import Applied, Commit, Entity, Namespace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
     from pathlib import Path
 
-    from kaizen.store.backends.filesystem.lines import Record
+    from kaizen.store.commits import CommitRequest
+    from kaizen.store.history.lines import CommitRecord
 
 JOURNALS = "namespaces"
 LOCKS = "locks"
@@ -47,11 +47,11 @@ class _Loaded:
 
     @property
     def length(self) -> int:
-        """How many bytes of the file are good."""
+        """Return how many bytes of the file are good."""
         return self.end - self.unterminated
 
     def is_of(self, file: BinaryIO) -> bool:
-        """Whether the file still starts with what was read.
+        """Return whether the file still starts with what was read.
 
         Inode numbers are used again at once, and a commit that failed is cut off after it may have been
         seen: so the last line counts too. It starts with a commit's id, or for a header with a time.
@@ -79,7 +79,7 @@ class Journal:
 
     @contextmanager
     def reading(self) -> Iterator[NamespaceState]:
-        """The state as of now. No other process is waited for."""
+        """Give the state as of now, without waiting for any other process."""
         with self._memory, self._open() as file:
             yield self._refresh(file).state
 
@@ -106,7 +106,7 @@ class Journal:
                     )
             else:
                 header = records.encode_header(self.namespace_id, created_at)
-                files.create(self.path, header, by_way_of=self._new_path)
+                files.create_file(self.path, header, by_way_of=self._new_path)
             return self.describe()
 
     def describe(self) -> Namespace:
@@ -122,32 +122,14 @@ class Journal:
             files.sync_directory(self.path.parent)
             self._loaded = None
 
-    def commit(
-        self,
-        changes: Sequence[Change],
-        *,
-        expected: Expected | None,
-        actor: str,
-        reason: str,
-        run_id: str | None,
-    ) -> Commit:
-        """See `Store.commit`; everything passed in is checked already."""
+    def commit(self, request: CommitRequest) -> Commit:
+        """See `Store.commit`."""
         self._require()
         with self._writing():
             with self._open() as file:
                 loaded = self._refresh(file)
             state = loaded.state
-            commit = next_commit(
-                self.namespace_id,
-                changes,
-                expected=expected,
-                actor=actor,
-                reason=reason,
-                run_id=run_id,
-                version=state.version,
-                last_at=state.last_at,
-                current=state.entities,
-            )
+            commit = next_commit(self.namespace_id, request, head=state.head(), current=state.entities)
             self._append(loaded, records.encode_commit(commit))
             return replace(commit, changes=tuple(map(_with_own_before, commit.changes)))
 
@@ -177,7 +159,7 @@ class Journal:
     @contextmanager
     def _writing(self) -> Iterator[None]:
         files.make_directory(self._lock_path.parent)
-        with self._writer, locking.exclusive(self._lock_path), self._memory:
+        with self._writer, locking.lock_file(self._lock_path), self._memory:
             yield
 
     def _append(self, loaded: _Loaded, *lines: bytes) -> None:
@@ -185,7 +167,7 @@ class Journal:
             files.move_tail(self.path, loaded.length, to=self._torn_path)
             loaded.torn = False
         data = b"".join(lines)
-        files.append(self.path, b"\n" + data if loaded.unterminated else data)
+        files.append_to_file(self.path, b"\n" + data if loaded.unterminated else data)
         for line in lines:
             self._take(loaded, line)
 
@@ -196,12 +178,7 @@ class Journal:
             raise self._missing() from None
 
     def _exists(self) -> bool:
-        # Not Path.exists, which answers no where a file stands in place of a directory.
-        try:
-            os.stat(self.path)
-        except FileNotFoundError:
-            return False
-        return True
+        return files.status(self.path) is not None
 
     def _require(self) -> None:
         if not self._exists():
@@ -235,7 +212,7 @@ class Journal:
         file.seek(0)
         line = file.readline()
         try:
-            created_at = records.decode_header(records.parse(line), self.namespace_id)
+            created_at = records.decode_header(records.parse_line(line), self.namespace_id)
         except ValueError as exc:
             raise self.corrupt(1, exc) from exc
         status = os.fstat(file.fileno())
@@ -254,7 +231,7 @@ class Journal:
         unterminated = not line.endswith(b"\n")
         try:
             try:
-                value = records.parse(line)
+                value = records.parse_line(line)
             except ValueError:
                 if not unterminated:
                     raise
@@ -275,7 +252,7 @@ class _Lines:
         self._journal = journal
         self._file = file
         self._state = state
-        self._records: dict[int, Record] = {}
+        self._records: dict[int, CommitRecord] = {}
 
     def commit(self, version: int, *, only: str | None = None) -> Commit:
         record = self._record(version)
@@ -289,20 +266,20 @@ class _Lines:
             reason=record.reason,
             run_id=record.run_id,
             changes=tuple(
-                Applied(before=self._before(entity_id, version), after=_copied_or_none(entity))
+                Applied(before=self._before(entity_id, version), after=_copy_or_none(entity))
                 for entity_id, entity in after.items()
             ),
         )
 
     def _before(self, entity_id: str, version: int) -> Entity | None:
         earlier = self._state.version_before(entity_id, version)
-        return None if earlier is None else _copied_or_none(self._record(earlier).after[entity_id])
+        return None if earlier is None else _copy_or_none(self._record(earlier).after[entity_id])
 
-    def _record(self, version: int) -> Record:
+    def _record(self, version: int) -> CommitRecord:
         if version not in self._records:
             self._file.seek(self._state.offsets[version - 1])
             try:
-                value = records.parse(self._file.readline())
+                value = records.parse_line(self._file.readline())
                 self._records[version] = records.decode_commit(value, self._journal.namespace_id)
             except ValueError as exc:
                 raise self._journal.corrupt(version + 1, exc) from exc
@@ -321,9 +298,9 @@ def _garbage_collection_paused() -> Iterator[None]:
             gc.enable()
 
 
-def _copied_or_none(entity: Entity | None) -> Entity | None:
-    return None if entity is None else copied(entity)
+def _copy_or_none(entity: Entity | None) -> Entity | None:
+    return None if entity is None else copy_entity(entity)
 
 
 def _with_own_before(change: Applied) -> Applied:
-    return replace(change, before=_copied_or_none(change.before))
+    return replace(change, before=_copy_or_none(change.before))

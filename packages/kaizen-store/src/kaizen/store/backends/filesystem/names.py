@@ -1,4 +1,4 @@
-"""File names of namespaces: one for each id, the same on every file system."""
+"""Name the files of namespaces: one name for each id, the same on every file system."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _DEVICE_MARK = "!!"
 
 
 def file_name(namespace_id: str) -> str:
-    """The id, with `!` before each capital in lower case, and `!!` before what Windows takes for a device.
+    """Return the id with `!` before each capital, in lower case, and `!!` before a name of a Windows device.
 
     File systems that ignore case would otherwise give `Team` and `team` one file. The rule for capitals is
     that of Go's module cache (Go Modules Reference, "Module cache").
@@ -24,7 +24,7 @@ def file_name(namespace_id: str) -> str:
 
 
 def namespace_id_of(name: str) -> str | None:
-    """The id whose file is called so; None for a name that `file_name` does not give."""
+    """Return the id whose file has this name; None for a name that `file_name` does not give."""
     namespace_id = _ESCAPED.sub(lambda match: match[1].upper(), name.removeprefix(_DEVICE_MARK))
     try:
         check_namespace_id(namespace_id)

@@ -1,4 +1,4 @@
-"""A namespace in memory: its current entities, and where in the journal each commit is."""
+"""Hold a namespace in memory: its current entities, and where in the journal each commit is."""
 
 from __future__ import annotations
 
@@ -8,23 +8,24 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from kaizen.store.backends.filesystem.lines import check_follows
+from kaizen.store.commits import Head, check_follows
 from kaizen.store.model import Entity, JsonValue, Page
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from datetime import datetime
 
-    from kaizen.store.backends.filesystem.lines import Record
     from kaizen.store.filtering import Filter
+    from kaizen.store.history.lines import CommitRecord
 
 
 class NamespaceState:
-    """What the commits so far add up to. Not safe for threads: the journal holds a lock around it."""
+    """The current entities of a namespace, built commit by commit. Not safe for threads: callers lock."""
 
     def __init__(self, created_at: datetime) -> None:
         self.created_at = created_at
         self.last_at = created_at
+        self.last_id: str | None = None
         self.entities: dict[str, Entity] = {}
         self.offsets = array("Q")
         """Where in the journal the commit of each version starts, version 1 first."""
@@ -38,14 +39,18 @@ class NamespaceState:
     def version(self) -> int:
         return len(self.offsets)
 
-    def apply(self, record: Record, offset: int) -> None:
-        """Take the next commit over, whole or not at all; `ValueError` where it does not follow."""
+    def head(self) -> Head:
+        return Head(self.version, self.last_at, self.last_id)
+
+    def apply(self, record: CommitRecord, offset: int) -> None:
+        """Apply the next commit, whole or not at all; raise `ValueError` if it does not follow."""
         if record.version != self.version + 1:
             raise ValueError(f"this is version {record.version} where {self.version + 1} must follow")
         for entity_id, after in record.after.items():
             check_follows(entity_id, self.entities.get(entity_id), after)
         self.offsets.append(offset)
         self.last_at = max(self.last_at, record.at)
+        self.last_id = record.id
         if record.run_id is not None:
             self.versions_by_run.setdefault(record.run_id, []).append(record.version)
         for entity_id, after in record.after.items():
@@ -57,15 +62,15 @@ class NamespaceState:
         for entity in self._candidates(selected, after):
             if selected.selects(entity):
                 if len(found) == limit:
-                    return Page(entities=tuple(map(copied, found)), cursor=found[-1].id)
+                    return Page(entities=tuple(map(copy_entity, found)), cursor=found[-1].id)
                 found.append(entity)
-        return Page(entities=tuple(map(copied, found)), cursor=None)
+        return Page(entities=tuple(map(copy_entity, found)), cursor=None)
 
     def count(self, selected: Filter) -> int:
         return sum(map(selected.selects, self.entities.values()))
 
     def versions(self, run_id: str | None, *, after: int, limit: int) -> Sequence[int]:
-        """Versions greater than `after`, at most `limit`, oldest first."""
+        """Return the versions greater than `after`, at most `limit`, oldest first."""
         if run_id is None:
             return range(after + 1, min(after + limit, self.version) + 1)
         of_run = self.versions_by_run.get(run_id, [])
@@ -73,7 +78,7 @@ class NamespaceState:
         return of_run[start : start + limit]
 
     def version_before(self, entity_id: str, version: int) -> int | None:
-        """The last version before `version` that touched the entity."""
+        """Return the last version before `version` that touched the entity."""
         touching = self.versions_by_entity[entity_id]
         index = bisect_left(touching, version)
         return touching[index - 1] if index else None
@@ -125,19 +130,19 @@ class NamespaceState:
 
 
 def _names(entity: Entity | None, key: str) -> Iterable[str]:
-    """The keys below a key of the entity's metadata."""
+    """Return the keys below a key of the entity's metadata."""
     below = entity.metadata.get(key) if entity else None
     return below.keys() if isinstance(below, Mapping) else ()
 
 
-def copied(entity: Entity) -> Entity:
-    """The same entity with a `metadata` of its own, so that its receiver may do with it as they like."""
-    return replace(entity, metadata={key: _copied_json(item) for key, item in entity.metadata.items()})
+def copy_entity(entity: Entity) -> Entity:
+    """Return the same entity with a `metadata` of its own, which its receiver may change."""
+    return replace(entity, metadata={key: _copy_json(item) for key, item in entity.metadata.items()})
 
 
-def _copied_json(value: JsonValue) -> JsonValue:
+def _copy_json(value: JsonValue) -> JsonValue:
     if isinstance(value, dict):
-        return {key: _copied_json(item) for key, item in value.items()}
+        return {key: _copy_json(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_copied_json(item) for item in value]
+        return [_copy_json(item) for item in value]
     return value

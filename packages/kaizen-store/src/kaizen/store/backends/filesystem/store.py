@@ -7,12 +7,11 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from kaizen.store import locking
-from kaizen.store.backends.filesystem import files
+from kaizen.store import files, locking
 from kaizen.store.backends.filesystem.journal import JOURNALS, SUFFIX, Journal
 from kaizen.store.backends.filesystem.names import namespace_id_of
-from kaizen.store.backends.filesystem.state import copied
-from kaizen.store.base import CheckedStore
+from kaizen.store.backends.filesystem.state import copy_entity
+from kaizen.store.base import BaseStore
 from kaizen.store.errors import CorruptDataError, NotFoundError, StoreError
 from kaizen.store.ids import uuid7
 
@@ -21,14 +20,15 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from kaizen.store.backends.filesystem.replica import Replica
+    from kaizen.store.backends.sqlite.replica import Replica
+    from kaizen.store.commits import CommitRequest
     from kaizen.store.filtering import Filter
-    from kaizen.store.model import Change, Commit, Entity, Expected, Namespace, Page, SearchHit
+    from kaizen.store.model import Commit, Entity, Namespace, Page, SearchHit
     from kaizen.store.settings import StoreSettings
 
 
 class FilesystemBackend:
-    """What the entry point `filesystem` names."""
+    """Open filesystem stores; the entry point `filesystem` names this class."""
 
     @staticmethod
     def open(settings: StoreSettings) -> FilesystemStore:
@@ -36,8 +36,8 @@ class FilesystemBackend:
         return FilesystemStore(settings.data_dir, embedder=settings.embedder)
 
 
-class FilesystemStore(CheckedStore):
-    """Implements `kaizen.store.Store`; see there for what each method promises."""
+class FilesystemStore(BaseStore):
+    """Implement `kaizen.store.Store`; see there for what each method promises."""
 
     def __init__(self, data_dir: Path, *, embedder: str) -> None:
         self._data_dir = data_dir
@@ -77,18 +77,9 @@ class FilesystemStore(CheckedStore):
         with self._journal(namespace_id) as journal:
             journal.delete()
 
-    def _commit(
-        self,
-        namespace_id: str,
-        changes: Sequence[Change],
-        *,
-        expected: Expected | None,
-        actor: str,
-        reason: str,
-        run_id: str | None,
-    ) -> Commit:
+    def _commit(self, namespace_id: str, request: CommitRequest) -> Commit:
         with self._journal(namespace_id) as journal:
-            return journal.commit(changes, expected=expected, actor=actor, reason=reason, run_id=run_id)
+            return journal.commit(request)
 
     def _restore(self, namespace_id: str, commits: Sequence[Commit]) -> None:
         with self._journal(namespace_id) as journal:
@@ -97,7 +88,7 @@ class FilesystemStore(CheckedStore):
     def _get_many(self, namespace_id: str, entity_ids: Sequence[str]) -> dict[str, Entity]:
         with self._journal(namespace_id) as journal, journal.reading() as state:
             return {
-                entity_id: copied(state.entities[entity_id])
+                entity_id: copy_entity(state.entities[entity_id])
                 for entity_id in entity_ids
                 if entity_id in state.entities
             }
@@ -122,7 +113,7 @@ class FilesystemStore(CheckedStore):
         return self._searching().search(self, namespace_id, query, selected, limit=limit)
 
     def reindex(self, namespace_id: str, *, progress: Callable[[int, int], None] = lambda *_: None) -> int:
-        """See `kaizen.store.contract.Reindexable`."""
+        """See `kaizen.store.Reindexable`."""
         return self._searching().reindex(self, namespace_id, progress)
 
     def check(self) -> None:
@@ -131,8 +122,8 @@ class FilesystemStore(CheckedStore):
         with files.os_errors(directory):
             files.make_directory(directory)
             try:
-                with locking.exclusive(probe):
-                    files.append(probe, b"probe\n")
+                with locking.lock_file(probe):
+                    files.append_to_file(probe, b"probe\n")
             finally:
                 probe.unlink(missing_ok=True)
         for namespace_id in self._namespace_ids():
@@ -149,7 +140,7 @@ class FilesystemStore(CheckedStore):
             replica.close()
 
     def _searching(self) -> Replica:
-        from kaizen.store.backends.filesystem.replica import Replica
+        from kaizen.store.backends.sqlite.replica import Replica
 
         with self._lock:
             if self._replica is None:

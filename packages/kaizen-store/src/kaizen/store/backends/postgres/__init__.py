@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class PostgresBackend:
-    """What the entry point `postgres` names."""
+    """Open postgres stores; the entry point `postgres` names this class."""
 
     @staticmethod
     def open(settings: StoreSettings) -> PostgresStore:

@@ -1,4 +1,4 @@
-"""Connections of the postgres backend, and the one place that wraps its errors."""
+"""Connect to PostgreSQL, and wrap its errors: the one place that does."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ _ENDED_BY_SERVER = (
 class Connections:
     """At most `MAX_CONNECTIONS` connections to one database, for any number of threads.
 
-    Not psycopg_pool: its threads open connections in the background, so that a wrong password is told as a
+    Not psycopg_pool: its threads open connections in the background, so that a wrong password is said to be a
     timeout, and they do not survive a fork.
     """
 
@@ -72,11 +72,11 @@ class Connections:
         self._start_afresh()
 
     def read(self, work: Callable[[psycopg.Connection], Result]) -> Result:
-        """What `work` gives, each statement a transaction of its own; once more on a lost connection."""
+        """Return what `work` returns, each statement a transaction; run it once more on a lost connection."""
         return self._run(work, again=True)
 
     def snapshot(self, work: Callable[[psycopg.Connection], Result]) -> Result:
-        """`read` where all statements see the same state of the database."""
+        """Return what `work` reads; all of its statements see the same state of the database."""
         return self.read(_transaction("ISOLATION LEVEL REPEATABLE READ READ ONLY", work))
 
     def write(self, work: Callable[[psycopg.Connection], Result]) -> Result:
@@ -188,7 +188,7 @@ _UNAVAILABLE = (
 
 
 class _UnknownOutcomeError(psycopg.OperationalError):
-    """The connection was lost while the server was asked to commit."""
+    """Raised if the connection was lost while the server was asked to commit."""
 
 
 def _transaction(
@@ -223,7 +223,7 @@ def _is_lost(exc: psycopg.Error, connection: psycopg.Connection) -> bool:
 
 
 def _is_quiet(connection: psycopg.Connection) -> bool:
-    """Whether an idle connection is still there: the server says nothing on its own but that it goes."""
+    """Return whether an idle connection is alive: unasked, a server says only that it ends it."""
     if connection.closed:
         return False
     try:
@@ -238,7 +238,7 @@ def _close(connection: psycopg.Connection) -> None:
 
 
 def _conninfo(dsn: str) -> str:
-    """The connection string with our defaults. What is wrong with it is said without showing any of it."""
+    """Return the connection string with our defaults; an error message shows nothing of it."""
     rule = "KAIZEN_PG_DSN is not a PostgreSQL connection string: write postgresql://user@host:port/database, "
     try:
         given = {name: str(value) for name, value in conninfo_to_dict(dsn).items()}
@@ -258,7 +258,7 @@ def _conninfo(dsn: str) -> str:
 
 
 def _location(dsn: str) -> str:
-    """Where the database is, for people: never with a password."""
+    """Return where the database is, for people: never with a password."""
     known = {option.keyword.decode(): (option.val or b"").decode() for option in Conninfo.get_defaults()}
     known |= {name: str(value) for name, value in conninfo_to_dict(dsn).items()}
     user = known.get("user") or ""

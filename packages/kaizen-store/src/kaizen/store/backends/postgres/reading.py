@@ -1,4 +1,4 @@
-"""Entities of the postgres backend that a filter selects, found by index; and commits, read back."""
+"""Read from the tables of the postgres backend: entities that a filter selects, by index; commits."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 from kaizen.store.backends.postgres.rows import STATE_COLUMNS, Row, bigint, fetch, to_commits
-from kaizen.store.fields import field_of, path_of
+from kaizen.store.filtering import field_of, path_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -61,7 +61,7 @@ class Selection:
         return cls(tables=tables, condition=" AND ".join(conditions), order=order, values=values)
 
     def rows(self, connection: psycopg.Connection, *, after: str | None, limit: int) -> list[Row]:
-        """States in order of id, at most `limit`."""
+        """Return states in order of id, at most `limit`."""
         further = "" if after is None else f"AND {self.order} > %(after)s"
         # The page first, then its states: so the planner takes a piece of an index, not a table.
         return fetch(
@@ -88,7 +88,7 @@ def ns_of(connection: psycopg.Connection, namespace_id: str) -> int | None:
 
 
 def current(connection: psycopg.Connection, ns: int, entity_ids: Sequence[str]) -> list[Row]:
-    """The states of those of the entities that exist."""
+    """Return the states of those of the entities that exist."""
     return fetch(
         connection,
         f"SELECT {STATE_COLUMNS} FROM kaizen.entities e {STATE_OF_ENTITY} "  # noqa: S608
@@ -117,7 +117,7 @@ def commits(
     after: int,
     limit: int,
 ) -> list[Commit]:
-    """`run_id` is encoded text."""
+    """Return commits after a version, oldest first; `run_id` is text as `encode_text` writes it."""
     of_run = (
         ""
         if run_id is None
@@ -142,7 +142,7 @@ def commits(
 def _with_states(
     connection: psycopg.Connection, ns: int, namespace_id: str, changes: Sequence[Row]
 ) -> list[Commit]:
-    """The commits with the states before and after each change, each of which is read once."""
+    """Return the commits with the states before and after each change, each of which is read once."""
     keys = {(entity_id, version) for version, *_, entity_id, _ in changes}
     keys |= {(entity_id, previous) for *_, entity_id, previous in changes if previous is not None}
     rows = fetch(

@@ -1,4 +1,4 @@
-"""Rows of the postgres backend as values, and back."""
+"""Turn rows of the postgres backend into values, and back."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ def encode_metadata(entity: Entity) -> str:
 
 
 def bigint(value: int) -> int:
-    """The value as far as PostgreSQL's integers go, with room for one more."""
+    """Return the value, at most the greatest integer of PostgreSQL less one."""
     return min(value, 2**63 - 2)
 
 
 def fetch(connection: psycopg.Connection, statement: str, values: Mapping[str, Any]) -> list[Row]:
-    """The rows of a statement. It is made of texts and numbers of ours; what callers pass is in `values`."""
+    """Return the rows of a statement, made of texts and numbers of ours; what callers pass is in `values`."""
     return connection.execute(statement, values).fetchall()
 
 
@@ -56,7 +56,7 @@ def to_namespace(row: Row) -> Namespace:
 
 
 def to_entity(namespace_id: str, row: Row) -> Entity | None:
-    """From `STATE_COLUMNS`; None for a deletion."""
+    """Return the entity of a row of `STATE_COLUMNS`; None for a deletion."""
     _, entity_id, type_, content, metadata, created_at, updated_at, revision = row
     if type_ is None:
         return None
@@ -73,14 +73,14 @@ def to_entity(namespace_id: str, row: Row) -> Entity | None:
 
 
 def to_entities(namespace_id: str, rows: Iterable[Row]) -> list[Entity]:
-    """Those of rows that are of current states, which are no deletions."""
+    """Return the entities of rows of current states, none of which is a deletion."""
     return [entity for row in rows if (entity := to_entity(namespace_id, row)) is not None]
 
 
 def to_commits(
     namespace_id: str, changes: Sequence[Row], states: Mapping[tuple[str, int], Row]
 ) -> list[Commit]:
-    """Commits from a row for each change, which has the commit's columns and the keys of two states."""
+    """Return commits, given a row for each change with the commit's columns and the keys of two states."""
     by_version: dict[int, tuple[Row, list[Applied]]] = {}
     for *commit, entity_id, previous in changes:
         version = commit[0]

@@ -1,4 +1,4 @@
-"""The tables of the postgres backend: one list of migrations, each applied once and recorded."""
+"""Make the tables of the postgres backend: one list of migrations, each applied once and recorded."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ OF_NAMESPACE = ("vectors", "embedded", "fields", "entities", "states", "commits"
 
 
 def version_of(connection: psycopg.Connection) -> int:
-    """How many migrations the database has had; 0 for a new one."""
+    """Return how many migrations the database has had; 0 for a new one."""
     if not _has(connection, "SELECT FROM pg_tables WHERE schemaname = 'kaizen' AND tablename = 'migrations'"):
         return 0
     row = connection.execute("SELECT coalesce(max(version), 0) FROM kaizen.migrations").fetchone()
@@ -115,7 +115,7 @@ def version_of(connection: psycopg.Connection) -> int:
 
 
 def is_current(connections: Connections) -> bool:
-    """Whether the tables are there, older ones brought to the newest schema; `StoreError` for newer ones."""
+    """Return whether the tables exist; migrate older ones, and raise `StoreError` for newer ones."""
     version = connections.read(version_of)
     _check_version(connections, version)
     if 0 < version < len(MIGRATIONS):
@@ -165,7 +165,7 @@ def _begin(connections: Connections, connection: psycopg.Connection) -> None:
 
 
 def _has(connection: psycopg.Connection, rows: str) -> bool:
-    """Whether the catalog has such rows now: to_regclass may answer from a cache of before the lock."""
+    """Return whether the catalog has such rows now; to_regclass may answer from an older cache."""
     return bool(connection.execute(f"SELECT EXISTS ({rows})").fetchone() == (True,))
 
 

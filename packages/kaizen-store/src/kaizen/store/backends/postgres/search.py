@@ -1,4 +1,4 @@
-"""Hybrid search of the postgres backend: words by tsvector, meanings by pgvector or by numpy."""
+"""Search the postgres backend: words by tsvector, meanings by pgvector or by numpy."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ _RANK = f"ts_rank_cd(e.words, {_QUERY}, 1)"
 
 
 class Searcher:
-    """The searches of one store."""
+    """Search one store."""
 
     def __init__(self, connections: Connections, embedder: str, statistics: Statistics) -> None:
         self._connections = connections
@@ -63,11 +63,11 @@ class Searcher:
         model, vector = self._embedder.query(query, partial(self._embed, ns))
 
         def find(connection: psycopg.Connection) -> list[SearchHit]:
-            wanted = ranking.candidates(limit)
+            wanted = ranking.candidate_count(limit)
             words = _any_of(connection, ns, query_words(query))
             lexical = _by_words(connection, selection, words, wanted) if words else {}
             dense = {} if model is None else nearest(connection, model, selection, vector, wanted)
-            fused = ranking.fuse(lexical, dense)
+            fused = ranking.fuse_scores(lexical, dense)
             best = dict(list(fused.items())[:limit])
             rows = _scored(connection, ns, list(best), words, model)
             return [_hit(namespace_id, best, row, vector) for row in rows]
@@ -135,7 +135,7 @@ def _by_words(
 def _scored(
     connection: psycopg.Connection, ns: int, best: list[str], words: str, model: Model | None
 ) -> list[Row]:
-    """The states in this order, each with what tells both scores, whichever made it a candidate."""
+    """Return the states in this order, each with both scores, whichever made it a candidate."""
     return fetch(
         connection,
         f"SELECT CASE WHEN e.words @@ {_QUERY} THEN {_RANK} END, array_send(v.embedding), {STATE_COLUMNS} "  # noqa: S608

@@ -1,4 +1,4 @@
-"""The planner's statistics of the postgres backend, kept up with writers who add very much at once."""
+"""Keep the planner's statistics up to date for writers who add very much at once."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _PART = 0.5
 
 
 class Statistics:
-    """Has tables analyzed that grew by half through one store.
+    """Have tables analyzed that grew by half through one store.
 
     Autovacuum does so by itself a minute later; until then, what was imported would be read by the plans that
     suit small tables, 10 to 100 times as slow.
@@ -33,7 +33,7 @@ class Statistics:
         self._wait_for = _MUCH
 
     def note(self, rows: int) -> None:
-        """So many states or vectors were written. What goes wrong here is no matter of the writer's."""
+        """Count states or vectors that were written; log what goes wrong here, which concerns no writer."""
         self._written += rows
         if self._written < self._wait_for:
             return

@@ -1,4 +1,4 @@
-"""The store of the postgres backend; needs psycopg, which `postgres` does without."""
+"""Store entities in PostgreSQL. Needs psycopg, which importing the package `postgres` does not."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from kaizen.store.backends.postgres.rows import encode_text, fetch, to_entities,
 from kaizen.store.backends.postgres.schema import is_current, migrate
 from kaizen.store.backends.postgres.statistics import Statistics
 from kaizen.store.backends.postgres.writing import delete_namespace, write_commits
-from kaizen.store.base import CheckedStore
-from kaizen.store.commits import check_restored, next_commit
+from kaizen.store.base import BaseStore
+from kaizen.store.commits import Head, check_restored, next_commit
 from kaizen.store.errors import ConflictError, NotFoundError
 from kaizen.store.ids import uuid7
 from kaizen.store.model import Commit, Entity, Page
@@ -24,14 +24,15 @@ if TYPE_CHECKING:
     import psycopg
 
     from kaizen.store.backends.postgres.search import Searcher
+    from kaizen.store.commits import CommitRequest
     from kaizen.store.filtering import Filter
-    from kaizen.store.model import Change, Expected, Namespace, SearchHit
+    from kaizen.store.model import Namespace, SearchHit
 
 Result = TypeVar("Result")
 
 
-class PostgresStore(CheckedStore):
-    """Implements `kaizen.store.Store`; see there for what each method promises.
+class PostgresStore(BaseStore):
+    """Implement `kaizen.store.Store`; see there for what each method promises.
 
     `embedder` is a name that `load_embedder` knows; it is loaded at the first search.
     """
@@ -50,7 +51,7 @@ class PostgresStore(CheckedStore):
 
     @property
     def vector_search(self) -> Literal["hnsw", "exact"]:
-        """How meanings are compared: by an index of pgvector, or one by one."""
+        """Return how meanings are compared: by an index of pgvector, or one by one."""
         return self._searching().vector_search()
 
     def _create_namespace(self, namespace_id: str, *, exist_ok: bool, created_at: datetime) -> Namespace:
@@ -83,47 +84,24 @@ class PostgresStore(CheckedStore):
     def _delete_namespace(self, namespace_id: str) -> None:
         def delete(connection: psycopg.Connection) -> None:
             connection.execute("SET LOCAL statement_timeout = 0")
-            ns, _, _ = self._locked(connection, namespace_id)
+            ns, _ = self._locked(connection, namespace_id)
             delete_namespace(connection, ns)
 
         self._require_tables(namespace_id)
         self._connections.write(delete)
 
-    def _commit(
-        self,
-        namespace_id: str,
-        changes: Sequence[Change],
-        *,
-        expected: Expected | None,
-        actor: str,
-        reason: str,
-        run_id: str | None,
-    ) -> Commit:
-        asked = [str(change.id) for change in changes]
-        if expected is not None and not isinstance(expected, int):
-            asked += expected
-
+    def _commit(self, namespace_id: str, request: CommitRequest) -> Commit:
         def commit(connection: psycopg.Connection) -> Commit:
-            ns, version, last_at = self._locked(connection, namespace_id)
-            known, versions = self._known(connection, ns, namespace_id, asked)
-            made = next_commit(
-                namespace_id,
-                changes,
-                expected=expected,
-                actor=actor,
-                reason=reason,
-                run_id=run_id,
-                version=version,
-                last_at=last_at,
-                current=known,
-            )
-            changed = {str(change.id) for change in changes}
+            ns, head = self._locked(connection, namespace_id)
+            known, versions = self._known(connection, ns, namespace_id, request.entity_ids())
+            made = next_commit(namespace_id, request, head=head, current=known)
+            changed = {change.entity_id for change in made.changes}
             write_commits(connection, ns, [made], {id_: v for id_, v in versions.items() if id_ in changed})
             return made
 
         self._require_tables(namespace_id)
         made = self._connections.write(commit)
-        self._statistics.note(len(changes))
+        self._statistics.note(len(made.changes))
         return made
 
     def _restore(self, namespace_id: str, commits: Sequence[Commit]) -> None:
@@ -131,9 +109,9 @@ class PostgresStore(CheckedStore):
 
         def restore(connection: psycopg.Connection) -> None:
             connection.execute("SET LOCAL statement_timeout = 0")
-            ns, version, _ = self._locked(connection, namespace_id)
+            ns, head = self._locked(connection, namespace_id)
             known, versions = self._known(connection, ns, namespace_id, asked)
-            check_restored(namespace_id, commits, version=version, current=known)
+            check_restored(namespace_id, commits, version=head.version, current=known)
             write_commits(connection, ns, commits, versions)
 
         self._require_tables(namespace_id)
@@ -177,7 +155,7 @@ class PostgresStore(CheckedStore):
         return self._searching().search(namespace_id, Selection.of(ns, selected), query, limit=limit)
 
     def reindex(self, namespace_id: str, *, progress: Callable[[int, int], None] = lambda *_: None) -> int:
-        """See `kaizen.store.contract.Reindexable`."""
+        """See `kaizen.store.Reindexable`."""
         return self._searching().reindex(self._ns(namespace_id), progress)
 
     def check(self) -> None:
@@ -208,7 +186,7 @@ class PostgresStore(CheckedStore):
     def _read(
         self, namespace_id: str, work: Callable[[psycopg.Connection, int], Result], *, snapshot: bool = False
     ) -> Result:
-        """What `work` finds in the namespace with this number.
+        """Return what `work` finds in the namespace with this number.
 
         The number is remembered, and no other namespace ever gets it. So whoever finds something found what
         is there; who finds nothing asks whether the namespace is still the same, or there at all.
@@ -238,28 +216,30 @@ class PostgresStore(CheckedStore):
         self._numbers[namespace_id] = ns
         return ns
 
-    def _locked(self, connection: psycopg.Connection, namespace_id: str) -> tuple[int, int, datetime]:
-        """The namespace's number, version and last time; nobody else changes it in this transaction."""
+    def _locked(self, connection: psycopg.Connection, namespace_id: str) -> tuple[int, Head]:
+        """Return the namespace's number and head; nobody else changes it in this transaction."""
         rows = fetch(
             connection,
-            "SELECT ns, version, last_at FROM kaizen.namespaces WHERE id = %(id)s FOR UPDATE",
+            "SELECT n.ns, n.version, n.last_at, c.id FROM kaizen.namespaces n "
+            "LEFT JOIN kaizen.commits c ON c.ns = n.ns AND c.version = n.version "
+            "WHERE n.id = %(id)s FOR UPDATE OF n",
             {"id": namespace_id},
         )
         if not rows:
             raise self._missing(namespace_id)
-        ns, version, last_at = rows[0]
-        return ns, version, last_at.astimezone(UTC)
+        ns, version, at, commit_id = rows[0]
+        return ns, Head(version, at.astimezone(UTC), commit_id)
 
     def _known(
         self, connection: psycopg.Connection, ns: int, namespace_id: str, entity_ids: Iterable[str]
     ) -> tuple[dict[str, Entity], dict[str, int]]:
-        """Those of the entities that exist, and the version of the state of each."""
+        """Return those of the entities that exist, and the version of the state of each."""
         rows = current(connection, ns, list(dict.fromkeys(entity_ids)))
         entities = {entity.id: entity for entity in to_entities(namespace_id, rows)}
         return entities, {entity_id: version for version, entity_id, *_ in rows}
 
     def _is_there(self) -> bool:
-        """Whether the tables are there, and of our version. That they are not is asked again each time."""
+        """Return whether the tables exist in our version; ask again each time until they do."""
         if not self._has_tables:
             self._has_tables = is_current(self._connections)
         return self._has_tables

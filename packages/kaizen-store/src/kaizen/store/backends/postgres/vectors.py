@@ -1,4 +1,4 @@
-"""Vectors of the postgres backend: made where they are missing, compared by an index if there is one."""
+"""Make the vectors that the postgres backend lacks, and compare them, by an index if there is one."""
 
 from __future__ import annotations
 
@@ -55,13 +55,13 @@ class Model:
 
     @property
     def vector_type(self) -> str | None:
-        """What an index holds its vectors as; None where it can hold none of that length."""
+        """Return the type of vectors in an index; None if no index can hold vectors of that length."""
         if self.dimension <= _MAX_VECTOR:
             return "vector"
         return "halfvec" if self.dimension <= _MAX_HALFVEC else None
 
     def distance(self) -> sql.Composed:
-        """From `v.embedding` to the parameter `vector`, as the index has it."""
+        """Return the distance from `v.embedding` to the parameter `vector`, written as in the index."""
         assert self.extension is not None
         return sql.SQL("({embedding} OPERATOR({schema}.<=>) %(vector)b::real[]::{type})").format(
             embedding=self.embedding(sql.SQL("v.embedding")),
@@ -99,7 +99,7 @@ def index_name(model: int) -> str:
 
 
 def to_vector(sent: bytes) -> NDArray[np.float32]:
-    """A `real[]` as PostgreSQL sends it: 20 bytes, then the length and the value of each element."""
+    """Parse a `real[]` as PostgreSQL sends it: 20 bytes, then the length and the value of each element."""
     return np.frombuffer(sent, dtype=[("length", ">i4"), ("value", ">f4")], offset=20)["value"].astype(
         np.float32
     )
@@ -116,7 +116,7 @@ def find_extension(connection: psycopg.Connection) -> Extension | None:
 
 
 def may_have_extension(connection: psycopg.Connection) -> bool:
-    """Whether pgvector is there, or will be once the first entity is embedded."""
+    """Return whether pgvector is there, or will be once the first entity is embedded."""
     if find_extension(connection) is not None:
         return True
     rows = fetch(
@@ -129,7 +129,7 @@ def may_have_extension(connection: psycopg.Connection) -> bool:
 
 
 def find_model(connections: Connections, embedder: Embedder) -> Model:
-    """The model of an embedder, made known where it is new."""
+    """Return the model of an embedder; add it if it is new."""
     model = connections.read(lambda connection: _known_model(connection, embedder))
     if model is not None:
         return model
@@ -225,7 +225,7 @@ def embed_pending(
 def nearest(
     connection: psycopg.Connection, model: Model, selection: Selection, vector: NDArray[Any], how_many: int
 ) -> dict[str, float]:
-    """The cosines of the entities nearest to the vector, out of those selected.
+    """Return the cosines of the entities nearest to the vector, out of those selected.
 
     By the index where many are selected. It goes through the vectors of all namespaces, nearest first, until
     enough are selected; should it give up before, each is compared.
@@ -262,7 +262,7 @@ def _by_distance(
     how_many: int,
     order: sql.Composed,
 ) -> dict[str, float]:
-    """In the order of an expression: the distance itself is what an index gives, plus 0 it is not."""
+    """Order by an expression: by the distance itself an index is used, by the distance plus 0 it is not."""
     statement = sql.SQL(
         "SELECT e.entity_id, 1 - {distance} FROM {selected} ORDER BY {order}, e.entity_id LIMIT %(how_many)s"
         if order != model.distance()
@@ -285,7 +285,7 @@ def _by_numpy(
 def _streamed(
     connection: psycopg.Connection, model: Model, selection: Selection
 ) -> Iterator[tuple[list[str], NDArray[np.float32]]]:
-    """The selected vectors in pieces, by a cursor of the server: they need not fit into memory."""
+    """Read the selected vectors in pieces, by a cursor of the server: they need not fit into memory."""
     statement = sql.SQL("SELECT e.entity_id, array_send(v.embedding) FROM {}").format(
         _embedded(model, selection)
     )
@@ -300,7 +300,7 @@ _STREAMED = 5_000
 
 
 def _embedded(model: Model, selection: Selection) -> sql.Composed:
-    """The vectors of the selected entities. The model is a constant, as in the condition of its index."""
+    """Join the selected entities with their vectors; the model is a constant, as in its index's condition."""
     return sql.SQL(
         "{tables} JOIN kaizen.vectors v ON v.ns = e.ns AND v.entity_id = e.entity_id AND v.model = {model} "
         "WHERE {condition}"
@@ -327,7 +327,7 @@ def _known_model(connection: psycopg.Connection, embedder: Embedder) -> Model | 
 
 
 def _make_extension(connection: psycopg.Connection) -> None:
-    """Have pgvector where it is installed and we may; without it everything works, by comparing each."""
+    """Add pgvector if it is installed and we may; without it everything works, by comparing each vector."""
     if find_extension(connection) is not None:
         return
     try:

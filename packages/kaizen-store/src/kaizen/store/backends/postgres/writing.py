@@ -1,4 +1,4 @@
-"""What commits write into the tables of the postgres backend; the caller holds the transaction."""
+"""Write commits into the tables of the postgres backend; the caller holds the transaction."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from kaizen.store.backends.postgres.rows import encode_metadata, encode_text
 from kaizen.store.backends.postgres.schema import OF_NAMESPACE
-from kaizen.store.fields import flatten
+from kaizen.store.filtering import flatten
 from kaizen.store.text import searched_text, spaced
 
 if TYPE_CHECKING:

@@ -1,4 +1,7 @@
-"""Connections to one SQLite file: shared by threads, not by processes, with their errors in our words."""
+"""Connect to one SQLite file: shared by threads, not by processes, with errors in our words.
+
+Not a pool of a library: those know neither forks nor files that are replaced while they are open.
+"""
 
 from __future__ import annotations
 
@@ -6,16 +9,16 @@ import os
 import sqlite3
 import threading
 import weakref
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
-from kaizen.store import locking
-from kaizen.store.backends.filesystem import files
+from kaizen.store import files, locking
 from kaizen.store.backends.sqlite import schema as sqlite_schema
 from kaizen.store.errors import CorruptDataError, StoreError, UnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
 BUSY_TIMEOUT_S = 60.0
@@ -24,7 +27,7 @@ _DAMAGED = ("malformed", "not a database", "corrupt")
 
 
 class Connections:
-    """A pool without a limit: each use takes an idle connection or opens one.
+    """Hand out connections without a limit: each use takes an idle one or opens one.
 
     WAL lets readers go on while somebody writes. With `synchronous` FULL a commit is on the disk when it
     returns (SQLite, "PRAGMA synchronous": in WAL mode NORMAL may lose the last commits in a power failure).
@@ -40,21 +43,20 @@ class Connections:
         _of_this_process.add(self)
 
     def exists(self) -> bool:
-        """Whether there is a database; reading makes none."""
+        """Return whether there is a database; reading makes none."""
         self._check_open()
         with files.os_errors(self.path):
-            status = _status(self.path)
-            return status is not None and status.st_size > 0
+            return files.status(self.path) is not None
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
-        """One consistent view of the data."""
+        """Give a connection with one consistent view of the data."""
         with self._transaction("BEGIN", create=False) as connection:
             yield connection
 
     @contextmanager
     def writing(self, *, create: bool = False) -> Iterator[sqlite3.Connection]:
-        """A transaction that no other writer overlaps; an exception undoes it all."""
+        """Give a connection in a transaction that no other writer overlaps; an exception undoes it all."""
         with self._transaction("BEGIN IMMEDIATE", create=create) as connection:
             yield connection
 
@@ -70,7 +72,7 @@ class Connections:
         self._drop_idle()
 
     def start_afresh(self) -> None:
-        """For a child of the process that opened the connections."""
+        """Drop what a forked child inherits from the process that opened the connections."""
         self._lock = threading.Lock()
         self._drop_idle()
 
@@ -116,20 +118,11 @@ class Connections:
         connection.close()
 
     def _open(self, *, create: bool) -> _Connection:
-        if create:
-            files.make_directory(self.path.parent)
-        mode = "rwc" if create else "rw"
-        connection = sqlite3.connect(
-            f"{self.path.absolute().as_uri()}?mode={mode}",
-            uri=True,
-            timeout=BUSY_TIMEOUT_S,
-            isolation_level=None,
-            check_same_thread=False,
-            factory=_Connection,
-        )
+        if create and files.status(self.path) is None:
+            self._make_file()
+        connection = self._connect(self.path)
         try:
             connection.file_id = _file_id(self.path)
-            connection.execute(f"PRAGMA synchronous = {self._synchronous}")
             connection.execute("PRAGMA cache_size = -16000")
             self._prepare(connection)
         except BaseException:
@@ -137,14 +130,49 @@ class Connections:
             raise
         return connection
 
+    def _connect(self, path: Path) -> _Connection:
+        connection = sqlite3.connect(
+            f"{path.absolute().as_uri()}?mode=rw",
+            uri=True,
+            timeout=BUSY_TIMEOUT_S,
+            isolation_level=None,
+            check_same_thread=False,
+            factory=_Connection,
+        )
+        connection.execute(f"PRAGMA synchronous = {self._synchronous}")
+        return connection
+
+    def _make_file(self) -> None:
+        """Make the database beside its place and then put it there: it is there whole or not at all."""
+        files.make_directory(self.path.parent)
+        with self._changing_tables():
+            if files.status(self.path) is not None:
+                return
+            new = self.path.with_name(f"{self.path.name}.new")
+            remove_database(new)
+            try:
+                files.create_empty_file(new)
+                with closing(self._connect(new)) as connection:
+                    sqlite_schema.migrate(connection, new, sqlite_schema.MIGRATIONS)
+                    connection.execute("PRAGMA journal_mode = WAL")
+                os.replace(new, self.path)
+            finally:
+                remove_database(new)
+            files.sync_directory(self.path.parent)
+
     def _prepare(self, connection: sqlite3.Connection) -> None:
         migrations = sqlite_schema.MIGRATIONS
         version = sqlite_schema.version_of(connection)
+        if version == 0:
+            raise self.corrupt("it is empty, or a database of another program")
         sqlite_schema.check_version(version, self.path, migrations)
         if version < len(migrations):
-            with locking.exclusive(self.path.with_name(f"{self.path.name}.lock"), timeout_s=BUSY_TIMEOUT_S):
-                connection.execute("PRAGMA journal_mode = WAL")
+            with self._changing_tables():
                 sqlite_schema.migrate(connection, self.path, migrations)
+
+    def _changing_tables(self) -> AbstractContextManager[None]:
+        lock = self.path.with_name(f"{self.path.name}.lock")
+        return locking.lock_file(lock, timeout_s=BUSY_TIMEOUT_S)
 
     def _check_open(self) -> None:
         if self._closed:
@@ -166,6 +194,8 @@ class Connections:
             advice = f"another process has been writing for {BUSY_TIMEOUT_S:.0f} seconds; end it if it hangs"
         elif "full" in said:
             advice = "free some space, then try again"
+        elif "I/O" in said:
+            advice = "the disk is full or fails: free some space, or look for what ails it, then try again"
         elif "readonly" in said or "unable to open" in said:
             advice = "give this user write access, or set KAIZEN_DATA_DIR to another directory"
         elif "too big" in said:
@@ -175,6 +205,12 @@ class Connections:
         return UnavailableError(f"{self.path}: {said}; {advice}")
 
 
+def remove_database(path: Path) -> None:
+    """Delete a database with its logs, which SQLite would take for those of the next file of that name."""
+    for end in ("", "-journal", "-wal", "-shm"):
+        path.with_name(path.name + end).unlink(missing_ok=True)
+
+
 class _Connection(sqlite3.Connection):
     """With the identity of the file that it has open."""
 
@@ -182,15 +218,8 @@ class _Connection(sqlite3.Connection):
 
 
 def _file_id(path: Path) -> tuple[int, int] | None:
-    status = _status(path)
+    status = files.status(path)
     return None if status is None else (status.st_dev, status.st_ino)
-
-
-def _status(path: Path) -> os.stat_result | None:
-    try:
-        return os.stat(path)
-    except FileNotFoundError:
-        return None
 
 
 _of_this_process: weakref.WeakSet[Connections] = weakref.WeakSet()

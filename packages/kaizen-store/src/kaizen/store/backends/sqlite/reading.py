@@ -1,4 +1,4 @@
-"""Entities of the sqlite backend that a filter selects, found by index."""
+"""Read entities from the sqlite backend that a filter selects, by index."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from kaizen.store.backends.sqlite.rows import STATE_COLUMNS
 from kaizen.store.backends.sqlite.writing import kind_of
-from kaizen.store.fields import field_of
-from kaizen.store.filtering import value_at
+from kaizen.store.filtering import field_of, value_at
 
 if TYPE_CHECKING:
     import sqlite3
@@ -49,7 +48,7 @@ class Selection:
         )
 
     def rows(self, connection: sqlite3.Connection, *, after: str | None, limit: int) -> list[Row]:
-        """States in order of id, at most `limit`."""
+        """Return states in order of id, at most `limit`."""
         if self.is_empty:
             return []
         tables, condition, values, order = self._source()
@@ -73,7 +72,7 @@ class Selection:
         return int(connection.execute(sql, values).fetchone()[0])
 
     def few(self, connection: sqlite3.Connection, *, limit: int) -> list[int] | None:
-        """The states with the fields asked for; None if more than `limit`, or if no fields are asked for."""
+        """Return the states with the fields asked for; None if these are many, or if no field is."""
         if not self.fields or self.is_empty:
             return [] if self.is_empty else None
         tables, condition, values, _ = self._source()
@@ -82,7 +81,7 @@ class Selection:
         return found if len(found) <= limit else None
 
     def among(self, connection: sqlite3.Connection, state_ids: Iterable[int]) -> set[int]:
-        """Those of the states that are current and selected."""
+        """Return those of the states that are current and selected."""
         condition, values = self._conditions(self.fields)
         rows = connection.execute(
             "SELECT s.state_id, s.metadata FROM json_each(?) j CROSS JOIN states s ON s.state_id = j.value "  # noqa: S608
@@ -93,7 +92,7 @@ class Selection:
         return {state_id for state_id, metadata in rows if self._is_absent(metadata)}
 
     def _source(self) -> tuple[str, str, list[Any], str]:
-        """Tables that give `entities e` in order of id by an index, with a condition and its values."""
+        """Return tables that give `entities e` by an index, a condition, its values, and the order: by id."""
         if self.fields:
             condition, values = self._conditions(self.fields[1:])
             # CROSS JOIN keeps the order of the tables: fields are found first, and in order of id.
@@ -124,7 +123,7 @@ class Selection:
 
 
 def current(connection: sqlite3.Connection, ns: int, entity_ids: Sequence[str]) -> Iterator[Row]:
-    """The states of those of the entities that exist."""
+    """Return the states of those of the entities that exist."""
     return connection.execute(
         f"SELECT {OF_STATE} FROM json_each(?) j CROSS JOIN entities e ON e.ns = ? AND e.id = j.value "  # noqa: S608
         "CROSS JOIN states s ON s.state_id = e.state_id",
@@ -133,5 +132,5 @@ def current(connection: sqlite3.Connection, ns: int, entity_ids: Sequence[str]) 
 
 
 def sql_int(value: int) -> int:
-    """The value as far as SQLite's integers go."""
+    """Return the value, at most the greatest integer of SQLite."""
     return min(value, 2**63 - 1)

@@ -1,4 +1,4 @@
-"""Rows of the sqlite backend as values, and back."""
+"""Turn rows of the sqlite backend into values, and back."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def to_namespace(row: Row) -> Namespace:
 
 
 def to_entity(namespace_id: str, row: Sequence[Any]) -> Entity:
-    """From `STATE_COLUMNS` of a state that is no deletion."""
+    """Return the entity of a row of `STATE_COLUMNS` that is not a deletion."""
     entity_id, type_, content, metadata, created_at, updated_at, revision = row
     return Entity(
         id=entity_id,

@@ -1,10 +1,11 @@
-"""The tables of the sqlite backend: one list of migrations, each applied once and recorded."""
+"""Make the tables of the sqlite backend: one list of migrations, each applied once and recorded."""
 
 from __future__ import annotations
 
 import sqlite3
 from typing import TYPE_CHECKING
 
+from kaizen.store import files
 from kaizen.store.errors import StoreError
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ MIGRATIONS: tuple[str, ...] = (_FIRST,)
 
 
 def version_of(connection: sqlite3.Connection) -> int:
-    """How many migrations the database has had; 0 for a new one."""
+    """Return how many migrations the database has had; 0 for a new one."""
     known = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'migrations'").fetchone()
     if known is None:
         return 0
@@ -129,13 +130,16 @@ def migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[str
             connection.execute("INSERT INTO migrations VALUES (?, datetime('now'))", (number,))
             connection.execute("COMMIT")
         except BaseException:
-            connection.execute("ROLLBACK")
+            # A full disk has ended the transaction already.
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
             raise
 
 
 def _back_up(connection: sqlite3.Connection, path: Path) -> None:
     partial = path.with_name(f"{path.name}.part")
     partial.unlink(missing_ok=True)
+    files.create_empty_file(partial)
     copy = sqlite3.connect(partial)
     try:
         connection.backup(copy)

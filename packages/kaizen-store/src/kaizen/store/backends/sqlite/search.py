@@ -1,4 +1,4 @@
-"""Hybrid search of the sqlite backend: words by FTS5, meanings by comparing all vectors with numpy."""
+"""Search the sqlite backend: words by FTS5, meanings by comparing all vectors with numpy."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ MAX_RANKED = 4_000
 
 
 class Searcher:
-    """The searches of one store. Vectors stay in memory, a kilobyte or so for each entity searched."""
+    """Search one store. Vectors stay in memory, a kilobyte or so for each entity searched."""
 
     def __init__(
         self,
@@ -64,13 +64,13 @@ class Searcher:
             ns = self._ns_of(connection, namespace_id)
             kinds = _kinds(connection, ns, selected.type)
             fitting = _Fitting(connection, Selection.of(connection, ns, selected))
-            wanted = ranking.candidates(limit)
+            wanted = ranking.candidate_count(limit)
             lexical = fitting.best(_by_words(connection, kinds, query_words(query), fitting.only), wanted)
             dense: dict[int, float] = {}
             if embedder is not None and vector.any():
                 matrices = [self._matrix(connection, kind, embedder) for kind in kinds]
                 dense = fitting.best(_by_meaning(matrices, vector, fitting.only), wanted)
-            fused = ranking.fuse(lexical, dense)
+            fused = ranking.fuse_scores(lexical, dense)
             best = list(fused)[:limit]
             entities = _entities(connection, namespace_id, best)
         return [
@@ -115,7 +115,7 @@ class Searcher:
 
 
 class _Fitting:
-    """Which states a filter selects. `only` names them where they are few."""
+    """Find which states a filter selects; `only` holds their ids if they are few."""
 
     def __init__(self, connection: sqlite3.Connection, selection: Selection) -> None:
         self._connection = connection

@@ -16,8 +16,8 @@ from kaizen.store.backends.sqlite.rows import (
     to_time,
 )
 from kaizen.store.backends.sqlite.writing import delete_namespace, write_commit
-from kaizen.store.base import CheckedStore
-from kaizen.store.commits import check_restored, next_commit, touched
+from kaizen.store.base import BaseStore
+from kaizen.store.commits import Head, check_restored, next_commit, touched
 from kaizen.store.errors import ConflictError, NotFoundError
 from kaizen.store.model import Commit, Page
 
@@ -27,8 +27,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from kaizen.store.backends.sqlite.search import Searcher
+    from kaizen.store.commits import CommitRequest
     from kaizen.store.filtering import Filter
-    from kaizen.store.model import Change, Entity, Expected, Namespace, SearchHit
+    from kaizen.store.model import Entity, Namespace, SearchHit
     from kaizen.store.settings import StoreSettings
 
 FILE_NAME = "kaizen.db"
@@ -37,7 +38,7 @@ _COMMIT_COLUMNS = "version, id, at, actor, reason, run_id"
 
 
 class SqliteBackend:
-    """What the entry point `sqlite` names."""
+    """Open sqlite stores; the entry point `sqlite` names this class."""
 
     @staticmethod
     def open(settings: StoreSettings) -> SqliteStore:
@@ -45,8 +46,8 @@ class SqliteBackend:
         return SqliteStore(settings.data_dir / FILE_NAME, embedder=settings.embedder)
 
 
-class SqliteStore(CheckedStore):
-    """Implements `kaizen.store.Store`; see there for what each method promises.
+class SqliteStore(BaseStore):
+    """Implement `kaizen.store.Store`; see there for what each method promises.
 
     `embedder` is a name that `load_embedder` knows; it is loaded at the first search.
     """
@@ -97,43 +98,21 @@ class SqliteStore(CheckedStore):
         with self._connections.writing() as connection:
             delete_namespace(connection, self._ns(connection, namespace_id))
 
-    def _commit(
-        self,
-        namespace_id: str,
-        changes: Sequence[Change],
-        *,
-        expected: Expected | None,
-        actor: str,
-        reason: str,
-        run_id: str | None,
-    ) -> Commit:
+    def _commit(self, namespace_id: str, request: CommitRequest) -> Commit:
         self._require_file(namespace_id)
         with self._connections.writing() as connection:
-            ns, version, last_at = self._position(connection, namespace_id)
-            asked = [str(change.id) for change in changes]
-            if expected is not None and not isinstance(expected, int):
-                asked += expected
-            known = self._current(connection, ns, namespace_id, asked)
-            commit = next_commit(
-                namespace_id,
-                changes,
-                expected=expected,
-                actor=actor,
-                reason=reason,
-                run_id=run_id,
-                version=version,
-                last_at=last_at,
-                current=known,
-            )
+            ns, head = self._position(connection, namespace_id)
+            known = self._current(connection, ns, namespace_id, request.entity_ids())
+            commit = next_commit(namespace_id, request, head=head, current=known)
             write_commit(connection, ns, commit)
         return commit
 
     def _restore(self, namespace_id: str, commits: Sequence[Commit]) -> None:
         self._require_file(namespace_id)
         with self._connections.writing() as connection:
-            ns, version, _ = self._position(connection, namespace_id)
+            ns, head = self._position(connection, namespace_id)
             known = self._current(connection, ns, namespace_id, touched(commits))
-            check_restored(namespace_id, commits, version=version, current=known)
+            check_restored(namespace_id, commits, version=head.version, current=known)
             for commit in commits:
                 write_commit(connection, ns, commit)
 
@@ -203,7 +182,7 @@ class SqliteStore(CheckedStore):
         return self._searching().search(namespace_id, query, selected, limit=limit)
 
     def reindex(self, namespace_id: str, *, progress: Callable[[int, int], None] = lambda *_: None) -> int:
-        """See `kaizen.store.contract.Reindexable`."""
+        """See `kaizen.store.Reindexable`."""
         self._require_file(namespace_id)
         return self._searching().reindex(namespace_id, progress)
 
@@ -234,13 +213,16 @@ class SqliteStore(CheckedStore):
         rows = current(connection, ns, list(dict.fromkeys(entity_ids)))
         return {row[0]: to_entity(namespace_id, row) for row in rows}
 
-    def _position(self, connection: sqlite3.Connection, namespace_id: str) -> tuple[int, int, datetime]:
+    def _position(self, connection: sqlite3.Connection, namespace_id: str) -> tuple[int, Head]:
         row = connection.execute(
-            "SELECT ns, version, last_at FROM namespaces WHERE id = ?", (namespace_id,)
+            "SELECT n.ns, n.version, n.last_at, c.id FROM namespaces n "
+            "LEFT JOIN commits c ON c.ns = n.ns AND c.version = n.version WHERE n.id = ?",
+            (namespace_id,),
         ).fetchone()
         if row is None:
             raise self._missing(namespace_id)
-        return row[0], row[1], to_time(row[2])
+        ns, version, at, commit_id = row
+        return ns, Head(version, to_time(at), commit_id)
 
     def _ns(self, connection: sqlite3.Connection, namespace_id: str) -> int:
         return self._position(connection, namespace_id)[0]

@@ -1,4 +1,4 @@
-"""Vectors of the sqlite backend: made where they are missing, and held in memory for comparing."""
+"""Make the vectors that the sqlite backend lacks, and hold them in memory to compare them."""
 
 from __future__ import annotations
 

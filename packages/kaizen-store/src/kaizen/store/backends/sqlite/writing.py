@@ -1,11 +1,11 @@
-"""What a commit writes into the tables of the sqlite backend; the caller holds the transaction."""
+"""Write commits into the tables of the sqlite backend; the caller holds the transaction."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from kaizen.store.backends.sqlite.rows import encode_metadata, to_microseconds
-from kaizen.store.fields import flatten
+from kaizen.store.filtering import flatten
 from kaizen.store.text import FTS_TOKENIZER, searched_text, spaced
 
 if TYPE_CHECKING:

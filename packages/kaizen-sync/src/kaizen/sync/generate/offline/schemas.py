@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from kaizen.sync.generate.offline.masking import talks
 from kaizen.sync.generate.offline.steps import is_name
-from kaizen.sync.trajectory.json_text import json_or_none
+from kaizen.sync.trajectory.tool_definitions import read_definitions
 
 _MOST_VALUES = 12
 _LONGEST_VALUE = 40
@@ -42,17 +42,13 @@ class Violation:
 
 
 def read_schemas(tools: Iterable[str]) -> dict[str, Schema]:
-    """The schemas by name of the tool, in OpenAI's, Anthropic's or MCP's shape."""
-    schemas = {}
-    for text in tools:
-        value = json_or_none(text)
-        function = value.get("function", value) if isinstance(value, dict) else None
-        if isinstance(function, dict) and isinstance(name := function.get("name"), str) and is_name(name):
-            keys = ("parameters", "input_schema", "inputSchema")
-            parameters = next((function[key] for key in keys if isinstance(function.get(key), dict)), None)
-            if parameters is not None:
-                schemas[name] = _schema(name, parameters)
-    return schemas
+    """Return the schemas by the names of their tools, without tools whose arguments are not described."""
+    return {
+        tool.name: _schema(tool.name, tool.parameters)
+        for text in tools
+        for tool in read_definitions(text)
+        if tool.parameters is not None and is_name(tool.name)
+    }
 
 
 def _schema(tool: str, parameters: Mapping[str, Any]) -> Schema:

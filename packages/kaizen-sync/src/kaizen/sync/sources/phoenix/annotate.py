@@ -1,12 +1,11 @@
-"""Telling Phoenix what became of traces: one annotation of each, so that people see it where they look."""
+"""Annotations in Phoenix that say what became of each trace, so that people see it where they look."""
 
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
-from kaizen.sync.errors import SettingsError
-from kaizen.sync.outcomes.rules import OWN_NAME
+from kaizen.sync.model import OWN_NAME
 from kaizen.sync.sources.phoenix.client import connected
 
 if TYPE_CHECKING:
@@ -16,8 +15,7 @@ if TYPE_CHECKING:
     from phoenix.client import Client
 
     from kaizen.sync.settings import PhoenixSettings
-    from kaizen.sync.state.records import TraceRecord
-    from kaizen.sync.state.report import Report
+    from kaizen.sync.sources.base import AnnotatedRun, ProcessedTrace
 
 _log = logging.getLogger(__name__)
 
@@ -25,59 +23,45 @@ _BATCH = 100
 _NOT_FOUND = 404
 
 
-class Annotator(Protocol):
-    """Tells somebody what became of traces. Never raises: a sync does not depend on it."""
-
-    def add(self, records: Iterable[TraceRecord], report: Report) -> None:
-        """Note traces that were committed, now or when there are more."""
-        ...
-
-    def close(self, report: Report) -> None:
-        """Tell what was noted and not told yet."""
-        ...
-
-
 class PhoenixAnnotator:
-    """Annotates traces through Phoenix's own client; another run of the same namespace writes over it.
-
-    Making one raises `SettingsError` where the client is not installed.
-    """
+    """Annotates traces through Phoenix's own client; a later run of the same namespace writes over it."""
 
     def __init__(self, settings: PhoenixSettings) -> None:
-        require_client()
         self._settings = settings
         self._client: Client | None = None
         self._http: httpx.Client | None = None
-        self._waiting: dict[str, TraceRecord] = {}
+        self._waiting: dict[str, ProcessedTrace] = {}
 
-    def add(self, records: Iterable[TraceRecord], report: Report) -> None:
-        self._waiting.update((record.trace_id, record) for record in records)
+    def add(self, traces: Iterable[ProcessedTrace], run: AnnotatedRun) -> None:
+        """Annotate traces once there are a hundred of them; never raises."""
+        self._waiting.update((trace.trace_id, trace) for trace in traces)
         if len(self._waiting) >= _BATCH:
-            self._flush(report)
+            self._flush(run)
 
-    def close(self, report: Report) -> None:
-        self._flush(report)
+    def close(self, run: AnnotatedRun) -> None:
+        """Annotate the traces that are left, and disconnect."""
+        self._flush(run)
         if self._http is not None:
             self._http.close()
 
-    def _flush(self, report: Report) -> None:
-        annotations = [annotation(record, report) for record in self._waiting.values()]
+    def _flush(self, run: AnnotatedRun) -> None:
+        annotations = [annotation(trace, run) for trace in self._waiting.values()]
         self._waiting.clear()
         for start in range(0, len(annotations), _BATCH):
             batch = annotations[start : start + _BATCH]
             try:
-                done = self._write(batch)
+                written = self._write(batch)
             except Exception as error:  # noqa: BLE001 - whatever goes wrong, the sync itself is done
                 _log.warning("%d traces were not annotated in Phoenix: %s", len(batch), error)
-                done = 0
-            report.annotated += done
-            report.not_annotated += len(batch) - done
+                written = 0
+            run.annotated += written
+            run.not_annotated += len(batch) - written
 
     def _write(self, batch: Sequence[Any]) -> int:
-        """Write annotations, and return how many; none is written of a trace that Phoenix has deleted."""
+        """Write annotations and return how many; those of traces that Phoenix has deleted are left out."""
+        client = self._connected()
         import httpx
 
-        client = self._connected()
         try:
             client.traces.log_trace_annotations(trace_annotations=batch, sync=True)
         except httpx.HTTPStatusError as error:
@@ -89,36 +73,27 @@ class PhoenixAnnotator:
         return len(batch)
 
     def _connected(self) -> Client:
-        """Phoenix's client on a connection like ours: its keys, its certificates, its time limits."""
-        from phoenix.client import Client
-
+        """Return Phoenix's client on a connection like ours: its keys, its certificates, its time limits."""
         if self._client is None:
             self._http = connected(self._settings)
+            # Here and nowhere else: the import takes longer than a sync that finds nothing new.
+            from phoenix.client import Client
+
             self._client = Client(http_client=self._http)
         return self._client
 
 
-def require_client() -> None:
-    """Raise `SettingsError` where Phoenix's client is not installed."""
-    try:
-        import phoenix.client  # noqa: F401
-    except ImportError as error:
-        raise SettingsError(
-            f"--annotate needs Phoenix's client ({error}); run: pip install 'kaizen-cli[annotate]'"
-        ) from error
-
-
-def annotation(record: TraceRecord, report: Report) -> dict[str, Any]:
-    """The annotation that says how a trace ended: one for each namespace, however often it is written."""
-    tips = f"tips {', '.join(record.tip_ids)}" if record.tip_ids else ""
+def annotation(trace: ProcessedTrace, run: AnnotatedRun) -> dict[str, Any]:
+    """Return the annotation that says how a trace ended: one for each namespace, however often written."""
+    tips = f"tips {', '.join(trace.tip_ids)}" if trace.tip_ids else ""
     return {
         "name": OWN_NAME,
         "annotator_kind": "CODE",
-        "trace_id": record.trace_id,
-        "identifier": f"{OWN_NAME}:{report.namespace_id}",
+        "trace_id": trace.trace_id,
+        "identifier": f"{OWN_NAME}:{run.namespace_id}",
         "result": {
-            "label": record.state,
-            "explanation": "; ".join(filter(None, [record.reason, tips])) or record.state,
+            "label": trace.state,
+            "explanation": "; ".join(filter(None, [trace.reason, tips])) or trace.state,
         },
-        "metadata": {"namespace": report.namespace_id, "run_id": report.run_id},
+        "metadata": {"namespace": run.namespace_id, "run_id": run.run_id},
     }

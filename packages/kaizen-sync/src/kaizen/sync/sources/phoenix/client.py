@@ -1,4 +1,4 @@
-"""One Phoenix server over HTTP: answers that are JSON, tried again where that helps, errors with advice."""
+"""One Phoenix server over HTTP: JSON answers, retries where they help, errors with advice."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ import logging
 import os
 import sys
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from kaizen.sync.errors import SourceError
 from kaizen.sync.llm.retry import wait_s
+from kaizen.sync.sources.phoenix.deadline import Deadline
 
 if TYPE_CHECKING:
     import ssl
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _ATTEMPTS = 4
+_ATTEMPTS_IF_UNUSABLE = 2
+_GRACE_S = 3.0
 _IN_FLIGHT = 2
 _LONGEST_WAIT_S = 30.0
 _TRANSIENT = frozenset({408, 429, 500, 502, 503, 504})
@@ -40,6 +44,10 @@ class Page:
     cursor: str
 
 
+class ServerFailedError(SourceError):
+    """The server failed to make its answer (500), also when asked again: ask for something else."""
+
+
 class PhoenixClient:
     """Safe for threads. Every method raises `SourceError` with what to do about it."""
 
@@ -48,6 +56,8 @@ class PhoenixClient:
         self._client: httpx.Client | None = None
         self._lock = threading.Lock()
         self._in_flight = threading.BoundedSemaphore(_IN_FLIGHT)
+        self._deadline = Deadline()
+        self._is_hurried = False
         self.server_version = ""
         self.requests = 0
 
@@ -60,13 +70,27 @@ class PhoenixClient:
             self._client.close()
             self._client = None
 
-    def pages(self, path: str, parameters: Sequence[tuple[str, str]]) -> Iterator[Page]:
-        """The pages of a list, one request each; `parameters` may name a `limit`."""
+    def hurry(self) -> None:
+        """Try nothing again and end requests within three seconds from now on; for signal handlers too."""
+        self._is_hurried = True
+        self._deadline.hurry(_GRACE_S)
+
+    def pages(
+        self, path: str, parameters: Sequence[tuple[str, str]], *, may_be_empty: bool = True
+    ) -> Iterator[Page]:
+        """Yield the pages of a list, one request each; `parameters` may name a `limit`.
+
+        A page without records is believed only when asked for twice: where the page before led to it, and
+        everywhere unless the list `may_be_empty`.
+        """
         cursor = ""
         seen: set[str] = set()
         before: list[Any] = []
         while True:
-            page = self.page(path, [*parameters, *([("cursor", cursor)] if cursor else [])])
+            asked = [*parameters, *([("cursor", cursor)] if cursor else [])]
+            page = self.page(path, asked)
+            if not page.data and not page.cursor and (cursor or not may_be_empty):
+                page = self.page(path, asked)
             # A proxy that drops or caches the query would be read for ever.
             if page.cursor and (page.cursor in seen or page.data in ([], before)):
                 raise SourceError(self.unexpected(path, "pages without end"))
@@ -77,15 +101,18 @@ class PhoenixClient:
             seen.add(cursor)
 
     def page(self, path: str, parameters: Sequence[tuple[str, str]]) -> Page:
-        """One GET, tried again after a connection error, a 429 or a 5xx."""
+        """Get one page; try again after a connection error, a 429 or a 5xx, once after an unusable answer."""
         import tenacity
 
         httpx = _httpx()
 
         retrying = tenacity.Retrying(
-            stop=tenacity.stop_after_attempt(_ATTEMPTS),
+            sleep=self._sleep,
+            stop=self._is_enough,
             wait=_wait,
-            retry=tenacity.retry_if_exception_type((httpx.TransportError, _TransientAnswerError)),
+            retry=tenacity.retry_if_exception_type(
+                (httpx.TransportError, httpx.DecodingError, _TransientAnswerError, _UnusableAnswerError)
+            ),
             before_sleep=lambda state: _log.info(
                 "Phoenix did not answer %s, trying again: %s",
                 path,
@@ -97,8 +124,12 @@ class PhoenixClient:
         try:
             return retrying(self._get_once, path, query)
         except _TransientAnswerError as error:
-            raise SourceError(self._refused(error.response)) from error
+            is_failed = error.response.status_code == httpx.codes.INTERNAL_SERVER_ERROR
+            raised = ServerFailedError if is_failed else SourceError
+            raise raised(self._refused(error.response)) from error
         except httpx.TimeoutException as error:
+            if self._is_hurried:
+                raise SourceError(f"Phoenix at {self.url} did not answer after the stop ({path})") from error
             raise SourceError(
                 f"Phoenix at {self.url} did not answer within {self._settings.timeout_s:g} s ({path}); "
                 "it may be busy: try again, or give it more time with KAIZEN_PHOENIX_TIMEOUT"
@@ -109,10 +140,20 @@ class PhoenixClient:
                 f"cannot reach Phoenix at {self.url} ({error}); {_unreachable_advice(error)}"
             ) from error
 
+    def _sleep(self, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        while not self._is_hurried and (left_s := until - time.monotonic()) > 0:
+            time.sleep(min(left_s, 0.2))
+
+    def _is_enough(self, state: tenacity.RetryCallState) -> bool:
+        error = state.outcome.exception() if state.outcome else None
+        most = _ATTEMPTS_IF_UNUSABLE if isinstance(error, _UnusableAnswerError) else _ATTEMPTS
+        return self._is_hurried or state.attempt_number >= most
+
     def _get_once(self, path: str, query: httpx.QueryParams) -> Page:
         httpx = _httpx()
         with self._lock:
-            client = self._client = self._client or connected(self._settings)
+            client = self._client = self._client or connected(self._settings, self._deadline)
             self.requests += 1
         # Phoenix is one CPU-bound process: more at a time would only wait there.
         with self._in_flight:
@@ -126,19 +167,19 @@ class PhoenixClient:
             raise SourceError(self._refused(response))
         if "json" not in response.headers.get("content-type", ""):
             # Phoenix answers so where it knows no such path.
-            raise SourceError(
+            raise _UnusableAnswerError(
                 self.unexpected(path, response.headers.get("content-type") or "no content type"),
                 is_nothing_there=True,
             )
         try:
             answer = response.json()
         except (ValueError, RecursionError) as error:
-            raise SourceError(self.unexpected(path, "broken JSON")) from error
+            raise _UnusableAnswerError(self.unexpected(path, "broken JSON")) from error
         if not isinstance(answer, dict):
-            raise SourceError(self.unexpected(path, type(answer).__name__))
+            raise _UnusableAnswerError(self.unexpected(path, type(answer).__name__))
         data = answer.get("data")
         if not isinstance(data, list):
-            raise SourceError(self.unexpected(path, "no page of data"))
+            raise _UnusableAnswerError(self.unexpected(path, "no page of data"))
         return Page(data, len(response.content), str(answer.get("next_cursor") or ""))
 
     def _refused(self, response: httpx.Response) -> str:
@@ -160,7 +201,7 @@ class PhoenixClient:
         return f"Phoenix at {self.url} answered {response.status_code} ({said or 'no text'}): {advice}"
 
     def unexpected(self, path: str, what: str) -> str:
-        """What to say of an answer that is none of Phoenix's."""
+        """Return the message about an answer that does not come from Phoenix."""
         version = self.server_version or "unknown"
         return (
             f"{self.url}{path} answered with {what} where JSON of Phoenix's REST API was expected; check "
@@ -168,8 +209,11 @@ class PhoenixClient:
         )
 
 
-def connected(settings: PhoenixSettings) -> httpx.Client:
-    """An HTTP client for that server, which connects when it is first used."""
+def connected(settings: PhoenixSettings, deadline: Deadline | None = None) -> httpx.Client:
+    """Return an HTTP client for that server, which connects when it is first used.
+
+    Each of its requests is ended at its time limit as a whole.
+    """
     client: httpx.Client = _httpx().Client(
         base_url=settings.base_url,
         headers=dict(settings.headers),
@@ -177,7 +221,12 @@ def connected(settings: PhoenixSettings) -> httpx.Client:
         trust_env=not _is_local(settings.base_url),
         verify=_certificates(settings),
     )
+    (deadline or Deadline()).apply(client)
     return client
+
+
+class _UnusableAnswerError(SourceError):
+    """An answer that is not Phoenix's, perhaps that of a proxy."""
 
 
 class _TransientAnswerError(Exception):
@@ -221,7 +270,7 @@ def _httpx() -> ModuleType:
 
 
 def _certificates(settings: PhoenixSettings) -> ssl.SSLContext | bool:
-    """Whom to trust; where nothing is encrypted, no certificates are loaded, which takes a while."""
+    """Return whom to trust; without encryption no certificates are loaded, which takes a while."""
     if not settings.base_url.lower().startswith("https:"):
         return False
     if not settings.ca_file:

@@ -1,32 +1,33 @@
 """Reading traces from Arize Phoenix over its REST API, in bulk and whole.
 
 Phoenix has no endpoint for whole traces with attributes, so a read has two steps: an index of what exists
-(`/traces?include_spans=true`, cheap) and the spans of the traces that are wanted, by trace id. The official
-client offers neither, and takes far longer to import than a sync takes to run.
+(`/traces?include_spans=true`, cheap) and the spans of the traces that are wanted, by trace id. Phoenix's own
+client reads spans in pages of 100 within 5 seconds each, and takes longer to import than a sync takes to run.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
+import logging
+from array import array
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from datetime import datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from kaizen.sync.errors import ProjectNotFoundError, SourceError
-from kaizen.sync.model import Anchor, Annotation, IndexedSpan, IndexedTrace, Span, SpanEvent, Trace
-from kaizen.sync.sources.phoenix.client import OLDEST_SERVER, PhoenixClient
+from kaizen.sync.model import Anchor, Annotation, IndexedTrace, Span, Trace
+from kaizen.sync.sources.phoenix import records
+from kaizen.sync.sources.phoenix.client import OLDEST_SERVER, PhoenixClient, ServerFailedError
 
 if TYPE_CHECKING:
+    from datetime import datetime
     from types import TracebackType
 
     from kaizen.sync.model import Target
     from kaizen.sync.settings import PhoenixSettings
 
-T = TypeVar("T")
+_log = logging.getLogger(__name__)
 
 _INDEX_PAGE = 200
 _ANSWER_BYTES = 6_000_000
@@ -66,7 +67,7 @@ class PhoenixSource:
 
     @property
     def requests(self) -> int:
-        """How many requests were made so far."""
+        """The number of requests made so far."""
         return self._http.requests
 
     def __enter__(self) -> Self:
@@ -83,31 +84,48 @@ class PhoenixSource:
     def close(self) -> None:
         self._http.close()
 
+    def stop(self) -> None:
+        """End requests soon and try none again, so that a server which does not answer holds nobody up."""
+        self._http.hurry()
+
     def ping(self) -> str:
         """Ask the server for its projects and return its version."""
         self._http.page("/v1/projects", [("limit", "1")])
         return self.server_version
 
     def projects(self) -> list[str]:
-        """The names of all projects on the server."""
+        """Return the names of all projects on the server."""
         return [project["name"] for project in self._projects()]
 
     def probe(self) -> Anchor | None:
-        """The newest row of the project, in one request beside that for the project's id."""
-        page = self._http.page(self._path("spans"), [("limit", "1")])
-        return _parse(_anchor, page.data[0], "spans") if page.data else None
+        """Return the newest row of the project, in one request beside that for the project's id."""
+        page = next(self._http.pages(self._path("spans"), [("limit", "1")], may_be_empty=False))
+        return records.parse(records.anchor, page.data[0], "spans") if page.data else None
 
     def index(
         self, *, since: datetime | None = None, until: datetime | None = None
     ) -> Iterator[IndexedTrace]:
-        """The traces that started in that time with their spans' ids and times, oldest first.
+        """Yield the traces that started in that time with the ids and times of their spans, oldest first.
 
-        Attributes are not read. A server that lists no traces (before 13.15) is asked for spans instead; then
-        the traces come without spans.
+        Attributes are not read. A server that lists no traces (before 13.15), or fails to, is asked for spans
+        instead; then the traces come without spans.
         """
-        if not self.lists_traces:
-            yield from self._index_by_spans(since, until)
-            return
+        listed = array("q")
+        if self.lists_traces:
+            try:
+                for trace in self._index_by_traces(since, until):
+                    listed.append(hash(trace.trace_id))
+                    yield trace
+                return
+            except ServerFailedError as error:
+                # Token counts that add up beyond 64 bits do that, whoever sent them.
+                _log.warning("reading the project span by span: %s", error)
+        known = set(listed)
+        for trace in self._index_by_spans(since, until):
+            if hash(trace.trace_id) not in known:
+                yield trace
+
+    def _index_by_traces(self, since: datetime | None, until: datetime | None) -> Iterator[IndexedTrace]:
         parameters = [
             ("include_spans", "true"),
             ("sort", "start_time"),
@@ -116,28 +134,28 @@ class PhoenixSource:
             *_times(since, until),
         ]
         path = self._path("traces")
-        for page in self._http.pages(path, parameters):
+        for page in self._http.pages(path, parameters, may_be_empty=False):
             for trace in page.data:
-                yield _parse(_indexed_trace, trace, path)
+                yield records.parse(records.indexed_trace, trace, path)
 
     def changed_since(self, anchor: Anchor) -> dict[str, None] | None:
-        """The ids of all traces with rows newer than the anchor, oldest first.
+        """Return the ids of all traces with rows newer than the anchor, oldest first.
 
-        None where the anchor is gone: rows that came later may then have smaller ids.
+        None if the anchor is gone: rows that came later may then have smaller ids.
         """
         trace_ids: dict[str, None] = {}
         path = self._path("spans")
         for span in self._newest_spans(path, []):
-            row = _parse(_anchor, span, path)
+            row = records.parse(records.anchor, span, path)
             if row == anchor:
                 return dict.fromkeys(reversed(trace_ids))
             if row.row <= anchor.row:
                 return None
-            trace_ids.setdefault(_parse(_trace_id, span, path))
+            trace_ids.setdefault(records.parse(records.trace_id_of, span, path))
         return None
 
     def fetch(self, traces: Iterable[IndexedTrace]) -> Iterator[Trace]:
-        """The given traces, each whole and with attributes, in the order given.
+        """Yield the given traces, each whole and with attributes, in the order given.
 
         A trace that is gone meanwhile comes without spans; spans that arrived meanwhile are in. Two requests
         are under way while the caller works on what came before.
@@ -158,9 +176,10 @@ class PhoenixSource:
                     future.cancel()
 
     def annotations(self, target: Target, ids: Sequence[str]) -> dict[str, list[Annotation]]:
-        """What was said of those traces, sessions or spans, by their ids: one request for a hundred of them.
+        """Return the annotations of those traces, sessions or spans by their ids: one request for a hundred.
 
-        Nothing where the server has none of them any more, or does not tell of that kind.
+        Empty if the server has none of them any more, or keeps no annotations of that kind. Read over plain
+        HTTP, since a sync that finds nothing new asks too and must not import Phoenix's client for it.
         """
         found: dict[str, list[Annotation]] = {}
         path = self._path(f"{target}_annotations")
@@ -169,7 +188,7 @@ class PhoenixSource:
             try:
                 for page in self._http.pages(path, [("limit", str(_ANNOTATIONS_PER_PAGE)), *asked]):
                     for value in page.data:
-                        one, annotation = _parse(partial(_annotation, target), value, path)
+                        one, annotation = records.parse(partial(records.annotation_of, target), value, path)
                         found.setdefault(one, []).append(annotation)
             except SourceError as error:
                 if not error.is_nothing_there:
@@ -177,14 +196,14 @@ class PhoenixSource:
         return found
 
     def span_url(self, trace_id: str, span_id: str) -> str:
-        """Where a person sees the span in Phoenix's UI."""
+        """Return the address of the span in Phoenix's UI."""
         return (
             f"{self.url}/redirects/spans/{span_id}" if span_id else f"{self.url}/redirects/traces/{trace_id}"
         )
 
     @property
     def lists_traces(self) -> bool:
-        """Whether the server has the cheap index; asked of one whose version is known."""
+        """Whether the server lists traces, by its version."""
         self._project_id()
         return reading_by(self.server_version) == "index"
 
@@ -192,7 +211,7 @@ class PhoenixSource:
         return f"/v1/projects/{self._project_id()}/{what}"
 
     def _project_id(self) -> str:
-        """The project's id: a name with a slash cannot be part of a path, and one may look like an id."""
+        """Return the id of the project: a name may hold a slash, or look like another one's id."""
         if self._resolved is None:
             projects = self._projects()
             if reading_by(self.server_version) == "nothing":
@@ -222,7 +241,7 @@ class PhoenixSource:
         return projects
 
     def _batches(self, traces: Iterator[IndexedTrace]) -> Iterator[list[IndexedTrace]]:
-        """Groups for one answer each; a trace larger than that is a group of its own."""
+        """Yield groups of traces that fit into one answer; a larger trace is a group of its own."""
         batch: list[IndexedTrace] = []
         spans = 0
         for trace in traces:
@@ -236,16 +255,10 @@ class PhoenixSource:
             yield batch
 
     def _fetch(self, batch: Sequence[IndexedTrace]) -> list[Trace]:
-        spans: dict[str, dict[str, Span]] = {trace.trace_id: {} for trace in batch}
-        path = self._path("spans")
-        limit = self._spans_per_answer
-        parameters = [("limit", str(limit)), *(("trace_id", trace_id) for trace_id in spans)]
-        for page in self._http.pages(path, parameters):
-            self._adapt(len(page.data), page.size)
-            for value in page.data:
-                span = _parse(_span, value, path)
-                # A span sent twice keeps its first version, as it does in Phoenix.
-                spans.setdefault(span.trace_id, {}).setdefault(span.span_id, span)
+        spans = self._spans_of([trace.trace_id for trace in batch])
+        if missing := [trace_id for trace_id, found in spans.items() if not found]:
+            # One empty answer of a proxy must not count as the deletion of traces.
+            spans.update(self._spans_of(missing))
         return [
             Trace(
                 trace_id=trace.trace_id,
@@ -254,14 +267,28 @@ class PhoenixSource:
             for trace in batch
         ]
 
+    def _spans_of(self, trace_ids: Sequence[str]) -> dict[str, dict[str, Span]]:
+        """Return the spans of each of the traces by their ids."""
+        spans: dict[str, dict[str, Span]] = {trace_id: {} for trace_id in trace_ids}
+        path = self._path("spans")
+        limit = self._spans_per_answer
+        parameters = [("limit", str(limit)), *(("trace_id", trace_id) for trace_id in spans)]
+        for page in self._http.pages(path, parameters):
+            self._adapt(len(page.data), page.size)
+            for value in page.data:
+                span = records.parse(records.span_of, value, path)
+                # A span sent twice keeps its first version, as it does in Phoenix.
+                spans.get(span.trace_id, {}).setdefault(span.span_id, span)
+        return spans
+
     def _adapt(self, spans: int, size: int) -> None:
-        """Ask next for as many spans as make a good answer, by the size of these."""
+        """Set how many spans to ask for next, by the size of these."""
         if spans:
             fitting = _ANSWER_BYTES * spans // max(size, 1)
             self._spans_per_answer = max(1, min(fitting, 4 * self._spans_per_answer, _SPANS_PER_FETCH))
 
     def _newest_spans(self, path: str, parameters: Sequence[tuple[str, str]]) -> Iterator[Any]:
-        """The spans of the project from the newest row on, in answers that grow to a good size."""
+        """Yield the spans of the project from the newest row on, in answers that grow to a good size."""
         cursor = ""
         while True:
             asked = [
@@ -280,14 +307,14 @@ class PhoenixSource:
         path = self._path("spans")
         starts: dict[str, datetime] = {}
         for span in self._newest_spans(path, list(_times(since, until))):
-            trace_id, start = _parse(_trace_start, span, path)
+            trace_id, start = records.parse(records.trace_start, span, path)
             starts[trace_id] = min(start, starts.get(trace_id, start))
         for trace_id, start in sorted(starts.items(), key=lambda item: (item[1], item[0])):
             yield IndexedTrace(trace_id=trace_id, start_time=start, spans=())
 
 
 def reading_by(version: str) -> Literal["index", "spans", "nothing"]:
-    """By what a server of that version can be read; one that does not tell its version is taken to be new."""
+    """Return how a server of that version is read; one that names no version is taken to be new."""
     numbers = version.split(".")[:2]
     if len(numbers) != 2 or not all(number.isdigit() for number in numbers):
         return "index"
@@ -307,85 +334,3 @@ def _times(since: datetime | None, until: datetime | None) -> Iterator[tuple[str
 def _listed(names: Sequence[str]) -> str:
     shown = ", ".join(f"'{name}'" for name in names[:10]) or "none"
     return f"{shown} and {len(names) - 10} more" if len(names) > 10 else shown
-
-
-def _parse(parse: Callable[[Any], T], value: Any, path: str) -> T:
-    try:
-        return parse(value)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise SourceError(
-            f"{path} of Phoenix gave a record that Kaizen does not understand ({error!r}); "
-            "run `kaizen doctor` and report it with the server's version"
-        ) from error
-
-
-def _anchor(value: Mapping[str, Any]) -> Anchor:
-    return Anchor(
-        row=_row(value["id"]),
-        span_id=value["context"]["span_id"],
-        start_time=datetime.fromisoformat(value["start_time"]),
-    )
-
-
-def _row(global_id: str) -> int:
-    """The row number in Phoenix's id, which is `Span:<row>` in base64."""
-    try:
-        return int(base64.b64decode(global_id, validate=True).decode().rpartition(":")[2])
-    except (binascii.Error, UnicodeDecodeError) as error:
-        raise ValueError(f"{global_id!r} is no row id") from error
-
-
-def _trace_id(value: Mapping[str, Any]) -> str:
-    return str(value["context"]["trace_id"])
-
-
-def _trace_start(value: Mapping[str, Any]) -> tuple[str, datetime]:
-    return _trace_id(value), datetime.fromisoformat(value["start_time"])
-
-
-def _indexed_trace(value: Mapping[str, Any]) -> IndexedTrace:
-    return IndexedTrace(
-        trace_id=value["trace_id"],
-        start_time=datetime.fromisoformat(value["start_time"]),
-        spans=tuple(
-            IndexedSpan(
-                span_id=span["span_id"],
-                parent_id=span["parent_id"],
-                end_time=datetime.fromisoformat(span["end_time"]),
-            )
-            for span in value["spans"]
-        ),
-    )
-
-
-def _annotation(target: Target, value: Mapping[str, Any]) -> tuple[str, Annotation]:
-    """The id of what an annotation is about, and the annotation."""
-    result = value.get("result") or {}
-    score = result.get("score")
-    return str(value[f"{target}_id"]), Annotation(
-        target=target,
-        name=value["name"],
-        label=result.get("label") or "",
-        score=None if score is None else float(score),
-        annotator_kind=value["annotator_kind"],
-        explanation=result.get("explanation") or "",
-    )
-
-
-def _span(value: Mapping[str, Any]) -> Span:
-    return Span(
-        span_id=value["context"]["span_id"],
-        trace_id=value["context"]["trace_id"],
-        parent_id=value.get("parent_id"),
-        name=value["name"],
-        kind=value["span_kind"],
-        status=value["status_code"],
-        status_message=value.get("status_message") or "",
-        start_time=datetime.fromisoformat(value["start_time"]),
-        end_time=datetime.fromisoformat(value["end_time"]),
-        attributes=value.get("attributes") or {},
-        events=tuple(
-            SpanEvent(name=event["name"], attributes=event.get("attributes") or {})
-            for event in value.get("events") or ()
-        ),
-    )

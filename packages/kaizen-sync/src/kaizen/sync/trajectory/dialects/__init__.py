@@ -1,4 +1,4 @@
-"""How frameworks write model calls into spans: one module for each way, all listed in one table."""
+"""The dialects in which frameworks write model calls into spans: one module each, listed in one table."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from kaizen.sync.trajectory.dialects import (
     raw_values,
     vercel_ai_sdk,
 )
-from kaizen.sync.trajectory.dialects.reading import Dialect, Reading, has_arguments, is_whole
+from kaizen.sync.trajectory.dialects.dialect import Dialect, SpanContent, has_arguments, is_whole
 
 if TYPE_CHECKING:
     from kaizen.sync.model import Message, Span, Trace
@@ -29,26 +29,26 @@ DIALECTS = (
         name="any-agent",
         recognises=any_agent.recognises,
         read=any_agent.read,
-        claims=any_agent.claims,
+        is_model_call=any_agent.is_model_call,
     ),
     Dialect(
         name="GenAI attributes",
         recognises=gen_ai_attributes.recognises,
         read=gen_ai_attributes.read,
-        claims=gen_ai_attributes.claims,
+        is_model_call=gen_ai_attributes.is_model_call,
     ),
     Dialect(name="GenAI events", recognises=gen_ai_events.recognises, read=gen_ai_events.read),
     Dialect(
         name="LiteLLM callback",
         recognises=litellm_callback.recognises,
         read=litellm_callback.read,
-        claims=litellm_callback.claims,
+        is_model_call=litellm_callback.is_model_call,
     ),
     Dialect(
         name="Vercel AI SDK",
         recognises=vercel_ai_sdk.recognises,
         read=vercel_ai_sdk.read,
-        claims=vercel_ai_sdk.claims,
+        is_model_call=vercel_ai_sdk.is_model_call,
     ),
     Dialect(name="OpenInference", recognises=openinference.recognises, read=openinference.read),
     Dialect(name="OpenLLMetry", recognises=indexed_prompts.recognises, read=indexed_prompts.read),
@@ -65,21 +65,21 @@ AGENT_RUNS = (
         read=agent_runs.read_pydantic_ai,
     ),
     Dialect(name="Claude Agent SDK", recognises=agent_runs.recognises_claude, read=agent_runs.read_claude),
-    Dialect(name="Vercel AI SDK", recognises=vercel_ai_sdk.claims_outer, read=vercel_ai_sdk.read),
+    Dialect(name="Vercel AI SDK", recognises=vercel_ai_sdk.is_outer_call, read=vercel_ai_sdk.read),
 )
 
 
 def model_spans(trace: Trace) -> list[Span]:
-    """The spans that are model calls: of kind LLM, or claimed by a dialect that gives no kind or a wrong one.
+    """Return the spans that are model calls: of kind LLM, or known by a dialect that writes another kind.
 
     Where there is none, the spans that tell a whole run.
     """
-    calls = [s for s in trace.spans if s.kind == "LLM" or any(d.claims(s) for d in DIALECTS)]
+    calls = [s for s in trace.spans if s.kind == "LLM" or any(d.is_model_call(s) for d in DIALECTS)]
     return calls or [s for s in trace.spans if any(d.recognises(s) for d in AGENT_RUNS)]
 
 
-def read_span(span: Span) -> Reading:
-    """What a model call was given and what it answered, by the first dialect that tells all of it."""
+def read_span(span: Span) -> SpanContent:
+    """Read a model call with the first dialect that holds all of it."""
     if span.kind != "LLM":
         for run in AGENT_RUNS:
             if run.recognises(span):
@@ -90,14 +90,14 @@ def read_span(span: Span) -> Reading:
     for dialect in DIALECTS:
         if not dialect.recognises(span):
             continue
-        reading = dialect.read(span)
-        told = merge_assistants(reading.given)
+        content = dialect.read(span)
+        told = merge_assistants(content.given)
         if not given or (not is_whole(given) and is_whole(told)):
             given = told
-        said = merge_assistants([message for message in reading.answer if message.role == "assistant"])
+        said = merge_assistants([message for message in content.answer if message.role == "assistant"])
         if not answer or (not has_arguments(answer) and has_arguments(said)):
             answer = said
-        is_delta = is_delta or reading.is_delta
+        is_delta = is_delta or content.is_delta
         if (is_delta or is_whole(given)) and has_arguments(answer):
             break
-    return Reading(given=given, answer=answer[:1], is_delta=is_delta)
+    return SpanContent(given=given, answer=answer[:1], is_delta=is_delta)

@@ -8,8 +8,8 @@ from typing import Any
 
 from kaizen.sync.model import Message, Span
 from kaizen.sync.trajectory.chat import merge_assistants, messages_of_json, with_span
+from kaizen.sync.trajectory.dialects.dialect import SpanContent
 from kaizen.sync.trajectory.dialects.openinference import OUTPUT, PARTS, flat_messages, numbered
-from kaizen.sync.trajectory.dialects.reading import Reading
 from kaizen.sync.trajectory.json_text import json_or_none
 
 _PYDANTIC_AI = "pydantic_ai.all_messages"
@@ -21,7 +21,7 @@ def recognises_pydantic_ai(span: Span) -> bool:
     return _PYDANTIC_AI in span.attributes
 
 
-def read_pydantic_ai(span: Span) -> Reading:
+def read_pydantic_ai(span: Span) -> SpanContent:
     messages = messages_of_json(json_or_none(span.attributes[_PYDANTIC_AI]))
     return _reading(merge_assistants(with_span(span, messages)))
 
@@ -30,8 +30,8 @@ def recognises_claude(span: Span) -> bool:
     return span.name.startswith(_CLAUDE) and any(key.startswith(OUTPUT) for key in span.attributes)
 
 
-def read_claude(span: Span) -> Reading:
-    """The prompt, and what the agent said and called until its end; results are on TOOL spans."""
+def read_claude(span: Span) -> SpanContent:
+    """Read the prompt and all that the agent said and called; results are on TOOL spans."""
     asked = span.attributes.get("input.value")
     given = [Message(role="user", content=asked)] if isinstance(asked, str) and asked.strip() else []
     said = flat_messages(_split_at_calls(span), OUTPUT)
@@ -39,7 +39,7 @@ def read_claude(span: Span) -> Reading:
 
 
 def _split_at_calls(span: Span) -> Span:
-    """The span with what one message says after a tool use as a message of its own: a result came between."""
+    """Return the span with text after a tool use as a message of its own: a result came between."""
     turns = _turns(span)
     attributes: dict[str, Any] = {}
     for key, value in span.attributes.items():
@@ -54,7 +54,7 @@ def _split_at_calls(span: Span) -> Span:
 
 
 def _turns(span: Span) -> dict[tuple[int, int | None], int]:
-    """In which turn of its message each part is, where a turn ends with the tool uses in it."""
+    """Return for each part the turn of its message that it is in; a turn ends with its tool uses."""
     kinds: dict[tuple[int, int | None], Any] = {}
     for key, value in span.attributes.items():
         if key.startswith(OUTPUT) and key.endswith(".message_content.type"):
@@ -75,7 +75,7 @@ def _turns(span: Span) -> dict[tuple[int, int | None], int]:
 
 
 def _joined(said: Sequence[Message]) -> list[Message]:
-    """Neighbours that say something before the next tool use, as one message; empty ones go."""
+    """Join the messages up to each tool use; drop empty ones."""
     joined: list[Message] = []
     for message in said:
         if not (message.content or message.tool_calls):
@@ -88,7 +88,7 @@ def _joined(said: Sequence[Message]) -> list[Message]:
     return joined
 
 
-def _reading(messages: Sequence[Message]) -> Reading:
+def _reading(messages: Sequence[Message]) -> SpanContent:
     if messages and messages[-1].role == "assistant":
-        return Reading(given=list(messages[:-1]), answer=[messages[-1]])
-    return Reading(given=list(messages))
+        return SpanContent(given=list(messages[:-1]), answer=[messages[-1]])
+    return SpanContent(given=list(messages))

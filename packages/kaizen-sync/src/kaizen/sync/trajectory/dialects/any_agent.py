@@ -7,26 +7,26 @@ from typing import Any
 
 from kaizen.sync.model import Message, Span, ToolCall
 from kaizen.sync.trajectory.chat import messages_of_json, with_span
+from kaizen.sync.trajectory.dialects.dialect import SpanContent
 from kaizen.sync.trajectory.dialects.gen_ai_attributes import INPUT
-from kaizen.sync.trajectory.dialects.reading import Reading
 from kaizen.sync.trajectory.json_text import as_text, json_or_none
 
 _OUTPUT = "gen_ai.output"
 
 
-def claims(span: Span) -> bool:
+def is_model_call(span: Span) -> bool:
     return span.attributes.get("gen_ai.operation.name") == "call_llm"
 
 
 def recognises(span: Span) -> bool:
-    return claims(span) and _OUTPUT in span.attributes
+    return is_model_call(span) and _OUTPUT in span.attributes
 
 
-def read(span: Span) -> Reading:
+def read(span: Span) -> SpanContent:
     output = span.attributes[_OUTPUT]
     calls = _calls(json_or_none(output))
     said = Message(role="assistant", content="" if calls else as_text(output), tool_calls=calls)
-    return Reading(
+    return SpanContent(
         given=with_span(span, messages_of_json(json_or_none(span.attributes.get(INPUT)))),
         answer=with_span(span, [said]),
         is_delta=INPUT not in span.attributes,

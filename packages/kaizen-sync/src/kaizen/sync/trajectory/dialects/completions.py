@@ -9,7 +9,7 @@ from typing import Any
 
 from kaizen.sync.model import Message, Span
 from kaizen.sync.trajectory.chat import with_span
-from kaizen.sync.trajectory.dialects.reading import Reading
+from kaizen.sync.trajectory.dialects.dialect import SpanContent
 
 _PROMPT = "llm.prompts.0.prompt.text"
 _CHOICE = "llm.choices.0.completion.text"
@@ -19,11 +19,11 @@ def recognises(span: Span) -> bool:
     return any(key in span.attributes for key in ("llm.prompts", _PROMPT, _CHOICE))
 
 
-def read(span: Span) -> Reading:
+def read(span: Span) -> SpanContent:
     attributes = span.attributes
     prompt = attributes.get(_PROMPT) or _first(attributes.get("llm.prompts"))
     choice = attributes.get(_CHOICE) or attributes.get("llm.output_messages")
-    return Reading(
+    return SpanContent(
         given=with_span(span, _message("user", prompt)), answer=with_span(span, _message("assistant", choice))
     )
 

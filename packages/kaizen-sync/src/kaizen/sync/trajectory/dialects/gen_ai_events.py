@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from kaizen.sync.trajectory.chat import messages_of_json, with_span
+from kaizen.sync.trajectory.dialects.dialect import SpanContent
 from kaizen.sync.trajectory.dialects.gen_ai_attributes import read_attributes
-from kaizen.sync.trajectory.dialects.reading import Reading
 from kaizen.sync.trajectory.json_text import json_or_none
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def recognises(span: Span) -> bool:
     return any(event.name in _NAMES for event in span.events)
 
 
-def read(span: Span) -> Reading:
+def read(span: Span) -> SpanContent:
     given: list[Message] = []
     answer: list[Message] = []
     for event in span.events:
@@ -42,11 +42,11 @@ def read(span: Span) -> Reading:
             answer += messages_of_json(_choice(event))
         elif event.name in _ROLES:
             given += messages_of_json({"role": _ROLES[event.name], **_body(event)})
-    return Reading(given=with_span(span, given), answer=with_span(span, answer[:1]))
+    return SpanContent(given=with_span(span, given), answer=with_span(span, answer[:1]))
 
 
 def _body(event: SpanEvent) -> dict[str, Any]:
-    """The body of an event: JSON in `gen_ai.event.content`, or its fields as attributes."""
+    """Return the body of an event: JSON in `gen_ai.event.content`, or its fields as attributes."""
     body = json_or_none(event.attributes.get("gen_ai.event.content"))
     fields = dict(body if isinstance(body, Mapping) else event.attributes)
     if isinstance(fields.get("tool_calls"), str):

@@ -7,8 +7,8 @@ from typing import Any
 
 from kaizen.sync.model import Message, Span, ToolCall
 from kaizen.sync.trajectory.chat import make_message, with_span
+from kaizen.sync.trajectory.dialects.dialect import SpanContent
 from kaizen.sync.trajectory.dialects.openinference import numbered
-from kaizen.sync.trajectory.dialects.reading import Reading
 from kaizen.sync.trajectory.json_text import as_text, json_or_none
 from kaizen.sync.trajectory.parts import read_parts
 
@@ -20,8 +20,8 @@ def recognises(span: Span) -> bool:
     return any(key.startswith((*_PROMPTS, *_COMPLETIONS)) for key in span.attributes)
 
 
-def read(span: Span) -> Reading:
-    return Reading(
+def read(span: Span) -> SpanContent:
+    return SpanContent(
         given=with_span(span, _messages(span, _PROMPTS, "user")),
         answer=with_span(span, _messages(span, _COMPLETIONS, "assistant")[:1]),
     )

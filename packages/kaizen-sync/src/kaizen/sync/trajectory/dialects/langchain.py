@@ -10,7 +10,7 @@ from typing import Any
 
 from kaizen.sync.model import Message, Span, ToolCall
 from kaizen.sync.trajectory.chat import make_message, with_span
-from kaizen.sync.trajectory.dialects.reading import Reading
+from kaizen.sync.trajectory.dialects.dialect import SpanContent
 from kaizen.sync.trajectory.json_text import as_text, json_or_none
 from kaizen.sync.trajectory.parts import read_parts
 
@@ -22,12 +22,12 @@ def recognises(span: Span) -> bool:
     return any(isinstance(value, str) and _MARK in value[:200_000] for value in values)
 
 
-def read(span: Span) -> Reading:
+def read(span: Span) -> SpanContent:
     request = json_or_none(span.attributes.get("input.value"))
     batches = request.get("messages") if isinstance(request, Mapping) else None
     batch = batches[0] if isinstance(batches, list) and batches and isinstance(batches[0], list) else []
     given = [_message(one) for one in batch]
-    return Reading(
+    return SpanContent(
         # A message that cannot be read must not leave a gap.
         given=[] if None in given else with_span(span, [one for one in given if one]),
         answer=with_span(span, _answer(json_or_none(span.attributes.get("output.value")))),

@@ -10,7 +10,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from kaizen.sync.trajectory.chat import messages_of_json, with_span
-from kaizen.sync.trajectory.dialects.reading import Reading
+from kaizen.sync.trajectory.dialects.dialect import SpanContent
 from kaizen.sync.trajectory.json_text import load_literal
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ _REQUEST, _RAW = "litellm_request", "raw_gen_ai_request"
 _KEY = re.compile(r"llm\.(\w+)\.messages")
 
 
-def claims(span: Span) -> bool:
+def is_model_call(span: Span) -> bool:
     return (span.name == _REQUEST and "llm.request.type" in span.attributes) or span.name == _RAW
 
 
@@ -28,11 +28,11 @@ def recognises(span: Span) -> bool:
     return span.name == _RAW
 
 
-def read(span: Span) -> Reading:
+def read(span: Span) -> SpanContent:
     provider = next((match[1] for match in map(_KEY.fullmatch, span.attributes) if match), "")
     given = _literal(span.attributes.get(f"llm.{provider}.messages"))
     choices = _literal(span.attributes.get(f"llm.{provider}.choices"))
-    return Reading(
+    return SpanContent(
         given=with_span(span, messages_of_json(given)),
         answer=with_span(span, messages_of_json({"choices": choices})),
     )

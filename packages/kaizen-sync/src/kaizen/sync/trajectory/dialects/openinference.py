@@ -11,7 +11,7 @@ from typing import Any
 
 from kaizen.sync.model import Message, Span, ToolCall
 from kaizen.sync.trajectory.chat import make_message, with_span
-from kaizen.sync.trajectory.dialects.reading import Reading
+from kaizen.sync.trajectory.dialects.dialect import SpanContent
 from kaizen.sync.trajectory.json_text import as_text, json_or_none
 from kaizen.sync.trajectory.parts import image_placeholder
 
@@ -27,12 +27,12 @@ def recognises(span: Span) -> bool:
     return any(key.startswith((INPUT, OUTPUT)) for key in span.attributes)
 
 
-def read(span: Span) -> Reading:
-    return Reading(given=flat_messages(span, INPUT), answer=flat_messages(span, OUTPUT))
+def read(span: Span) -> SpanContent:
+    return SpanContent(given=flat_messages(span, INPUT), answer=flat_messages(span, OUTPUT))
 
 
 def flat_messages(span: Span, prefix: str) -> list[Message]:
-    """The messages below a prefix, in the order of their numbers."""
+    """Return the messages below a prefix, in the order of their numbers."""
     messages: dict[int, dict[str, Any]] = {}
     for key, value in span.attributes.items():
         if key.startswith(prefix):
@@ -44,7 +44,7 @@ def flat_messages(span: Span, prefix: str) -> list[Message]:
 
 
 def numbered(key: str, start: int) -> tuple[int | None, str]:
-    """The number at a position of a key, and what follows it after a dot; None where there is none."""
+    """Return the number at a position of a key and what follows its dot; None if there is no number."""
     digits, _, rest = key[start:].partition(".")
     if not digits.isdecimal() or len(digits) > _INDEX_DIGITS:
         return None, ""
@@ -92,7 +92,7 @@ def _put(into: dict[int, dict[str, Any]], key: str, start: int, value: Any) -> N
 def _tool_calls(
     fields: Mapping[str, Any], calls: Mapping[int, Mapping[str, Any]], parts: list[dict[str, Any]]
 ) -> tuple[ToolCall, ...]:
-    """The calls of a message; Anthropic's are among its parts too, and count once."""
+    """Return the calls of a message; Anthropic's are among its parts too, and count once."""
     found = [_tool_call(call) for _, call in sorted(calls.items())]
     if name := as_text(fields.get("message.function_call_name")):
         arguments = as_text(fields.get("message.function_call_arguments_json"))
@@ -120,7 +120,7 @@ def _part_text(part: Mapping[str, Any]) -> str:
 
 
 def _function_result(value: Any) -> list[Message]:
-    """autogen's results: `llm.input_messages.N.function.K`, as JSON with `content` and `call_id`."""
+    """Return autogen's results: `llm.input_messages.N.function.K`, as JSON with `content` and `call_id`."""
     result = json_or_none(value)
     if not isinstance(result, Mapping):
         return []

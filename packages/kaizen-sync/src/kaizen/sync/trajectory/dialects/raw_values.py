@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from kaizen.sync.model import Message, Span
 from kaizen.sync.trajectory.chat import messages_of_json, with_span
-from kaizen.sync.trajectory.dialects.reading import Reading
+from kaizen.sync.trajectory.dialects.dialect import SpanContent
 from kaizen.sync.trajectory.json_text import json_or_none
 
 
@@ -17,12 +17,12 @@ def recognises(span: Span) -> bool:
     return "input.value" in span.attributes or "output.value" in span.attributes
 
 
-def read(span: Span) -> Reading:
+def read(span: Span) -> SpanContent:
     request = json_or_none(span.attributes.get("input.value"))
     if isinstance(request, Mapping) and isinstance(request.get("args"), list):
         request = request["args"][0] if request["args"] else None
     answer = messages_of_json(json_or_none(span.attributes.get("output.value")))
-    return Reading(
+    return SpanContent(
         given=with_span(span, messages_of_json(request)),
         answer=with_span(span, answer) or _plain_output(span),
     )

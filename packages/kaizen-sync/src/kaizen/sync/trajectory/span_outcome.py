@@ -1,4 +1,4 @@
-"""How a run ended by its spans alone."""
+"""The outcome of a run by the status of its spans alone."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def span_outcome(trace: Trace, calls: Sequence[ModelCall]) -> Outcome:
-    """Failure where a root, an agent or the last model call ended in an error; otherwise unknown.
+    """Return failure if a root, an agent or the last model call ended in an error; otherwise unknown.
 
     openai-agents leaves its root OK when the run below it failed, so agents count wherever they are. An
     error after which a model call was answered did not end the run.

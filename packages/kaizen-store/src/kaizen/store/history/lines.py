@@ -1,4 +1,4 @@
-"""The lines of a journal: how a header and a commit are written as JSON, and read back."""
+"""Write a header and commits as lines of JSON, and read them back: a journal, or an export."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NoReturn, TypeVar
 
+from kaizen.store.commits import check_follows
 from kaizen.store.errors import StoreError
 from kaizen.store.model import Applied, Commit, Entity
 
@@ -19,8 +20,8 @@ _Kind = TypeVar("_Kind")
 
 
 @dataclass(slots=True, kw_only=True)
-class Record:
-    """One commit as its line tells it: each entity it touched, as it was after (None: deleted)."""
+class CommitRecord:
+    """One commit as its line has it: each entity it touched, as it was after (None: deleted)."""
 
     id: str
     version: int
@@ -32,13 +33,14 @@ class Record:
 
 
 def encode_header(namespace_id: str, created_at: datetime) -> bytes:
+    """Write the first line of a journal."""
     return _encode(
         {"kaizen_journal": FORMAT, "namespace_id": namespace_id, "created_at": _encode_time(created_at)}
     )
 
 
 def decode_header(value: object, namespace_id: str) -> datetime:
-    """When the namespace was created; `ValueError` for what is no header of this namespace's journal."""
+    """Return when the namespace was created; raise `ValueError` for anything but a header of its journal."""
     created_at = decode_any_header(value)
     found = _field(_object(value, "a header"), "namespace_id", str)
     if found != namespace_id:
@@ -47,7 +49,7 @@ def decode_header(value: object, namespace_id: str) -> datetime:
 
 
 def decode_any_header(value: object) -> datetime:
-    """`decode_header` for a journal of any namespace."""
+    """Do as `decode_header` does, for a journal of any namespace."""
     header = _object(value, "a header")
     version = _field(header, "kaizen_journal", int)
     if version > FORMAT:
@@ -59,6 +61,7 @@ def decode_any_header(value: object) -> datetime:
 
 
 def encode_commit(commit: Commit) -> bytes:
+    """Write a commit as a line, with the newline that ends it."""
     return _encode(
         {
             "version": commit.version,
@@ -72,15 +75,15 @@ def encode_commit(commit: Commit) -> bytes:
     )
 
 
-def decode_commit(value: object, namespace_id: str) -> Record:
-    """The commit that a line tells; `ValueError` says what is wrong with it."""
+def decode_commit(value: object, namespace_id: str) -> CommitRecord:
+    """Return the commit of a line; raise `ValueError` that says what is wrong with it."""
     fields = _object(value, "a commit")
     at = _decode_time(_field(fields, "at", str))
     changes = _field(fields, "changes", list)
     after = dict([_decode_change(change, namespace_id, at) for change in changes])
     if len(after) != len(changes) or not changes:
         raise ValueError("this is not a commit: it changes an entity twice, or none")
-    return Record(
+    return CommitRecord(
         id=_field(fields, "id", str),
         version=_field(fields, "version", int),
         at=at,
@@ -91,10 +94,10 @@ def decode_commit(value: object, namespace_id: str) -> Record:
     )
 
 
-def replay(records: Iterable[Record], namespace_id: str) -> Iterator[Commit]:
-    """The commits that the records of a namespace tell, first to last, each with what was there before.
+def replay_commits(records: Iterable[CommitRecord], namespace_id: str) -> Iterator[Commit]:
+    """Return the commits of the records of a namespace, first to last, each with what was there before.
 
-    `ValueError` for a record that does not follow the one before it.
+    Raises `ValueError` for a record that does not follow the one before it.
     """
     current: dict[str, Entity | None] = {}
     for version, record in enumerate(records, 1):
@@ -118,16 +121,8 @@ def replay(records: Iterable[Record], namespace_id: str) -> Iterator[Commit]:
         )
 
 
-def check_follows(entity_id: str, before: Entity | None, after: Entity | None) -> None:
-    """`ValueError` where no commit could have made the one of the other."""
-    if after is None and before is None:
-        raise ValueError(f"entity {entity_id!r} is deleted and was not there")
-    if after is not None and after.revision != (before.revision if before else 0) + 1:
-        raise ValueError(f"entity {entity_id!r} gets revision {after.revision}, which is not the next")
-
-
-def parse(line: bytes) -> object:
-    """The JSON of a line; `ValueError` where it is none."""
+def parse_line(line: bytes) -> object:
+    """Return the JSON value of a line; raise `ValueError` if it is not JSON."""
     text = line.decode()
     try:
         value, end = _DECODER.raw_decode(text)

@@ -1,4 +1,4 @@
-"""What one span tells of one model call, and whether that is all there was."""
+"""What a dialect is, and what it reads of one model call."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from kaizen.sync.trajectory.chat import is_hollow
+from kaizen.sync.trajectory.chat import is_empty_answer
 
 if TYPE_CHECKING:
     from kaizen.sync.model import Message, Span
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reading:
-    """What the model was given and what it answered, each empty where the span does not tell.
+class SpanContent:
+    """The messages that a model was given and its answer, each empty if the span does not hold them.
 
     `is_delta` says that the call goes on with its agent's conversation, whose history it does not repeat.
     """
@@ -28,22 +28,22 @@ class Reading:
 class Dialect:
     """One way to write a model call into a span.
 
-    `recognises` looks at names and is cheap. `claims` says that a span is a model call whatever its kind.
+    `recognises` looks at names and is cheap. `is_model_call` is true of a model call, whatever its kind.
     """
 
     name: str
     recognises: Callable[[Span], bool]
-    read: Callable[[Span], Reading]
-    claims: Callable[[Span], bool] = lambda _: False
+    read: Callable[[Span], SpanContent]
+    is_model_call: Callable[[Span], bool] = lambda _: False
 
 
 def is_whole(given: list[Message]) -> bool:
-    """Whether every call has its result and no message lost its content."""
+    """Return whether every call has its result and no message lost its content."""
     waiting = 0
     for message in given:
         if message.role == "tool":
             waiting -= 1
-        elif waiting > 0 or is_hollow(message):
+        elif waiting > 0 or is_empty_answer(message):
             return False
         else:
             waiting = len(message.tool_calls)

@@ -1,4 +1,4 @@
-"""Search for stores without one of their own: an SQLite copy of their namespaces that may get lost."""
+"""Give search to stores without one of their own: an SQLite copy of their namespaces that may get lost."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from kaizen.store import locking
-from kaizen.store.backends.filesystem import files
+from kaizen.store import files, locking
+from kaizen.store.backends.sqlite.connections import remove_database
 from kaizen.store.backends.sqlite.store import FILE_NAME, SqliteStore
 from kaizen.store.errors import NotFoundError, StoreError, UnavailableError
 
@@ -93,9 +93,8 @@ class Replica:
             self._directory = Path(self._temporary.name)
         else:
             _log.info("The search index is made anew: %s", error)
-            for end in ("", "-wal", "-shm"):
-                with suppress(OSError):
-                    (self._directory / f"{FILE_NAME}{end}").unlink()
+            with suppress(OSError):
+                remove_database(self._directory / FILE_NAME)
         self._copy = self._open()
 
     def _catch_up(self, store: Store, namespace_id: str) -> None:
@@ -138,7 +137,7 @@ class Replica:
         with ExitStack() as stack:
             with _copying(), files.os_errors(self._directory):
                 files.make_directory(self._directory)
-                stack.enter_context(locking.exclusive(self._directory / "following.lock"))
+                stack.enter_context(locking.lock_file(self._directory / "following.lock"))
             yield
 
 

@@ -1,4 +1,4 @@
-"""Undoing commits: one more commit that puts back what was there before them."""
+"""Undo commits, by one more commit that puts back what was there before them."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ _PAGE = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reversal:
-    """What undoing some commits comes to: each entity as it is now, and as it was before them.
+class RevertPlan:
+    """What undoing some commits would do: each entity as it is now, and as it was before them.
 
     `given_up` names the entities that other commits changed afterwards. `expected` are the revisions that
     all this was decided on.
@@ -60,8 +60,8 @@ def plan_revert(
     commit_ids: Sequence[str] = (),
     run_id: str | None = None,
     force: bool = False,
-) -> Reversal:
-    """What `revert` would do with the same arguments; raises what it would raise, and changes nothing."""
+) -> RevertPlan:
+    """Return what `revert` would do with the same arguments; raise what it would raise; change nothing."""
     if bool(commit_ids) == (run_id is not None):
         raise InvalidInputError("say which commits to revert: either commit ids or one run id")
     before: dict[str, Entity | None] = {}
@@ -98,7 +98,7 @@ def plan_revert(
     )
     if not changes:
         raise InvalidInputError("there is nothing to revert: all is as it was before these commits")
-    return Reversal(
+    return RevertPlan(
         changes=changes,
         given_up=tuple(touched),
         expected={
@@ -109,9 +109,9 @@ def plan_revert(
 
 
 def apply_revert(
-    store: Store, namespace_id: str, plan: Reversal, *, actor: str = "", reason: str = ""
+    store: Store, namespace_id: str, plan: RevertPlan, *, actor: str = "", reason: str = ""
 ) -> Commit:
-    """Commit what was planned; `ConflictError` where the entities were changed since."""
+    """Commit what was planned; raise `ConflictError` if the entities were changed since."""
     return store.commit(
         namespace_id,
         [_as_change(applied) for applied in plan.changes],
@@ -133,7 +133,7 @@ def _of_run(store: Store, namespace_id: str, run_id: str) -> Iterator[Commit]:
 
 
 def _named(store: Store, namespace_id: str, commit_ids: Iterable[str]) -> Iterator[Commit]:
-    """The commits with these ids, oldest first."""
+    """Find the commits with these ids, oldest first."""
     missing = set(commit_ids)
     after = 0
     while missing and (commits := store.commits(namespace_id, after=after, limit=_PAGE)):

@@ -7,13 +7,19 @@ from collections.abc import Callable
 
 import pytest
 
-from kaizen.store import ConflictError, CorruptDataError, Delete, InvalidInputError, NotFoundError, Put, Store
-from kaizen.store.transfer import (
+from kaizen.store import (
+    ConflictError,
+    CorruptDataError,
+    Delete,
+    InvalidInputError,
+    NotFoundError,
+    Put,
+    Store,
     copy_namespace,
-    digest,
     export_lines,
     import_lines,
     merge_entities,
+    namespace_digest,
     read_entities,
 )
 
@@ -40,7 +46,7 @@ def test_a_copy_has_the_same_history(
     done = copy_namespace(source, first, N, progress=reached.append)
     assert reached == [100, 200, 251]
     assert (done.commits, done.version, done.entities) == (251, 251, 89)
-    assert copy_namespace(first, second, N).digest == done.digest == digest(source, N)
+    assert copy_namespace(first, second, N).digest == done.digest == namespace_digest(source, N)
     assert second.commits(N, limit=1000) == source.commits(N, limit=1000)
 
 
@@ -66,10 +72,10 @@ def test_a_target_with_other_commits_is_left_alone(source: Store, make_store: Ca
     other = make_store("filesystem")
     other.create_namespace(N)
     for target in (changed, other):
-        before = digest(target, N)
+        before = namespace_digest(target, N)
         with pytest.raises(ConflictError, match="is not a copy"):
             copy_namespace(source, target, N)
-        assert digest(target, N) == before
+        assert namespace_digest(target, N) == before
     source.commit(N, [Put(id="x", type="t", content="ours")])
     with pytest.raises(ConflictError, match="another commit"):
         copy_namespace(source, changed, N)
@@ -87,7 +93,7 @@ def test_an_export_is_imported_without_loss(
     lines = list(export_lines(source, N))
     target = make_store(backend)
     done = import_lines(target, N, lines, name="file")
-    assert (done.commits, done.entities, done.digest) == (251, 89, digest(source, N))
+    assert (done.commits, done.entities, done.digest) == (251, 89, namespace_digest(source, N))
     assert import_lines(target, N, lines, name="file").commits == 0
     assert import_lines(target, "other", lines, name="file").commits == 251
     with pytest.raises(ConflictError, match="more commits"):

@@ -1,4 +1,4 @@
-"""Moving namespaces: from one store to another, and to and from JSON lines, with all their history."""
+"""Move namespaces with all their history: from store to store, and to and from lines of JSON."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from hashlib import sha256
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from kaizen.store.backends.filesystem import lines as records
 from kaizen.store.errors import ConflictError, CorruptDataError, NotFoundError
+from kaizen.store.history import lines as records
 from kaizen.store.model import Put
 
 if TYPE_CHECKING:
@@ -24,8 +24,8 @@ _COMMITS_AT_ONCE = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Transferred:
-    """What a transfer came to: how many commits were new, and what is there now."""
+class TransferResult:
+    """The result of a transfer: how many commits were new, and what is there now."""
 
     namespace_id: str
     commits: int
@@ -36,8 +36,8 @@ class Transferred:
 
 def copy_namespace(
     source: Store, target: Store, namespace_id: str, *, progress: Progress = lambda _: None
-) -> Transferred:
-    """Copy a namespace with all its commits; done again, it goes on where it ended.
+) -> TransferResult:
+    """Copy a namespace with all its commits; called again, continue where the last call ended.
 
     Raises `ConflictError` where the target has commits of its own, or in the end differs.
     """
@@ -51,7 +51,7 @@ def copy_namespace(
 
 
 def export_lines(store: Store, namespace_id: str) -> Iterator[bytes]:
-    """The namespace as JSON lines: a header, then a line for each commit, as in a journal."""
+    """Write the namespace as JSON lines: a header, then a line for each commit, as in a journal."""
     namespace = store.get_namespace(namespace_id)
     yield records.encode_header(namespace_id, namespace.created_at)
     for commits in _read(store, namespace_id, after=0):
@@ -60,8 +60,8 @@ def export_lines(store: Store, namespace_id: str) -> Iterator[bytes]:
 
 def import_lines(
     store: Store, namespace_id: str, lines: Iterable[bytes], *, name: str, progress: Progress = lambda _: None
-) -> Transferred:
-    """Make the namespace that the lines tell, under this id; done again, it goes on where it ended.
+) -> TransferResult:
+    """Make the namespace of an export, under this id; called again, continue where the last call ended.
 
     Raises `CorruptDataError` with `name` and the line for what is no export, `ConflictError` where the
     namespace has commits of its own.
@@ -80,17 +80,17 @@ def import_lines(
     namespace = store.get_namespace(namespace_id)
     if namespace.version != parsed.version:
         raise _differs(namespace_id, "has more commits than the file")
-    return Transferred(
+    return TransferResult(
         namespace_id=namespace_id,
         commits=added,
         version=namespace.version,
         entities=store.count(namespace_id),
-        digest=digest(store, namespace_id),
+        digest=namespace_digest(store, namespace_id),
     )
 
 
 def read_entities(lines: Iterable[bytes], namespace_id: str, *, name: str) -> dict[str, Entity]:
-    """The entities that an export ends with, by id."""
+    """Return the entities that an export ends with, by id."""
     entities: dict[str, Entity | None] = {}
     for commit in _Lines(lines, namespace_id, name).commits():
         entities |= {change.entity_id: change.after for change in commit.changes}
@@ -100,7 +100,7 @@ def read_entities(lines: Iterable[bytes], namespace_id: str, *, name: str) -> di
 def merge_entities(
     store: Store, namespace_id: str, entities: Mapping[str, Entity], *, actor: str, reason: str
 ) -> Commit | None:
-    """Put entities of elsewhere, without their history, in one commit; None where all are there already."""
+    """Put entities of another store, without their history, in one commit; None if all are there already."""
     current = store.get_many(namespace_id, list(entities))
     puts = [
         Put(id=entity.id, type=entity.type, content=entity.content, metadata=entity.metadata)
@@ -113,8 +113,8 @@ def merge_entities(
     return store.commit(namespace_id, puts, expected=expected, actor=actor, reason=reason)
 
 
-def digest(store: Store, namespace_id: str) -> str:
-    """SHA-256 over when the namespace was created and all its commits, whatever the store."""
+def namespace_digest(store: Store, namespace_id: str) -> str:
+    """Return the SHA-256 of a namespace's creation time and commits, the same in every store."""
     total = sha256(records.encode_header("", store.get_namespace(namespace_id).created_at))
     for commits in _read(store, namespace_id, after=0):
         for commit in commits:
@@ -132,18 +132,18 @@ class _Lines:
         self._line = 1
         self.version = 0
         with self._naming_the_line():
-            self.created_at = records.decode_any_header(records.parse(next(self._lines, b"")))
+            self.created_at = records.decode_any_header(records.parse_line(next(self._lines, b"")))
 
     def commits(self) -> Iterator[Commit]:
         with self._naming_the_line():
-            for commit in records.replay(self._records(), self._namespace_id):
+            for commit in records.replay_commits(self._records(), self._namespace_id):
                 self.version = commit.version
                 yield commit
 
-    def _records(self) -> Iterator[records.Record]:
+    def _records(self) -> Iterator[records.CommitRecord]:
         for line in self._lines:
             self._line += 1
-            yield records.decode_commit(records.parse(line), self._namespace_id)
+            yield records.decode_commit(records.parse_line(line), self._namespace_id)
 
     @contextmanager
     def _naming_the_line(self) -> Iterator[None]:
@@ -164,7 +164,7 @@ def _read(store: Store, namespace_id: str, *, after: int) -> Iterator[list[Commi
 
 
 def _common(source: Store, target: Store, namespace: Namespace) -> int:
-    """The version up to which the target has the same commits, the whole of what it has."""
+    """Return the version up to which the target has the same commits, which is all that it has."""
     try:
         there = target.get_namespace(namespace.id)
     except NotFoundError:
@@ -183,12 +183,12 @@ def _check_same(store: Store, commit: Commit) -> None:
         raise _differs(commit.namespace_id, f"has another commit of version {commit.version}")
 
 
-def _verified(source: Store, target: Store, namespace: Namespace, added: int) -> Transferred:
-    expected, found = digest(source, namespace.id), digest(target, namespace.id)
+def _verified(source: Store, target: Store, namespace: Namespace, added: int) -> TransferResult:
+    expected, found = namespace_digest(source, namespace.id), namespace_digest(target, namespace.id)
     counts = source.count(namespace.id), target.count(namespace.id)
     if expected != found or counts[0] != counts[1]:
-        raise _differs(namespace.id, "differs from what was copied; was one of them changed meanwhile?")
-    return Transferred(
+        raise _differs(namespace.id, "differs from what was copy_entity; was one of them changed meanwhile?")
+    return TransferResult(
         namespace_id=namespace.id,
         commits=added,
         version=target.get_namespace(namespace.id).version,

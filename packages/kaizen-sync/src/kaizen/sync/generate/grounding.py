@@ -1,4 +1,4 @@
-"""Values that only one run had: ids, addresses, dates, paths and people, as they stand in tips."""
+"""Find in a run what a tip took from it: its quote, and values that only this run had."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from kaizen.sync.generate.prompt import in_data
 from kaizen.sync.trajectory.json_text import json_or_none
 
 if TYPE_CHECKING:
@@ -47,15 +48,19 @@ _MOST_PERSONAL = 200
 _BEFORE_A_FORM = re.compile(r"(?i)\b(?:e\.g|i\.e|such as|like|example|format|form|version|pattern)\b")
 _BEFORE_CHARS = 32
 
+_WORD = re.compile(r"\w+")
+# What the prompt writes before a message or a call is no part of it.
+_MARK = re.compile(r"\s*\[[0-9a-f]{8} [^\]\n]{1,300}\]")
+
 
 class RunLiterals:
-    """Tells which values in a text come from the data of one run, and from there only."""
+    """Find the values in a text that come from the data of one run: ids, addresses, dates, paths, people."""
 
     def __init__(self, trajectory: Trajectory) -> None:
         self._trajectory = trajectory
 
     def generalised(self, text: str) -> tuple[str, list[str]]:
-        """The text with a placeholder for each value of the run, and the values, each once."""
+        """Return the text with a placeholder for each value of the run, and the values, each once."""
         found: dict[str, None] = {}
 
         def replacement(match: re.Match[str]) -> str:
@@ -80,7 +85,7 @@ class RunLiterals:
 
     @cached_property
     def _data(self) -> str:
-        """What users, tools and the agent said."""
+        """Everything that users, tools and the agent said."""
         told = self._trajectory.all_messages()
         texts = [message.content for message in told if message.role != "system"]
         texts += (f"{call.name} {call.arguments}" for message in told for call in message.tool_calls)
@@ -88,7 +93,7 @@ class RunLiterals:
 
     @cached_property
     def _personal(self) -> re.Pattern[str] | None:
-        """Names, addresses and the like that tools were called with, longest first."""
+        """Match names, addresses and the like that tools were called with, longest first."""
         least, most = _PERSONAL_CHARS
         found = {
             value: None
@@ -103,7 +108,7 @@ class RunLiterals:
 
     @cached_property
     def _offered(self) -> str:
-        """What every run of this agent has: its tools and its instructions."""
+        """What all runs of this agent share: its tools and its instructions."""
         systems = (message.content for message in self._trajectory.messages if message.role == "system")
         return "\n".join([*self._trajectory.tools, *systems])
 
@@ -118,10 +123,50 @@ def _personal_values(arguments: object) -> Iterator[str]:
 
 
 def is_common(literal: str) -> bool:
-    """Whether a value is anybody's: `git@github.com`, `~/.bashrc`, 1000000, 1048576."""
+    """Return whether a value belongs to nobody: `git@github.com`, `~/.bashrc`, 1000000, 1048576."""
     if literal.startswith(("git@", "~/.")):
         return True
     if literal.isascii() and literal.isdigit():
         number = int(literal) if len(literal) < 20 else 1
         return number % 1_000 in (0, 999) or number & (number - 1) == 0 or number & (number + 1) == 0
     return False
+
+
+def quoted_span(trajectory: Trajectory, quote: str) -> str | None:
+    """Return the id of the span whose message contains the quote (white space folded), or None."""
+    step = quoted_step(trajectory, quote)
+    if step is not None:
+        return trajectory.all_messages()[step - 1].span_id
+    wanted = " ".join(quote.split())
+    if wanted and any(wanted in _shown(error) for error in trajectory.errors):
+        return trajectory.messages[-1].span_id if trajectory.messages else ""
+    return None
+
+
+def quoted_step(trajectory: Trajectory, quote: str) -> int | None:
+    """Return the number of the first message that contains the quote (white space folded), or None."""
+    found = _step_with(trajectory, quote)
+    if found is None and (mark := _MARK.match(quote)):
+        return _step_with(trajectory, quote[mark.end() :])
+    return found
+
+
+def _step_with(trajectory: Trajectory, quote: str) -> int | None:
+    wanted = _shown(quote)
+    if not wanted:
+        return None
+    # Looking for one word first spares folding what cannot hold the quote, however long the run is.
+    longest = max(_WORD.findall(wanted), key=len, default="")
+    return next(
+        (
+            step
+            for step, message in enumerate(trajectory.all_messages(), 1)
+            for text in (message.content, *(f"{c.name}({c.arguments})" for c in message.tool_calls))
+            if longest in text and wanted in _shown(text)
+        ),
+        None,
+    )
+
+
+def _shown(text: str) -> str:
+    return " ".join(in_data(text).split())

@@ -9,12 +9,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from kaizen.store.fields import field_of, flatten, path_of
-from kaizen.store.filtering import Filter
-from kaizen.store.model import Entity
+from kaizen.store import Entity
+from kaizen.store.filtering import Filter, field_of, flatten, path_of
 
 if TYPE_CHECKING:
-    from kaizen.store.model import JsonValue, Metadata
+    from kaizen.store import JsonValue, Metadata
 
 # few keys and few values, so that filters often hit
 _keys = st.sampled_from(["a", "b", "a.b", "", "\0", "k" * 300])
