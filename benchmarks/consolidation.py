@@ -16,10 +16,8 @@ from pathlib import Path
 
 from kaizen.demo.model_server import ModelServer, Scenarios
 from kaizen.store import Put, Store, StoreSettings, open_store
-from kaizen.sync import ModelSettings
-from kaizen.sync.knowledge.consolidate import Consolidation
-from kaizen.sync.knowledge.similarity import load_embedder
-from kaizen.sync.llm.client import import_litellm
+from kaizen.sync import Consolidation, ModelSettings, load_embedder
+from kaizen.sync.llm.calling import import_litellm
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 SCRIPTED = "openai/gpt-4.1-mini"

@@ -16,7 +16,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from secret_corpus import samples
 
-from kaizen.sync.redact import Redaction, Redactor
+from kaizen.sync import Redaction
+from kaizen.sync.redact import Redactor
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "trajectories"
 SEEDS = 5

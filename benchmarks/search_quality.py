@@ -135,12 +135,12 @@ class Lexical:
 
     def scores(self, task: Task) -> Scores:
         """BM25 of each document for each query, 0 where no word is in it."""
-        spaced = text.spaced if self.camel else _unspaced
+        fold = text.fold_text if self.camel else str.lower
         database = sqlite3.connect(":memory:")
         database.execute(f"CREATE VIRTUAL TABLE found USING fts5 (body, tokenize = '{self.tokenizer}')")
         database.executemany(
             "INSERT INTO found (rowid, body) VALUES (?, ?)",
-            [(row, spaced(document)) for row, document in enumerate(task.documents)],
+            [(row, fold(document)) for row, document in enumerate(task.documents)],
         )
         scores = np.zeros((len(task.queries), len(task.documents)))
         for index, query in enumerate(task.queries):
@@ -152,14 +152,10 @@ class Lexical:
         return scores
 
     def _words(self, query: str) -> list[str]:
-        spaced = text.spaced(query) if self.camel else query
-        words = list(dict.fromkeys(re.findall(r"[^\W_]+", spaced.lower())))
+        fold = text.fold_text if self.camel else str.lower
+        words = list(dict.fromkeys(re.findall(r"[^\W_]+", fold(query))))
         telling = [word for word in words if word not in text.STOPWORDS] if self.stopwords else words
         return (telling or words)[: text.MAX_QUERY_WORDS]
-
-
-def _unspaced(document: str) -> str:
-    return document
 
 
 LEXICAL = (

@@ -225,8 +225,7 @@ def reading(url: str, project: str) -> None:
 
 
 def by_trace_id(url: str, project: str) -> float:
-    from kaizen.sync.settings import PhoenixSettings
-    from kaizen.sync.sources.phoenix.source import PhoenixSource
+    from kaizen.sync import PhoenixSettings, PhoenixSource
 
     with PhoenixSource(PhoenixSettings(base_url=url, project=project)) as source:
         wanted = list(source.index())

@@ -36,6 +36,10 @@ CLEARED = (
     "HF_",
     "XDG_",
     "PG",
+    # how wide and colourful a terminal is
+    "COLUMNS",
+    "NO_COLOR",
+    "FORCE_COLOR",
 )
 CLEARED_ENDINGS = ("_API_KEY", "_API_BASE", "_PROXY", "_proxy")
 

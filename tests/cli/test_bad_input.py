@@ -58,7 +58,9 @@ def sync(*options: object) -> Ended:
 
 def stored() -> list[dict[str, Any]]:
     """What is there but for the sync's own notes of how far it has come and what it cost."""
-    listed: list[dict[str, Any]] = kaizen("entities", "list", "kaizen", "--json").json.get("entities", [])
+    listed: list[dict[str, Any]] = kaizen("entities", "list", "--all-types", "--json").json.get(
+        "entities", []
+    )
     return [entity for entity in listed if entity["type"] not in ("checkpoint", "run")]
 
 
@@ -110,7 +112,7 @@ def test_a_phoenix_that_never_answers_is_given_up(monkeypatch: pytest.MonkeyPatc
 
 @pytest.mark.parametrize("url", ["nonsense", "ftp://x", "http://", "http://x:port", "http://[::1"])
 def test_a_url_that_is_none_is_shown_with_an_example(url: str) -> None:
-    assert f"'{url}' is no URL of a Phoenix server" in sync("--url", url).error
+    assert f"'{url}' is not the URL of a Phoenix server" in sync("--url", url).error
 
 
 def test_text_of_a_strange_server_cannot_steer_the_terminal() -> None:

@@ -93,7 +93,7 @@ def test_a_missing_kaizen_auto_is_noted_with_how_to_install_it(monkeypatch: pyte
     monkeypatch.setattr("kaizen.cli.doctor.importlib.util.find_spec", lambda _: None)
     check = checks("--no-model")["tracing"]
     assert (check["status"], "not installed" in check["detail"]) == ("note", True)
-    assert "pip install kaizen-auto" in check["advice"]
+    assert "pip install ./packages/kaizen-auto" in check["advice"]
 
 
 def test_a_phoenix_that_is_down_fails_with_how_to_start_it() -> None:
@@ -182,8 +182,12 @@ def test_both_models_are_asked_when_they_differ(
 
 def test_an_env_file_is_mentioned(tmp_path: Path) -> None:
     assert "settings" not in checks("--no-model")
-    (tmp_path / ".env").write_text("KAIZEN_NAMESPACE_ID=x\n")
-    assert ".env" in checks("--no-model")["settings"]["detail"]
+    (tmp_path / ".env").write_text("KAIZEN_NAMESPACE_ID=x\nOPENAI_BASE_URL=http://secret.example\n")
+    check = checks("--no-model")["settings"]
+    assert check["status"] == "note"
+    assert check["detail"] == (
+        f"{tmp_path}/.env sets KAIZEN_NAMESPACE_ID; ignored: OPENAI_BASE_URL (the file has no key for it)"
+    )
 
 
 @pytest.mark.parametrize(

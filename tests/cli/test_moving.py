@@ -109,7 +109,7 @@ def test_markdown_holds_the_active_tips_and_the_others_are_counted() -> None:
     assert "## Other" in ended.stdout
     assert "🙂" in ended.stdout
     assert "- b" not in ended.stdout
-    assert "1 tips; left out because they are not active: 1 quarantined" in ended.stderr
+    assert "1 tip; left out because they are not active: 1 quarantined" in ended.stderr
     none = kaizen("entities", "export", N, "--format", "markdown", "--where", "category=recovery")
     assert none.stderr == "There are no active tips here.\n"
 

@@ -308,6 +308,28 @@ def test_a_hanging_answer_never_comes(client: openai.OpenAI, server: ModelServer
     assert _ask(client)
 
 
+def test_an_answer_may_be_given_whole(client: openai.OpenAI, server: ModelServer) -> None:
+    server.fail(Fault(kind="answer", message={"refusal": "No."}, finish_reason="content_filter"))
+    given = client.chat.completions.create(model="m", messages=ASK)  # type: ignore[arg-type]
+    assert (given.choices[0].message.refusal, given.choices[0].finish_reason) == ("No.", "content_filter")
+    assert _ask(client)
+
+
+def test_a_dripping_answer_comes_a_byte_at_a_time(server: ModelServer) -> None:
+    server.fail(Fault(kind="drip", delay_s=0.01))
+    started = time.monotonic()
+    given = _post(server, {"model": "m", "messages": ASK})
+    assert given.json()["choices"]
+    assert time.monotonic() - started > 0.01 * (len(given.content) - 1)
+
+
+def test_a_fault_may_be_for_long_requests_only(server: ModelServer) -> None:
+    server.fail(Fault(kind="status", status=413, min_chars=1_000), times=None)
+    long = [{"role": "user", "content": "x" * 1_000}]
+    assert _post(server, {"model": "m", "messages": ASK}).status_code == 200
+    assert _post(server, {"model": "m", "messages": long}).status_code == 413
+
+
 def test_stopping_ends_hanging_requests_and_idle_connections(server: ModelServer) -> None:
     server.fail(Fault(kind="hang", path="/chat/completions"))
     with httpx.Client(base_url=server.base_url, trust_env=False, timeout=20) as idle:

@@ -190,3 +190,13 @@ def test_the_default_embedder_finds_by_meaning(tmp_path: Path) -> None:
         store.commit(N, [Put(id=name, type="guideline", content=text) for name, text in tips.items()])
         assert best(store, "check funds ahead of a payment") == "verify"
         assert embedding_module.load_embedder("none") is None
+
+
+def test_a_word_that_is_in_no_text_does_not_hide_those_that_are_in_many(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kaizen.store.backends.sqlite.search.MAX_RANKED", 20)
+    with open_store(StoreSettings(data_dir=tmp_path, embedder="none")) as store:
+        store.create_namespace("n")
+        store.commit("n", [Put(type="t", content=f"retry {n % 2 or 'payment'}") for n in range(60)])
+        assert len(store.search("n", "payment xyzzy")) == 10

@@ -21,6 +21,7 @@ from kaizen.store import (
 )
 from kaizen.store.backends.filesystem.names import file_name, namespace_id_of
 from kaizen.store.backends.filesystem.store import FilesystemBackend
+from kaizen.store.filtering import Filter
 from kaizen.store.locking import lock_file
 from kaizen.store.testing import OpenStore, StoreContract
 from tests.support.slow import KILL_ROUNDS, SLOW
@@ -256,3 +257,34 @@ def test_a_process_forked_amid_a_commit_does_not_keep_the_lock(tmp_path: Path) -
     finally:
         done.set()
         child.join()
+
+
+def test_what_a_filter_selects_is_found_without_looking_at_the_rest(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with open_store(StoreSettings(backend="filesystem", data_dir=data_dir)) as store:
+        store.create_namespace("n")
+        store.commit(
+            "n",
+            [
+                Put(id=f"{n:04}", type=f"type-{n % 3}", content="", metadata={"tip": n // 10, "a": {"x": 1}})
+                for n in range(1_000)
+            ],
+        )
+        store.commit("n", [Delete(id="0070"), Put(id="0071", type="type-0", content="", metadata={"tip": 8})])
+        looked_at = []
+        selects = Filter.selects
+        monkeypatch.setattr(
+            Filter, "selects", lambda self, entity: looked_at.append(entity.id) or selects(self, entity)
+        )
+        found = [entity.id for entity in store.iterate("n", where={"a.x": 1.0, "tip": 7})]
+        assert found == [f"00{n}" for n in range(72, 80)]
+        assert [entity.id for entity in store.iterate("n", where={"tip": 8})] == [
+            "0071",
+            *map("00{}".format, range(80, 90)),
+        ]
+        assert store.count("n", type="type-1", where={"tip": 9}) == 3
+        assert len(looked_at) < 50
+        assert (store.count("n"), store.count("n", type="none")) == (999, 0)
+        assert store.list("n", type="type-2", after="0990", limit=2).entities[0].id == "0992"
+        assert len(looked_at) < 50

@@ -12,6 +12,7 @@ import psycopg
 import pytest
 
 from kaizen.store import (
+    Delete,
     InvalidInputError,
     NotFoundError,
     Put,
@@ -57,7 +58,7 @@ def no_tables(dsn: str, admin: psycopg.Connection) -> str:
 
 def test_without_psycopg_it_says_what_to_install() -> None:
     done = subprocess.run([sys.executable, "-c", WITHOUT_PSYCOPG], capture_output=True, text=True, check=True)
-    assert "pip install 'kaizen-store[postgres]'" in done.stdout
+    assert "pip install 'psycopg[binary]'" in done.stdout
 
 
 def test_reading_an_empty_database_makes_nothing(no_tables: str, admin: psycopg.Connection) -> None:
@@ -81,8 +82,27 @@ def test_hosts_that_start_at_once_migrate_once(no_tables: str, admin: psycopg.Co
         list(pool.map(lambda store: store.create_namespace("n", exist_ok=True), stores))
     for store in stores:
         store.close()
-    assert admin.execute("SELECT version FROM kaizen.migrations").fetchall() == [(1,)]
+    assert admin.execute("SELECT version FROM kaizen.migrations").fetchall() == [(1,), (2,)]
     assert admin.execute("SELECT id FROM kaizen.namespaces").fetchall() == [("n",)]
+
+
+def test_words_that_an_older_version_indexed_are_found_like_new_ones(
+    no_tables: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as older, PostgresStore(no_tables, embedder="none") as store:
+        older.setattr(postgres_schema, "MIGRATIONS", postgres_schema.MIGRATIONS[:1])
+        older.setattr("kaizen.store.backends.postgres.writing.fold_text", str.lower)
+        for namespace_id in ("n", "m"):
+            store.create_namespace(namespace_id)
+            store.commit(namespace_id, [Put(id=str(n), type="t", content=f"Müller {n}") for n in range(25)])
+        store.commit("n", [Put(id="0", type="t", content="changed"), Delete(id="1")])
+        assert store.search("n", "muller") == []
+    monkeypatch.setattr(postgres_schema, "_ROWS_AT_ONCE", 10)
+    with PostgresStore(no_tables, embedder="none") as store:
+        found = {hit.entity.id for hit in store.search("n", "muller", limit=50)}
+        assert found == {str(n) for n in range(2, 25)}
+        assert len(store.search("m", "muller", limit=50)) == 25
+        assert [hit.entity.id for hit in store.search("n", "changed")] == ["0"]
 
 
 def test_an_older_schema_is_migrated_and_a_newer_one_refused(
@@ -100,7 +120,7 @@ def test_an_older_schema_is_migrated_and_a_newer_one_refused(
     monkeypatch.setattr(postgres_schema, "MIGRATIONS", ours)
     with PostgresStore(no_tables, embedder="none") as store:
         for call in (store.list_namespaces, store.check, lambda: store.create_namespace("m")):
-            with pytest.raises(StoreError, match=r"schema 2, this one knows 1.*--upgrade kaizen-store"):
+            with pytest.raises(StoreError, match=r"schema 3, this one knows 2.*: upgrade kaizen-store"):
                 call()
     with psycopg.connect(no_tables) as connection:
         connection.execute("DROP SCHEMA kaizen CASCADE")

@@ -15,6 +15,7 @@ import pytest
 
 from kaizen.store import (
     CorruptDataError,
+    Delete,
     NotFoundError,
     Put,
     StoreError,
@@ -23,7 +24,9 @@ from kaizen.store import (
 )
 from kaizen.store.backends.sqlite import connections as sqlite_connections
 from kaizen.store.backends.sqlite import schema as sqlite_schema
+from kaizen.store.backends.sqlite.reading import Selection
 from kaizen.store.backends.sqlite.store import SqliteBackend, SqliteStore
+from kaizen.store.filtering import Filter
 from kaizen.store.testing import OpenStore, StoreContract
 from tests.support.slow import KILL_ROUNDS, SLOW
 
@@ -98,11 +101,28 @@ def test_an_older_file_is_backed_up_and_then_migrated(
         assert connection.execute("SELECT version FROM migrations ORDER BY version").fetchall() == [
             (1,),
             (2,),
+            (3,),
         ]
         assert connection.execute("SELECT * FROM added").fetchall() == []
-    with closing(sqlite3.connect(path.with_name("kaizen.db.schema-1.bak"))) as backup:
-        assert backup.execute("SELECT max(version) FROM migrations").fetchone() == (1,)
+    with closing(sqlite3.connect(path.with_name("kaizen.db.schema-2.bak"))) as backup:
+        assert backup.execute("SELECT max(version) FROM migrations").fetchone() == (2,)
         assert backup.execute("SELECT content FROM states").fetchall() == [("kept",)]
+
+
+def test_words_that_an_older_version_indexed_are_found_like_new_ones(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as older, SqliteStore(path, embedder="none") as store:
+        older.setattr(sqlite_schema, "MIGRATIONS", sqlite_schema.MIGRATIONS[:1])
+        older.setattr("kaizen.store.backends.sqlite.writing.fold_text", str)
+        store.create_namespace("n")
+        store.commit("n", [Put(id=str(n), type=f"t{n % 2}", content=f"Straße {n}") for n in range(40)])
+        store.commit("n", [Put(id="0", type="t0", content="changed"), Delete(id="1")])
+        assert store.search("n", "strasse") == []
+    with SqliteStore(path, embedder="none") as store:
+        found = {hit.entity.id for hit in store.search("n", "strasse", limit=50)}
+        assert found == {str(n) for n in range(2, 40)}
+        assert [hit.entity.id for hit in store.search("n", "changed")] == ["0"]
 
 
 def test_a_migration_that_fails_changes_nothing(
@@ -394,3 +414,65 @@ def test_what_a_killed_process_left_of_a_new_file_is_not_taken_for_data(path: Pa
     with SqliteStore(path, embedder="none") as store:
         store.create_namespace("n")
     assert sorted(each.name for each in path.parent.iterdir()) == ["kaizen.db", "kaizen.db.lock"]
+
+
+def test_of_two_filters_the_one_that_selects_less_is_looked_up(store: SqliteStore) -> None:
+    store.create_namespace("n")
+    store.commit(
+        "n", [Put(id=f"{n:04}", type="t", content="", metadata={"tip": 1, "trace": n}) for n in range(3_000)]
+    )
+    with store._connections.reading() as connection:
+        steps: list[int] = []
+        connection.set_progress_handler(lambda: steps.append(1), 100)
+        selection = Selection.of(connection, 1, Filter.parse("t", {"tip": 1, "trace": 77}))
+        assert [row[0] for row in selection.rows(connection, after=None, limit=10)] == ["0077"]
+        assert selection.count(connection) == 1
+        connection.set_progress_handler(None, 0)
+    # Counting to 2,000 takes some 100; going through all that have the tip takes twice as much and more.
+    assert len(steps) < 200
+
+
+DAMAGED_ROWS = {
+    "text that is not UTF-8": "UPDATE states SET content = CAST(x'ff' || zeroblob(5000) AS TEXT)",
+    "metadata that is not JSON": "UPDATE states SET metadata = '{'",
+    "no metadata": "UPDATE states SET metadata = NULL",
+    "a time that is text": "UPDATE states SET updated_at = 'yesterday'",
+    "a time beyond all years": "UPDATE states SET updated_at = 1 << 62",
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGED_ROWS.values(), ids=DAMAGED_ROWS.keys())
+def test_a_damaged_row_is_said_by_each_read_that_meets_it(
+    store: SqliteStore, path: Path, damage: str
+) -> None:
+    store.create_namespace("n")
+    store.commit("n", [Put(id="e", type="t", content="needle", metadata={"x": 1})])
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(damage)
+    for read in (
+        lambda: store.get("n", "e"),
+        lambda: store.list("n"),
+        lambda: list(store.iterate("n", where={"x": 1})),
+        lambda: store.search("n", "needle"),
+        lambda: store.commits("n"),
+        lambda: store.commit("n", [Put(id="e", type="t", content="")]),
+    ):
+        with pytest.raises(CorruptDataError, match=r"kaizen\.db: .*restore the file from a backup") as caught:
+            read()
+        assert len(str(caught.value)) < 600
+
+
+def test_a_damaged_page_is_said_by_the_first_read_that_meets_it(store: SqliteStore, path: Path) -> None:
+    store.create_namespace("n")
+    store.commit("n", [Put(id=f"{n:04}", type="t", content="x" * 200) for n in range(400)])
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        (page,) = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'states'").fetchone()
+    store.close()
+    with path.open("r+b") as file:
+        # The cells of a page are found by offsets at its start; here the first one leads out of the page.
+        file.seek((page - 1) * 4096 + 12)
+        file.write(b"\xff\xff")
+    for call in (lambda store: store.check(), lambda store: list(store.iterate("n"))):
+        with SqliteStore(path, embedder="none") as damaged, pytest.raises(CorruptDataError):
+            call(damaged)

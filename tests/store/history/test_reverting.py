@@ -156,3 +156,24 @@ def test_a_run_may_have_any_id(store: Store) -> None:
     put(store, "", a="a1")
     revert(store, N, run_id="")
     assert contents(store) == {}
+
+
+def test_a_run_is_undone_once_the_one_after_it_was_undone(store: Store) -> None:
+    put(store, a="a0")
+    put(store, "first", a="a1", new="n1")
+    put(store, "second", a="a2", new="n2")
+    with pytest.raises(ConflictError, match="'a', 'new'"):
+        revert(store, N, run_id="first")
+    revert(store, N, run_id="second")
+    assert plan_revert(store, N, run_id="first").given_up == ()
+    revert(store, N, run_id="first")
+    assert contents(store) == {"a": "a0"}
+
+
+def test_what_was_changed_and_undone_between_two_commits_of_a_run_is_no_conflict(store: Store) -> None:
+    put(store, a="a0")
+    put(store, "run", a="a1")
+    revert(store, N, commit_ids=[put(store, a="other")])
+    put(store, "run", a="a2")
+    revert(store, N, run_id="run")
+    assert contents(store) == {"a": "a0"}

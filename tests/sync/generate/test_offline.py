@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.tips import has_recovered_error, read_runs
+from kaizen.sync import OFFLINE, ModelSettings
 from kaizen.sync.generate.generate import generate_tips
 from kaizen.sync.generate.grounding import quoted_span
 from kaizen.sync.generate.offline import mine_tips
@@ -21,7 +22,6 @@ from kaizen.sync.generate.offline.failures import read_failure
 from kaizen.sync.generate.offline.masking import mask
 from kaizen.sync.llm.client import Model
 from kaizen.sync.model import Conversation, Message, ToolCall, Trajectory
-from kaizen.sync.settings import OFFLINE, ModelSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kaizen.demo.model_server import Fault, ModelServer, Scenarios
-from kaizen.store import Put, StoreSettings, open_store, revert
+from kaizen.store import Delete, Put, StoreSettings, open_store, revert
 from kaizen.sync import ModelSettings
 from kaizen.sync.errors import ModelAccessError
 from kaizen.sync.knowledge.clusters import PairFinder
@@ -447,16 +447,20 @@ def test_a_tip_stands_for_no_more_wordings_than_a_bound() -> None:
 
 
 @pytest.mark.parametrize(
-    "metadata", [{"sources": ["x"]}, {"sources": [{"trace_id": "x"}]}, {"implementation_steps": "stop"}]
+    "metadata", [{"sources": ["x"]}, {"sources": [{"span_id": "x"}]}, {"implementation_steps": "stop"}]
 )
-def test_what_was_imported_in_another_form_is_left_alone(metadata: dict[str, Any], store: Store) -> None:
+def test_a_tip_that_is_not_valid_is_named_and_left_alone(
+    metadata: dict[str, Any], store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
     put(store, stored_tip("t1", READ_ALL, "a"), stored_tip("t2", READ_ALL, "b"))
     store.commit("kaizen", [Put(id="i1", type="guideline", content=READ_ALL, metadata=metadata)])
 
     apply(store)
 
     assert store.get("kaizen", "i1").revision == 1
+    store.commit("kaizen", [Delete(id="i1")])
     assert active(store) == ["t1"]
+    assert {record.message.partition(" is ")[0] for record in caplog.records} == {"Left out: tip i1"}
 
 
 def test_a_tip_without_any_fields_is_active(store: Store) -> None:

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from kaizen.demo.model_server import Fault, ModelServer, Scenarios
-from kaizen.sync import ModelError, ModelSettings
+from kaizen.sync import OFFLINE, ModelError, ModelSettings
 from kaizen.sync.knowledge.reconcile import NewTip, Reconciled, Reconciler
 from kaizen.sync.llm.client import Model
-from kaizen.sync.settings import OFFLINE
 from kaizen.sync.trust import QUOTE_MISSING
 from kaizen.tips.tip import StoredTip, Tip, TipSource
 
@@ -216,6 +215,32 @@ def test_a_merge_takes_the_wording_and_unites_steps_and_sources(server: ModelSer
     assert merged.metadata["support"] == 3
     assert merged.metadata["source_task_id"] == "a"
     assert list(result.tips) == ["k1"]
+
+
+def test_the_very_words_that_were_merged_cost_no_model_call_and_are_no_other_merge(
+    server: ModelServer, model: Model
+) -> None:
+    decides(server, {"new": 1, "decision": "merge", "known": 1, "content": "One wording."})
+    merged = reconcile([learned("n1", RETRY_ALIKE)], known(stored("k1", RETRY)), model).tips["k1"]
+    server.clear()
+
+    again = [learned("n2", RETRY_ALIKE, trace="other"), learned("n3", RETRY, trace="third")]
+    result = reconcile(again, known(merged), model)
+
+    assert counts(result) == (0, 2, 0, 0)
+    assert server.requests == []
+    assert result.tips["k1"].support == 4
+    assert result.tips["k1"].content == "One wording."
+
+
+def test_a_merge_says_what_was_merged_and_who_worded_it(server: ModelServer, model: Model) -> None:
+    decides(server, {"new": 1, "decision": "merge", "known": 1, "content": "One wording."})
+
+    merged = reconcile([learned("n1", RETRY_ALIKE)], known(stored("k1", RETRY)), model).tips["k1"]
+
+    assert [part["content"] for part in merged.merged_from] == [RETRY_ALIKE, RETRY]
+    assert {part["id"] for part in merged.merged_from} == {"k1"}
+    assert merged.worded_by == {"model": MODEL, "prompt_version": "reconcile-2"}
 
 
 @pytest.mark.parametrize("wording", [None, "", "  "])

@@ -373,7 +373,7 @@ def likeness(one: str, other: str) -> float:
 
 def test_what_needs_no_model_is_no_question() -> None:
     before = known(stored("k1", RETRY))
-    for ask in (Reconciler.foresee, Reconciler.question):
+    for ask in (Reconciler.prefetch_question, Reconciler.question):
         reconciler = Reconciler(always("duplicate"))  # type: ignore[arg-type]
         same_or_strange = [learned("n1", RETRY), learned("n2", STRANGER)]
         assert ask(reconciler, "s1", same_or_strange, before) is None

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from kaizen.demo.model_server import Scenarios
-from kaizen.sync import ModelSettings
-from kaizen.sync.knowledge.consolidate import Consolidation
+from kaizen.sync import Consolidation, ModelSettings
 from kaizen.tips.tip import StoredTip
 from tests.support.listed import ListedSource, one_call
 from tests.support.syncing import MODEL, make_sync, open_data_dir

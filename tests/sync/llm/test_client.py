@@ -13,10 +13,10 @@ import pytest
 
 from kaizen.demo.model_server import Fault, ModelServer, Scenarios
 from kaizen.sync import ModelAccessError, ModelError, ModelSettings
-from kaizen.sync.llm.client import Meter, Model, import_litellm, parse_answer
+from kaizen.sync.llm.calling import import_litellm
+from kaizen.sync.llm.client import Meter, Model
 from kaizen.sync.llm.schemas import DecisionsAnswer, SegmentsAnswer, TipsAnswer
 from kaizen.sync.model import Usage
-from tests.support.cpu import cpu_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -102,61 +102,6 @@ def test_the_schema_goes_into_the_prompt_where_the_model_does_not_support_it(ser
     assert system.startswith("Study the run.")
     assert "`kaizen_tips`" in system
     assert '"implementation_steps"' in system
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        GOOD,
-        f"```json\n{GOOD}\n```",
-        f"```\n{GOOD}\n```\n",
-        f"Sure! Here it is:\n{GOOD}\nHope that {{helps}}.",
-        f"<think>maybe {{two}} tips</think>\n{GOOD}",
-        f"Using {{curly}} braces: {GOOD}",
-        GOOD.replace("]}", "],}"),
-        json.dumps({"kaizen_tips": {"tips": [TIP]}}),
-        json.dumps([{"tips": [TIP]}]),
-        json.dumps({"tips": [TIP], "note": "x"}),
-        GOOD.removesuffix("}"),
-        GOOD.replace('"tips"', "'tips'"),
-        GOOD.replace('["a"]', '[\n// first\n"a"]'),
-    ],
-)
-def test_json_that_is_wrapped_or_slightly_broken_is_repaired(text: str) -> None:
-    parsed = parse_answer(text, TipsAnswer)
-
-    assert isinstance(parsed, TipsAnswer), parsed
-    assert [tip.content for tip in parsed.tips] == ["Retry {once}."]
-    assert parsed.tips[0].rationale == 'It said "try again".'
-
-
-@pytest.mark.parametrize(
-    ("text", "problem"),
-    [
-        ("", "an empty answer"),
-        (" \n", "an empty answer"),
-        ("No tips today.", "no JSON in it"),
-        ("{}", "tips: Field required"),
-        ('{"tips": "none"}', "tips: Input should be a valid list"),
-        (GOOD.replace("recovery", "advice"), "tips.0.category: Input should be"),
-        (GOOD[: GOOD.index('"trigger"')], "tips.0.trigger: Field required"),
-    ],
-)
-def test_what_is_wrong_with_an_answer_is_said(text: str, problem: str) -> None:
-    parsed = parse_answer(text, TipsAnswer)
-
-    assert isinstance(parsed, str)
-    assert parsed.startswith(problem)
-
-
-@pytest.mark.parametrize(
-    "text",
-    ['{"tips":' * 100_000, "[{" * 100_000, "{" * 500_000, '{"' + '"' * 500_000, "{ " + "word, " * 100_000],
-    ids=["deep", "lists", "braces", "quotes", "prose"],
-)
-def test_an_endless_answer_takes_little_time(text: str) -> None:
-    with cpu_time(below_s=5):
-        assert isinstance(parse_answer(text, TipsAnswer), str)
 
 
 def test_a_fenced_answer_is_taken_without_asking_again(server: ModelServer) -> None:

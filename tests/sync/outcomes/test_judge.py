@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from kaizen.sync.model import Annotation, Outcome, OutcomeRules, Target
-from kaizen.sync.outcomes.judge import Judge, Judgement, Subject, in_order
+from kaizen.sync import OutcomeRules
+from kaizen.sync.model import Annotation, Outcome, Target
+from kaizen.sync.outcomes.judge import Judge, Judgement, Subject, sort_annotations
 from tests.support.listed import ListedSource
 from tests.support.traces import TRACE_ID, llm, span, tool, trace, user
 
@@ -49,7 +50,7 @@ def test_only_what_counts_is_heard_and_each_kind_is_asked_once() -> None:
     source.said["session", "s1"] = [says("incorrect", target="session", annotator_kind="LLM")]
     source.said["span", "orphan"] = [says("correct", target="span")]
     source.said["span", "call"] = [says("incorrect", target="span")]
-    said = Judge(source, None).said_of([a_run()])
+    said = Judge(source, None).annotations_of([a_run()])
     assert [(one.target, one.label) for one in said[TRACE_ID]] == [
         ("trace", "correct"),
         ("session", "incorrect"),
@@ -62,8 +63,8 @@ def test_a_kind_that_no_trace_has_is_not_asked_for() -> None:
     source = ListedSource([])
     subjects = [Subject(trace_id="a"), Subject(trace_id="b", session_id="s"), Subject(trace_id="c")]
     judge = Judge(source, None)
-    assert judge.said("span", subjects) == {"a": [], "b": [], "c": []}
-    judge.said("session", subjects)
+    assert judge.annotations("span", subjects) == {"a": [], "b": [], "c": []}
+    judge.annotations("session", subjects)
     assert source.asked == [("session", ["s"])]
 
 
@@ -75,17 +76,17 @@ class PlainSource(ListedSource):
 
 def test_a_source_without_annotations_says_nothing() -> None:
     judge = Judge(PlainSource([]), None)
-    assert judge.said_of([a_run()]) == {TRACE_ID: []}
+    assert judge.annotations_of([a_run()]) == {TRACE_ID: []}
     assert judge.requests == 0
 
 
 @pytest.mark.parametrize("target", ["trace", "session", "span"])
 def test_a_verdict_that_is_withdrawn_leaves_what_the_spans_tell(target: Target) -> None:
-    before = Judgement(by_spans=BY_SPANS, said=(says("correct", target="span", annotator_kind="LLM"),))
-    heard = before.hearing(target, [says("incorrect", target=target)])
+    before = Judgement(by_spans=BY_SPANS, annotations=(says("correct", target="span", annotator_kind="LLM"),))
+    heard = before.with_annotations(target, [says("incorrect", target=target)])
     assert heard.outcome(OutcomeRules()).name == "failure"
     assert heard.outcome(OutcomeRules()).annotator_kind == "HUMAN"
-    withdrawn = heard.hearing(target, [])
+    withdrawn = heard.with_annotations(target, [])
     if target == "span":
         assert withdrawn.outcome(OutcomeRules()) == BY_SPANS
     else:
@@ -94,10 +95,10 @@ def test_a_verdict_that_is_withdrawn_leaves_what_the_spans_tell(target: Target) 
 
 def test_the_order_in_which_things_are_said_makes_no_difference() -> None:
     said = [says("correct"), says("correct", score=1.0), says("incorrect", annotator_kind="LLM")]
-    assert len({in_order(order) for order in permutations(said)}) == 1
+    assert len({sort_annotations(order) for order in permutations(said)}) == 1
 
 
 def test_a_judgement_is_read_back_as_it_was_kept() -> None:
     said: Sequence[Annotation] = [says("correct", score=0.5, explanation="why"), says("x", target="span")]
-    judgement = Judgement(by_spans=BY_SPANS, said=tuple(said), span_ids=("a", "b"))
+    judgement = Judgement(by_spans=BY_SPANS, annotations=tuple(said), span_ids=("a", "b"))
     assert Judgement.of_json(judgement.to_json()) == judgement

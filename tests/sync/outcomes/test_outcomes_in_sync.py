@@ -11,8 +11,8 @@ import httpx
 import pytest
 
 from kaizen.store import Put
-from kaizen.sync import SourceError
-from kaizen.sync.model import Annotation, OutcomeRules
+from kaizen.sync import OutcomeRules, SourceError
+from kaizen.sync.model import Annotation
 from kaizen.sync.run import rejudge as rejudging
 from kaizen.tips.tip import StoredTip
 from tests.support.listed import ListedSource, one_call
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from kaizen.demo.model_server import ModelServer
     from kaizen.demo.phoenix_server import PhoenixServer
     from kaizen.store import Store
-    from kaizen.sync.model import Target, Trace
-    from kaizen.sync.state.report import Report
+    from kaizen.sync import Report
+    from kaizen.sync.model import Clock, Target, Trace
 
 
 @pytest.fixture
@@ -36,12 +36,10 @@ def later(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
     """Let so many hours pass, as far as asking again goes."""
 
     def pass_by(hours: float) -> None:
-        class Clock(datetime):
-            @classmethod
-            def now(cls, tz: Any = None) -> Any:
-                return datetime.now(tz) + timedelta(hours=hours)
+        def late(*args: Any, clock: Clock) -> rejudging.Rejudging:
+            return rejudging.Rejudging(*args, clock=lambda: clock() + timedelta(hours=hours))
 
-        monkeypatch.setattr(rejudging, "datetime", Clock)
+        monkeypatch.setattr("kaizen.sync.run.pipeline.Rejudging", late)
 
     return pass_by
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from kaizen.sync.model import ANY_NAME, OWN_NAME, Annotation, Outcome, OutcomeRules
+from kaizen.sync import OutcomeRules
+from kaizen.sync.model import ANY_NAME, OWN_NAME, Annotation, Outcome
 from kaizen.sync.outcomes.rules import judged_outcome, story_outcome
 
 BY_SPANS = Outcome(name="failure", judged_by="status of AGENT span 'run'", detail="ValueError")

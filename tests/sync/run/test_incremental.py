@@ -12,13 +12,12 @@ import httpx
 import pytest
 
 from kaizen.demo.faults import Fault
-from kaizen.sync import SyncSettings
+from kaizen.sync import PhoenixSource, SyncSettings
 from kaizen.sync.model import Anchor
 from kaizen.sync.run import selection
 from kaizen.sync.run.selection import plan_reading
-from kaizen.sync.sources.phoenix.source import PhoenixSource
 from kaizen.sync.state.checkpoint import WAITING, Checkpoint, Waiting, checkpoint_id
-from kaizen.sync.state.records import Ending
+from kaizen.sync.state.records import CountedState
 from tests.support.spans import START, lesson_span, read_spans, send_spans
 from tests.support.syncing import open_data_dir, records, run_sync, snapshot, tips
 
@@ -79,19 +78,19 @@ def test_the_newest_row_decides_how_much_is_read(
 
 
 @pytest.mark.parametrize(
-    ("ending", "settings", "waits"),
+    ("counted_state", "settings", "waits"),
     [
-        (Ending("learned"), {}, False),
-        (Ending("failed", "r", 2), {}, True),
-        (Ending("failed", "r", 5), {}, False),
-        (Ending("skipped", "errors excluded"), {}, False),
-        (Ending("skipped", "errors excluded"), {"include_errors": True}, True),
+        (CountedState("learned"), {}, False),
+        (CountedState("failed", "r", 2), {}, True),
+        (CountedState("failed", "r", 5), {}, False),
+        (CountedState("skipped", "errors excluded"), {}, False),
+        (CountedState("skipped", "errors excluded"), {"include_errors": True}, True),
     ],
 )
 def test_a_trace_that_waits_is_looked_at_although_nothing_is_new(
-    ending: Ending, settings: dict[str, Any], waits: bool
+    counted_state: CountedState, settings: dict[str, Any], waits: bool
 ) -> None:
-    checkpoint = replace(KNOWN, endings=Counter({ending: 1}))
+    checkpoint = replace(KNOWN, state_counts=Counter({counted_state: 1}))
     found = plan_reading(checkpoint, KNOWN.anchor, SyncSettings(**settings), now=FULL_AT)
     assert found == ("recent" if waits else "nothing")
 

@@ -11,9 +11,8 @@ import httpx
 import pytest
 
 from kaizen.demo.faults import Fault
-from kaizen.sync import PhoenixSettings, SourceError
+from kaizen.sync import PhoenixSettings, PhoenixSource, SourceError
 from kaizen.sync.generate.generate import generate_tips
-from kaizen.sync.sources.phoenix.source import PhoenixSource
 from tests.support.spans import START, lesson_span, llm_span, make_span, send_spans, trace_ids
 from tests.support.syncing import make_sync, open_data_dir, records, run_sync, snapshot, tips
 
@@ -283,7 +282,7 @@ def test_the_next_traces_are_under_way_while_the_slowest_of_the_last_ones_is(
         together.wait(timeout=20)
         return generate_tips(*args)
 
-    monkeypatch.setattr("kaizen.sync.run.pipeline.generate_tips", generate)
+    monkeypatch.setattr("kaizen.sync.run.generation.generate_tips", generate)
     assert run_sync(phoenix.url, project, tmp_path, concurrency=3).states == {"learned": 6}
 
 

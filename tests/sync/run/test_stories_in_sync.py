@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from kaizen.demo.model_server import ModelServer
+    from kaizen.sync import Report
     from kaizen.sync.generate.checks import Generated
     from kaizen.sync.model import Span, Trace
-    from kaizen.sync.state.report import Report
 
 
 def loop(words: str, *, name: str = "t", at: int = 0) -> list[Trace]:
@@ -255,7 +255,7 @@ def test_a_trace_that_another_sync_commits_meanwhile_joins_the_story(
                 make_sync(ListedSource([waiting.pop()]), store).run()
         return generate_tips(*args)
 
-    monkeypatch.setattr("kaizen.sync.run.pipeline.generate_tips", generate)
+    monkeypatch.setattr("kaizen.sync.run.generation.generate_tips", generate)
     with open_data_dir(syncs.data_dir, syncs.backend) as store:
         make_sync(ListedSource([traces[own]]), store).run()
     assert syncs.calls == 2

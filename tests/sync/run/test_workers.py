@@ -1,4 +1,4 @@
-"""The queue between telling and committing: who is served first, and in which order results are taken."""
+"""The queue between linked and committing: who is served first, and in which order results are taken."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kaizen.sync.run.prepare import Untold
-from kaizen.sync.run.workers import Pending
+from kaizen.sync.run.prepare import UnpreparedTrace
+from kaizen.sync.run.workers import StoryQueue
 from tests.support.spans import START
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ class Story:
         self.name = name
         self.begun, self.may_end = threading.Event(), threading.Event()
 
-    def tell(self) -> str:
+    def generate(self) -> str:
         self.begun.set()
         assert self.may_end.wait(10)
         return self.name
@@ -32,7 +32,7 @@ class Story:
 
 @pytest.fixture
 def pending() -> Iterator[Any]:
-    made = Pending(2)
+    made = StoryQueue(2)
     yield made
     made.close()
 
@@ -40,7 +40,7 @@ def pending() -> Iterator[Any]:
 def begin(pending: Any, *names: str) -> list[Story]:
     stories = [Story(name) for name in names]
     for story in stories:
-        pending.tell(story, Story.tell)
+        pending.submit(story, Story.generate)
     return stories
 
 
@@ -48,7 +48,7 @@ def test_an_urgent_step_is_taken_before_stories_that_are_not_begun(pending: Any)
     first, second, third = begin(pending, "first", "second", "third")
     assert first.begun.wait(10)
     assert second.begun.wait(10)
-    urgent = pending.hurry(lambda: third.begun.is_set())
+    urgent = pending.submit_urgent(lambda: third.begun.is_set())
     first.may_end.set()
 
     assert urgent.result(10) is False
@@ -61,14 +61,14 @@ def test_a_story_is_told_of_once_and_not_before_those_that_come_first(pending: A
     first, second = begin(pending, "first", "second")
     second.may_end.set()
     pending.wait(10)
-    assert list(pending.told()) == []
+    assert list(pending.newly_finished()) == []
     assert not pending.is_next_done
 
     first.may_end.set()
     pending.pop().result(10)
     pending.pop().result(10)
-    assert list(pending.told()) == ["first", "second"]
-    assert list(pending.told()) == []
+    assert list(pending.newly_finished()) == ["first", "second"]
+    assert list(pending.newly_finished()) == []
 
 
 def test_stories_that_wait_are_those_that_were_told_of(pending: Any) -> None:
@@ -77,44 +77,45 @@ def test_stories_that_wait_are_those_that_were_told_of(pending: Any) -> None:
         story.may_end.set()
     while not pending.is_next_done:
         pending.wait(10)
-    assert list(pending.waiting()) == []
-    assert list(pending.told()) == ["first"]
-    assert list(pending.waiting()) == ["first"]
+    assert list(pending.finished()) == []
+    assert list(pending.newly_finished()) == ["first"]
+    assert list(pending.finished()) == ["first"]
 
     second.may_end.set()
     assert pending.pop().result(10) == "first"
-    assert list(pending.waiting()) == []
+    assert list(pending.finished()) == []
 
 
 def test_it_says_when_there_are_fewer_stories_under_way_than_workers(pending: Any) -> None:
-    assert pending.is_short
+    assert pending.has_idle_workers
     first, second = begin(pending, "first", "second")
-    assert not pending.is_short
+    assert not pending.has_idle_workers
     first.may_end.set()
     pending.pop().result(10)
-    assert pending.is_short
+    assert pending.has_idle_workers
     second.may_end.set()
 
 
 def test_a_step_that_fails_fails_for_who_waits_for_it_alone(pending: Any) -> None:
     with pytest.raises(ZeroDivisionError):
-        pending.hurry(lambda: 1 // 0).result(10)
-    assert pending.hurry(lambda: 1 // 1).result(10) == 1
+        pending.submit_urgent(lambda: 1 // 0).result(10)
+    assert pending.submit_urgent(lambda: 1 // 1).result(10) == 1
 
 
 def test_traces_without_a_story_are_taken_together(pending: Any) -> None:
-    untold = [
-        Untold(trace_id=one, digest="", start_time=START, state="skipped", reason="empty") for one in "abc"
+    unprepared = [
+        UnpreparedTrace(trace_id=one, digest="", start_time=START, state="skipped", reason="empty")
+        for one in "abc"
     ]
-    for one in untold[:2]:
+    for one in unprepared[:2]:
         pending.add(one)
     (story,) = begin(pending, "story")
-    pending.add(untold[2])
+    pending.add(unprepared[2])
 
     assert pending.is_next_done
-    assert pending.pop() == untold[:2]
+    assert pending.pop() == unprepared[:2]
     assert not pending.is_next_done
     story.may_end.set()
     assert pending.pop().result(10) == "story"
-    assert pending.pop() == untold[2:]
+    assert pending.pop() == unprepared[2:]
     assert len(pending) == 0

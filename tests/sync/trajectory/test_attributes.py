@@ -238,13 +238,13 @@ def test_plain_text_output_is_the_answer_and_unknown_json_is_none() -> None:
     assert answered({}) == []
 
 
-def test_only_what_the_assistant_says_is_an_answer() -> None:
-    attributes = {
-        "llm.output_messages.0.message.role": "user",
-        "llm.output_messages.0.message.content": "not an answer",
-    }
+@pytest.mark.parametrize("role", ["user", "unknown", "AI", "system", None])
+def test_an_output_is_the_assistants_whatever_its_role_is_called(role: str | None) -> None:
+    attributes = {"llm.output_messages.0.message.content": "an answer"}
+    if role:
+        attributes["llm.output_messages.0.message.role"] = role
 
-    assert answered(attributes) == []
+    assert told(answered(attributes)) == ["assistant: an answer"]
 
 
 def test_the_old_function_call_keys_are_a_tool_call() -> None:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kaizen.sync.errors import UnknownShapeError
+from kaizen.sync import UnknownShapeError
 from kaizen.sync.model import Trace, Usage
 from kaizen.sync.redact import Redactor
 from kaizen.sync.trajectory.build import NO_LLM_SPAN, build_trajectory

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kaizen.sync.errors import UnknownShapeError
+from kaizen.sync import UnknownShapeError
 from kaizen.sync.model import SpanEvent
 from kaizen.sync.trajectory.build import build_trajectory
 from kaizen.sync.trajectory.dialects import AGENT_RUNS, DIALECTS

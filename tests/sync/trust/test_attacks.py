@@ -9,12 +9,11 @@ import pytest
 
 from kaizen.demo.model_server import ModelServer
 from kaizen.store import StoreSettings, open_store
-from kaizen.sync import ModelSettings
+from kaizen.sync import OFFLINE, ModelSettings
 from kaizen.sync.generate.generate import generate_tips
 from kaizen.sync.llm.client import Model
 from kaizen.sync.model import Message, ToolCall, Trajectory
 from kaizen.sync.redact import Redactor
-from kaizen.sync.settings import OFFLINE
 from kaizen.sync.trust import QUOTE_MISSING, injection_attempt, quarantine_reason
 from tests.support.attack_runs import TIP, Case, Run, obey, stored_tips
 from tests.support.attacks import ATTACKS

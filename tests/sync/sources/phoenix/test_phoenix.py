@@ -17,14 +17,14 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from kaizen.sync import PhoenixSettings, ProjectNotFoundError, SourceError
+from kaizen.sync import PhoenixSettings, PhoenixSource, ProjectNotFoundError, SourceError
 from kaizen.sync.llm.retry import retry_after_s
 from kaizen.sync.sources.phoenix import source as reading
 from kaizen.sync.sources.phoenix.client import PhoenixClient
-from kaizen.sync.sources.phoenix.source import PhoenixSource
 from tests.support.ill_phoenix import PROJECTS, VERSION, Answer, IllPhoenix, Request, page
 from tests.support.polling import wait_until
 from tests.support.spans import START, llm_span, make_span, post_spans, send_spans
+from tests.support.syncing import make_sync, open_data_dir
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -862,3 +862,22 @@ def test_a_refusal_to_tell_annotations_is_no_silence() -> None:
         pytest.raises(SourceError, match="answered 401"),
     ):
         one.annotations("trace", ["a"])
+
+
+@pytest.mark.parametrize("fault", ["drip", "drip body", "hang"])
+def test_a_sync_is_not_held_up_by_a_server_that_does_not_answer(
+    fault: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kaizen.sync.sources.phoenix.client._GRACE_S", 0.3)
+    ill = Answer(body={"data": ["x" * 10_000]}, fault=fault)
+    with (
+        IllPhoenix(PROJECTS, ill) as server,
+        source(server.url, timeout_s=600) as one,
+        open_data_dir(tmp_path) as store,
+    ):
+        sync = make_sync(one, store)
+        threading.Timer(0.5, sync.stop).start()
+        started = time.monotonic()
+        with pytest.raises(SourceError, match="did not answer after the stop"):
+            sync.run()
+        assert time.monotonic() - started < 60

@@ -9,18 +9,22 @@ from __future__ import annotations
 import functools
 import inspect
 import logging
+from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 import wrapt
-
-from kaizen.auto.suppression import lifted, suppressed
+from opentelemetry import trace
+from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, attach, detach, get_value, set_value
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable, Generator, Iterator
     from types import ModuleType
 
 logger = logging.getLogger("kaizen.auto")
+
+# logfire suppresses all instrumentation inside its spans of model calls, to keep HTTP clients out of them.
+SUPPRESSING_SCOPE = "logfire."
 
 
 class HostCall(wrapt.ObjectProxy):  # type: ignore[type-arg]
@@ -194,3 +198,40 @@ def _guarded_function(
         return guarded_call(original, None, args, kwargs)
 
     return call
+
+
+@contextmanager
+def lifted(force: Callable[[], bool]) -> Iterator[bool]:
+    """Take the suppression away if it is another tracer's and `force` says so; yields whether it was.
+
+    What the agent suppresses itself stays so: the other tracer makes no span then.
+    """
+    if not (get_value(_SUPPRESS_INSTRUMENTATION_KEY) and force() and _is_another_tracer_s()):
+        yield False
+        return
+    with _suppression(False):
+        yield True
+
+
+@contextmanager
+def suppressed(again: bool) -> Iterator[None]:
+    """Put it back for the framework's own call, whose HTTP client is nobody's to see."""
+    if not again:
+        yield
+        return
+    with _suppression(True):
+        yield
+
+
+@contextmanager
+def _suppression(value: bool) -> Iterator[None]:
+    token = attach(set_value(_SUPPRESS_INSTRUMENTATION_KEY, value))
+    try:
+        yield
+    finally:
+        detach(token)
+
+
+def _is_another_tracer_s() -> bool:
+    scope = getattr(trace.get_current_span(), "instrumentation_scope", None)
+    return str(getattr(scope, "name", "")).startswith(SUPPRESSING_SCOPE)

@@ -1,4 +1,4 @@
-"""`kaizen demo`: the whole loop on this machine, with nothing left behind."""
+"""Add the command `kaizen demo`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a model is asked: one value for chat completions and Responses requests."""
+"""Read what a model is asked: one value for chat completions and Responses requests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What can be made to go wrong between a client and the scripted model."""
+"""Make requests to the scripted model go wrong."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-FaultKind = Literal["status", "cut", "malformed", "nonsense", "empty", "hang", "slow"]
+FaultKind = Literal["status", "answer", "cut", "malformed", "nonsense", "empty", "hang", "slow", "drip"]
 
 NONSENSE = "Well, it depends: some say yes, others say no, and the weather was lovely either way."
 
@@ -18,11 +18,14 @@ NONSENSE = "Well, it depends: some say yes, others say no, and the weather was l
 class Fault:
     """One way to fail, and which requests it is for (all that are named must hold).
 
-    :param kind: ``status`` answers with ``status``, ``headers`` and ``body``; ``cut`` closes the connection
-        in the middle of the answer; ``malformed`` sends broken JSON with status 200; ``nonsense`` and
-        ``empty`` are well-formed answers whose text is prose or nothing; ``hang`` never answers; ``slow``
-        waits ``delay_s``.
+    :param kind: ``status`` answers with ``status``, ``headers`` and ``body``; ``answer`` is a completion with
+        this ``message`` and ``finish_reason``; ``cut`` closes the connection in the middle of the answer;
+        ``malformed`` sends broken JSON with status 200; ``nonsense`` and ``empty`` are well-formed answers
+        whose text is prose or nothing; ``hang`` never answers; ``slow`` waits ``delay_s``; ``drip`` sends one
+        byte each ``delay_s``.
     :param body: the JSON body of a ``status`` fault, an error in OpenAI's format by default.
+    :param message: fields of the assistant's message, such as ``content`` or ``refusal``.
+    :param min_chars: only requests whose raw body is at least so long.
     :param path: only requests to a path that ends with this.
     :param schema: only requests that ask for the JSON schema of this name.
     :param contains: only requests whose raw body contains this text.
@@ -32,6 +35,9 @@ class Fault:
     status: int = 500
     headers: Mapping[str, str] = field(default_factory=dict)
     body: Any = None
+    message: Mapping[str, Any] = field(default_factory=dict)
+    finish_reason: str = "stop"
+    min_chars: int = 0
     delay_s: float = 1.0
     path: str = ""
     schema: str | None = None
@@ -41,6 +47,7 @@ class Fault:
         return (
             path.endswith(self.path)
             and self.contains in raw
+            and len(raw) >= self.min_chars
             and (self.schema is None or self.schema == schema_name)
         )
 

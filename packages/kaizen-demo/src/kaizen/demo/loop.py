@@ -197,6 +197,8 @@ def _agent_process(
             "KAIZEN_TRACING_ENDPOINT": f"{phoenix_url}/v1/traces",
             # Offline, litellm would wait for a price list.
             "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+            # Nor may it read a `.env` that lies above it.
+            "LITELLM_MODE": "PRODUCTION",
         },
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

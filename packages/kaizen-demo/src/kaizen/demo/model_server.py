@@ -1,4 +1,4 @@
-"""An OpenAI-compatible model server on a loopback port that plays a scripted model, and fails on demand.
+"""Serve a scripted model over OpenAI's API on a loopback port, and fail on demand.
 
 Run alone: ``python -m kaizen.demo.model_server --port 0`` prints its base URL on the first line.
 """
@@ -23,7 +23,7 @@ from kaizen.demo.conversation import Conversation, RequestError, from_chat, from
 from kaizen.demo.faults import NONSENSE, Fault, FaultQueue
 from kaizen.demo.scenario import Answer, Scenarios, load_scenarios
 from kaizen.demo.scripted_model import Reply, reply_to
-from kaizen.demo.wire_chat import chat_chunks, chat_completion
+from kaizen.demo.wire_chat import chat_chunks, chat_completion, given_completion
 from kaizen.demo.wire_responses import response, response_events
 
 if TYPE_CHECKING:
@@ -210,6 +210,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self, path: str, body: Any, conversation: Conversation | None, fault: Fault | None) -> None:
         kind = fault.kind if fault else None
+        if fault and kind == "answer":
+            self._send_json(200, given_completion(body, dict(fault.message), fault.finish_reason))
+            return
         try:
             if conversation is None:
                 self._send_json(*_resource(self.command, path, body), broken=kind)
@@ -221,7 +224,7 @@ class _Handler(BaseHTTPRequestHandler):
         chat = path.endswith("/chat/completions")
         if not body.get("stream"):
             whole = chat_completion(body, reply.answer) if chat else response(body, reply)
-            self._send_json(200, whole, broken=kind)
+            self._send_json(200, whole, broken=kind, drip_s=fault.delay_s if fault else 0.0)
         elif chat:
             frames = [_frame(chunk) for chunk in chat_chunks(body, reply.answer)]
             self._send_stream([*frames, "data: [DONE]\n\n"], broken=kind)
@@ -229,7 +232,15 @@ class _Handler(BaseHTTPRequestHandler):
             events = response_events(body, reply)
             self._send_stream([f"event: {e['type']}\n{_frame(e)}" for e in events], broken=kind)
 
-    def _send_json(self, status: int, value: Any, *, headers: Any = None, broken: str | None = None) -> None:
+    def _send_json(
+        self,
+        status: int,
+        value: Any,
+        *,
+        headers: Any = None,
+        broken: str | None = None,
+        drip_s: float = 0.0,
+    ) -> None:
         content = json.dumps(value).encode()
         if broken == "malformed":
             content = content[: len(content) // 2]
@@ -239,8 +250,18 @@ class _Handler(BaseHTTPRequestHandler):
         for name, said in (headers or {}).items():
             self.send_header(name, said)
         self.end_headers()
-        self.wfile.write(content[: len(content) // 2] if broken == "cut" else content)
+        if broken == "drip":
+            self._drip(content, drip_s)
+        else:
+            self.wfile.write(content[: len(content) // 2] if broken == "cut" else content)
         self._end(broken)
+
+    def _drip(self, content: bytes, delay_s: float) -> None:
+        for byte in content:
+            self.wfile.write(bytes([byte]))
+            self.wfile.flush()
+            if self.server.owner.stopping.wait(delay_s):
+                return
 
     def _send_stream(self, frames: Iterable[str], *, broken: str | None = None) -> None:
         self.send_response(200)
@@ -267,7 +288,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def _read(path: str, text: str) -> tuple[Any, Conversation | None, str | None]:
-    """A request's JSON body and conversation, and why it is refused, if it is."""
+    """Return a request's JSON body and conversation, and why it is refused, or None."""
     try:
         body = json.loads(text) if text else None
         if path not in READERS:

@@ -1,4 +1,4 @@
-"""A real Phoenix as a subprocess: on loopback, private, quiet, and gone when it is no longer needed."""
+"""Run a real Phoenix as a subprocess: on loopback, private, quiet, and gone afterwards."""
 
 from __future__ import annotations
 

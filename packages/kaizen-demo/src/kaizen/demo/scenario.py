@@ -1,4 +1,4 @@
-"""Scenarios: what the scripted model answers, as data.
+"""Load scenarios: what the scripted model answers, as data.
 
 A scenario file is a JSON object with any of these lists:
 

@@ -1,4 +1,4 @@
-"""The scripted model: a conversation in, an answer out, and nothing remembered in between."""
+"""Answer a conversation by a script, and remember nothing in between."""
 
 from __future__ import annotations
 

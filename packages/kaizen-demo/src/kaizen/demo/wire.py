@@ -1,4 +1,4 @@
-"""What all answers share: ids, token counts, errors, embeddings, the list of models."""
+"""Write what all answers share: ids, token counts, errors, embeddings, the list of models."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MODEL = "kaizen-scripted"
 
 
 def digest(value: object) -> str:
-    """24 hex digits that stand for this JSON value."""
+    """Return 24 hex digits that stand for this JSON value."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:24]
 
 
@@ -31,13 +31,13 @@ def call_id(body: dict[str, Any], index: int) -> str:
 
 
 def tokens(*values: object) -> int:
-    """About four characters a token, as for English text; nothing is none."""
+    """Count about four characters a token, as for English text."""
     texts = (value if isinstance(value, str) else json.dumps(value) for value in values if value)
     return sum(math.ceil(len(text) / 4) for text in texts)
 
 
 def pieces(text: str) -> Iterator[str]:
-    """A text in the short pieces in which a model streams it."""
+    """Split a text into the short pieces in which a model streams it."""
     return (text[start : start + 12] for start in range(0, len(text), 12))
 
 
@@ -54,7 +54,7 @@ def model(name: str) -> dict[str, Any]:
 
 
 def embeddings(body: dict[str, Any]) -> dict[str, Any]:
-    """Vectors of the texts in ``input``; texts that share words are near each other."""
+    """Embed the texts in ``input``; texts that share words are near each other."""
     asked = body.get("input")
     if not asked:
         raise RequestError("Missing required parameter: 'input'.")

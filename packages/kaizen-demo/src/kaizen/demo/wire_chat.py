@@ -1,16 +1,15 @@
-"""Chat completions as OpenAI sends them: one JSON object, or a stream of chunks."""
+"""Write chat completions as OpenAI sends them: one JSON object, or a stream of chunks."""
 
 from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING, Any
 
+from kaizen.demo.scenario import Answer
 from kaizen.demo.wire import CREATED, call_id, digest, pieces, tokens
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from kaizen.demo.scenario import Answer
 
 
 def chat_completion(body: dict[str, Any], answer: Answer) -> dict[str, Any]:
@@ -30,6 +29,16 @@ def chat_completion(body: dict[str, Any], answer: Answer) -> dict[str, Any]:
         "choices": [choice],
         "usage": _usage(body, answer),
     }
+
+
+def given_completion(body: dict[str, Any], message: dict[str, Any], finish_reason: str) -> dict[str, Any]:
+    """Return a completion with these fields of the message, as a provider other than OpenAI may send it."""
+    choice = {
+        "index": 0,
+        "message": {"role": "assistant", "content": None, **message},
+        "finish_reason": finish_reason,
+    }
+    return {**_head(body, "chat.completion"), "choices": [choice], "usage": _usage(body, Answer())}
 
 
 def chat_chunks(body: dict[str, Any], answer: Answer) -> Iterator[dict[str, Any]]:

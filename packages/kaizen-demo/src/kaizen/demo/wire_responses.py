@@ -1,4 +1,4 @@
-"""Responses as OpenAI sends them: one JSON object, or a stream of named events."""
+"""Write responses as OpenAI sends them: one JSON object, or a stream of named events."""
 
 from __future__ import annotations
 

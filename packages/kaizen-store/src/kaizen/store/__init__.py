@@ -47,7 +47,8 @@ if TYPE_CHECKING:
         SearchHit,
     )
     from kaizen.store.opening import available_backends, open_store
-    from kaizen.store.settings import StoreSettings
+    from kaizen.store.selecting import Where, find_entity, read_page, read_pages, search_page
+    from kaizen.store.settings import EnvironmentSettings, StoreSettings
 
 _NAMES = {
     "contract": "Backend Reindexable Store",
@@ -57,9 +58,10 @@ _NAMES = {
     "history.transfer": "TransferResult copy_namespace export_lines import_lines "
     "merge_entities namespace_digest read_entities",
     "ids": "uuid7",
+    "selecting": "Where find_entity read_page read_pages search_page",
     "model": "Applied Change Commit Delete Entity Expected JsonValue Metadata Namespace Page Put SearchHit",
     "opening": "available_backends open_store",
-    "settings": "StoreSettings",
+    "settings": "EnvironmentSettings StoreSettings",
 }
 _MODULE_OF = {name: module for module, names in _NAMES.items() for name in names.split()}
 
@@ -73,6 +75,7 @@ __all__ = [
     "Delete",
     "Embedder",
     "Entity",
+    "EnvironmentSettings",
     "Expected",
     "InvalidInputError",
     "JsonValue",
@@ -89,10 +92,12 @@ __all__ = [
     "StoreSettings",
     "TransferResult",
     "UnavailableError",
+    "Where",
     "apply_revert",
     "available_backends",
     "copy_namespace",
     "export_lines",
+    "find_entity",
     "import_lines",
     "load_embedder",
     "merge_entities",
@@ -100,7 +105,10 @@ __all__ = [
     "open_store",
     "plan_revert",
     "read_entities",
+    "read_page",
+    "read_pages",
     "revert",
+    "search_page",
     "uuid7",
 ]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import Counter
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Self
 
@@ -73,6 +74,10 @@ class BaseStore(ABC):
 
     @abstractmethod
     def _count(self, namespace_id: str, selected: Filter) -> int: ...
+
+    def _count_by_type(self, namespace_id: str) -> dict[str, int]:
+        """Reads every entity; a backend that can count without that does it instead."""
+        return Counter(entity.type for entity in self.iterate(namespace_id))
 
     @abstractmethod
     def _search(self, namespace_id: str, query: str, selected: Filter, *, limit: int) -> list[SearchHit]: ...
@@ -190,6 +195,10 @@ class BaseStore(ABC):
         self, namespace_id: str, *, type: str | None = None, where: Mapping[str, JsonValue] | None = None
     ) -> int:
         return self._count(check_namespace_id(namespace_id), Filter.parse(type, where))
+
+    def count_by_type(self, namespace_id: str) -> dict[str, int]:
+        counts = self._count_by_type(check_namespace_id(namespace_id))
+        return {type_: count for type_, count in sorted(counts.items()) if count}
 
     def search(
         self,

@@ -121,6 +121,10 @@ class Store(Protocol):
         self, namespace_id: str, *, type: str | None = None, where: Mapping[str, JsonValue] | None = None
     ) -> int: ...
 
+    def count_by_type(self, namespace_id: str) -> dict[str, int]:
+        """Count the entities of each type that there is, in order of the type."""
+        ...
+
     def search(
         self,
         namespace_id: str,

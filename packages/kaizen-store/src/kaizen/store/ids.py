@@ -7,6 +7,8 @@ import threading
 import time
 
 _TAIL_BITS = 74
+# So large that ids of one millisecond differ in their first 20 characters, which people type.
+_STEP_BITS = 64
 _lock = threading.Lock()
 _last = 0
 
@@ -19,7 +21,7 @@ def uuid7(*, after: str | None = None) -> str:
     """
     made = _next()
     least = None if after is None else _parsed(after)
-    return _layout(made if least is None or made > least else least + 1 + _random(32))
+    return _layout(made if least is None or made > least else least + 1 + _random(_STEP_BITS))
 
 
 def _next() -> int:
@@ -29,7 +31,7 @@ def _next() -> int:
         if milliseconds > _last >> _TAIL_BITS:
             _last = milliseconds << _TAIL_BITS | _random(_TAIL_BITS - 1)
         else:
-            _last += 1 + _random(32)
+            _last += 1 + _random(_STEP_BITS)
         return _last
 
 

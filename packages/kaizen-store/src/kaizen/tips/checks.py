@@ -52,7 +52,6 @@ def check_metadata(entity_id: str | None, metadata: Any) -> None:
         return
     field = one_line(".".join(map(str, problem["loc"])))[:_LONGEST_SHOWN]
     value = one_line(repr(problem["input"]))[:_LONGEST_SHOWN]
-    value = one_line(repr(problem["input"]))[:_LONGEST_SHOWN]
     found = "" if problem["type"] == "missing" else f", not {value}"
     name = f"tip {one_line(entity_id)}" if entity_id else "the tip"
     # pydantic says "Input should be ...", "Field required".

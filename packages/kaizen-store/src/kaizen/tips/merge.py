@@ -61,7 +61,7 @@ def merge(
         trigger=trigger or next((tip.trigger for tip in tips if tip.trigger), ""),
         implementation_steps=merge_steps(tips),
         merged_from=merged_from,
-        worded_by=dict(worded_by) if worded_by else kept.worded_by,
+        worded_by=dict(worded_by or kept.worded_by) or None,
         kept_apart=list(dict.fromkeys(tip_id for tip in tips for tip_id in tip.kept_apart)) or None,
     )
     return merged.with_content(content).with_evidence_of(others)

@@ -18,7 +18,7 @@ class SourceFields(_Fields):
     """One piece of evidence."""
 
     trace_id: str
-    span_id: str
+    span_id: str | None = None
     source: str | None = None
     project: str | None = None
     quote: str | None = None

@@ -13,14 +13,19 @@ _WORD = re.compile(r"\w+")
 _TOKEN = re.compile(r"[^\W\d_][\w']*(?:\.[^\W\d]\w+)*(?:\(\))?|\d+(?:\.\d+)?")
 # What is spelled as code: show_song(), apis.spotify.login, song_ids, releaseDate.
 _NAME = re.compile(r"_|\(\)|[a-z][A-Z]|\w\w\.\w\w")
-_STOP_WORDS = frozenset(
+_FUNCTION_WORDS = frozenset(
+    _WORD.findall(
+        "a an and are as at be by for from in is it its of on or so that the then there this to "
+        "when with you your"
+    )
+)
+_STOP_WORDS = _FUNCTION_WORDS | frozenset(
     re.findall(
         r"\S+",
-        "a about all also am an and any are as at be been being both but by can could did do does done each "
-        "e.g ensure etc every for from had has have having how i i.e if in into is it its just make may me "
-        "might must my of on only or other our own s shall should so some such sure than that the "
-        "their them then there these they this those to too very was we were what when where which while who "
-        "will with would you your",
+        "about all also am any been being both but can could did do does done each e.g ensure etc "
+        "every had has have having how i i.e if into just make may me might must my only other our "
+        "own please s shall should some such sure than their them these they those too very was we "
+        "were what where which while who will would",
     )
 )
 _TURNING_WORDS = frozenset(
@@ -46,8 +51,8 @@ def fold(text: str) -> str:
 
 
 def words(text: str) -> frozenset[str]:
-    """Return the words of a text in lower case, without stop words unless they turn its meaning."""
-    return frozenset(_WORD.findall(text.casefold())) - (_STOP_WORDS - _TURNING_WORDS)
+    """Return the words of a text in lower case, without articles, prepositions and the like."""
+    return frozenset(_WORD.findall(text.casefold())) - _FUNCTION_WORDS
 
 
 def overlap(one: frozenset[str], other: frozenset[str]) -> float:
@@ -85,11 +90,12 @@ def stem(token: str) -> str:
     """Return the word without its ending; of a dotted name the last part, which is how others call it."""
     if _NAME.search(token):
         return token.removesuffix("()").rpartition(".")[2]
-    return _load_stemmer()(token)
+    return load_stemmer()(token)
 
 
 @cache
-def _load_stemmer() -> Callable[[str], str]:
+def load_stemmer() -> Callable[[str], str]:
+    """Return the function that `stem` uses; the first call takes about 0.2 s."""
     # Loading it takes longer than most commands that import this module.
     import snowballstemmer  # type: ignore[import-untyped]
 

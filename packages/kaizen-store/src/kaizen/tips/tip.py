@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, get_args
 
 from kaizen.store import Put
 from kaizen.tips.checks import GUIDELINE, check_metadata
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from kaizen.store import Entity
+
+T = TypeVar("T")
 
 QUOTE_MISSING = "its quote is not in the trace"
 REASON_SEPARATOR = "; "
@@ -113,6 +115,19 @@ class TipSource:
         }
 
 
+class _Field(Generic[T]):
+    """A field of the metadata; empty if the tip does not have it."""
+
+    def __init__(self, empty: Callable[[], T]) -> None:
+        self._empty = empty
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, tip: StoredTip, owner: type) -> T:
+        return tip.metadata.get(self._name) or self._empty()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredTip:
     """A tip as the store has it, or will have it. Changing one gives a new value.
@@ -161,6 +176,31 @@ class StoredTip:
         }
         return cls(id=tip_id, content=tip.content, metadata=metadata).with_source(source)
 
+    category = _Field(str)
+    trigger = _Field(str)
+    rationale = _Field(str)
+    task_description = _Field(str)
+    implementation_steps = _Field(list[str])
+    quarantine_reason = _Field(str)
+    sources = _Field(list[dict[str, Any]])
+    """The evidence as stored."""
+    support = _Field(int)
+    """How many stories back it."""
+    merged_into = _Field(str)
+    """The id of the tip that it was merged into."""
+    merged_from = _Field(list[dict[str, str]])
+    """The wordings that were merged into it: `content`, and the `id` of the tip that had it."""
+    worded_by = _Field(dict[str, str])
+    """The model and prompt that worded a merge."""
+    kept_apart = _Field(list[str])
+    """The ids of the tips that a model found to be another lesson."""
+    contradicts = _Field(list[str])
+    contradicted_by = _Field(list[str])
+    contradictions = _Field(dict[str, str])
+    """Why it contradicts each of its opponents, by id."""
+    retired_for = _Field(str)
+    """The id of the better backed opponent that it gave way to."""
+
     @property
     def status(self) -> Status:
         status: Status = self.metadata["status"]
@@ -171,48 +211,14 @@ class StoredTip:
         return self.status == "active"
 
     @property
-    def category(self) -> str:
-        return self._text("category")
-
-    @property
-    def trigger(self) -> str:
-        return self._text("trigger")
-
-    @property
-    def rationale(self) -> str:
-        return self._text("rationale")
-
-    @property
-    def task_description(self) -> str:
-        return self._text("task_description")
-
-    @property
-    def implementation_steps(self) -> list[str]:
-        return self._list("implementation_steps")
-
-    @property
     def texts(self) -> tuple[str, ...]:
         """Everything that an agent may be shown of it, the content first."""
         others = (*self.implementation_steps, self.trigger, self.rationale, self.task_description)
         return (self.content, *filter(None, others))
 
     @property
-    def quarantine_reason(self) -> str:
-        return self._text("quarantine_reason")
-
-    @property
-    def sources(self) -> list[dict[str, Any]]:
-        """The evidence as stored."""
-        return self._list("sources")
-
-    @property
     def evidence(self) -> list[TipSource]:
         return [TipSource.of(source) for source in self.sources]
-
-    @property
-    def support(self) -> int:
-        """How many stories back it."""
-        return self.metadata.get("support") or 0
 
     @property
     def is_manual(self) -> bool:
@@ -229,47 +235,9 @@ class StoredTip:
         return bool(self.sources) or self.is_a_persons
 
     @property
-    def merged_into(self) -> str:
-        """The id of the tip that it was merged into; empty if it was not."""
-        return self._text("merged_into")
-
-    @property
-    def merged_from(self) -> list[dict[str, str]]:
-        """The tips that were merged into it, and its own earlier wordings: `id` and `content` of each."""
-        return self._list("merged_from")
-
-    @property
-    def worded_by(self) -> Mapping[str, str] | None:
-        """The model and prompt that worded a merge; None if nobody did."""
-        return self.metadata.get("worded_by")
-
-    @property
-    def kept_apart(self) -> list[str]:
-        """The ids of the tips that a model found to be another lesson."""
-        return self._list("kept_apart")
-
-    @property
-    def contradicts(self) -> list[str]:
-        return self._list("contradicts")
-
-    @property
-    def contradicted_by(self) -> list[str]:
-        return self._list("contradicted_by")
-
-    @property
     def opponents(self) -> list[str]:
         """The ids of the tips that it contradicts and that contradict it."""
         return list(dict.fromkeys([*self.contradicts, *self.contradicted_by]))
-
-    @property
-    def contradictions(self) -> dict[str, str]:
-        """Why it contradicts each of its opponents, by id."""
-        return dict(self.metadata.get("contradictions") or {})
-
-    @property
-    def retired_for(self) -> str:
-        """The id of the better backed opponent that it gave way to; empty if there is none."""
-        return self._text("retired_for")
 
     def with_metadata(self, **changes: Any) -> StoredTip:
         """Return the tip with these fields; one that is None is taken out."""
@@ -322,15 +290,10 @@ class StoredTip:
     def _with_sources(self, sources: Sequence[Mapping[str, Any]]) -> StoredTip:
         first = {}
         if sources and not self.is_manual:
-            first = {"source_task_id": sources[0]["trace_id"], "source_span_id": sources[0]["span_id"]}
+            trace_id, span_id = sources[0]["trace_id"], sources[0].get("span_id") or ""
+            first = {"source_task_id": trace_id, "source_span_id": span_id}
         support = len(set(map(story_of, sources)))
         return self.with_metadata(sources=list(sources), support=support, **first)
-
-    def _text(self, name: str) -> str:
-        return self.metadata.get(name) or ""
-
-    def _list(self, name: str) -> list[Any]:
-        return list(self.metadata.get(name) or ())
 
 
 def manual_tip(

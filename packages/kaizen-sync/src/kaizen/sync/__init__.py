@@ -1,7 +1,8 @@
 """Traces in, tips out: read agent traces back and turn them into lessons with evidence.
 
-The names below are the public surface; every other module of `kaizen.sync` is private. They are imported when
-they are used, so that `import kaizen.sync` loads nothing heavy.
+Public is what `kaizen.sync`, `kaizen.sync.sources` and `kaizen.sync.testing` export; every other module is
+private and may change in any release. Names are imported when they are used, so that `import kaizen.sync`
+loads nothing heavy.
 """
 
 from __future__ import annotations
@@ -26,41 +27,128 @@ if TYPE_CHECKING:
         UnknownShapeError,
         UnusableAnswerError,
     )
+    from kaizen.sync.knowledge.consolidate import Consolidated, Consolidation
+    from kaizen.sync.knowledge.similarity import load_embedder
+    from kaizen.sync.knowledge.staleness import Staleness
+    from kaizen.sync.model import OutcomeRules, utc_now
+    from kaizen.sync.redact import Redaction
+    from kaizen.sync.run.budget import check_price
     from kaizen.sync.run.pipeline import Sync
-    from kaizen.sync.settings import ModelSettings, PhoenixSettings, SyncSettings
+    from kaizen.sync.run.preview import Preview
+    from kaizen.sync.run.watch import check_watch, watch
+    from kaizen.sync.settings import (
+        DEFAULT_MODEL,
+        OFFLINE,
+        ModelSettings,
+        OutcomeSettings,
+        PhoenixSettings,
+        SyncSettings,
+    )
+    from kaizen.sync.sources.base import Annotator
+    from kaizen.sync.sources.phoenix.annotate import PhoenixAnnotator
     from kaizen.sync.sources.phoenix.source import PhoenixSource
     from kaizen.sync.state.report import Report
+    from kaizen.sync.status import (
+        FailedTrace,
+        PhoenixStatus,
+        ProjectStatus,
+        SyncStatus,
+        phoenix_status,
+        ping_model,
+        read_staleness,
+        retry_failed,
+        sync_status,
+    )
+    from kaizen.sync.trajectory.tool_definitions import ChangedTool
+    from kaizen.sync.undo import UndoneRun, undo_run
 
 __all__ = [
+    "DEFAULT_MODEL",
+    "OFFLINE",
+    "Annotator",
+    "ChangedTool",
+    "Consolidated",
+    "Consolidation",
+    "FailedTrace",
     "ModelAccessError",
     "ModelError",
     "ModelRefusalError",
     "ModelSettings",
     "ModelUnavailableError",
+    "OutcomeRules",
+    "OutcomeSettings",
+    "PhoenixAnnotator",
     "PhoenixSettings",
     "PhoenixSource",
+    "PhoenixStatus",
+    "Preview",
     "ProjectNotFoundError",
+    "ProjectStatus",
     "PromptTooLongError",
+    "Redaction",
     "RedactionError",
     "Report",
     "SettingsError",
     "SourceError",
+    "Staleness",
     "Sync",
     "SyncError",
     "SyncSettings",
+    "SyncStatus",
+    "UndoneRun",
     "UnknownShapeError",
     "UnusableAnswerError",
     "__version__",
+    "check_price",
+    "check_watch",
+    "load_embedder",
+    "phoenix_status",
+    "ping_model",
+    "read_staleness",
+    "retry_failed",
+    "sync_status",
+    "undo_run",
+    "utc_now",
+    "watch",
 ]
 
-_MODULES = {
-    "ModelSettings": "settings",
-    "PhoenixSettings": "settings",
-    "PhoenixSource": "sources.phoenix.source",
-    "Report": "state.report",
-    "Sync": "run.pipeline",
-    "SyncSettings": "settings",
+_NAMES = {
+    "knowledge.consolidate": ("Consolidated", "Consolidation"),
+    "knowledge.similarity": ("load_embedder",),
+    "knowledge.staleness": ("Staleness",),
+    "model": ("OutcomeRules", "utc_now"),
+    "redact": ("Redaction",),
+    "run.budget": ("check_price",),
+    "run.pipeline": ("Sync",),
+    "run.preview": ("Preview",),
+    "run.watch": ("check_watch", "watch"),
+    "settings": (
+        "DEFAULT_MODEL",
+        "OFFLINE",
+        "ModelSettings",
+        "OutcomeSettings",
+        "PhoenixSettings",
+        "SyncSettings",
+    ),
+    "sources.base": ("Annotator",),
+    "sources.phoenix.annotate": ("PhoenixAnnotator",),
+    "sources.phoenix.source": ("PhoenixSource",),
+    "state.report": ("Report",),
+    "status": (
+        "FailedTrace",
+        "PhoenixStatus",
+        "ProjectStatus",
+        "SyncStatus",
+        "phoenix_status",
+        "ping_model",
+        "read_staleness",
+        "retry_failed",
+        "sync_status",
+    ),
+    "trajectory.tool_definitions": ("ChangedTool",),
+    "undo": ("UndoneRun", "undo_run"),
 }
+_MODULES = {name: module for module, names in _NAMES.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:
@@ -70,4 +158,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return __all__
+    return sorted(__all__)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from kaizen.sync.cleaning import clean_text
 from kaizen.sync.errors import RedactionError, SettingsError
 
 if TYPE_CHECKING:
@@ -158,7 +159,7 @@ class Redactor:
 
     def text(self, text: str) -> str:
         """Return the text without the secrets that a detector knows and without what UTF-8 cannot carry."""
-        text = encodable(text)
+        text = clean_text(text)
         for own in self.redaction.patterns:
             text, count = own.replaced(text)
             self._count(own.kind, count)
@@ -225,22 +226,17 @@ class Redactor:
             role=self.text(message.role),
             content=self.text(message.content),
             name=self.text(message.name),
-            tool_call_id=encodable(message.tool_call_id),
+            tool_call_id=clean_text(message.tool_call_id),
             tool_calls=tuple(
                 replace(
                     call,
-                    id=encodable(call.id),
+                    id=clean_text(call.id),
                     name=self.text(call.name),
                     arguments=self.text(call.arguments),
                 )
                 for call in message.tool_calls
             ),
         )
-
-
-def encodable(text: str) -> str:
-    """Replace what UTF-8 cannot carry, such as half of an emoji that was cut, by `?`."""
-    return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
 def _looks_secret(value: str) -> bool:

@@ -7,16 +7,24 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kaizen.cli.options import BackendOption, DataDirOption, JsonOption, NamespaceArgument, store_settings
-from kaizen.cli.output import one_line, print_json, print_note, printable
+from kaizen.cli.drawing import print_text
+from kaizen.cli.options import (
+    BackendOption,
+    DataDirOption,
+    JsonOption,
+    NamespaceArgument,
+    NamespaceOption,
+    opened,
+)
+from kaizen.cli.output import counted, one_line, print_json, print_note
 from kaizen.cli.ticker import Ticker
 
 if TYPE_CHECKING:
-    from kaizen.sync.knowledge.consolidate import Consolidated
+    from kaizen.sync import Consolidated
 
 
 def consolidate(
-    namespace: NamespaceArgument,
+    namespace: NamespaceArgument = None,
     apply: Annotated[
         bool, typer.Option("--apply", help="Do it; otherwise only say what would be done.")
     ] = False,
@@ -29,6 +37,7 @@ def consolidate(
             show_default=False,
         ),
     ] = None,
+    in_namespace: NamespaceOption = None,
     backend: BackendOption = None,
     data_dir: DataDirOption = None,
     json: JsonOption = False,
@@ -39,26 +48,24 @@ def consolidate(
     What a person wrote keeps its words and is never merged into another; tips that contradict each other stay
     as they are. All is one commit: `kaizen entities revert` undoes it. Without --apply no model is asked.
 
-    Example: kaizen entities consolidate kaizen --apply
+    Example: kaizen entities consolidate --apply
     """
-    from kaizen.store import open_store
-    from kaizen.sync.knowledge.consolidate import Consolidation
-    from kaizen.sync.knowledge.similarity import load_embedder
-    from kaizen.sync.settings import ModelSettings
+    from kaizen.sync import Consolidation, ModelSettings, load_embedder
 
-    where = store_settings(backend, data_dir)
     ticker = Ticker(quiet=json)
-    with open_store(where) as store:
+    with opened(backend, data_dir, namespace, in_namespace) as (store, namespace_id):
         run = Consolidation(
             store,
-            namespace,
+            namespace_id,
             ModelSettings.from_environ(os.environ, model=model),
             embedder=load_embedder(),
             progress=lambda answers, cost_usd: ticker.say(
-                f"{answers} {_noun('cluster', answers)} put to the model, {cost_usd:.4f} USD"
+                f"Asking the model: {counted(answers, 'cluster')} answered, {cost_usd:.4f} USD"
             ),
         )
-        done = run.apply() if apply else run.plan()
+        with ticker:
+            ticker.start("Comparing the tips")
+            done = run.apply() if apply else run.plan()
     if json:
         print_json(done.to_json())
     else:
@@ -67,33 +74,28 @@ def consolidate(
 
 def _print(done: Consolidated, *, applied: bool) -> None:
     for merge in done.merges:
-        support = merge.tip.support
-        typer.echo(f"{one_line(merge.tip.id)}  support {support}")
-        typer.echo(f"    {printable(' '.join(merge.tip.content.split()))}")
+        print_text(f"{one_line(merge.tip.id)}  support {merge.tip.support}")
+        print_text(f"    {one_line(merge.tip.content)}", indent=4, style="bold")
         for tip in merge.merged:
-            typer.echo(f"    <- {one_line(tip.id)}  {one_line(tip.content)}")
+            print_text(f"    <- {one_line(tip.id)}  {one_line(tip.content)}", indent=7)
     fewer, saved = done.tips_before - done.tips_after, done.tokens_before - done.tokens_after
-    said = "are left" if applied else "would be left"
-    typer.echo(
-        f"{done.tips_after} of {done.tips_before} active tips {said}, {done.tokens_after:,} of "
-        f"{done.tokens_before:,} tokens: {fewer} {_noun('tip', fewer)} and {saved:,} tokens fewer to read."
+    are_left = ("is" if done.tips_after == 1 else "are") if applied else "would be"
+    print_text(
+        f"{done.tips_after} of {counted(done.tips_before, 'active tip')} {are_left} left, "
+        f"{done.tokens_after:,} of {counted(done.tokens_before, 'token')}: "
+        f"{counted(fewer, 'tip')} and {counted(saved, 'token')} fewer to read."
     )
     if done.questions:
         cost = "price unknown" if done.cost_usd is None else f"{done.cost_usd:.4f} USD"
-        tokens = done.usage.prompt_tokens + done.usage.completion_tokens
-        clusters = f"{done.questions} {_noun('cluster', done.questions)}"
+        tokens = counted(done.usage.prompt_tokens + done.usage.completion_tokens, "token")
+        clusters = counted(done.questions, "cluster")
         if applied:
-            unusable = f"; {done.unusable} answers were unusable" if done.unusable else ""
-            print_note(f"{clusters} put to {done.model}: {tokens:,} tokens, {cost}{unusable}")
+            are = "answer was" if done.unusable == 1 else "answers were"
+            unusable = f"; {done.unusable} {are} unusable" if done.unusable else ""
+            print_note(f"{clusters} put to {done.model}: {tokens}, {cost}{unusable}")
         else:
-            print_note(
-                f"{clusters} for {done.model}, which may keep some apart: about {tokens:,} tokens, {cost}"
-            )
+            print_note(f"{clusters} for {done.model}, which may keep some apart: about {tokens}, {cost}")
     if done.commit_id:
         print_note(f"To undo it: kaizen entities revert {done.namespace_id} --commit {done.commit_id}")
     elif fewer and not applied:
         print_note(f"To do it: kaizen entities consolidate {done.namespace_id} --apply")
-
-
-def _noun(word: str, count: int) -> str:
-    return word if count == 1 else f"{word}s"

@@ -1,24 +1,28 @@
-"""`kaizen entities history` and `revert`: what happened to entities, and undoing it."""
+"""`kaizen entities history`: what happened to entities, when, and by whom."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from kaizen.cli.drawing import print_text
 from kaizen.cli.options import (
     BackendOption,
     DataDirOption,
     JsonOption,
-    NamespaceArgument,
-    open_configured_store,
+    NamespaceOption,
+    opened,
+    split_namespace,
 )
 from kaizen.cli.output import entity_json, one_line, print_json, print_note, printable
-from kaizen.store import NotFoundError, apply_revert, plan_revert
+from kaizen.cli.times import local_time
+from kaizen.store import NotFoundError, find_entity
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
     from kaizen.store import Applied, Commit, Entity, Store
 
 _ENTITIES_NAMED = 5
@@ -27,10 +31,13 @@ _BEFORE_DIFFERENCE = 20
 
 
 def history(
-    namespace: NamespaceArgument,
-    entity_id: Annotated[
-        str | None,
-        typer.Argument(metavar="[ID]", help="Id of an entity; without it, all commits.", show_default=False),
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[NAMESPACE] [ID]",
+            help="Id of an entity, or the beginning of it that no other has; without it, all commits.",
+            show_default=False,
+        ),
     ] = None,
     run: Annotated[
         str | None, typer.Option("--run", help="Only commits of this run, such as a sync.")
@@ -40,6 +47,7 @@ def history(
         int | None,
         typer.Option("--after", min=0, help="Show those that follow this version; 0: from the first on."),
     ] = None,
+    in_namespace: NamespaceOption = None,
     backend: BackendOption = None,
     data_dir: DataDirOption = None,
     json: JsonOption = False,
@@ -47,10 +55,14 @@ def history(
     """Show the newest commits of a namespace, newest last: who changed what, when and why.
 
     With an ID, those that touched this entity, each with what it was before and after. Any of them can be
-    undone by its id, or all of a run by that: `kaizen entities revert`.
+    undone by its id, or all commits of a run by the id of the run: `kaizen entities revert`. The first word
+    is the namespace if there is one of that name.
     """
-    with open_configured_store(backend, data_dir) as store:
+    with opened(backend, data_dir, in_namespace) as (store, namespace):
+        if words and in_namespace is None:
+            namespace, words = split_namespace(store, words, namespace)
         newest = store.get_namespace(namespace).version
+        entity_id = _entity_id(store, namespace, words) if words else None
         if entity_id is not None:
             found = [c for c in _of_entity(store, namespace, entity_id) if run in (None, c.run_id)]
             if after is None and run is None:
@@ -77,6 +89,16 @@ def history(
         print_note("For earlier ones: --limit N, or --after 0 from the first one on")
 
 
+def _entity_id(store: Store, namespace: str, words: Sequence[str]) -> str:
+    """Return the id meant; that of a deleted entity must be written whole."""
+    if len(words) > 1:
+        raise typer.BadParameter(f"give one ID, not {', '.join(words)}; the namespace goes before it")
+    try:
+        return find_entity(store, namespace, words[0]).id
+    except NotFoundError:
+        return words[0]
+
+
 def _of_entity(store: Store, namespace: str, entity_id: str) -> list[Commit]:
     found = store.history(namespace, entity_id)
     if not found:
@@ -88,80 +110,33 @@ def _of_entity(store: Store, namespace: str, entity_id: str) -> list[Commit]:
     return found
 
 
-def revert(
-    namespace: NamespaceArgument,
-    commit: Annotated[
-        list[str] | None, typer.Option("--commit", help="Id of a commit to undo; may be given several times.")
-    ] = None,
-    run: Annotated[str | None, typer.Option("--run", help="Undo all commits of this run.")] = None,
-    reason: Annotated[str | None, typer.Option("--reason", help="Why; kept in the history.")] = None,
-    force: Annotated[
-        bool, typer.Option("--force", help="Also give up what other commits did to the same entities since.")
-    ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it would do, and do nothing.")] = False,
-    backend: BackendOption = None,
-    data_dir: DataDirOption = None,
-    json: JsonOption = False,
-) -> None:
-    """Undo commits, or all of a run, by one new commit, which can be undone like any other.
-
-    Every entity they touched gets the state it had before. Where other commits touched one of them since,
-    nothing is undone and they are named, unless `--force` is given. The records of traces are entities too:
-    undo a sync, and the next one reads its traces again.
-    """
-    if bool(commit) == bool(run):
-        raise typer.BadParameter("give either --commit, once or more, or --run", param_hint="--commit")
-    with open_configured_store(backend, data_dir) as store:
-        plan = plan_revert(store, namespace, commit_ids=commit or (), run_id=run or None, force=force)
-        actor = "kaizen entities revert"
-        done = None if dry_run else apply_revert(store, namespace, plan, actor=actor, reason=reason or "")
-    if json:
-        value = {
-            "namespace": namespace,
-            "dry_run": dry_run,
-            "commit_id": done and done.id,
-            "version": done and done.version,
-            "changes": [_change_json(applied) for applied in plan.changes],
-            "given_up": list(plan.given_up),
-        }
-        print_json(value)
-        return
-    what = one_line(plan.reason)
-    typer.echo(f"Would undo: {what}" if done is None else f"Undone by commit {done.id}: {what}")
-    given_up = set(plan.given_up)
-    for applied in plan.changes:
-        _print_change(applied)
-        if applied.entity_id in given_up:
-            typer.echo("      gives up what other commits did to it since")
-
-
 def _print_commit(commit: Commit, *, whole: bool) -> None:
-    when = commit.at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
     why = ": ".join(filter(None, (one_line(commit.actor), one_line(commit.reason))))
-    typer.echo(f"{commit.version}  {when}  {why}".rstrip())
-    typer.echo(
-        f"    commit {one_line(commit.id)}" + (f", run {one_line(commit.run_id)}" if commit.run_id else "")
+    print_text(
+        f"{commit.version}  {local_time(commit.at)}  {why}".rstrip(), indent=len(f"{commit.version}  ")
     )
+    run = f", run {one_line(commit.run_id)}" if commit.run_id else ""
+    print_text(f"    commit {one_line(commit.id)}{run}", indent=4)
     if whole:
         for applied in commit.changes:
-            _print_change(applied)
+            print_change(applied)
         return
-    counts = Counter(_kind(applied) for applied in commit.changes)
+    counts = Counter(kind_of_change(applied) for applied in commit.changes)
     ids = [one_line(applied.entity_id) for applied in commit.changes[:_ENTITIES_NAMED]]
     more = len(commit.changes) - len(ids)
-    typer.echo(
-        f"    {', '.join(f'{n} {kind}' for kind, n in counts.items())}: {', '.join(ids)}"
-        + (f" and {more} more" if more else "")
-    )
+    named = ", ".join(ids) + (f" and {more} more" if more else "")
+    print_text(f"    {', '.join(f'{n} {kind}' for kind, n in counts.items())}: {named}", indent=4)
 
 
-def _print_change(applied: Applied) -> None:
-    typer.echo(f"    {_kind(applied)} {one_line(applied.entity_id)}")
+def print_change(applied: Applied) -> None:
+    """Print what a commit did to one entity, with the fields that differ."""
+    print_text(f"    {kind_of_change(applied)} {one_line(applied.entity_id)}", indent=4)
     for name, before, after in _differences(applied.before, applied.after):
-        typer.echo(f"      {one_line(name)}: {' -> '.join(_excerpts(before, after))}")
+        print_text(f"      {one_line(name)}: {' -> '.join(_excerpts(before, after))}", indent=6)
 
 
-def _kind(applied: Applied) -> str:
+def kind_of_change(applied: Applied) -> str:
+    """Return `created`, `changed` or `deleted`."""
     if applied.before is None:
         return "created"
     return "deleted" if applied.after is None else "changed"
@@ -195,7 +170,7 @@ def _excerpts(before: Any, after: Any) -> Iterable[str]:
 
 
 def _commit_json(commit: Commit, *, whole: bool) -> dict[str, Any]:
-    changes = [_change_json(applied) for applied in commit.changes]
+    changes = [change_json(applied) for applied in commit.changes]
     if whole:
         for value, applied in zip(changes, commit.changes, strict=True):
             value["before"] = applied.before and entity_json(applied.before)
@@ -211,5 +186,6 @@ def _commit_json(commit: Commit, *, whole: bool) -> dict[str, Any]:
     }
 
 
-def _change_json(applied: Applied) -> dict[str, Any]:
-    return {"entity_id": applied.entity_id, "change": _kind(applied)}
+def change_json(applied: Applied) -> dict[str, Any]:
+    """Return a change as `--json` shows it."""
+    return {"entity_id": applied.entity_id, "change": kind_of_change(applied)}

@@ -7,20 +7,23 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from kaizen.cli.drawing import print_fields, print_text
 from kaizen.cli.options import (
     BackendOption,
     DataDirOption,
     JsonOption,
     NamespaceArgument,
-    open_configured_store,
+    NamespaceOption,
+    opened,
 )
-from kaizen.cli.output import entity_json, one_line, print_fields, print_json, print_note, printable
+from kaizen.cli.output import counted, entity_json, one_line, print_json, print_note
+from kaizen.store import find_entity
 from kaizen.tips.tip import REASON_SEPARATOR, StoredTip
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from kaizen.store import Commit, Entity
+    from kaizen.store import Commit, Entity, Store
     from kaizen.tips.review import ReviewDecision
 
 _DECISIONS: dict[str, ReviewDecision] = {"a": "approved", "r": "rejected"}
@@ -28,7 +31,7 @@ _TEXTS = ("category", "trigger", "implementation_steps", "rationale", "task_desc
 
 
 def review(
-    namespace: NamespaceArgument,
+    namespace: NamespaceArgument = None,
     approve: Annotated[
         list[str] | None,
         typer.Option(
@@ -49,6 +52,7 @@ def review(
     interactive: Annotated[
         bool, typer.Option("--interactive", "-i", help="Ask about each tip, on a terminal.")
     ] = False,
+    in_namespace: NamespaceOption = None,
     backend: BackendOption = None,
     data_dir: DataDirOption = None,
     json: JsonOption = False,
@@ -61,61 +65,66 @@ def review(
     """
     from kaizen.tips.review import decide, quarantined
 
-    decisions, revisions = _decisions(approve or [], reject or [])
-    if interactive and (decisions or json or not _is_terminal()):
+    given = _given(approve or [], reject or [])
+    if interactive and (given or json or not _is_terminal()):
         raise typer.BadParameter(
             "asks on a terminal, and neither with --approve and --reject nor with --json",
             param_hint="--interactive",
         )
-    with open_configured_store(backend, data_dir) as store:
-        store.get_namespace(namespace)
+    with opened(backend, data_dir, namespace, in_namespace) as (store, namespace_id):
+        store.get_namespace(namespace_id)
         if interactive:
-            decisions, revisions = _ask(quarantined(store, namespace))
+            decisions, revisions = _ask(quarantined(store, namespace_id))
+        else:
+            decisions, revisions = _decisions(store, namespace_id, given)
         commit = (
-            decide(store, namespace, decisions, revisions=revisions, reason=reason or "")
+            decide(store, namespace_id, decisions, revisions=revisions, reason=reason or "")
             if decisions
             else None
         )
-        waiting = list(quarantined(store, namespace))
+        waiting = list(quarantined(store, namespace_id))
     if json:
-        print_json(_as_json(namespace, waiting, decisions, commit))
+        print_json(_as_json(namespace_id, waiting, decisions, commit))
     elif commit is not None:
-        _print_decided(namespace, decisions, commit)
+        _print_decided(namespace_id, decisions, commit)
     elif interactive:
         print_note("Nothing was decided.")
     else:
-        _print_waiting(namespace, waiting)
+        _print_waiting(namespace_id, waiting)
 
 
 def _is_terminal() -> bool:
     return sys.stdin.isatty() and sys.stdout.isatty()
 
 
+def _given(approve: Iterable[str], reject: Iterable[str]) -> list[tuple[str, ReviewDecision]]:
+    return [*((text, "approved") for text in approve), *((text, "rejected") for text in reject)]
+
+
 def _decisions(
-    approve: Iterable[str], reject: Iterable[str]
+    store: Store, namespace_id: str, given: Iterable[tuple[str, ReviewDecision]]
 ) -> tuple[dict[str, ReviewDecision], dict[str, int]]:
+    """Return the decisions by id, and the revisions that were written after an @."""
     decisions: dict[str, ReviewDecision] = {}
     revisions: dict[str, int] = {}
-    given: list[tuple[str, ReviewDecision]] = [(each, "approved") for each in approve]
-    given += [(each, "rejected") for each in reject]
     for text, decision in given:
-        tip_id, at, revision = text.rpartition("@")
-        if at and revision.isdecimal():
+        prefix, at, revision = text.rpartition("@")
+        has_revision = bool(at) and revision.isdecimal()
+        tip_id = find_entity(store, namespace_id, prefix if has_revision else text).id
+        if has_revision:
             revisions[tip_id] = int(revision)
-        else:
-            tip_id = text
         if decisions.setdefault(tip_id, decision) != decision:
-            raise typer.BadParameter(f"{tip_id} is to be approved and rejected", param_hint="--reject")
+            raise typer.BadParameter(f"{tip_id} cannot be both approved and rejected", param_hint="--reject")
     return decisions, revisions
 
 
 def _ask(waiting: Iterable[Entity]) -> tuple[dict[str, ReviewDecision], dict[str, int]]:
-    """What the person says of each tip; nothing is done before the last answer."""
+    """Ask what the person decides of each tip; nothing is done before the last answer."""
     decisions: dict[str, ReviewDecision] = {}
     revisions: dict[str, int] = {}
     for entity in waiting:
         _print_tip(entity)
-        answer = typer.prompt("[a]pprove, [r]eject, [s]kip or [q]uit", default="s").strip().lower()[:1]
+        answer = _answer()
         typer.echo("")
         if answer == "q":
             break
@@ -123,6 +132,15 @@ def _ask(waiting: Iterable[Entity]) -> tuple[dict[str, ReviewDecision], dict[str
             decisions[entity.id] = _DECISIONS[answer]
             revisions[entity.id] = entity.revision
     return decisions, revisions
+
+
+def _answer() -> str:
+    while True:
+        said = str(typer.prompt("[a]pprove, [r]eject, [s]kip or [q]uit", default="s")).strip().lower()
+        for word in ("approve", "reject", "skip", "quit"):
+            if said in (word[0], word):
+                return word[0]
+        typer.echo(f"'{one_line(said)}' is not an answer: write a, r, s or q.")
 
 
 def _as_json(
@@ -140,10 +158,11 @@ def _as_json(
 def _print_waiting(namespace: str, waiting: list[Entity]) -> None:
     for entity in waiting:
         _print_tip(entity)
-        typer.echo("")
+        print_text("")
     if waiting:
+        verb = "waits" if len(waiting) == 1 else "wait"
         print_note(
-            f"{len(waiting)} {'waits' if len(waiting) == 1 else 'wait'} for a decision: "
+            f"{counted(len(waiting), 'tip')} {verb} for a decision: "
             f"kaizen entities review {namespace} --approve ID, --reject ID, or --interactive"
         )
     else:
@@ -155,8 +174,8 @@ def _reasons(entity: Entity) -> list[str]:
 
 
 def _print_tip(entity: Entity) -> None:
-    typer.echo(f"{one_line(entity.id)}@{entity.revision}")
-    typer.echo(printable(entity.content))
+    print_text(f"{one_line(entity.id)}@{entity.revision}")
+    print_text(entity.content, style="bold")
     tip = StoredTip.of(entity)
     fields: dict[str, Any] = {"quarantined because": _reasons(entity)}
     fields |= {name: getattr(tip, name) for name in _TEXTS}

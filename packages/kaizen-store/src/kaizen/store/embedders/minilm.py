@@ -62,6 +62,7 @@ class MiniLM:
     """The mean of what the model makes of a text's first 256 tokens. Safe for threads."""
 
     dimension = 384
+    least_cosine = 0.25  # chosen like wordllama's
 
     def __init__(self, tokenizer: Tokenizer, session: InferenceSession, model: str) -> None:
         self.model = model

@@ -55,7 +55,7 @@ def decode_any_header(value: object) -> datetime:
     if version > FORMAT:
         raise StoreError(
             f"namespace {header.get('namespace_id')!r} was written in journal format {version} and this "
-            f"kaizen-store reads up to {FORMAT}: run pip install --upgrade kaizen-store"
+            f"kaizen-store reads up to {FORMAT}: upgrade kaizen-store"
         )
     return _decode_time(_field(header, "created_at", str))
 

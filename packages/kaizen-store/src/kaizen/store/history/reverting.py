@@ -43,8 +43,9 @@ def revert(
 ) -> Commit:
     """Undo the commits named, or all of a run, as one new commit, which can be reverted like any other.
 
-    Every entity they touched gets the state it had before the first of them. Where a commit that is not
-    undone touched an entity after that, `ConflictError` names the entity, unless `force` gives that up too.
+    Every entity they touched gets the state it had before the first of them. If a commit that is not undone
+    changed an entity after that, and it is not again as they left it, `ConflictError` names it; `force` gives
+    up that change too.
 
     Raises `NotFoundError` for a commit or run that there is not, `InvalidInputError` where nothing is left
     to undo.
@@ -74,7 +75,7 @@ def plan_revert(
         for applied in commit.changes:
             entity_id = applied.entity_id
             before.setdefault(entity_id, applied.before)
-            if after.get(entity_id, applied.before) != applied.before:
+            if not _is_same(after.get(entity_id, applied.before), applied.before):
                 changed_between.add(entity_id)
             after[entity_id] = applied.after
     # Not the history of each entity, of which a run may have touched thousands.
@@ -82,7 +83,7 @@ def plan_revert(
     touched = [
         entity_id
         for entity_id, left in after.items()
-        if entity_id in changed_between or left != current.get(entity_id)
+        if entity_id in changed_between or not _is_same(left, current.get(entity_id))
     ]
     if touched and not force:
         raise ConflictError(
@@ -149,6 +150,7 @@ def _named(store: Store, namespace_id: str, commit_ids: Iterable[str]) -> Iterat
 
 
 def _is_same(wanted: Entity | None, current: Entity | None) -> bool:
+    """Return whether two states hold the same, whatever their revisions: undoing a change makes another."""
     if wanted is None or current is None:
         return wanted is current
     return (wanted.type, wanted.content, wanted.metadata) == (current.type, current.content, current.metadata)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
@@ -26,13 +27,11 @@ from kaizen.tips.tip import Tip
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from pydantic import BaseModel
-
     from kaizen.sync.llm.client import Model
-    from kaizen.sync.llm.schemas import WordedSegment
+    from kaizen.sync.llm.schemas import Answer, WordedSegment
     from kaizen.sync.model import Trajectory
 
-    A = TypeVar("A", bound="BaseModel")
+A = TypeVar("A", bound="Answer")
 
 _log = logging.getLogger(__name__)
 
@@ -51,22 +50,27 @@ def generate_tips(trajectory: Trajectory, model: Model) -> Generated:
     A long run of several tasks is asked about task by task if that is enabled. Raises `ModelError` if the
     model gives no usable answer, which is not the same as no tips.
     """
+    dropped: Counter[str] = Counter()
     if model.is_offline:
         from kaizen.sync.generate.offline import mine_tips
 
         tips = mine_tips(trajectory)
     else:
         parts: list[Segment | None] = [*divide(trajectory, model)] or [None]
-        tips = [tip for part in parts for tip in _ask_tips(trajectory, model, part)]
-    return checked((_with_steps(trajectory, tip) for tip in tips), trajectory)
+        tips = [tip for part in parts for tip in _ask_tips(trajectory, model, part, dropped)]
+    generated = checked((_with_steps(trajectory, tip) for tip in tips), trajectory)
+    return replace(generated, dropped=generated.dropped + dropped)
 
 
-def _ask_tips(trajectory: Trajectory, model: Model, segment: Segment | None) -> Iterator[Tip]:
+def _ask_tips(
+    trajectory: Trajectory, model: Model, segment: Segment | None, dropped: Counter[str]
+) -> Iterator[Tip]:
     from kaizen.sync.llm.schemas import TipsAnswer
 
     answer = ask_about(
         trajectory, model, prompt=TIPS_PROMPT, answer=TipsAnswer, name="kaizen_tips", segment=segment
     )
+    dropped.update(answer.dropped)
     task = segment.task_description if segment else ""
     for worded in answer.tips:
         yield Tip(

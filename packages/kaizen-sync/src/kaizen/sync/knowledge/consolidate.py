@@ -72,7 +72,7 @@ class Consolidated:
                     "id": merge.tip.id,
                     "content": merge.tip.content,
                     "support": merge.tip.support,
-                    "worded_by": merge.tip.worded_by,
+                    "worded_by": merge.tip.worded_by or None,
                     "merged": [{"id": tip.id, "content": tip.content} for tip in merge.merged],
                 }
                 for merge in self.merges

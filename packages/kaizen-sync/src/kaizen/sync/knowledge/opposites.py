@@ -32,6 +32,7 @@ _NEGATIONS = frozenset(
         "not no never none nothing nor neither cannot without avoid avoids avoiding unable refrain",
     )
 )
+_EMPHASIS = frozenset(re.findall(r"\w+", "always directly ever first simply"))
 # Of two like statements with one of these each, only one can be right.
 _OPPOSITES = """
 include/exclude include/omit include/missing required/optional required/unnecessary need/unnecessary
@@ -133,9 +134,9 @@ def _is_negated(sentence: str) -> bool:
 
 @lru_cache(maxsize=16_384)
 def _stems(sentence: str) -> frozenset[str]:
-    """Return the stems of the words of a sentence, without those that negate it."""
-    negations = word_stems(" ".join(sorted(_NEGATIONS)))
-    return frozenset(found for found in word_stems(sentence) - negations if not found.endswith("n't"))
+    """Return the stems of the words of a sentence, without those that negate it or add nothing."""
+    left_out = word_stems(" ".join(sorted(_NEGATIONS | _EMPHASIS)))
+    return frozenset(found for found in word_stems(sentence) - left_out if not found.endswith("n't"))
 
 
 @lru_cache(maxsize=1)

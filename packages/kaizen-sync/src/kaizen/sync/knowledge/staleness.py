@@ -22,6 +22,10 @@ class Staleness:
         self._read_tools = read_tools
         self._known: dict[tuple[str, str], Mapping[str, Offered]] = {}
 
+    def is_stale(self, tip: Entity) -> bool:
+        """Return whether any tool of the tip has changed since it was learned."""
+        return bool(self.changed(tip))
+
     def changed(self, entity: Entity) -> list[ChangedTool]:
         """Return the tools of the tip that have changed since; none if it is not stale, or not valid."""
         tip = read_tip(entity)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kaizen.store import InvalidInputError, StoreError, UnavailableError
-from kaizen.sync.llm.client import call, import_litellm, is_about_key, is_unknown_model, said
+from kaizen.sync.llm.calling import call, import_litellm
+from kaizen.sync.llm.failures import is_about_key, is_unknown_model, said
 from kaizen.sync.redact import Redactor
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ class LiteLLMEmbedder:
                 model=self._name,
                 input=texts,
                 encoding_format="float",
-                timeout=_TIMEOUT_FOR_ONE_S if alone else _TIMEOUT_S,
+                timeout_s=_TIMEOUT_FOR_ONE_S if alone else _TIMEOUT_S,
             )
         except Exception as error:  # litellm's errors share no root, and providers' own come through
             raise self._wrapped(error) from error

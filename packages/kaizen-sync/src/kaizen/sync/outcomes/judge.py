@@ -1,4 +1,4 @@
-"""What was said of how traces ended: asked of the source, kept with the record, made an outcome."""
+"""Annotations that say how traces ended: asked of the source, kept with the record, made an outcome."""
 
 from __future__ import annotations
 
@@ -25,36 +25,33 @@ class Subject:
     span_ids: tuple[str, ...] = ()
 
     def ids(self, target: Target) -> tuple[str, ...]:
-        """What to ask for."""
+        """Return the ids to ask for."""
         if target == "span":
             return self.span_ids
-        one = self.trace_id if target == "trace" else self.session_id
-        return (one,) if one else ()
+        subject_id = self.trace_id if target == "trace" else self.session_id
+        return (subject_id,) if subject_id else ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
-    """How a trace ended by what its spans tell, and what was said of it that counts.
-
-    `span_ids` are those whose annotations count.
-    """
+    """How a trace ended by its spans, and the annotations that count; `span_ids` are those asked for."""
 
     by_spans: Outcome
-    said: tuple[Annotation, ...] = ()
+    annotations: tuple[Annotation, ...] = ()
     span_ids: tuple[str, ...] = ()
 
     def outcome(self, rules: OutcomeRules) -> Outcome:
-        return judged_outcome(self.said, self.by_spans, rules)
+        return judged_outcome(self.annotations, self.by_spans, rules)
 
-    def hearing(self, target: Target, said: Sequence[Annotation]) -> Judgement:
-        """The judgement with what is said now of the trace, of its session or of its spans."""
-        others = [one for one in self.said if one.target != target]
-        return replace(self, said=in_order([*others, *said]))
+    def with_annotations(self, target: Target, annotations: Sequence[Annotation]) -> Judgement:
+        """Return the judgement with these annotations of the trace, of its session or of its spans."""
+        others = [annotation for annotation in self.annotations if annotation.target != target]
+        return replace(self, annotations=sort_annotations([*others, *annotations]))
 
     def to_json(self) -> dict[str, Any]:
         return {
             "by_spans": self.by_spans.to_json(),
-            "said": [one.to_json() for one in self.said],
+            "said": [annotation.to_json() for annotation in self.annotations],
             "span_ids": list(self.span_ids),
         }
 
@@ -62,26 +59,26 @@ class Judgement:
     def of_json(cls, value: Mapping[str, Any]) -> Judgement:
         return cls(
             by_spans=Outcome(**value["by_spans"]),
-            said=tuple(map(Annotation.of_json, value["said"])),
+            annotations=tuple(map(Annotation.of_json, value["said"])),
             span_ids=tuple(value["span_ids"]),
         )
 
 
-def in_order(said: Iterable[Annotation]) -> tuple[Annotation, ...]:
-    """Annotations in an order that does not depend on that in which they were given."""
-    return tuple(sorted(said, key=repr))
+def sort_annotations(annotations: Iterable[Annotation]) -> tuple[Annotation, ...]:
+    """Return the annotations in an order that does not depend on that in which they were given."""
+    return tuple(sorted(annotations, key=repr))
 
 
 class Judge:
-    """Asks a source what was said of traces; one that has no annotations says nothing."""
+    """Asks a source for annotations of traces; one that is no `AnnotatedSource` has none."""
 
     def __init__(self, source: Source, rules: OutcomeRules | None) -> None:
         self._source = source if isinstance(source, AnnotatedSource) else None
         self.rules = rules or OutcomeRules()
 
     @property
-    def hears(self) -> bool:
-        """Whether anything can be said in the source at all."""
+    def has_annotations(self) -> bool:
+        """Whether the source keeps annotations at all."""
         return self._source is not None
 
     @property
@@ -90,7 +87,7 @@ class Judge:
         return self._source.requests if self._source else 0
 
     def subject(self, trace: Trace) -> Subject:
-        """What to ask for of a trace: of its spans the roots, or all, as the rules say."""
+        """Return what to ask for of a trace: of its spans the roots, or all, as the rules say."""
         ids = {span.span_id for span in trace.spans}
         return Subject(
             trace_id=trace.trace_id,
@@ -102,24 +99,24 @@ class Judge:
             ),
         )
 
-    def said_of(self, traces: Sequence[Trace]) -> dict[str, list[Annotation]]:
-        """What is said of traces that counts, by trace id: of themselves, their sessions and their spans."""
+    def annotations_of(self, traces: Sequence[Trace]) -> dict[str, list[Annotation]]:
+        """Return the annotations that count, by trace id: of traces, their sessions and their spans."""
         subjects = [self.subject(trace) for trace in traces]
-        said: dict[str, list[Annotation]] = {}
+        found: dict[str, list[Annotation]] = {}
         for target in TARGETS:
-            for trace_id, more in self.said(target, subjects).items():
-                said.setdefault(trace_id, []).extend(more)
-        return said
+            for trace_id, more in self.annotations(target, subjects).items():
+                found.setdefault(trace_id, []).extend(more)
+        return found
 
-    def said(self, target: Target, subjects: Sequence[Subject]) -> dict[str, list[Annotation]]:
-        """What is said that counts, of that kind, by trace id; each of the traces is in it."""
-        ids = dict.fromkeys(one for subject in subjects for one in subject.ids(target))
+    def annotations(self, target: Target, subjects: Sequence[Subject]) -> dict[str, list[Annotation]]:
+        """Return the annotations of that kind that count, by trace id, with an entry for each trace."""
+        ids = dict.fromkeys(subject_id for subject in subjects for subject_id in subject.ids(target))
         found = self._source.annotations(target, list(ids)) if self._source and ids else {}
         return {
             subject.trace_id: [
                 annotation
-                for one in subject.ids(target)
-                for annotation in found.get(one, ())
+                for subject_id in subject.ids(target)
+                for annotation in found.get(subject_id, ())
                 if verdict(annotation, self.rules) != "unknown"
             ]
             for subject in subjects

@@ -38,7 +38,7 @@ def verdict(annotation: Annotation, rules: OutcomeRules) -> OutcomeName:
 def judged_outcome(
     annotations: Iterable[Annotation], otherwise: Outcome, rules: OutcomeRules | None = None
 ) -> Outcome:
-    """What annotations say of a run: people before code before models, a trace before its session and spans.
+    """Return what annotations say of a run: people before code before models, traces before their parts.
 
     Those of equal standing that contradict each other leave it unknown. `otherwise`, the outcome that the
     spans tell, is returned where no annotation counts.
@@ -69,9 +69,9 @@ def judged_outcome(
 
 
 def story_outcome(outcomes: Sequence[Outcome]) -> Outcome:
-    """How a story ended that several traces tell, in order of time: as the last one did.
+    """Return how a story of several traces, in order of time, ended: as the last one did.
 
-    What was said of any of them goes before what their spans tell: people before code before models, and of
+    Annotations of any of them go before their spans: people before code before models, and of
     equals the last.
     """
     judged = [

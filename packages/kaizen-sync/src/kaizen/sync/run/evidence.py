@@ -23,35 +23,35 @@ if TYPE_CHECKING:
 
     from kaizen.sync.knowledge.shown import KnownTips, Shown
     from kaizen.sync.model import Trajectory
-    from kaizen.sync.run.stories import Telling
+    from kaizen.sync.run.stories import LinkedStory
     from kaizen.sync.sources.base import Source
     from kaizen.tips.tip import Tip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """What one run can say of the tips that it learns."""
+    """Makes the evidence of the tips that one run learns."""
 
     source: Source
     run_id: str
     model: str
 
     def details(self, redacted: Mapping[str, int]) -> dict[str, object]:
-        """What the record of a trace keeps of how it was processed."""
+        """Return what the record of a trace keeps of how it was processed."""
         return {"run_id": self.run_id, **self._provenance(), "redacted": dict(redacted)}
 
-    def shown(self, telling: Telling, known: KnownTips) -> list[Shown]:
-        """The known tips that the agent was shown in each trace that tells the story."""
-        return [known.shown_in(one, telling.start_time(one.trace_id)) for one in telling.trajectories()]
+    def shown(self, linked: LinkedStory, known: KnownTips) -> list[Shown]:
+        """Return the known tips that the agent was shown in each trace of the story."""
+        return [known.shown_in(one, linked.start_time(one.trace_id)) for one in linked.trajectories()]
 
-    def learned(self, telling: Telling, tips: Sequence[Tip], shown: Sequence[Shown]) -> list[NewTip]:
-        """The tips of a story with what backs them, but for those that only say what the agent was shown."""
-        return list(self._learned(telling, tips, shown)) if tips else []
+    def learned(self, linked: LinkedStory, tips: Sequence[Tip], shown: Sequence[Shown]) -> list[NewTip]:
+        """Return the tips of a story with what backs them, but for those that the agent was shown."""
+        return list(self._learned(linked, tips, shown)) if tips else []
 
-    def _learned(self, telling: Telling, tips: Sequence[Tip], shown: Sequence[Shown]) -> Iterator[NewTip]:
-        head, outcome = telling.story.head, telling.outcome
+    def _learned(self, linked: LinkedStory, tips: Sequence[Tip], shown: Sequence[Shown]) -> Iterator[NewTip]:
+        head, outcome = linked.story.head, linked.outcome
         shown_texts = {fold(tip.content) for one in shown for tip in one.tips}
-        trajectories = telling.trajectories()
+        trajectories = linked.trajectories()
         trajectory = joined(trajectories)
         injection = injection_attempt(trajectory)
         for tip in tips:
@@ -97,7 +97,7 @@ def _texts(tip: Tip) -> tuple[str, ...]:
 
 
 def _place(trajectories: Sequence[Trajectory], quote: str) -> tuple[str, str] | None:
-    """The trace and the span that hold the quote; None where none does."""
+    """Return the trace and the span that hold the quote; None if none does."""
     for trajectory in trajectories:
         span_id = quoted_span(trajectory, quote)
         if span_id is not None:

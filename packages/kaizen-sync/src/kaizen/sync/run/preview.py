@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from kaizen.store import Commit, Entity, Store
     from kaizen.sync.llm.client import Model
-    from kaizen.sync.run.stories import Telling
+    from kaizen.sync.run.stories import LinkedStory
 
 _ANSWER_TOKENS = 400
 
@@ -36,18 +36,18 @@ class Preview:
     model: str = ""
     cost_usd: float | None = None
 
-    def add(self, telling: Telling, model: Model) -> None:
-        """Count one story as `run` would take it: a prompt, by its head, and parts that are skipped."""
-        if telling.is_learned:
-            self.skipped += len(telling.drafts)
+    def add(self, linked: LinkedStory, model: Model) -> None:
+        """Count one story as `run` would process it: a prompt, by its head, and parts that are skipped."""
+        if linked.is_learned:
+            self.skipped += len(linked.prepared)
             return
-        self.skipped += len(telling.drafts.keys() - {telling.story.head})
+        self.skipped += len(linked.prepared.keys() - {linked.story.head})
         if model.is_offline:
-            self.tokens[telling.story.head] = 0
+            self.tokens[linked.story.head] = 0
             return
-        shown = render_trajectory(telling.trajectory(), budget_tokens=input_tokens(model))
+        shown = render_trajectory(linked.trajectory(), budget_tokens=input_tokens(model))
         chars = len(load_prompt(TIPS_PROMPT)) + len(shown)
-        self.tokens[telling.story.head] = chars // CHARS_PER_TOKEN
+        self.tokens[linked.story.head] = chars // CHARS_PER_TOKEN
 
     def price(self, model: Model) -> None:
         """Estimate the cost by the model's price."""
@@ -71,8 +71,8 @@ class Preview:
         }
 
 
-def as_it_is(store: Store, namespace_id: str) -> Store:
-    """The store to read that namespace from, which is not created: one that is missing is read as empty."""
+def read_only_view(store: Store, namespace_id: str) -> Store:
+    """Return the store to read that namespace from; one that is missing reads as empty and is not created."""
     try:
         store.get_namespace(namespace_id)
     except NotFoundError:

@@ -1,10 +1,10 @@
-"""Verdicts that come late: traces that were learned from are asked for again, and evidence follows."""
+"""Late verdicts: annotations of traces that were learned from are read again, and evidence follows."""
 
 from __future__ import annotations
 
 import logging
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from kaizen.sync.errors import RedactionError
@@ -16,16 +16,17 @@ from kaizen.sync.run.stories import outcome_of
 from kaizen.sync.state.records import (
     TRAJECTORY,
     TraceRecord,
-    rejudged,
     stored_outcome,
+    update_judgement,
 )
 from kaizen.tips.contradictions import resolve_contradictions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from datetime import datetime
 
     from kaizen.store import Change, Entity, Store
-    from kaizen.sync.model import Annotation, Outcome, Target
+    from kaizen.sync.model import Annotation, Clock, Outcome, Target
     from kaizen.sync.outcomes.judge import Judge
     from kaizen.sync.run.stories import Linker
     from kaizen.sync.settings import SyncSettings
@@ -41,7 +42,7 @@ _STEPS_PER_REQUEST = 10
 
 
 class Rejudging:
-    """Asks once more what is said of the traces of one project, as far as that is due. Calls no model."""
+    """Reads the annotations of a project's traces again, as far as that is due. Calls no model."""
 
     def __init__(
         self,
@@ -51,19 +52,22 @@ class Rejudging:
         linker: Linker,
         judge: Judge,
         report: Report,
+        *,
+        clock: Clock,
     ) -> None:
         self._store = store
         self._namespace_id = settings.namespace_id
-        self._wait = timedelta(seconds=settings.outcome_wait_s if judge.hears else 0)
+        self._wait = timedelta(seconds=settings.outcome_wait_s if judge.has_annotations else 0)
         self._redaction = settings.redaction
         self._ledger = ledger
         self._linker = linker
         self._judge = judge
         self._report = report
+        self._clock = clock
 
     def run(self, *, requests: int) -> None:
         """Ask for what is due with so many requests, newest records first; the ledger keeps how far."""
-        now = datetime.now(UTC)
+        now = self._clock()
         began = self._judge.requests
         asks = self._ledger.asks
         for _ in range(requests * _STEPS_PER_REQUEST):
@@ -84,48 +88,51 @@ class Rejudging:
             return ask.completed(now, self._wait)
         page = list(_for_one_request(found.entities))
         asked = [entity for entity in page if _is_asked_for(entity)]
-        self._hear(TARGETS[ask.targets], asked)
+        self._apply_annotations(TARGETS[ask.targets], asked)
         if ask.targets + 1 < len(TARGETS):
             return replace(ask, targets=ask.targets + 1)
         self._report.outcomes_asked += len(asked)
         return ask.page_done(page[-1].id)
 
-    def _hear(self, target: Target, entities: Sequence[Entity]) -> None:
+    def _apply_annotations(self, target: Target, entities: Sequence[Entity]) -> None:
         ids = {str(entity.metadata["trace_id"]): entity.id for entity in entities}
         redactor = Redactor(self._redaction)
-        for trace_id, said in self._judge.said(target, [_subject(entity) for entity in entities]).items():
+        found = self._judge.annotations(target, [_subject(entity) for entity in entities])
+        for trace_id, of_trace in found.items():
             try:
-                heard = [redactor.annotation(one) for one in said]
+                redacted = [redactor.annotation(annotation) for annotation in of_trace]
             except RedactionError as error:
-                _log.warning("what is said of trace %s is left out: %s", trace_id, error)
+                _log.warning("annotations of trace %s are left out: %s", trace_id, error)
                 continue
-            self._update(ids[trace_id], target, heard)
+            self._update(ids[trace_id], target, redacted)
 
-    def _update(self, entity_id: str, target: Target, said: Sequence[Annotation]) -> None:
-        """Commit what is said of a trace now, if that is something else: record and evidence together."""
+    def _update(self, entity_id: str, target: Target, annotations: Sequence[Annotation]) -> None:
+        """Commit a trace's annotations of that kind if they changed: record and evidence together."""
         run_id = self._report.run_id
         for version in self._ledger.attempts():
-            changes, is_changed = self._plan(entity_id, target, said)
+            changes, is_changed = self._plan(entity_id, target, annotations)
             if not changes:
                 return
             if self._ledger.commit(changes, expected=version, reason="outcome judged", run_id=run_id):
                 self._report.outcomes_updated += is_changed
                 return
 
-    def _plan(self, entity_id: str, target: Target, said: Sequence[Annotation]) -> tuple[list[Change], bool]:
+    def _plan(
+        self, entity_id: str, target: Target, annotations: Sequence[Annotation]
+    ) -> tuple[list[Change], bool]:
         entity = self._store.get_many(self._namespace_id, [entity_id]).get(entity_id)
         if entity is None or not _is_asked_for(entity):
             return [], False
         before = _judgement(entity)
-        judgement = before.hearing(target, said)
+        judgement = before.with_annotations(target, annotations)
         if judgement == before:
             return [], False
         outcome = judgement.outcome(self._judge.rules)
-        changes: list[Change] = [rejudged(entity, outcome, judgement.to_json())]
+        changes: list[Change] = [update_judgement(entity, outcome, judgement.to_json())]
         return [*changes, *self._evidence(entity, outcome)], outcome != stored_outcome(entity)
 
     def _evidence(self, entity: Entity, outcome: Outcome) -> list[Change]:
-        """The tips of the trace's story whose evidence says something else now."""
+        """Return the changes for the tips of the trace's story whose evidence has another outcome now."""
         record = TraceRecord.of(entity)
         head = record.head or record.trace_id
         stored = self._linker.recorded(head)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -15,13 +15,15 @@ from typing import TYPE_CHECKING, Literal
 from kaizen.store import ConflictError
 from kaizen.sync.model import IndexedTrace, is_settled
 from kaizen.sync.state.checkpoint import Checkpoint, Waiting
-from kaizen.sync.state.records import ACTOR, ERRORS_EXCLUDED, TRAJECTORY, TraceRecord, marked_gone, record_id
+from kaizen.sync.state.records import ACTOR, ERRORS_EXCLUDED, TRAJECTORY, TraceRecord, mark_gone, record_id
 
 if TYPE_CHECKING:
     from kaizen.store import Store
-    from kaizen.sync.model import Anchor, Trace
+    from kaizen.sync.model import Anchor, Clock, Trace
+    from kaizen.sync.run.budget import Budget
     from kaizen.sync.settings import SyncSettings
     from kaizen.sync.sources.base import Source
+    from kaizen.sync.state.claims import Claims
     from kaizen.sync.state.ledger import Ledger
     from kaizen.sync.state.report import Report
 
@@ -68,8 +70,7 @@ def plan_reading(
 class Selection:
     """The traces of one run: lists them, counts those that need no work, and notes those that wait.
 
-    `halted` says why no more traces may be taken, if so, and counts one where it is `taking`; `claim` takes
-    traces for this run and returns those that no other run has under way.
+    It takes traces from the `budget` and claims them, so that no other run works on them.
     """
 
     def __init__(
@@ -79,17 +80,19 @@ class Selection:
         settings: SyncSettings,
         ledger: Ledger,
         report: Report,
+        budget: Budget,
+        claims: Claims,
         *,
-        halted: Callable[..., str],
-        claim: Callable[[Sequence[str]], Collection[str]],
+        clock: Clock,
     ) -> None:
         self._source = source
         self._store = store
         self._settings = settings
         self._ledger = ledger
         self._report = report
-        self._halted = halted
-        self._claim = claim
+        self._budget = budget
+        self._claims = claims
+        self._clock = clock
         self._newest: Anchor | None = None
         self._newest_start: datetime | None = None
         self._first_taken: datetime | None = None
@@ -111,8 +114,8 @@ class Selection:
             yield from self._of_index(self._source.index(since=settings.since, until=settings.until))
             return
         self._newest = self._source.probe()
-        checkpoint = replace(self._ledger.checkpoint, endings=self._ledger.endings)
-        self.reading = plan_reading(checkpoint, self._newest, settings, now=datetime.now(UTC))
+        checkpoint = replace(self._ledger.checkpoint, state_counts=self._ledger.state_counts)
+        self.reading = plan_reading(checkpoint, self._newest, settings, now=self._clock())
         if self.reading == "nothing":
             return
         late: dict[str, None] | None = {}
@@ -143,7 +146,7 @@ class Selection:
         if indexed.spans:
             return True
         self._note(trace)
-        return self._needs_work(trace, known, datetime.now(UTC)) and bool(self._claimed([trace]))
+        return self._needs_work(trace, known, self._clock()) and bool(self._claimed([trace]))
 
     def defer(self, trace_id: str, why: str, start_time: datetime | None = None) -> None:
         """Count a trace as waiting for a later sync."""
@@ -171,7 +174,7 @@ class Selection:
             self._ledger.recount_unseen(before, after)
 
     def share_done(self, reached: datetime) -> float | None:
-        """About how much of the work is done once the traces up to that start are, if it can be told.
+        """Return about how much of the work is done once the traces up to that start are; None if unknown.
 
         How many are left is not known before all are listed. So it goes by the time in which they started, or
         by `limit` where that ends the run earlier.
@@ -201,7 +204,7 @@ class Selection:
             waiting=self._waiting.named(),
             deferred=self._waiting.traces,
             spans=self._spans if self.reading == "full" else before.spans + rows,
-            full_at=datetime.now(UTC) if self.reading == "full" else before.full_at,
+            full_at=self._clock() if self.reading == "full" else before.full_at,
         )
 
     def _vanished(self) -> Iterator[str]:
@@ -221,7 +224,7 @@ class Selection:
         namespace_id = self._settings.namespace_id
         while page := dict(islice(moved, _MARKED_AT_ONCE)):
             entities = self._store.get_many(namespace_id, list(page))
-            changes = [marked_gone(entity, gone=page[entity_id]) for entity_id, entity in entities.items()]
+            changes = [mark_gone(entity, gone=page[entity_id]) for entity_id, entity in entities.items()]
             expected = {entity_id: entity.revision for entity_id, entity in entities.items()}
             if changes:
                 # What somebody else changes just now is looked at again by the next whole index.
@@ -233,7 +236,7 @@ class Selection:
 
     def parked(self) -> Iterator[TraceRecord]:
         """The records of traces that failed so often that they are left alone."""
-        if any(e.state == "failed" and n for e, n in self._ledger.endings.items()):
+        if any(counted.state == "failed" and n for counted, n in self._ledger.state_counts.items()):
             for record in self._records_where(state="failed"):
                 if record.attempts >= self._settings.max_attempts and not record.is_gone:
                     yield record
@@ -243,16 +246,18 @@ class Selection:
         yield from checkpoint.waiting
         settings = self._settings
         is_open = {
-            ending
-            for ending, traces in self._ledger.endings.items()
+            counted_state
+            for counted_state, traces in self._ledger.state_counts.items()
             if traces
-            and ending.is_open(include_errors=settings.include_errors, max_attempts=settings.max_attempts)
+            and counted_state.is_open(
+                include_errors=settings.include_errors, max_attempts=settings.max_attempts
+            )
         }
-        if any(ending.state == "failed" for ending in is_open):
+        if any(counted_state.state == "failed" for counted_state in is_open):
             for record in self._records_where(state="failed"):
-                if record.ending in is_open:
+                if record.counted_state in is_open:
                     yield record.trace_id
-        if any(ending.reason == ERRORS_EXCLUDED for ending in is_open):
+        if any(counted_state.reason == ERRORS_EXCLUDED for counted_state in is_open):
             for record in self._records_where(state="skipped", reason=ERRORS_EXCLUDED):
                 if not record.is_gone:
                     yield record.trace_id
@@ -288,7 +293,7 @@ class Selection:
 
     def _of_page(self, page: Sequence[IndexedTrace]) -> Iterator[IndexedTrace]:
         records = self._known([trace.trace_id for trace in page])
-        now = datetime.now(UTC)
+        now = self._clock()
         wanted: list[IndexedTrace] = []
         for trace in page:
             known = records.get(trace.trace_id)
@@ -296,7 +301,7 @@ class Selection:
             self._ledger.seen(trace.trace_id, known)
             if not trace.spans:
                 # Only when it is fetched will be known whether there is anything to do.
-                if why := self._halted(taking=False):
+                if why := self._budget.full_reason():
                     self.defer(trace.trace_id, why, trace.start_time)
                     continue
             elif not self._needs_work(trace, known, now):
@@ -312,7 +317,7 @@ class Selection:
 
     def _claimed(self, traces: Sequence[IndexedTrace | Trace]) -> Collection[str]:
         """The ids of those that this run may work on; the others are counted as waiting."""
-        granted = self._claim([trace.trace_id for trace in traces]) if traces else ()
+        granted = self._claims.take([trace.trace_id for trace in traces]) if traces else ()
         for trace in traces:
             if trace.trace_id not in granted:
                 self.defer(trace.trace_id, "in another sync", trace.start_time)
@@ -336,21 +341,18 @@ class Selection:
             if known.is_gone:
                 self._moved[known.entity_id] = False
             return False
-        why = ""
-        if not is_settled(trace, now, quiet_s=settings.quiet_s, max_wait_s=settings.max_wait_s):
-            why = STILL_RUNNING
-        else:
-            why = self._halted(taking=True)
-        if why:
+        is_running = not is_settled(trace, now, quiet_s=settings.quiet_s, max_wait_s=settings.max_wait_s)
+        if why := STILL_RUNNING if is_running else self._budget.full_reason():
             self.defer(trace.trace_id, why, trace.start_time)
-        else:
-            self._first_taken = min(trace.start_time, self._first_taken or trace.start_time)
-        return not why
+            return False
+        self._budget.take_trace()
+        self._first_taken = min(trace.start_time, self._first_taken or trace.start_time)
+        return True
 
     def _note(self, trace: IndexedTrace | Trace) -> None:
         self._spans += len(trace.spans)
         # A clock that is ahead must not hide what comes after.
-        start = min(trace.start_time, datetime.now(UTC))
+        start = min(trace.start_time, self._clock())
         self._newest_start = max(start, self._newest_start or start)
 
 

@@ -1,10 +1,9 @@
-"""The traces of a batch linked into stories: with each other, and with those that the store has."""
+"""The traces of a batch linked into stories: with each other, and with those in the store."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -24,32 +23,19 @@ if TYPE_CHECKING:
 
     from kaizen.store import Entity, Store
     from kaizen.sync.model import Outcome, Trajectory
-    from kaizen.sync.outcomes.judge import Judgement
+    from kaizen.sync.run.prepare import PreparedTrace
     from kaizen.sync.trajectory.stories import Story, TraceDescription
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Draft:
-    """A trace of the run that can be told: its redacted trajectory, its judgement, and what linking needs."""
+class LinkedStory:
+    """A story as of one moment: `prepared` are those of its traces that the run works on, in its order.
 
-    trace_id: str
-    digest: str
-    start_time: datetime
-    trajectory: Trajectory
-    description: TraceDescription
-    judgement: Judgement
-    redacted: Counter[str] = field(default_factory=Counter)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Telling:
-    """A story as of one moment: `drafts` are those of its traces that the run works on, in its order.
-
-    `stored` are the records of all its traces that have one, by trace id, also of drafts.
+    `stored` are the records of all its traces that have one, by trace id, also of prepared ones.
     """
 
     story: Story
-    drafts: Mapping[str, Draft]
+    prepared: Mapping[str, PreparedTrace]
     stored: Mapping[str, Entity]
 
     @property
@@ -57,22 +43,22 @@ class Telling:
         return (self.story.head, *self.story.parts)
 
     @property
-    def told_by(self) -> tuple[str, ...]:
-        """What the story is told by, each trace as it is now: what was learned depends on nothing else."""
+    def learned_from(self) -> tuple[str, ...]:
+        """The traces that make up the story, each with its digest: nothing else decides what is learned."""
         return tuple(f"{trace_id}:{self._digest(trace_id)}" for trace_id in self.story.told_by)
 
     @property
     def is_learned(self) -> bool:
-        """Whether the store has what this story teaches already."""
+        """Whether the store has what can be learned from this story already."""
         head = self.story.head
-        if head in self.drafts:
+        if head in self.prepared:
             return False
         record = TraceRecord.of(self.stored[head])
-        return record.state in ("learned", "no_lesson") and record.told_by == self.told_by
+        return record.state in ("learned", "no_lesson") and record.learned_from == self.learned_from
 
     @property
     def marks(self) -> frozenset[str]:
-        """What another story has in `looked_for` if it may be the same one."""
+        """The keys that another version of the story has in `looked_for`."""
         return frozenset(self.trace_ids).union(*(one.keys for one in self._descriptions()))
 
     @property
@@ -80,18 +66,18 @@ class Telling:
         return frozenset(self.trace_ids).union(*(one.related_keys for one in self._descriptions()))
 
     def start_time(self, trace_id: str) -> datetime:
-        """When that trace of the story started."""
-        if trace_id in self.drafts:
-            return self.drafts[trace_id].start_time
+        """Return when that trace of the story started."""
+        if trace_id in self.prepared:
+            return self.prepared[trace_id].start_time
         description = TraceRecord.of(self.stored[trace_id]).description
         assert description is not None
         return datetime.fromisoformat(description.start_time)
 
     def trajectories(self) -> list[Trajectory]:
-        """Those that tell the story, in order of time."""
+        """Return those that make up the story, in order of time."""
         return [
-            self.drafts[trace_id].trajectory
-            if trace_id in self.drafts
+            self.prepared[trace_id].trajectory
+            if trace_id in self.prepared
             else stored_trajectory(self.stored[trace_id])
             for trace_id in self.story.told_by
         ]
@@ -101,20 +87,20 @@ class Telling:
 
     @property
     def outcome(self) -> Outcome:
-        """How the story ended: what is said of any of its traces counts, also of those it is not told by."""
-        drafts = self.drafts.values()
+        """How the story ended: annotations of any of its traces count, also of those that add no message."""
+        prepared = self.prepared.values()
         descriptions = {one.trace_id: one for one in _descriptions(self.stored)}
-        descriptions |= {draft.trace_id: draft.description for draft in drafts}
+        descriptions |= {trace.trace_id: trace.description for trace in prepared}
         outcomes = {trace_id: stored_outcome(entity) for trace_id, entity in self.stored.items()}
-        outcomes |= {draft.trace_id: draft.trajectory.outcome for draft in drafts}
+        outcomes |= {trace.trace_id: trace.trajectory.outcome for trace in prepared}
         return _last_word(descriptions.values(), outcomes)
 
     def _descriptions(self) -> list[TraceDescription]:
-        return [*(draft.description for draft in self.drafts.values()), *_descriptions(self.stored)]
+        return [*(trace.description for trace in self.prepared.values()), *_descriptions(self.stored)]
 
     def _digest(self, trace_id: str) -> str:
-        if trace_id in self.drafts:
-            return self.drafts[trace_id].digest
+        if trace_id in self.prepared:
+            return self.prepared[trace_id].digest
         return TraceRecord.of(self.stored[trace_id]).digest
 
 
@@ -127,34 +113,36 @@ class Linker:
         self._source = source
         self._project = project
 
-    def tellings(self, drafts: Sequence[Draft], *, untold: Collection[str] = ()) -> list[Telling]:
-        """The stories that the drafts are of, and those that their traces were of before they changed.
+    def link_stories(
+        self, prepared: Sequence[PreparedTrace], *, skipped: Collection[str] = ()
+    ) -> list[LinkedStory]:
+        """Return the stories of these traces, and those that they belonged to before they changed.
 
-        `untold` are traces that are of no story any more, if they ever were.
+        `skipped` are the ids of traces that belong to no story any more, if they ever did.
         """
-        stored = self._by_ids([*(draft.trace_id for draft in drafts), *untold])
+        stored = self._by_ids([*(trace.trace_id for trace in prepared), *skipped])
         earlier = self._companions(stored)
         stored |= earlier
 
         def with_key(key: str) -> Iterable[TraceDescription]:
             found = self._where(f"story_keys.{story_key(self._source, self._project, key)}", True)
-            found = {trace_id: entity for trace_id, entity in found.items() if trace_id not in untold}
+            found = {trace_id: entity for trace_id, entity in found.items() if trace_id not in skipped}
             for trace_id, entity in found.items():
                 stored.setdefault(trace_id, entity)
             return _descriptions(found)
 
         new = {one.trace_id: one for one in _descriptions(earlier)}
-        new |= {draft.trace_id: draft.description for draft in drafts}
+        new |= {trace.trace_id: trace.description for trace in prepared}
         stories = link(related(new.values(), with_key))
-        by_id = {draft.trace_id: draft for draft in drafts}
-        return [_telling(story, by_id, stored) for story in stories]
+        by_id = {trace.trace_id: trace for trace in prepared}
+        return [_linked_story(story, by_id, stored) for story in stories]
 
     def recorded(self, head: str) -> dict[str, Entity]:
-        """The records of the story with that head, by trace id."""
+        """Return the records of the story with that head, by trace id."""
         return self._by_ids([head]) | self._where("reason", part_reason(head))
 
     def _companions(self, stored: Mapping[str, Entity]) -> dict[str, Entity]:
-        """The traces that were of one story with these when they were recorded."""
+        """Return the traces that were of one story with these when they were recorded."""
         heads = {TraceRecord.of(entity).head or trace_id for trace_id, entity in stored.items()}
         found = self._by_ids(heads)
         for head in heads:
@@ -183,7 +171,7 @@ def _descriptions(entities: Mapping[str, Entity]) -> list[TraceDescription]:
 
 
 def outcome_of(stored: Mapping[str, Entity], judged: Mapping[str, Outcome]) -> Outcome:
-    """How the story of these records ended, where some of its traces are `judged` anew."""
+    """Return how the story of these records ended, where some of its traces are `judged` anew."""
     outcomes = {trace_id: stored_outcome(entity) for trace_id, entity in stored.items()}
     return _last_word(_descriptions(stored), {**outcomes, **judged})
 
@@ -193,10 +181,12 @@ def _last_word(traces: Iterable[TraceDescription], outcomes: Mapping[str, Outcom
     return story_outcome([outcomes[one.trace_id] for one in in_time])
 
 
-def _telling(story: Story, drafts: Mapping[str, Draft], stored: Mapping[str, Entity]) -> Telling:
+def _linked_story(
+    story: Story, prepared: Mapping[str, PreparedTrace], stored: Mapping[str, Entity]
+) -> LinkedStory:
     members = {story.head, *story.parts}
-    return Telling(
+    return LinkedStory(
         story=story,
-        drafts={trace_id: draft for trace_id, draft in drafts.items() if trace_id in members},
+        prepared={trace_id: trace for trace_id, trace in prepared.items() if trace_id in members},
         stored={trace_id: entity for trace_id, entity in stored.items() if trace_id in members},
     )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from kaizen.store import Put
 from kaizen.sync.model import Anchor
-from kaizen.sync.state.records import CHECKPOINT, Ending, project_part
+from kaizen.sync.state.records import CHECKPOINT, CountedState, project_part
 from kaizen.sync.state.rejudge_schedule import Ask
 from kaizen.sync.trajectory.tool_definitions import Offered
 
@@ -26,7 +26,7 @@ WAITING = 200
 class Checkpoint:
     """Everything up to the row `anchor` is recorded, waits, or was seen to be as it was recorded.
 
-    `endings` counts the records of the project as of `version` of the namespace. `waiting` names traces
+    `state_counts` counts the records of the project as of `version` of the namespace. `waiting` names traces
     without a final record, `deferred` counts them all. `spans` is about how many the project has. `tools` are
     those that its agents were offered last, by name.
     `index_from` and `full_at` are where the next index starts, and when the last one was a whole one.
@@ -42,7 +42,7 @@ class Checkpoint:
     spans: int = 0
     full_at: datetime | None = None
     server_version: str = ""
-    endings: Counter[Ending] = field(default_factory=Counter)
+    state_counts: Counter[CountedState] = field(default_factory=Counter)
     tools: Mapping[str, Offered] = field(default_factory=dict)
     asks: tuple[Ask, ...] = ()
     version: int = 0
@@ -54,13 +54,13 @@ class Checkpoint:
     def awaits_work(self, *, include_errors: bool, max_attempts: int) -> bool:
         """Whether a sync has something to do although nothing is new."""
         return bool(self.deferred) or any(
-            ending.is_open(include_errors=include_errors, max_attempts=max_attempts)
-            for ending, traces in self.endings.items()
+            counted_state.is_open(include_errors=include_errors, max_attempts=max_attempts)
+            for counted_state, traces in self.state_counts.items()
             if traces
         )
 
-    def says_as_much_as(self, other: Checkpoint) -> bool:
-        """Whether they differ in nothing but the version and the time of the last whole index."""
+    def is_equivalent_to(self, other: Checkpoint) -> bool:
+        """Whether both are equal but for the version and the time of the last whole index."""
         return replace(self, version=0, full_at=None) == replace(other, version=0, full_at=None)
 
     def to_put(self) -> Put:
@@ -76,7 +76,7 @@ class Checkpoint:
             "server_version": self.server_version,
             "endings": [
                 {"state": e.state, "reason": e.reason, "attempts": e.attempts, "traces": traces}
-                for e, traces in sorted(self.endings.items())
+                for e, traces in sorted(self.state_counts.items())
                 if traces
             ],
             "tools": {name: one._asdict() for name, one in sorted(self.tools.items())},
@@ -99,8 +99,11 @@ class Checkpoint:
             spans=metadata["spans"],
             full_at=_time(metadata["full_at"]),
             server_version=metadata["server_version"],
-            endings=Counter(
-                {Ending(e["state"], e["reason"], e["attempts"]): e["traces"] for e in metadata["endings"]}
+            state_counts=Counter(
+                {
+                    CountedState(e["state"], e["reason"], e["attempts"]): e["traces"]
+                    for e in metadata["endings"]
+                }
             ),
             tools={name: Offered(**one) for name, one in (metadata.get("tools") or {}).items()},
             asks=tuple(map(Ask.of_json, metadata.get("asks") or ())),

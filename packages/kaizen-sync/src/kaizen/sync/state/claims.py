@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from kaizen.store import Delete, NotFoundError, Put
-from kaizen.sync.state.records import ACTOR
+from kaizen.sync.state.records import ACTOR, Claim
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from kaizen.store import Store
+    from kaizen.sync.model import Clock
     from kaizen.sync.state.ledger import Ledger
-    from kaizen.sync.state.records import Claim
 
 _RENEW_AFTER = timedelta(minutes=1)
 
@@ -26,24 +26,24 @@ class Claims:
     """
 
     def __init__(
-        self, store: Store, namespace_id: str, ledger: Ledger, claim: Claim, run: Callable[[], Put]
+        self, store: Store, ledger: Ledger, run_id: str, run: Callable[[], Put], *, clock: Clock
     ) -> None:
         self._store = store
-        self._namespace_id = namespace_id
         self._ledger = ledger
-        self._claim = claim
+        self._claim = Claim(run_id=run_id, source=ledger.source, project=ledger.project, at=clock())
         self._run = run
+        self._clock = clock
         self.is_kept = False
         self._held: set[str] = set()
 
     def take(self, trace_ids: Sequence[str]) -> set[str]:
         """Claim those that no other run has under way, and return them."""
         while True:
-            now = datetime.now(UTC)
+            now = self._clock()
             taken = {
                 trace_id
                 for claim in self._ledger.claims(self._claim.id)
-                if claim.holds(now)
+                if claim.is_alive(now)
                 for trace_id in claim.trace_ids
             }
             granted = set(trace_ids) - taken
@@ -52,31 +52,52 @@ class Claims:
                 return granted
 
     def release(self, trace_id: str) -> None:
-        """The trace is done with; the next change of the claim says so."""
+        """Give up a trace that is done; the next change of the claim says so."""
         self._held.discard(trace_id)
 
     def renew(self) -> None:
-        """Say that the run is still at work, if that was long ago."""
-        if self.is_kept and datetime.now(UTC) - self._claim.at > _RENEW_AFTER:
+        """Renew the claim if that was long ago, so that it does not lapse."""
+        if self.is_kept and self._clock() - self._claim.at > _RENEW_AFTER:
             self._keep(self._held)
 
     def close(self) -> None:
         """Give up what is left, and remove claims whose runs are gone."""
-        now = datetime.now(UTC)
-        stale = [claim.id for claim in self._ledger.claims(self._claim.id) if not claim.holds(now)]
+        now = self._clock()
+        stale = [claim.id for claim in self._ledger.claims(self._claim.id) if not claim.is_alive(now)]
         for claim_id in [*([self._claim.id] if self.is_kept else []), *stale]:
             try:
                 self._store.commit(
-                    self._namespace_id, [Delete(id=claim_id)], actor=ACTOR, reason="claim ends"
+                    self._ledger.namespace_id, [Delete(id=claim_id)], actor=ACTOR, reason="claim ends"
                 )
             except NotFoundError:
                 continue
 
     def _keep(self, trace_ids: set[str]) -> bool:
-        claim = replace(self._claim, trace_ids=frozenset(trace_ids), at=datetime.now(UTC))
+        claim = replace(self._claim, trace_ids=frozenset(trace_ids), at=self._clock())
         changes = [claim.to_put(), self._run()]
         reason = f"{len(trace_ids)} traces under way"
         if not self._ledger.commit(changes, expected=self._ledger.version, reason=reason):
             return False
         self._claim, self.is_kept = claim, True
         return True
+
+
+class _PreviewClaims(Claims):
+    """The claims of a preview, which changes nothing: it may look at every trace."""
+
+    def take(self, trace_ids: Sequence[str]) -> set[str]:
+        return set(trace_ids)
+
+
+def make_claims(
+    store: Store,
+    ledger: Ledger,
+    run_id: str,
+    run: Callable[[], Put],
+    *,
+    clock: Clock,
+    dry_run: bool,
+) -> Claims:
+    """Return the claims of one run; those of a `dry_run` are kept nowhere."""
+    kind = _PreviewClaims if dry_run else Claims
+    return kind(store, ledger, run_id, run, clock=clock)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from kaizen.store import Applied, Change, Commit, Entity, Put, Store
-    from kaizen.sync.state.records import Ending
+    from kaizen.sync.state.records import CountedState
     from kaizen.tips.tip import StoredTip
 
 T = TypeVar("T")
@@ -39,9 +39,9 @@ class Ledger:
 
     def __init__(self, store: Store, namespace_id: str, source: str, project: str) -> None:
         self._store = store
-        self._namespace_id = namespace_id
-        self._source = source
-        self._project = project
+        self.namespace_id = namespace_id
+        self.source = source
+        self.project = project
         self._tips: dict[str, StoredTip] | None = None
         self._standing: dict[str, StoredTip] | None = None
         entity_id = checkpoint_id(source, project)
@@ -49,7 +49,7 @@ class Ledger:
         self.checkpoint = Checkpoint.of(entity) if entity else Checkpoint(source=source, project=project)
         self.kept = self.checkpoint
         self.version = self.checkpoint.version
-        self.endings = Counter(self.checkpoint.endings)
+        self.state_counts = Counter(self.checkpoint.state_counts)
         self.tools = self.checkpoint.tools
         """The tools that the agents of the project were offered last, by name."""
         self._claims: dict[str, Claim] | None = None
@@ -58,9 +58,9 @@ class Ledger:
         self.reopened = False
         self.changed_by_others = 0
         """How often others were found to have changed a record of the project."""
-        self._began: dict[str, Ending | None] = {}
+        self._began: dict[str, CountedState | None] = {}
         self.refresh()
-        self.unseen = Counter(self.endings)
+        self.unseen = Counter(self.state_counts)
         self._began.clear()
         self.reopened = False
 
@@ -68,7 +68,7 @@ class Ledger:
     def tips(self) -> dict[str, StoredTip]:
         """All tips of the namespace by id; read when they are first asked for."""
         if self._tips is None:
-            found = self._store.iterate(self._namespace_id, type=GUIDELINE)
+            found = self._store.iterate(self.namespace_id, type=GUIDELINE)
             self._tips = {tip.id: tip for tip in read_tips(found)}
             # Commits made while they were listed are taken in again, which is harmless.
             self.refresh()
@@ -82,15 +82,15 @@ class Ledger:
         return self._standing
 
     def claims(self, own_id: str) -> list[Claim]:
-        """What other runs of the project have under way; read when it is first asked for."""
+        """Return what other runs of the project have under way; read when it is first asked for."""
         if self._claims is None:
-            found = self._store.iterate(self._namespace_id, type=CLAIM)
+            found = self._store.iterate(self.namespace_id, type=CLAIM)
             self._claims = {entity.id: Claim.of(entity) for entity in found}
             self.refresh()
         return [
             claim
             for claim in self._claims.values()
-            if claim.id != own_id and (claim.source, claim.project) == (self._source, self._project)
+            if claim.id != own_id and (claim.source, claim.project) == (self.source, self.project)
         ]
 
     @property
@@ -99,31 +99,31 @@ class Ledger:
         return self.version - self.checkpoint.version >= _FEW_COMMITS
 
     def refresh(self) -> None:
-        """Take in what others committed since."""
-        while commits := self._store.commits(self._namespace_id, after=self.version):
+        """Apply what others committed since."""
+        while commits := self._store.commits(self.namespace_id, after=self.version):
             for commit in commits:
                 self._apply(commit, by_others=True)
 
     def attempts(self) -> Iterator[int]:
-        """The version to plan a commit on, again and again while others are faster.
+        """Yield the version to plan a commit on, again and again while others are faster.
 
         Raises `ConflictError` when they have been too often.
         """
         for _ in range(_COMMIT_ATTEMPTS):
             yield self.version
         raise ConflictError(
-            f"namespace '{self._namespace_id}' is changed by others faster than this sync can commit; "
+            f"namespace '{self.namespace_id}' is changed by others faster than this sync can commit; "
             "run it again when they are done",
-            namespace_id=self._namespace_id,
+            namespace_id=self.namespace_id,
         )
 
     def commit(
         self, changes: Sequence[Change], *, expected: int, reason: str, run_id: str | None = None
     ) -> bool:
-        """Commit on top of that version; where others were faster take in what they did, and return False."""
+        """Commit on top of that version; if others were faster, apply what they did and return False."""
         try:
             commit = self._store.commit(
-                self._namespace_id, changes, expected=expected, actor=ACTOR, reason=reason, run_id=run_id
+                self.namespace_id, changes, expected=expected, actor=ACTOR, reason=reason, run_id=run_id
             )
         except ConflictError:
             self.refresh()
@@ -136,29 +136,29 @@ class Ledger:
         for version in self.attempts():
             now = replace(
                 checkpoint,
-                endings=+self.endings,
+                state_counts=+self.state_counts,
                 tools=self.tools,
                 asks=tuple(ask for _, ask in sorted(self.asks.items())),
                 version=version,
             )
-            if not run and not self.is_far and now.says_as_much_as(self.kept):
+            if not run and not self.is_far and now.is_equivalent_to(self.kept):
                 return
             if self.commit([now.to_put(), *run], expected=version, reason="how far the sync has come"):
                 return
 
     def seen(self, trace_id: str, record: TraceRecord | None) -> None:
-        """The run counts this trace itself; `record` is what `refresh` cannot be older than."""
-        began = self._began.get(trace_id, record.ending if record else None)
+        """Count a trace as seen by the run; `record` is no newer than the last `refresh`."""
+        began = self._began.get(trace_id, record.counted_state if record else None)
         if began is not None:
             self.unseen[began] -= 1
 
     def recount_unseen(self, before: TraceRecord, after: TraceRecord) -> None:
-        """A trace that the run has not seen ends otherwise because of one that it has."""
-        began = self._began.get(before.trace_id, before.ending)
-        if began is not None and after.ending is not None:
+        """Count a trace that the run has not seen by another state, because of one that it has."""
+        began = self._began.get(before.trace_id, before.counted_state)
+        if began is not None and after.counted_state is not None:
             self.unseen[began] -= 1
-            self.unseen[after.ending] += 1
-            self._began[before.trace_id] = after.ending
+            self.unseen[after.counted_state] += 1
+            self._began[before.trace_id] = after.counted_state
 
     def _apply(self, commit: Commit, *, by_others: bool) -> None:
         for change in commit.changes:
@@ -178,14 +178,14 @@ class Ledger:
         if entity is None or entity.type != TRAJECTORY:
             return None
         metadata = entity.metadata
-        if (metadata.get("source"), metadata.get("project")) != (self._source, self._project):
+        if (metadata.get("source"), metadata.get("project")) != (self.source, self.project):
             return None
         return TraceRecord.of(entity)
 
     def _count(self, before: TraceRecord | None, after: TraceRecord | None, *, by_others: bool) -> None:
         for record, difference in ((before, -1), (after, 1)):
-            if record is not None and record.ending is not None:
-                self.endings[record.ending] += difference
+            if record is not None and record.counted_state is not None:
+                self.state_counts[record.counted_state] += difference
         if after is not None and after.recorded_in and after.recorded_in != (before and before.recorded_in):
             self.asks.setdefault(after.recorded_in, Ask(hour=after.recorded_in))
         if before is not None and after is None:
@@ -195,7 +195,7 @@ class Ledger:
         if by_others:
             self.changed_by_others += 1
             trace_id = (before or after).trace_id  # type: ignore[union-attr]  # one of them is there
-            self._began.setdefault(trace_id, before.ending if before else None)
+            self._began.setdefault(trace_id, before.counted_state if before else None)
 
 
 def _keep(kept: dict[str, T] | None, change: Applied, type_: str, of: Callable[[Entity], T | None]) -> bool:

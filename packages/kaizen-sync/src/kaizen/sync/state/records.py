@@ -1,4 +1,4 @@
-"""What a sync keeps in the store, and in which form: one record per trace, and tips with their sources."""
+"""What a sync keeps in the store, and in which form: one record per trace, and claims."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import os
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from urllib.parse import quote
 
 from kaizen.store import Put
-from kaizen.sync.model import Conversation, Message, Outcome, Trajectory, Usage
+from kaizen.sync.model import Conversation, Message, Outcome, Trajectory, Usage, utc_now
 from kaizen.sync.trajectory.stories import TraceDescription
 from kaizen.sync.trajectory.tool_definitions import tool_versions
 
@@ -37,15 +37,15 @@ TIPS_SHOWN = "its tips were shown to the agent"
 _PART_OF = "part of "
 
 
-class Ending(NamedTuple):
-    """How traces are counted: by state, kind of reason, and for failed ones failures in a row."""
+class CountedState(NamedTuple):
+    """What traces are counted by: state, kind of reason, and for failed ones failures in a row."""
 
     state: State
     reason: str = ""
     attempts: int = 0
 
     def is_open(self, *, include_errors: bool, max_attempts: int) -> bool:
-        """Whether a trace that ended so is tried again although it did not change."""
+        """Whether traces counted so are tried again although they did not change."""
         if self.state == "failed":
             return self.attempts < max_attempts
         return self.reason == ERRORS_EXCLUDED and include_errors
@@ -53,12 +53,12 @@ class Ending(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TraceRecord:
-    """That a trace was processed, and how that ended. `attempts` counts failures in a row.
+    """How the processing of a trace ended. `attempts` counts failures in a row.
 
     `is_gone` says that the source has deleted it since; then it is not counted. `description` is what
-    links it with others, where it has a trajectory. `told_by` names the traces, each as it was, whose joined
-    trajectory was learned from. `recorded_in` is the hour of UTC in which it was processed, by which it is
-    asked for again; empty where it has no trajectory.
+    links it with others, where it has a trajectory. `learned_from` names the traces, each with its digest,
+    whose joined trajectory was learned from. `recorded_in` is the hour of UTC in which it was processed, by
+    which it is asked for again; empty where it has no trajectory.
     """
 
     source: str
@@ -71,7 +71,7 @@ class TraceRecord:
     tip_ids: tuple[str, ...] = ()
     is_gone: bool = False
     description: TraceDescription | None = None
-    told_by: tuple[str, ...] = ()
+    learned_from: tuple[str, ...] = ()
     recorded_in: str = ""
 
     @property
@@ -80,26 +80,28 @@ class TraceRecord:
 
     @property
     def head(self) -> str:
-        """The trace that it is a part of; empty where it is none."""
+        """The trace whose story it is a part of; empty if it is no part."""
         return self.reason.removeprefix(_PART_OF) if self.reason.startswith(_PART_OF) else ""
 
     @property
-    def ending(self) -> Ending | None:
-        """What it counts as; None where it does not."""
-        return None if self.is_gone else self._ending
+    def counted_state(self) -> CountedState | None:
+        """What it is counted by; None if it is not counted."""
+        return None if self.is_gone else self._counted_state
 
     @property
-    def _ending(self) -> Ending:
-        return Ending(self.state, reason_kind(self.reason), self.attempts if self.state == "failed" else 0)
+    def _counted_state(self) -> CountedState:
+        return CountedState(
+            self.state, reason_kind(self.reason), self.attempts if self.state == "failed" else 0
+        )
 
     def is_final(self, digest: str, *, include_errors: bool, max_attempts: int) -> bool:
         """Whether a trace with this digest needs no more work."""
-        return self.digest == digest and not self._ending.is_open(
+        return self.digest == digest and not self._counted_state.is_open(
             include_errors=include_errors, max_attempts=max_attempts
         )
 
     def to_put(self, trajectory: Trajectory | None, details: Mapping[str, Any]) -> Put:
-        """The entity that keeps this record, with the (redacted) trajectory as its content."""
+        """Return the entity that keeps this record, with the (redacted) trajectory as its content."""
         metadata = {
             "source": self.source,
             "project": self.project,
@@ -109,7 +111,7 @@ class TraceRecord:
             "reason": self.reason,
             "attempts": self.attempts,
             "tip_ids": list(self.tip_ids),
-            "told_by": list(self.told_by),
+            "told_by": list(self.learned_from),
             "recorded_in": self.recorded_in,
             **(self._story_metadata(self.description) if self.description else {}),
             **(_trajectory_metadata(trajectory) if trajectory else {}),
@@ -138,7 +140,7 @@ class TraceRecord:
             tip_ids=tuple(metadata["tip_ids"]),
             is_gone=bool(metadata.get("gone")),
             description=TraceDescription.of_json(story) if story else None,
-            told_by=tuple(metadata.get("told_by") or ()),
+            learned_from=tuple(metadata.get("told_by") or ()),
             recorded_in=metadata.get("recorded_in") or "",
         )
 
@@ -154,13 +156,13 @@ def project_part(project: str) -> str:
 
 
 def reason_kind(reason: str) -> str:
-    """The reason without what differs from trace to trace: attributes, errors, ids."""
+    """Return the reason without what differs from trace to trace: attributes, errors, ids."""
     kind = reason.partition(":")[0]
     return "part of another trace" if kind.startswith(_PART_OF) else kind
 
 
 def part_reason(head: str) -> str:
-    """Why a trace is skipped whose story is learned from another."""
+    """Return the reason of a trace whose story is learned from another one."""
     return f"{_PART_OF}{head}"
 
 
@@ -169,41 +171,41 @@ def story_key(source: str, project: str, key: str) -> str:
     return hashlib.blake2b(repr((source, project, key)).encode(), digest_size=8).hexdigest()
 
 
-def marked_gone(entity: Entity, *, gone: bool) -> Put:
-    """The record of a trace that the source has deleted, or has again; all else stays as it is."""
+def mark_gone(entity: Entity, *, gone: bool) -> Put:
+    """Return the record of a trace that the source has deleted, or has again; all else stays as it is."""
     metadata = {key: value for key, value in entity.metadata.items() if key != "gone"}
     if gone:
         metadata["gone"] = True
     return Put(id=entity.id, type=entity.type, content=entity.content, metadata=metadata)
 
 
-def retold(entity: Entity, record: TraceRecord, details: Mapping[str, Any]) -> Put:
-    """The record of a trace whose place in its story changed, while the trace did not."""
+def update_record(entity: Entity, record: TraceRecord, details: Mapping[str, Any]) -> Put:
+    """Return the record of a trace whose place in its story changed, while the trace did not."""
     changed = {
         "state": record.state,
         "reason": record.reason,
         "attempts": record.attempts,
         "tip_ids": list(record.tip_ids),
-        "told_by": list(record.told_by),
+        "told_by": list(record.learned_from),
     }
     metadata = {**entity.metadata, **changed, **details}
     return Put(id=entity.id, type=entity.type, content=entity.content, metadata=metadata)
 
 
-def rejudged(entity: Entity, outcome: Outcome, judgement: Mapping[str, Any]) -> Put:
-    """The record of a trace of which something else is said now; the trace is the same."""
+def update_judgement(entity: Entity, outcome: Outcome, judgement: Mapping[str, Any]) -> Put:
+    """Return the record of a trace that is judged otherwise now; the trace is the same."""
     metadata = {**entity.metadata, "outcome": outcome.to_json(), "judgement": judgement}
     return Put(id=entity.id, type=entity.type, content=entity.content, metadata=metadata)
 
 
 def stored_outcome(entity: Entity) -> Outcome:
-    """How a trace ended by its record; unknown where there is no trajectory."""
+    """Return how a trace ended by its record; unknown if it has no trajectory."""
     metadata: Mapping[str, Any] = entity.metadata
     return Outcome(**metadata.get("outcome", {}))
 
 
 def stored_trajectory(entity: Entity) -> Trajectory:
-    """The (redacted) trajectory that a record with a description keeps."""
+    """Return the (redacted) trajectory that a record with a description keeps."""
     metadata: Mapping[str, Any] = entity.metadata
     value = json.loads(entity.content)
     description = TraceDescription.of_json(metadata["story"])
@@ -266,13 +268,13 @@ class Claim:
     trace_ids: frozenset[str] = frozenset()
     host: str = field(default_factory=socket.gethostname)
     pid: int = field(default_factory=os.getpid)
-    at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    at: datetime = field(default_factory=utc_now)
 
     @property
     def id(self) -> str:
         return f"{CLAIM}:{self.run_id}"
 
-    def holds(self, now: datetime) -> bool:
+    def is_alive(self, now: datetime) -> bool:
         """Whether the run that made it is still at work, as far as can be told from here."""
         if now - self.at > _EXPIRES:
             return False

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from kaizen.store import Put
+from kaizen.sync.model import utc_now
 from kaizen.sync.state.records import RUN, STATES, reason_kind
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
+    from datetime import datetime
 
-    from kaizen.sync.knowledge.reconcile import Reconciled
-    from kaizen.sync.llm.client import Meter
-    from kaizen.sync.state.records import Ending, State, TraceRecord
+    from kaizen.sync.model import Usage
+    from kaizen.sync.state.records import CountedState, State, TraceRecord
+    from kaizen.tips.tip import StoredTip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,8 +42,8 @@ class Report:
     """Counts of one run: `states` of every trace there is, `processed` of those this run worked on.
 
     `cost_usd` is None where a model was called whose price is not known. `share` is about how much of the
-    work is done, from 0 to 1, where that can be told. `outcomes_asked` counts traces that were asked for
-    again, `outcomes_updated` those of which something else is said now.
+    work is done, from 0 to 1, where that can be told; `traces_read` were read so far. `outcomes_asked` counts
+    traces that were asked for again, `outcomes_updated` those that are judged otherwise now.
     """
 
     run_id: str
@@ -69,9 +70,10 @@ class Report:
     stopped: bool = False
     reading: str = "nothing"
     requests: int = 0
+    traces_read: int = 0
     refusal: str = ""
     share: float | None = None
-    started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    started_at: datetime = field(default_factory=utc_now)
 
     def count(self, state: State, reason: str = "", *, processed: bool) -> None:
         """Count one trace; each trace is counted exactly once."""
@@ -94,27 +96,30 @@ class Report:
             self.reasons[before.state, reason_kind(before.reason)] -= 1
         self.count(after.state, after.reason, processed=processed)
 
-    def count_unseen(self, endings: Mapping[Ending, int]) -> None:
+    def count_unseen(self, state_counts: Mapping[CountedState, int]) -> None:
         """Count the traces that an earlier sync recorded and that this one had no reason to look at."""
-        for ending, traces in endings.items():
-            self.states[ending.state] += traces
-            if ending.reason:
-                self.reasons[ending.state, ending.reason] += traces
+        for counted_state, traces in state_counts.items():
+            self.states[counted_state.state] += traces
+            if counted_state.reason:
+                self.reasons[counted_state.state, counted_state.reason] += traces
 
-    def count_usage(self, meter: Meter) -> None:
-        """Take over what the model calls used so far."""
-        self.model_calls = meter.calls
-        self.cost_usd = None if meter.unpriced_calls else meter.cost_usd
-        self.prompt_tokens = meter.usage.prompt_tokens
-        self.completion_tokens = meter.usage.completion_tokens
+    def count_usage(self, usage: Usage, *, calls: int, cost_usd: float | None) -> None:
+        """Set what the run's model calls used so far."""
+        self.model_calls = calls
+        self.cost_usd = cost_usd
+        self.prompt_tokens = usage.prompt_tokens
+        self.completion_tokens = usage.completion_tokens
 
-    def count_tips(self, reconciled: Reconciled) -> None:
-        """Count what became of the new tips of one story, and name those that wait for a person."""
-        self.tips["created"] += reconciled.created
-        self.tips["duplicates"] += reconciled.duplicates
-        self.tips["merged"] += reconciled.merged
-        self.tips["contradicting"] += reconciled.contradicting
-        for tip in reconciled.tips.values():
+    def add_failure(self, record: TraceRecord) -> None:
+        """Name a trace that failed."""
+        self.failures.append(
+            Failure(trace_id=record.trace_id, reason=record.reason, attempts=record.attempts)
+        )
+
+    def count_tips(self, tips: Iterable[StoredTip], **counts: int) -> None:
+        """Add to the counts of tips, such as `created`; name those of the `tips` that wait for a person."""
+        self.tips.update(counts)
+        for tip in tips:
             self.quarantined.pop(tip.id, None)
             if tip.status == "quarantined":
                 self.quarantined[tip.id] = Quarantined(
@@ -136,7 +141,7 @@ class Report:
         return bool(self.processed.total() or self.model_calls or self.outcomes_updated)
 
     def to_put(self, *, ended: bool) -> Put:
-        """What is kept of the run; `ended` says that nothing more comes."""
+        """Return the entity that keeps the run; `ended` says that nothing more comes."""
         left_out = ("traces", "states", "reasons", "failures", "quarantined")
         metadata = {key: value for key, value in self.to_json().items() if key not in left_out}
         metadata["ended"] = ended

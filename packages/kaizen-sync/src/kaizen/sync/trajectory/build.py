@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
 
 from kaizen.sync.errors import UnknownShapeError
 from kaizen.sync.model import Conversation, Message, Span, Trace, Trajectory, Usage
 from kaizen.sync.trajectory.attributes import model_name, tool_schemas
 from kaizen.sync.trajectory.calls import ModelCall, model_calls
 from kaizen.sync.trajectory.chat import is_empty_answer, messages_of_json
+from kaizen.sync.trajectory.errors import error_text, other_errors
 from kaizen.sync.trajectory.json_text import as_text, load_json
 from kaizen.sync.trajectory.span_outcome import span_outcome
 from kaizen.sync.trajectory.threads import Thread, build_threads, main_thread
-from kaizen.sync.trajectory.tools import ToolSpans, error_text, unwrapped, with_tool_results
+from kaizen.sync.trajectory.tool_definitions import read_definitions
+from kaizen.sync.trajectory.tools import ToolSpans, with_tool_results
 
 NO_LLM_SPAN = "no LLM span"
+
+_CODE_CALL = re.compile(r"<code>|```|\bfinal_answer\(")
+# What AutoGen's runs and responses, and states of graphs, hold their messages in.
+_STATE = ("messages", "chat_message", "inner_messages")
 
 
 def build_trajectory(trace: Trace) -> Trajectory:
@@ -39,7 +47,7 @@ def _build(trace: Trace) -> Trajectory:
     tools = ToolSpans(
         trace,
         model_spans=(layer.span_id for call in calls for layer in call.layers),
-        call_ids=(c.id for thread in threads for m in thread.messages for c in m.tool_calls),
+        calls=(call for thread in threads for m in thread.messages for call in m.tool_calls),
     )
     for thread in threads:
         thread.messages = with_tool_results(thread.messages, tools)
@@ -58,8 +66,8 @@ def _build(trace: Trace) -> Trajectory:
         trace_id=trace.trace_id,
         messages=messages,
         side_conversations=sides,
-        errors=tuple(_other_errors(trace, known)),
-        tools=_distinct(schema for call in calls for layer in call.layers for schema in tool_schemas(layer)),
+        errors=(*other_errors(trace, known), *_lost_answers(calls)),
+        tools=_distinct_tools(s for call in calls for layer in call.layers for s in tool_schemas(layer)),
         outcome=span_outcome(trace, calls),
         usage=sum((call.usage for call in calls), Usage()),
         session_id=session_id(trace),
@@ -71,6 +79,23 @@ def _build(trace: Trace) -> Trajectory:
 
 def _distinct(texts: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(texts))
+
+
+def _distinct_tools(texts: Iterable[str]) -> tuple[str, ...]:
+    """Return the definitions without those that only spell the same tools in another way."""
+    seen: set[object] = set()
+    distinct = []
+    for text in dict.fromkeys(texts):
+        tools: list[object] = [(tool.name, tool.version) for tool in read_definitions(text)] or [text]
+        if not seen.issuperset(tools):
+            distinct.append(text)
+            seen.update(tools)
+    return tuple(distinct)
+
+
+def _lost_answers(calls: Sequence[ModelCall]) -> list[str]:
+    lost = sum(call.dropped > 0 for call in calls)
+    return [f"the output of {lost} model calls was no answer, and is left out"] if lost else []
 
 
 def session_id(trace: Trace) -> str:
@@ -90,60 +115,54 @@ def _previous_response_id(calls: Sequence[ModelCall]) -> str:
 def _append_last_word(trace: Trace, main: Thread) -> None:
     """Add the output of the root where no message has it, as in a run that ends outside a model call.
 
-    It is the agent's answer, unless the root was given what the assistant said first: then it is the other
-    side of the conversation, and its output is what the user said last.
+    It is the agent's answer, or what the other side of a conversation said last.
     """
     for span in trace.spans:
         word = span.attributes.get("output.value")
         if span.parent_id is not None or span.kind not in ("AGENT", "CHAIN") or not isinstance(word, str):
             continue
         recent = "\n".join(m.content + "".join(c.arguments for c in m.tool_calls) for m in main.messages[-3:])
-        if word.strip() and word.strip() not in recent and not _is_conversation(word):
+        if word.strip() and word.strip() not in recent and not _is_state(word):
             role = "user" if _is_other_side(span, main.messages) else "assistant"
             main.messages.append(Message(role=role, content=word, span_id=span.span_id))
 
 
 def _is_other_side(root: Span, messages: Sequence[Message]) -> bool:
-    opening = next((message for message in messages if message.role != "system"), None)
+    """Return whether it is the other side that speaks after the assistant has answered.
+
+    That is so where the root was given what the assistant said first, or where both sides took turns.
+    """
+    spoken = [message for message in messages if message.role != "system"]
+    if not spoken or not _is_reply(spoken[-1]):
+        return False
     given = root.attributes.get("input.value")
-    return (
-        isinstance(given, str)
-        and opening is not None
-        and opening.role == messages[-1].role == "assistant"
-        and opening.content.strip() == given.strip()
+    if isinstance(given, str) and _is_reply(spoken[0]) and spoken[0].content.strip() == given.strip():
+        return True
+    return any(
+        _is_reply(message) and following.role == "user" and not following.content.startswith("Observation")
+        for message, following in pairwise(spoken)
     )
 
 
-def _is_conversation(output: str) -> bool:
-    """Return whether an output holds the messages of a run, as graphs give their state, and not an answer."""
+def _is_reply(message: Message) -> bool:
+    """Return whether a message is what an assistant says to people, and not code or a call."""
+    return message.role == "assistant" and not message.tool_calls and not _CODE_CALL.search(message.content)
+
+
+def _is_state(output: str) -> bool:
+    """Return whether an output is the state of a run, as graphs and teams of agents leave it."""
     if "{" not in output:
         return False
     try:
-        return bool(messages_of_json(load_json(output)))
+        value = load_json(output)
     except ValueError:
         return False
-
-
-def _other_errors(trace: Trace, known: Sequence[str]) -> Iterable[str]:
-    """Yield the errors of spans that no message holds, each once."""
-    failed: Mapping[str, str] = {
-        span.span_id: error for span in trace.spans if span.status == "ERROR" and (error := error_text(span))
-    }
-    if not failed:
-        return
-    known_text = "\n".join(known)
-    lines: dict[str, str] = {}
-    for span in trace.spans:
-        error = failed.get(span.span_id, "")
-        # A step repeats the error of the tool in it behind a class name of its own.
-        core = unwrapped(error).rpartition("Error: ")[2].strip() or error
-        if core and core not in known_text:
-            lines.setdefault(core, f"{span.kind} {span.name}: {error}")
-    everything = "\n".join(lines)
-    for core, line in lines.items():
-        # Once by itself; more than once where another error contains it.
-        if everything.count(core) == 1 or not any(core in other for other in lines if other != core):
-            yield line
+    if isinstance(value, Mapping) and any(isinstance(value.get(key), Mapping | list) for key in _STATE):
+        return True
+    items = value if isinstance(value, list) else [value]
+    return bool(messages_of_json(value)) or any(
+        isinstance(item, Mapping) and {"source", "content", "type"} <= item.keys() for item in items
+    )
 
 
 def _no_calls(trace: Trace) -> str:

@@ -12,7 +12,10 @@ from kaizen.sync.trajectory.dialects import model_spans, read_span
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelCall:
-    """One logical model call. `span` is its outermost layer, `layers` are all of them."""
+    """One logical model call. `span` is its outermost layer, `layers` are all of them.
+
+    `dropped` counts what the model put out that is no answer, where there is no other.
+    """
 
     span: Span
     layers: tuple[Span, ...]
@@ -20,6 +23,7 @@ class ModelCall:
     answer: Message | None
     usage: Usage
     is_delta: bool = False
+    dropped: int = 0
     response_id: str = ""
     previous_response_id: str = ""
 
@@ -54,6 +58,7 @@ def _call(top: Span, nest: Sequence[Span]) -> ModelCall:
         given=given,
         answer=answers[0] if answers else None,
         usage=_usage(inward),
+        dropped=0 if answers else max(content.dropped for content in contents),
         is_delta=any(content.is_delta for content in contents),
         response_id=response_id,
         previous_response_id=previous_response_id,

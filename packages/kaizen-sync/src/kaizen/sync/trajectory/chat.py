@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -11,6 +12,10 @@ from kaizen.sync.trajectory.json_text import as_text, load_literal
 from kaizen.sync.trajectory.parts import read_parts
 
 _ROLES = {"developer": "system", "model": "assistant", "ai": "assistant", "human": "user", "function": "tool"}
+_THOUGHTS = frozenset({"thinking", "reasoning", "thought"})
+# Bedrock's agents write the results that a model is given as Java does.
+_BEDROCK_RESULT = re.compile(r"\[\{tool_use_id=([\w-]+), type=tool_result, content=\[(.*)\]\}\]", re.DOTALL)
+_BEDROCK_TEXT = re.compile(r"Content\{type=text, text=(.*)\}", re.DOTALL)
 _SMOLAGENTS_CALL = "tool-call"
 _SMOLAGENTS_RESPONSE = "tool-response"
 
@@ -29,12 +34,24 @@ def make_message(
         return Message(role="assistant", content="" if calls else content, tool_calls=calls)
     if role == _SMOLAGENTS_RESPONSE:
         return Message(role="tool", content=content.removeprefix("Observation:").strip())
+    if role in _THOUGHTS:
+        return None
     role = _ROLES.get(role, role) or ("assistant" if tool_calls else "")
+    if role == "user" and (result := _bedrock_result(content)):
+        return result
     if role == "user" and tool_call_id and not tool_calls:
         role = "tool"
     if not role or not (content or tool_calls or tool_call_id or role == "assistant"):
         return None
     return Message(role=role, content=content, tool_calls=tool_calls, tool_call_id=tool_call_id, name=name)
+
+
+def _bedrock_result(content: str) -> Message | None:
+    match = _BEDROCK_RESULT.fullmatch(content) if content.startswith("[{tool_use_id=") else None
+    if match is None:
+        return None
+    text = _BEDROCK_TEXT.fullmatch(match[2])
+    return Message(role="tool", content=text[1] if text else match[2], tool_call_id=match[1])
 
 
 def _calls_in_text(content: str) -> tuple[ToolCall, ...]:
@@ -74,8 +91,11 @@ def messages_of_json(value: Any) -> list[Message]:
     if isinstance(value.get("choices"), list):
         first = next((choice for choice in value["choices"] if isinstance(choice, Mapping)), {})
         return messages_of_json(first.get("message"))
-    if isinstance(value.get("output"), list):
-        return messages_of_json(value["output"])
+    output = value.get("output")
+    if isinstance(output, Mapping) and isinstance(output.get("message"), Mapping):
+        return messages_of_json(output["message"])
+    if isinstance(output, list):
+        return messages_of_json(output)
     if "input" in value and ("model" in value or "instructions" in value):
         given = value["input"]
         asked = [Message(role="user", content=given)] if isinstance(given, str) else messages_of_json(given)

@@ -1,7 +1,7 @@
 """Message contents that are given in parts: text, images, tool calls and tool results.
 
 Sources of the part types: OpenAI's chat completions and Responses APIs, Anthropic's content blocks, the GenAI
-semantic conventions (`gen_ai.input.messages`), and the Vercel AI SDK's model messages.
+semantic conventions (`gen_ai.input.messages`), the Vercel AI SDK's model messages and Bedrock's Converse API.
 """
 
 from __future__ import annotations
@@ -58,7 +58,11 @@ def _read_part(part: Mapping[str, Any], parts: Parts) -> None:
     kind = as_text(part.get("type"))
     if kind in _THOUGHT:
         return
-    if kind in _CALL:
+    if isinstance(use := part.get("toolUse"), Mapping):
+        parts.calls.append(_call({**use, "id": use.get("toolUseId")}))
+    elif isinstance(result := part.get("toolResult"), Mapping):
+        parts.results.append(_bedrock_result(result))
+    elif kind in _CALL:
         parts.calls.append(_call(part))
     elif kind in _RESULT:
         parts.results.append(_result(part))
@@ -93,6 +97,15 @@ def _result(part: Mapping[str, Any]) -> Message:
         content=read_parts(value).text if _is_parts(value) else as_text(value),
         tool_call_id=as_text(next(filter(None, ids), None)),
         name=as_text(part.get("name") or part.get("toolName")),
+    )
+
+
+def _bedrock_result(result: Mapping[str, Any]) -> Message:
+    content = result.get("content")
+    blocks = [block for block in content if isinstance(block, Mapping)] if isinstance(content, list) else []
+    texts = (as_text(block.get("text") or block.get("json")) for block in blocks)
+    return Message(
+        role="tool", content="\n".join(filter(None, texts)), tool_call_id=as_text(result.get("toolUseId"))
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kaizen.sync.model import Outcome
-from kaizen.sync.trajectory.tools import error_text
+from kaizen.sync.trajectory.errors import error_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

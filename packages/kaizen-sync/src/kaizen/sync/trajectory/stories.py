@@ -1,8 +1,8 @@
 """Stories: traces that belong to one conversation, traced call by call or session by session.
 
-Traces are one story where they share a session id, where one follows a response of another, or where the
-whole conversation of one, its last answer included, is how another one that started later begins. A beginning
-that several later traces share belongs to the first of them only: two runs that began alike stay two stories.
+Traces are one story if they share a session id, if one follows a response of another, or if the whole
+conversation of one, its last answer included, is the history that another one was given, which started later.
+A trace continues one other only, and is continued by one: two runs that began alike stay two stories.
 """
 
 from __future__ import annotations
@@ -25,13 +25,15 @@ class TraceDescription:
     """What links a trace with others; about 20 bytes for each answer in it.
 
     `answers` are hashes of the main conversation up to and including each answer in it, in order: the last
-    one stands for the whole. System messages do not count, since agents write the time into them.
+    one stands for the whole. System messages do not count, since agents write the time into them. The first
+    `repeated` of them were given to the trace with its first call: another trace gave these answers.
     """
 
     trace_id: str
     start_time: str
     session_id: str = ""
     answers: tuple[str, ...] = ()
+    repeated: int = 0
     response_ids: tuple[str, ...] = ()
     previous_response_id: str = ""
 
@@ -41,11 +43,16 @@ class TraceDescription:
         return self.answers[-1] if self.answers else ""
 
     @property
+    def history(self) -> tuple[str, ...]:
+        """The hashes of what came before this trace."""
+        return self.answers[:-1][: self.repeated]
+
+    @property
     def keys(self) -> tuple[str, ...]:
         """The keys by which this trace is found; each is looked up exactly."""
         own = [f"session:{self.session_id}"] if self.session_id else []
         if not self.session_id and self.answers:
-            own += [f"whole:{self.whole}", *(f"begins:{answer}" for answer in self.answers[:-1])]
+            own += [f"whole:{self.whole}", *(f"begins:{answer}" for answer in self.history)]
         own += [f"response:{one}" for one in self.response_ids]
         return tuple(own + ([f"follows:{self.previous_response_id}"] if self.previous_response_id else []))
 
@@ -62,6 +69,7 @@ class TraceDescription:
             "start_time": self.start_time,
             "session_id": self.session_id,
             "answers": list(self.answers),
+            "repeated": self.repeated,
             "response_ids": list(self.response_ids),
             "previous_response_id": self.previous_response_id,
         }
@@ -73,6 +81,7 @@ class TraceDescription:
             start_time=value["start_time"],
             session_id=value["session_id"],
             answers=tuple(value["answers"]),
+            repeated=value.get("repeated", len(value["answers"])),
             response_ids=tuple(value["response_ids"]),
             previous_response_id=value["previous_response_id"],
         )
@@ -104,10 +113,21 @@ def describe(trajectory: Trajectory, start_time: datetime) -> TraceDescription:
             for message, rolled in zip(trajectory.messages, _rolled(trajectory.messages), strict=True)
             if message.role == "assistant"
         ),
+        repeated=_repeated_answers(trajectory.messages),
         # Nothing ever follows a chat completion by its id.
         response_ids=tuple(one for one in trajectory.response_ids if not one.startswith("chatcmpl")),
         previous_response_id=trajectory.previous_response_id,
     )
+
+
+def _repeated_answers(messages: Sequence[Message]) -> int:
+    """Return how many answers were given to the first call of a trace: those before its last message.
+
+    Where one span recorded a whole run, its history and its own answers look alike.
+    """
+    first = messages[0].span_id if messages else ""
+    last = max((n for n, message in enumerate(messages) if message.span_id == first), default=0)
+    return sum(message.role == "assistant" for message in messages[:last])
 
 
 def _rolled(messages: Sequence[Message]) -> list[str]:
@@ -172,12 +192,12 @@ def _links(traces: Sequence[TraceDescription]) -> Iterable[tuple[int, int]]:
     for number, one in enumerate(traces):
         if one.previous_response_id in responses:
             yield responses[one.previous_response_id], number
-        for answer in one.answers[:-1]:
-            # In order of time: what an earlier one took is no longer there.
-            earlier = begun.get((one.session_id, answer), [])
-            taken = [other for other in earlier if other < number]
-            yield from ((other, number) for other in taken)
-            earlier[:] = earlier[len(taken) :]
+        for answer in one.history:
+            # The newest of those that ended so, each of which only one goes on from: in order of time.
+            begun_so = begun.get((one.session_id, answer), [])
+            if earlier := [other for other in begun_so if other < number]:
+                yield earlier[-1], number
+                begun_so.remove(earlier[-1])
 
 
 class _Groups:
@@ -205,7 +225,7 @@ class _Groups:
 
 def _story(traces: Sequence[TraceDescription]) -> Story:
     """Return the story of traces that are in order of time."""
-    last = {answer: _order(one) for one in traces for answer in one.answers[:-1]}
+    last = {answer: _order(one) for one in traces for answer in one.history}
     told_by = [one for one in traces if last.get(one.whole, ("", "")) <= _order(one)]
     head = max(told_by, key=lambda one: (len(one.answers), _order(one)))
     sessions = sorted(one.session_id for one in traces if one.session_id)

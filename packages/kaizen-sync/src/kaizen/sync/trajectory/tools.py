@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kaizen.sync.model import Message, ToolCall
-from kaizen.sync.trajectory.json_text import as_text, canonical_arguments, load_json, load_literal
+from kaizen.sync.trajectory.errors import error_text, unwrapped
+from kaizen.sync.trajectory.json_text import as_text, canonical_arguments, load_json
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -22,43 +23,72 @@ _OUTPUTS = ("output.value", "gen_ai.tool.call.result", "gen_ai.output", "ai.tool
 
 
 def with_tool_results(messages: Sequence[Message], tools: ToolSpans) -> list[Message]:
-    """Pair every tool call with its result: by id, else by order; TOOL spans fill in what is missing."""
-    complete: list[Message] = []
-    waiting: list[ToolCall] = []
-    caller = ""
+    """Pair every tool call with its result: by id, else by order; TOOL spans fill in what is missing.
 
-    def settle() -> None:
+    Arguments that a message lacks come from the TOOL span too.
+    """
+    complete: list[Message] = []
+    waiting: list[_Waiting] = []
+
+    def add_missing_results() -> None:
         for call in waiting:
-            span = tools.take(call, caller, waiting)
+            span = call.take(tools, complete)
             if span is not None and (text := span_result(span)):
                 complete.append(
                     Message(
                         role="tool",
                         content=text,
-                        tool_call_id=call.id,
-                        name=call.name,
+                        tool_call_id=call.call.id,
+                        name=call.call.name,
                         span_id=span.span_id,
                     )
                 )
         waiting.clear()
 
-    for number, message in enumerate(messages):
+    for number, (message, before) in enumerate(zip(messages, tools.next_calls(messages), strict=True)):
         if message.role != "tool":
-            settle()
+            add_missing_results()
             message = _with_call_ids(message, number)
-            waiting += message.tool_calls
-            caller = message.span_id
+            waiting += (
+                _Waiting(call, message.span_id, before, len(complete), n)
+                for n, call in enumerate(message.tool_calls)
+            )
             complete.append(message)
             continue
         answered = _answered(waiting, message)
         if answered is not None:
             waiting.remove(answered)
-            content = with_span_error(message.content, tools.take(answered, caller, waiting))
-            name = message.name or answered.name
-            message = replace(message, content=content, tool_call_id=answered.id, name=name)
+            content = with_span_error(message.content, answered.take(tools, complete))
+            name = message.name or answered.call.name
+            message = replace(message, content=content, tool_call_id=answered.call.id, name=name)
         complete.append(message)
-    settle()
+    add_missing_results()
     return complete
+
+
+class _Waiting(NamedTuple):
+    """A call without its result yet: who made it, by when it was done, and where it stands."""
+
+    call: ToolCall
+    caller: str
+    before: datetime | None
+    message: int
+    number: int
+
+    def take(self, tools: ToolSpans, messages: list[Message]) -> Span | None:
+        """Take the TOOL span of the call, and from it the arguments that its message lacks."""
+        span = tools.take(self.call, self.caller, self.before)
+        if span is not None and not has_arguments(self.call) and (arguments := _span_arguments(span)):
+            message = messages[self.message]
+            calls = list(message.tool_calls)
+            calls[self.number] = replace(calls[self.number], arguments=arguments)
+            messages[self.message] = replace(message, tool_calls=tuple(calls))
+        return span
+
+
+def has_arguments(call: ToolCall) -> bool:
+    """Return whether a call has arguments; without them a framework may have lost them."""
+    return call.arguments.strip() not in ("", "{}", "null")
 
 
 def _with_call_ids(message: Message, number: int) -> Message:
@@ -69,25 +99,30 @@ def _with_call_ids(message: Message, number: int) -> Message:
     return replace(message, tool_calls=tuple(calls))
 
 
-def _answered(waiting: Sequence[ToolCall], result: Message) -> ToolCall | None:
+def _answered(waiting: Sequence[_Waiting], result: Message) -> _Waiting | None:
     if result.tool_call_id:
-        return next((call for call in waiting if call.id == result.tool_call_id), None)
-    named = (call for call in waiting if result.name and call.name == result.name)
+        return next((one for one in waiting if one.call.id == result.tool_call_id), None)
+    named = (one for one in waiting if result.name and one.call.name == result.name)
     return next(named, waiting[0] if waiting else None)
 
 
 class ToolSpans:
     """The TOOL spans of a trace, each of which is the execution of one call.
 
-    `model_spans` are the ids of those that are model calls whatever their kind says, `call_ids` those of all
-    calls that the conversations of the trace hold.
+    `model_spans` are the ids of those that are model calls whatever their kind says, `calls` are all calls
+    that the conversations of the trace hold.
     """
 
-    def __init__(self, trace: Trace, model_spans: Iterable[str] = (), call_ids: Iterable[str] = ()) -> None:
-        models, known = set(model_spans), set(filter(None, call_ids))
+    def __init__(self, trace: Trace, model_spans: Iterable[str] = (), calls: Iterable[ToolCall] = ()) -> None:
+        models, calls = set(model_spans), list(calls)
+        known = {call.id for call in calls if call.id}
         self._parents = {span.span_id: span.parent_id for span in trace.spans}
+        self._starts = {span.span_id: span.start_time for span in trace.spans}
         self._by_id: dict[tuple[str, str], Span] = {}
         self._spellings: dict[str, str] = {}
+        self._called: defaultdict[str, set[str]] = defaultdict(set)
+        for call in calls:
+            self._called[call.name].add(self._canonical(call.arguments))
         # Dicts are sets in order here, of spans that no call has taken yet.
         self._unused: defaultdict[str, dict[str, dict[str, Span]]] = defaultdict(dict)
         for span in trace.spans:
@@ -100,32 +135,50 @@ class ToolSpans:
                 alike = self._unused[name].setdefault(_span_arguments(span), {})
                 alike[span.span_id] = span
 
-    def take(self, call: ToolCall, caller: str, others: Iterable[ToolCall]) -> Span | None:
-        """Return the span of a call that the LLM span `caller` made together with `others`.
+    def next_calls(self, messages: Sequence[Message]) -> list[datetime | None]:
+        """Return for each message when the next model call of the conversation began; None if none did."""
+        found: list[datetime | None] = []
+        start: datetime | None = None
+        following = ""
+        next_start: datetime | None = None
+        for message in reversed(messages):
+            if message.span_id != following:
+                start, following, next_start = next_start, message.span_id, self._starts.get(message.span_id)
+            found.append(start)
+        return found[::-1]
 
-        The one with the id of the call. Else the first of that tool that is no other call's, preferring the
-        same arguments and then the same parent: sub-agents may call the same tool at once.
+    def take(self, call: ToolCall, caller: str, before: datetime | None) -> Span | None:
+        """Return the span of a call that the LLM span `caller` made, which started before that time.
+
+        It is the one with the id of the call. Otherwise it is the first of that tool with the same arguments,
+        preferably below the same parent, since sub-agents may call the same tool at once; and if there is
+        none, the first whose arguments are not those of another call.
         """
         if found := self._by_id.pop((call.name, call.id), None):
             return found
         unused = self._unused.get(call.name)
         if not unused:
             return None
-        arguments = self._canonical(call.arguments)
-        if arguments not in unused:
-            taken = {self._canonical(other.arguments) for other in others if other.name == call.name}
-            free = [spans for given, spans in unused.items() if given not in taken]
-            first = min((next(iter(spans.values())) for spans in free), key=_start, default=None)
-            arguments = _span_arguments(first) if first else ""
-        parent = self._parents.get(caller)
-        alike = unused.get(arguments, {})
-        best = next((span for span in alike.values() if span.parent_id == parent), None)
-        best = best or next(iter(alike.values()), None)
+        arguments, parent = self._canonical(call.arguments), self._parents.get(caller)
+        called = self._called[call.name]
+        groups = (
+            [unused[arguments]]
+            if arguments in unused
+            else [spans for given, spans in unused.items() if given not in called]
+        )
+        in_time = (
+            span for group in groups for span in group.values() if before is None or span.start_time <= before
+        )
+        best = min(in_time, key=lambda span: (span.parent_id != parent, *_start(span)), default=None)
         if best is not None:
-            del alike[best.span_id]
-            if not alike:
-                del unused[arguments]
+            self._use(unused, best)
         return best
+
+    def _use(self, unused: dict[str, dict[str, Span]], span: Span) -> None:
+        arguments = _span_arguments(span)
+        del unused[arguments][span.span_id]
+        if not unused[arguments]:
+            del unused[arguments]
 
     def _canonical(self, arguments: str) -> str:
         if arguments not in self._spellings:
@@ -147,7 +200,7 @@ def _span_arguments(span: Span) -> str:
         parsed = load_json(text)
     except ValueError:
         return text.strip()
-    if isinstance(parsed, Mapping) and "kwargs" in parsed and "args" in parsed:
+    if isinstance(parsed, Mapping) and "kwargs" in parsed and ("args" in parsed or len(parsed) == 1):
         return canonical_arguments(as_text(parsed["kwargs"]))
     return canonical_arguments(text)
 
@@ -163,25 +216,3 @@ def with_span_error(text: str, span: Span | None) -> str:
     if not error or error in text or unwrapped(error) in text:
         return text
     return f"{text}\n[error: {error}]" if text else f"[error: {error}]"
-
-
-def error_text(span: Span) -> str:
-    """Return the error of a span: its status message, else its first exception."""
-    if span.status_message:
-        return span.status_message
-    for event in span.events:
-        if event.name == "exception":
-            kind = as_text(event.attributes.get("exception.type"))
-            return f"{kind}: {as_text(event.attributes.get('exception.message'))}".strip(": ")
-    return ""
-
-
-def unwrapped(error: str) -> str:
-    """Return the error that openai-agents puts into a dict, as in `Error running tool: {'error': '...'}`."""
-    _, brace, rest = error.partition(": {")
-    try:
-        value = load_literal("{" + rest) if brace else None
-    except ValueError:
-        value = None
-    inner = value.get("error") if isinstance(value, dict) else None
-    return inner if isinstance(inner, str) and inner else error

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from kaizen.store.commits import Head, check_follows
+from kaizen.store.filtering import field_of, flatten
 from kaizen.store.model import Entity, JsonValue, Page
 
 if TYPE_CHECKING:
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
     from kaizen.store.filtering import Filter
     from kaizen.store.history.lines import CommitRecord
+
+
+_Field: TypeAlias = tuple[str, str] | tuple[()]
 
 
 class NamespaceState:
@@ -31,9 +34,8 @@ class NamespaceState:
         """Where in the journal the commit of each version starts, version 1 first."""
         self.versions_by_entity: dict[str, list[int]] = {}
         self.versions_by_run: dict[str, list[int]] = {}
-        self._sorted_ids: list[str] | None = None
-        self._holders: dict[str, dict[str, list[str]]] = {}
-        """By keys of metadata that were filtered below: the entities that hold each key below."""
+        self._indexes: dict[str | None, _Index] = {}
+        """By the keys of metadata that were filtered; None for the types and for all entities."""
 
     @property
     def version(self) -> int:
@@ -67,7 +69,9 @@ class NamespaceState:
         return Page(entities=tuple(map(copy_entity, found)), cursor=None)
 
     def count(self, selected: Filter) -> int:
-        return sum(map(selected.selects, self.entities.values()))
+        if not selected.values:
+            return len(self._fewest_ids(selected))
+        return sum(map(selected.selects, self._candidates(selected, None)))
 
     def versions(self, run_id: str | None, *, after: int, limit: int) -> Sequence[int]:
         """Return the versions greater than `after`, at most `limit`, oldest first."""
@@ -84,55 +88,72 @@ class NamespaceState:
         return touching[index - 1] if index else None
 
     def _set(self, entity_id: str, after: Entity | None) -> None:
-        for key, holders in self._holders.items():
-            for name in _names(self.entities.get(entity_id), key):
-                holders[name].remove(entity_id)
-                if not holders[name]:
-                    del holders[name]
-            for name in _names(after, key):
-                holders.setdefault(name, []).append(entity_id)
-        ids = self._sorted_ids
+        before = self.entities.get(entity_id)
+        for key, index in self._indexes.items():
+            index.move(entity_id, _fields(before, key), _fields(after, key))
         if after is None:
             del self.entities[entity_id]
-            if ids is not None:
-                del ids[bisect_left(ids, entity_id)]
-            return
-        if ids is not None and entity_id not in self.entities:
-            insort(ids, entity_id)
-        self.entities[entity_id] = after
+        else:
+            self.entities[entity_id] = after
 
     def _candidates(self, selected: Filter, after: str | None) -> Iterator[Entity]:
-        """All that may be selected, by id; few where a value below a key of the metadata is asked for."""
-        paths = (path for path, value in selected.values if len(path) > 1 and value is not None)
-        fewest = min((self._holding(*path[:2]) for path in paths), key=len, default=None)
-        if fewest is None:
-            return self._from(after)
-        return (
-            self.entities[entity_id] for entity_id in sorted(fewest) if after is None or entity_id > after
-        )
+        """Give all that may be selected, by id: those with the rarest of the fields that the filter names."""
+        ids = self._fewest_ids(selected)
+        for index in range(0 if after is None else bisect_right(ids, after), len(ids)):
+            yield self.entities[ids[index]]
 
-    def _holding(self, key: str, name: str) -> Sequence[str]:
-        holders = self._holders.get(key)
-        if holders is None:
-            holders = self._holders[key] = {}
-            for entity in self.entities.values():
-                for held in _names(entity, key):
-                    holders.setdefault(held, []).append(entity.id)
-        return holders.get(name, ())
+    def _fewest_ids(self, selected: Filter) -> Sequence[str]:
+        found = [self._index(None).ids(() if selected.type is None else _type_field(selected.type))]
+        for path, value in selected.values:
+            if value is not None:
+                found.append(self._index(path[0]).ids(field_of(path, value)))
+        return min(found, key=len)
 
-    def _from(self, after: str | None) -> Iterator[Entity]:
-        # Sorted at the first listing rather than while loading: one sort is cheaper than many insertions.
-        if self._sorted_ids is None:
-            self._sorted_ids = sorted(self.entities)
-        start = 0 if after is None else bisect_right(self._sorted_ids, after)
-        for index in range(start, len(self._sorted_ids)):
-            yield self.entities[self._sorted_ids[index]]
+    def _index(self, key: str | None) -> _Index:
+        # Built when it is first needed: opening is faster, and few keys of metadata are ever filtered.
+        index = self._indexes.get(key)
+        if index is None:
+            index = self._indexes[key] = _Index()
+            for entity_id in sorted(self.entities):
+                index.append(entity_id, _fields(self.entities[entity_id], key))
+        return index
 
 
-def _names(entity: Entity | None, key: str) -> Iterable[str]:
-    """Return the keys below a key of the entity's metadata."""
-    below = entity.metadata.get(key) if entity else None
-    return below.keys() if isinstance(below, Mapping) else ()
+class _Index:
+    """The ids of entities by the fields they have, each list in order of id."""
+
+    def __init__(self) -> None:
+        self._ids: dict[_Field, list[str]] = {}
+
+    def ids(self, field: _Field) -> Sequence[str]:
+        return self._ids.get(field, ())
+
+    def append(self, entity_id: str, fields: Iterable[_Field]) -> None:
+        """Add an entity whose id is greater than those of all others."""
+        for field in fields:
+            self._ids.setdefault(field, []).append(entity_id)
+
+    def move(self, entity_id: str, before: set[_Field], after: set[_Field]) -> None:
+        for field in before - after:
+            ids = self._ids[field]
+            del ids[bisect_left(ids, entity_id)]
+            if not ids:
+                del self._ids[field]
+        for field in after - before:
+            insort(self._ids.setdefault(field, []), entity_id)
+
+
+def _fields(entity: Entity | None, key: str | None) -> set[_Field]:
+    """Return an entity's fields at and below a key of its metadata; for None, that of all and its type."""
+    if entity is None:
+        return set()
+    if key is None:
+        return {(), _type_field(entity.type)}
+    return set(flatten({key: entity.metadata[key]})) if key in entity.metadata else set()
+
+
+def _type_field(type_: str) -> _Field:
+    return ("type", type_)
 
 
 def copy_entity(entity: Entity) -> Entity:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections import Counter
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -108,6 +109,10 @@ class FilesystemStore(BaseStore):
     def _count(self, namespace_id: str, selected: Filter) -> int:
         with self._journal(namespace_id) as journal, journal.reading() as state:
             return state.count(selected)
+
+    def _count_by_type(self, namespace_id: str) -> dict[str, int]:
+        with self._journal(namespace_id) as journal, journal.reading() as state:
+            return Counter(entity.type for entity in state.entities.values())
 
     def _search(self, namespace_id: str, query: str, selected: Filter, *, limit: int) -> list[SearchHit]:
         return self._searching().search(self, namespace_id, query, selected, limit=limit)

@@ -25,6 +25,6 @@ class PostgresBackend:
         except ImportError as exc:
             raise StoreError(
                 f"the postgres backend needs psycopg, which does not import ({exc}): "
-                "run pip install 'kaizen-store[postgres]'"
+                "run pip install 'psycopg[binary]'"
             ) from exc
         return PostgresStore(settings.pg_dsn, embedder=settings.embedder)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
-from kaizen.store.backends.postgres.rows import STATE_COLUMNS, Row, bigint, fetch, to_commits
+from kaizen.store.backends.postgres.rows import STATE_COLUMNS, STATE_OF_ENTITY, Row, bigint, fetch, to_commits
 from kaizen.store.filtering import field_of, path_of
 
 if TYPE_CHECKING:
@@ -15,10 +15,6 @@ if TYPE_CHECKING:
 
     from kaizen.store.filtering import Filter
     from kaizen.store.model import Commit
-
-STATE_OF_ENTITY = (
-    "JOIN kaizen.states s ON s.ns = e.ns AND s.entity_id = e.entity_id AND s.version = e.version"
-)
 
 _COMMIT_COLUMNS = "c.version, c.id, c.at, c.actor, c.reason, c.run_id"
 

@@ -19,6 +19,10 @@ STATE_COLUMNS = (
     "s.version, s.entity_id, s.type, s.content, s.metadata::text, s.created_at, s.updated_at, s.revision"
 )
 
+STATE_OF_ENTITY = (
+    "JOIN kaizen.states s ON s.ns = e.ns AND s.entity_id = e.entity_id AND s.version = e.version"
+)
+
 # Text of PostgreSQL holds everything but NUL. What has one is escaped, and marked by a character that nobody
 # starts a text with; the rest is kept as it is, for people who look at the tables.
 _MARK = "\x01"

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeAlias
 
+from kaizen.store.backends.postgres.rows import STATE_COLUMNS, STATE_OF_ENTITY, to_entity
 from kaizen.store.errors import StoreError
+from kaizen.store.text import fold_text, searched_text
 
 if TYPE_CHECKING:
     import psycopg
@@ -100,7 +103,35 @@ CREATE TABLE kaizen.embedded (
 )
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST,)
+_ROWS_AT_ONCE = 1_000
+
+
+def _fold_texts(connection: psycopg.Connection) -> None:
+    """Write the words of all current states again: those of before kept their accents."""
+    after: tuple[int, str] = (0, "")
+    while rows := connection.execute(
+        f"SELECT e.ns, {STATE_COLUMNS} FROM kaizen.entities e {STATE_OF_ENTITY} "  # noqa: S608
+        "WHERE (e.ns, e.entity_id) > (%s, %s) ORDER BY e.ns, e.entity_id LIMIT %s",
+        (*after, _ROWS_AT_ONCE),
+    ).fetchall():
+        after = rows[-1][0], rows[-1][2]
+        entities = [to_entity("", tuple(row)) for _, *row in rows]
+        connection.execute(
+            "UPDATE kaizen.entities e SET words = to_tsvector('kaizen.words', u.words) "
+            "FROM unnest(%b::bigint[], %b::text[], %b::text[]) u (ns, entity_id, words) "
+            "WHERE e.ns = u.ns AND e.entity_id = u.entity_id",
+            (
+                [row[0] for row in rows],
+                [row[2] for row in rows],
+                [fold_text(searched_text(entity)) for entity in entities if entity is not None],
+            ),
+        )
+
+
+Migration: TypeAlias = str | Callable[["psycopg.Connection"], None]
+"""Statements with `;` at the ends of lines, or a function that executes them."""
+
+MIGRATIONS: tuple[Migration, ...] = (_FIRST, _fold_texts)
 
 OF_NAMESPACE = ("vectors", "embedded", "fields", "entities", "states", "commits", "namespaces")
 
@@ -134,8 +165,12 @@ def migrate(connections: Connections) -> None:
             return False
         if version == 0:
             _begin(connections, connection)
-        for statement in MIGRATIONS[version].split(";\n"):
-            connection.execute(statement)
+        migration = MIGRATIONS[version]
+        if isinstance(migration, str):
+            for statement in migration.split(";\n"):
+                connection.execute(statement)
+        else:
+            migration(connection)
         connection.execute("INSERT INTO kaizen.migrations VALUES (%s, now())", (version + 1,))
         return True
 
@@ -173,5 +208,5 @@ def _check_version(connections: Connections, version: int) -> None:
     if version > len(MIGRATIONS):
         raise StoreError(
             f"{connections.location} was written by a newer kaizen-store (schema {version}, this one knows "
-            f"{len(MIGRATIONS)}): run pip install --upgrade kaizen-store"
+            f"{len(MIGRATIONS)}): upgrade kaizen-store"
         )

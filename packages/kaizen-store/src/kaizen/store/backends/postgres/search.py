@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from functools import partial
-from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Literal
 
 from kaizen.store import ranking
-from kaizen.store.backends.postgres.reading import STATE_OF_ENTITY
-from kaizen.store.backends.postgres.rows import STATE_COLUMNS, fetch, to_entity
+from kaizen.store.backends.postgres.rows import STATE_COLUMNS, STATE_OF_ENTITY, fetch, to_entity
 from kaizen.store.backends.postgres.vectors import (
     Model,
     embed_pending,
@@ -67,7 +64,8 @@ class Searcher:
             words = _any_of(connection, ns, query_words(query))
             lexical = _by_words(connection, selection, words, wanted) if words else {}
             dense = {} if model is None else nearest(connection, model, selection, vector, wanted)
-            fused = ranking.fuse_scores(lexical, dense)
+            least = ranking.least_cosine(self._embedder.get() if dense else None)
+            fused = ranking.fuse_scores(lexical, dense, least_cosine=least)
             best = dict(list(fused.items())[:limit])
             rows = _scored(connection, ns, list(best), words, model)
             return [_hit(namespace_id, best, row, vector) for row in rows]
@@ -98,10 +96,9 @@ class Searcher:
 
 
 def _any_of(connection: psycopg.Connection, ns: int, words: Sequence[str]) -> str:
-    """The rarest of the words, at least one, which together are in so many texts that ranking them is quick.
+    """Return the rarest of the words as text of a `tsquery`, stemmed; all of them if there are few texts.
 
-    As text of a `tsquery`, stemmed; empty where no word is in any text. The words that are in many texts tell
-    least. Of few texts all words count.
+    Empty if no word is in any text.
     """
     found = fetch(
         connection,
@@ -112,11 +109,10 @@ def _any_of(connection: psycopg.Connection, ns: int, words: Sequence[str]) -> st
         "FROM unnest(%(words)b::text[]) word) stems WHERE stemmed <> '' ORDER BY 2, 1",
         {"ns": ns, "words": [word for word in words if len(word) <= _MAX_WORD], "most": MAX_RANKED + 1},
     )
-    present = [(stemmed, count) for stemmed, count, _ in found if count]
-    if found and found[0][2] > MAX_RANKED:
-        ranked = list(accumulate(count for _, count in present))
-        present = present[: max(1, bisect_right(ranked, MAX_RANKED))]
-    return " | ".join(f"({stemmed})" for stemmed, _ in present)
+    counts = {stemmed: count for stemmed, count, _ in found if count}
+    are_many = bool(found) and found[0][2] > MAX_RANKED
+    ranked = ranking.rarest_words(counts, at_most=MAX_RANKED) if are_many else list(counts)
+    return " | ".join(f"({stemmed})" for stemmed in ranked)
 
 
 def _by_words(

@@ -150,6 +150,10 @@ class PostgresStore(BaseStore):
     def _count(self, namespace_id: str, selected: Filter) -> int:
         return self._read(namespace_id, lambda connection, ns: Selection.of(ns, selected).count(connection))
 
+    def _count_by_type(self, namespace_id: str) -> dict[str, int]:
+        sql = "SELECT type, count(*) FROM kaizen.entities WHERE ns = %(ns)s GROUP BY type"
+        return dict(self._read(namespace_id, lambda connection, ns: fetch(connection, sql, {"ns": ns})))
+
     def _search(self, namespace_id: str, query: str, selected: Filter, *, limit: int) -> list[SearchHit]:
         ns = self._ns(namespace_id)
         return self._searching().search(namespace_id, Selection.of(ns, selected), query, limit=limit)

@@ -10,8 +10,7 @@ import numpy as np
 import psycopg
 from psycopg import sql
 
-from kaizen.store.backends.postgres.reading import STATE_OF_ENTITY
-from kaizen.store.backends.postgres.rows import STATE_COLUMNS, fetch, to_entity
+from kaizen.store.backends.postgres.rows import STATE_COLUMNS, STATE_OF_ENTITY, fetch, to_entity
 from kaizen.store.backends.postgres.schema import lock
 from kaizen.store.text import searched_text
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any
 
 from kaizen.store.backends.postgres.rows import encode_metadata, encode_text
 from kaizen.store.backends.postgres.schema import OF_NAMESPACE
 from kaizen.store.filtering import flatten
-from kaizen.store.text import searched_text, spaced
+from kaizen.store.text import fold_text, searched_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -16,8 +15,6 @@ if TYPE_CHECKING:
     import psycopg
 
     from kaizen.store.model import Commit, Entity
-
-_NO_WORD = re.compile(r"[\W_]+")
 
 
 def write_commits(
@@ -51,11 +48,6 @@ def write_commits(
 def delete_namespace(connection: psycopg.Connection, ns: int) -> None:
     for table in OF_NAMESPACE:
         connection.execute(f"DELETE FROM kaizen.{table} WHERE ns = %s", (ns,))  # noqa: S608 - ours
-
-
-def words_of(text: str) -> str:
-    """The words of a text in small letters with a space between, so that no parser takes two for one."""
-    return _NO_WORD.sub(" ", spaced(text)).lower()
 
 
 def _add_commits(connection: psycopg.Connection, ns: int, commits: Iterable[Commit]) -> None:
@@ -127,7 +119,7 @@ def _find(
     if not put:
         return
     rows = [
-        (entity_id, versions[entity_id], entity.type, words_of(searched_text(entity)))
+        (entity_id, versions[entity_id], entity.type, fold_text(searched_text(entity)))
         for entity_id, entity in put.items()
     ]
     connection.execute(

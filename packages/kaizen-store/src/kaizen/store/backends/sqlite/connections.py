@@ -17,13 +17,16 @@ from kaizen.store.backends.sqlite import schema as sqlite_schema
 from kaizen.store.errors import CorruptDataError, StoreError, UnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
     from pathlib import Path
 
 BUSY_TIMEOUT_S = 60.0
 
-_DAMAGED = ("malformed", "not a database", "corrupt")
+_NOT_WRITABLE = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN)
+_DAMAGED = ("malformed", "not a database", "corrupt", "decode to UTF-8", "vtable constructor failed")
+# An error may quote the whole of a damaged text.
+_MAX_REASON = 200
 
 
 class Connections:
@@ -51,13 +54,13 @@ class Connections:
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
         """Give a connection with one consistent view of the data."""
-        with self._transaction("BEGIN", create=False) as connection:
+        with self._transaction("BEGIN", self._open_for_reading) as connection:
             yield connection
 
     @contextmanager
     def writing(self, *, create: bool = False) -> Iterator[sqlite3.Connection]:
         """Give a connection in a transaction that no other writer overlaps; an exception undoes it all."""
-        with self._transaction("BEGIN IMMEDIATE", create=create) as connection:
+        with self._transaction("BEGIN IMMEDIATE", self._open_or_make if create else self._open) as connection:
             yield connection
 
     def corrupt(self, reason: str) -> CorruptDataError:
@@ -83,9 +86,9 @@ class Connections:
             connection.close()
 
     @contextmanager
-    def _transaction(self, begin: str, *, create: bool) -> Iterator[sqlite3.Connection]:
+    def _transaction(self, begin: str, open_: Callable[[], _Connection]) -> Iterator[sqlite3.Connection]:
         with self._errors():
-            connection = self._take(create=create)
+            connection = self._take() or open_()
             try:
                 connection.execute(begin)
                 yield connection
@@ -97,14 +100,14 @@ class Connections:
             finally:
                 self._give_back(connection)
 
-    def _take(self, *, create: bool) -> _Connection:
+    def _take(self) -> _Connection | None:
         self._check_open()
         while connection := self._pop():
             if connection.file_id == _file_id(self.path):
                 return connection
             # Its file was removed or replaced, and nobody would find what it writes.
             connection.close()
-        return self._open(create=create)
+        return None
 
     def _pop(self) -> _Connection | None:
         with self._lock:
@@ -117,9 +120,28 @@ class Connections:
                 return
         connection.close()
 
-    def _open(self, *, create: bool) -> _Connection:
-        if create and files.status(self.path) is None:
+    def _open_or_make(self) -> _Connection:
+        if files.status(self.path) is None:
             self._make_file()
+        return self._open()
+
+    def _open_for_reading(self) -> _Connection:
+        try:
+            return self._open()
+        except sqlite3.OperationalError as exc:
+            log = files.status(self.path.with_name(f"{self.path.name}-wal"))
+            if exc.sqlite_errorcode & 0xFF not in _NOT_WRITABLE or (log is not None and log.st_size > 0):
+                raise
+        # Even to read, SQLite makes files beside the database, unless nobody can be writing to it.
+        connection = self._connect(self.path, "mode=ro&immutable=1")
+        if sqlite_schema.version_of(connection) != len(sqlite_schema.MIGRATIONS):
+            connection.close()
+            raise UnavailableError(
+                f"{self.path}: it must be brought up to date once, and cannot be written to"
+            )
+        return connection
+
+    def _open(self) -> _Connection:
         connection = self._connect(self.path)
         try:
             connection.file_id = _file_id(self.path)
@@ -130,9 +152,9 @@ class Connections:
             raise
         return connection
 
-    def _connect(self, path: Path) -> _Connection:
+    def _connect(self, path: Path, mode: str = "mode=rw") -> _Connection:
         connection = sqlite3.connect(
-            f"{path.absolute().as_uri()}?mode=rw",
+            f"{path.absolute().as_uri()}?{mode}",
             uri=True,
             timeout=BUSY_TIMEOUT_S,
             isolation_level=None,
@@ -140,6 +162,8 @@ class Connections:
             factory=_Connection,
         )
         connection.execute(f"PRAGMA synchronous = {self._synchronous}")
+        # A damaged page is then found by who reads it first, not only by a check.
+        connection.execute("PRAGMA cell_size_check = ON")
         return connection
 
     def _make_file(self) -> None:
@@ -185,9 +209,14 @@ class Connections:
                 yield
             except sqlite3.DatabaseError as exc:
                 raise self._explained(exc) from exc
+            except StoreError:
+                raise
+            except ValueError as exc:
+                # What SQLite or we make of a row is right unless the row is not.
+                raise self.corrupt(str(exc)[:_MAX_REASON]) from exc
 
     def _explained(self, error: sqlite3.DatabaseError) -> StoreError:
-        said = str(error)
+        said = str(error)[:_MAX_REASON]
         if any(word in said for word in _DAMAGED):
             return self.corrupt(said)
         if "locked" in said or "busy" in said:
@@ -212,7 +241,7 @@ def remove_database(path: Path) -> None:
 
 
 class _Connection(sqlite3.Connection):
-    """With the identity of the file that it has open."""
+    """With the identity of the file that it has open; None: to be used once."""
 
     file_id: tuple[int, int] | None = None
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Self
 
-from kaizen.store.backends.sqlite.rows import STATE_COLUMNS
+from kaizen.store.backends.sqlite.rows import OF_STATE, STATE_COLUMNS
 from kaizen.store.backends.sqlite.writing import kind_of
 from kaizen.store.filtering import field_of, value_at
 
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from kaizen.store.backends.sqlite.rows import Row
     from kaizen.store.filtering import Filter
 
-OF_STATE = ", ".join(f"s.{name.strip()}" for name in STATE_COLUMNS.split(","))
+# Beyond this, it does not matter how many entities have a field.
+_MANY = 2_000
 _METADATA = STATE_COLUMNS.split(", ").index("metadata")
 
 
@@ -39,10 +40,11 @@ class Selection:
     @classmethod
     def of(cls, connection: sqlite3.Connection, ns: int, selected: Filter) -> Self:
         kind = None if selected.type is None else kind_of(connection, ns, selected.type)
+        fields = [field_of(path, value) for path, value in selected.values if value is not None]
         return cls(
             ns=ns,
             kind=kind,
-            fields=tuple(field_of(path, value) for path, value in selected.values if value is not None),
+            fields=_rarest_first(connection, ns, fields),
             absent=tuple(path for path, value in selected.values if value is None),
             is_empty=kind is None and selected.type is not None,
         )
@@ -120,6 +122,17 @@ class Selection:
             return True
         value = json.loads(metadata)
         return all(value_at(value, path) is None for path in self.absent)
+
+
+def _rarest_first(
+    connection: sqlite3.Connection, ns: int, fields: list[tuple[str, str]]
+) -> tuple[tuple[str, str], ...]:
+    """Order the fields by how many entities have them, as far as counting takes no time."""
+    if len(fields) < 2:
+        return tuple(fields)
+    count = "SELECT count(*) FROM (SELECT 1 FROM fields WHERE ns = ? AND path = ? AND value = ? LIMIT ?)"
+    counts = {field: connection.execute(count, (ns, *field, _MANY)).fetchone()[0] for field in set(fields)}
+    return tuple(sorted(fields, key=counts.__getitem__))
 
 
 def current(connection: sqlite3.Connection, ns: int, entity_ids: Sequence[str]) -> Iterator[Row]:

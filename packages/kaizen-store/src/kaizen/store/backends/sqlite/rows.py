@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 Row = tuple[Any, ...]
 
 STATE_COLUMNS = "entity_id, type, content, metadata, created_at, updated_at, revision"
+OF_STATE = ", ".join(f"s.{name}" for name in STATE_COLUMNS.split(", "))
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -40,23 +41,26 @@ def to_namespace(row: Row) -> Namespace:
 def to_entity(namespace_id: str, row: Sequence[Any]) -> Entity:
     """Return the entity of a row of `STATE_COLUMNS` that is not a deletion."""
     entity_id, type_, content, metadata, created_at, updated_at, revision = row
-    return Entity(
-        id=entity_id,
-        namespace_id=namespace_id,
-        type=type_,
-        content=content,
-        metadata=json.loads(metadata),
-        created_at=to_time(created_at),
-        updated_at=to_time(updated_at),
-        revision=revision,
-    )
+    try:
+        return Entity(
+            id=entity_id,
+            namespace_id=namespace_id,
+            type=type_,
+            content=content,
+            metadata=json.loads(metadata),
+            created_at=to_time(created_at),
+            updated_at=to_time(updated_at),
+            revision=revision,
+        )
+    except (ValueError, TypeError, OverflowError) as exc:
+        raise ValueError(f"entity {entity_id!r} cannot be read ({exc})") from exc
 
 
 def read_commits(
     connection: sqlite3.Connection, namespace_id: str, commits: Iterable[Row], states_of: str, key: Row
 ) -> list[Commit]:
     """Commits from their rows, with those changes that the condition `states_of` on states `a` selects."""
-    columns = ", ".join(f"{side}.{name.strip()}" for side in "ab" for name in STATE_COLUMNS.split(","))
+    columns = ", ".join(f"{side}.{name}" for side in "ab" for name in STATE_COLUMNS.split(", "))
     changes: dict[int, list[Applied]] = {}
     for version, *both in connection.execute(
         f"SELECT a.version, {columns} FROM states a LEFT JOIN states b ON b.state_id = a.before_id "  # noqa: S608

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeAlias
 
 from kaizen.store import files
+from kaizen.store.backends.sqlite.rows import OF_STATE, to_entity
 from kaizen.store.errors import StoreError
+from kaizen.store.text import fold_text, searched_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -89,7 +92,26 @@ CREATE TABLE embedded (
 ) WITHOUT ROWID;
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST,)
+
+def _fold_texts(connection: sqlite3.Connection) -> None:
+    """Write the words of all current states again: those of before were folded by SQLite, not by us."""
+    for (kind,) in connection.execute("SELECT kind FROM kinds").fetchall():
+        connection.execute(f"DELETE FROM text_{int(kind)}")  # noqa: S608 - an integer of ours
+        states = connection.execute(
+            f"SELECT e.state_id, {OF_STATE} FROM entities e JOIN states s ON s.state_id = e.state_id "  # noqa: S608
+            "WHERE e.kind = ?",
+            (kind,),
+        )
+        connection.executemany(
+            f"INSERT INTO text_{int(kind)} (rowid, body) VALUES (?, ?)",  # noqa: S608 - an integer of ours
+            ((state_id, fold_text(searched_text(to_entity("", row)))) for state_id, *row in states),
+        )
+
+
+Migration: TypeAlias = str | Callable[[sqlite3.Connection], None]
+"""Statements with `;` at the ends of lines, or a function that executes them."""
+
+MIGRATIONS: tuple[Migration, ...] = (_FIRST, _fold_texts)
 
 
 def version_of(connection: sqlite3.Connection) -> int:
@@ -101,15 +123,15 @@ def version_of(connection: sqlite3.Connection) -> int:
     return version
 
 
-def check_version(version: int, path: Path, migrations: Sequence[str]) -> None:
+def check_version(version: int, path: Path, migrations: Sequence[Migration]) -> None:
     if version > len(migrations):
         raise StoreError(
             f"{path} was written by a newer kaizen-store (schema {version}, this one knows "
-            f"{len(migrations)}): run pip install --upgrade kaizen-store"
+            f"{len(migrations)}): upgrade kaizen-store"
         )
 
 
-def migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[str]) -> None:
+def migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[Migration]) -> None:
     """Bring the database to the newest schema, one transaction for each step, after a backup of an older one.
 
     The caller sees to it that nobody else migrates at the same time.
@@ -118,15 +140,18 @@ def migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[str
     check_version(version, path, migrations)
     if 0 < version < len(migrations):
         _back_up(connection, path.with_name(f"{path.name}.schema-{version}.bak"))
-    for number, script in enumerate(migrations[version:], version + 1):
+    for number, migration in enumerate(migrations[version:], version + 1):
         connection.execute("BEGIN IMMEDIATE")
         try:
             connection.execute(
                 "CREATE TABLE IF NOT EXISTS migrations "
                 "(version INTEGER PRIMARY KEY, applied_at TEXT NOT NULL)"
             )
-            for statement in filter(str.strip, script.split(";\n")):
-                connection.execute(statement)
+            if isinstance(migration, str):
+                for statement in filter(str.strip, migration.split(";\n")):
+                    connection.execute(statement)
+            else:
+                migration(connection)
             connection.execute("INSERT INTO migrations VALUES (?, datetime('now'))", (number,))
             connection.execute("COMMIT")
         except BaseException:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import threading
-from bisect import bisect_right
 from functools import partial
-from itertools import accumulate, islice
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from kaizen.store import ranking
-from kaizen.store.backends.sqlite.reading import OF_STATE, Selection
-from kaizen.store.backends.sqlite.rows import to_entity
+from kaizen.store.backends.sqlite.reading import Selection
+from kaizen.store.backends.sqlite.rows import OF_STATE, to_entity
 from kaizen.store.backends.sqlite.vectors import VectorMatrix, embed_pending, top
 from kaizen.store.embedders import LazyEmbedder
 from kaizen.store.model import SearchHit
@@ -70,7 +69,8 @@ class Searcher:
             if embedder is not None and vector.any():
                 matrices = [self._matrix(connection, kind, embedder) for kind in kinds]
                 dense = fitting.best(_by_meaning(matrices, vector, fitting.only), wanted)
-            fused = ranking.fuse_scores(lexical, dense)
+            least = ranking.least_cosine(embedder)
+            fused = ranking.fuse_scores(lexical, dense, least_cosine=least)
             best = list(fused)[:limit]
             entities = _entities(connection, namespace_id, best)
         return [
@@ -148,7 +148,7 @@ def _by_words(
 ) -> Callable[[int], dict[int, float]]:
     among = "" if only is None else "AND rowid IN (SELECT value FROM json_each(?))"
     matches = {
-        kind: _match(words if only is not None else _telling(connection, kind, words))
+        kind: _match(words if only is not None else _rarest(connection, kind, words))
         for kind in (kinds if words else ())
     }
 
@@ -170,21 +170,19 @@ def _match(words: Sequence[str]) -> str:
     return " OR ".join(f'"{word}"' for word in words)
 
 
-def _telling(connection: sqlite3.Connection, kind: int, words: Sequence[str]) -> Sequence[str]:
-    """The rarest of the words, at least one, which together are in so many texts that ranking them is quick.
+def _rarest(connection: sqlite3.Connection, kind: int, words: Sequence[str]) -> Sequence[str]:
+    """Return the rarest of the words; all of them if there are few texts.
 
-    FTS5 ranks every text that has any of the words, at 2 microseconds each; the words that are in many tell
-    least, by the very formula of BM25. Of few texts all words count.
+    FTS5 ranks every text that has any of the words, at 2 microseconds each.
     """
     size = connection.execute("SELECT size FROM kinds WHERE kind = ?", (kind,)).fetchone()[0]
     if size <= MAX_RANKED:
         return words
     for most in (MAX_RANKED, size):
         counts = {word: _texts_with(connection, kind, word, at_most=most) for word in words}
-        rare = sorted((word for word in words if counts[word] < most), key=counts.__getitem__)
-        ranked = list(accumulate(counts[word] for word in rare))
+        rare = {word: count for word, count in counts.items() if 0 < count < most}
         if rare:
-            return rare[: max(1, bisect_right(ranked, MAX_RANKED))]
+            return ranking.rarest_words(rare, at_most=MAX_RANKED)
     return words
 
 

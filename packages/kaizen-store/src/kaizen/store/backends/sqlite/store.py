@@ -154,7 +154,7 @@ class SqliteStore(BaseStore):
         with self._connections.reading() as connection:
             selection = Selection.of(connection, self._ns(connection, namespace_id), selected)
             rows = selection.rows(connection, after=after, limit=limit + 1)
-        entities = tuple(to_entity(namespace_id, row) for row in rows[:limit])
+            entities = tuple(to_entity(namespace_id, row) for row in rows[:limit])
         return Page(entities=entities, cursor=entities[-1].id if len(rows) > limit else None)
 
     def _count(self, namespace_id: str, selected: Filter) -> int:
@@ -176,6 +176,12 @@ class SqliteStore(BaseStore):
     ) -> list[SearchHit]:
         """`search` for arguments that are checked already."""
         return self._search(namespace_id, query, selected, limit=limit)
+
+    def _count_by_type(self, namespace_id: str) -> dict[str, int]:
+        self._require_file(namespace_id)
+        with self._connections.reading() as connection:
+            ns = self._ns(connection, namespace_id)
+            return dict(connection.execute("SELECT type, size FROM kinds WHERE ns = ?", (ns,)).fetchall())
 
     def _search(self, namespace_id: str, query: str, selected: Filter, *, limit: int) -> list[SearchHit]:
         self._require_file(namespace_id)

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kaizen.store.backends.sqlite.reading import OF_STATE
-from kaizen.store.backends.sqlite.rows import to_entity
+from kaizen.store.backends.sqlite.rows import OF_STATE, to_entity
 from kaizen.store.text import searched_text
 
 if TYPE_CHECKING:

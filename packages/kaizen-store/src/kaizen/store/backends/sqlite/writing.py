@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from kaizen.store.backends.sqlite.rows import encode_metadata, to_microseconds
 from kaizen.store.filtering import flatten
-from kaizen.store.text import FTS_TOKENIZER, searched_text, spaced
+from kaizen.store.text import FTS_TOKENIZER, fold_text, searched_text
 
 if TYPE_CHECKING:
     import sqlite3
@@ -120,7 +120,7 @@ class _Writer:
         )
         self._connection.execute(
             f"INSERT INTO text_{kind} (rowid, body) VALUES (?, ?)",  # noqa: S608 - an integer of ours
-            (state_id, spaced(searched_text(entity))),
+            (state_id, fold_text(searched_text(entity))),
         )
         self._connection.executemany(
             "INSERT INTO fields VALUES (?, ?, ?, ?)",

@@ -28,7 +28,7 @@ _log = logging.getLogger(__name__)
 
 _ATTEMPTS = 4
 _ATTEMPTS_IF_UNUSABLE = 2
-_GRACE_S = 3.0
+_GRACE_S = 10.0
 _IN_FLIGHT = 2
 _LONGEST_WAIT_S = 30.0
 _TRANSIENT = frozenset({408, 429, 500, 502, 503, 504})
@@ -71,7 +71,7 @@ class PhoenixClient:
             self._client = None
 
     def hurry(self) -> None:
-        """Try nothing again and end requests within three seconds from now on; for signal handlers too."""
+        """Try nothing again and end requests within ten seconds from now on; for signal handlers too."""
         self._is_hurried = True
         self._deadline.hurry(_GRACE_S)
 

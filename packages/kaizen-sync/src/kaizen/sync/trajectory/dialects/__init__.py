@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from kaizen.sync.trajectory.chat import merge_assistants
@@ -69,13 +70,21 @@ AGENT_RUNS = (
 )
 
 
+# Read where the trace has neither: any other span that holds messages, such as a voice agent's transcript.
+OTHER_SPANS = tuple(dialect for dialect in DIALECTS if dialect.name != "raw values")
+
+
 def model_spans(trace: Trace) -> list[Span]:
     """Return the spans that are model calls: of kind LLM, or known by a dialect that writes another kind.
 
-    Where there is none, the spans that tell a whole run.
+    If there is none, the spans that hold a whole run; if there is none of these, any with messages.
     """
-    calls = [s for s in trace.spans if s.kind == "LLM" or any(d.is_model_call(s) for d in DIALECTS)]
-    return calls or [s for s in trace.spans if any(d.recognises(s) for d in AGENT_RUNS)]
+    found = [s for s in trace.spans if s.kind == "LLM" or any(d.is_model_call(s) for d in DIALECTS)]
+    return (
+        found
+        or [s for s in trace.spans if any(d.recognises(s) for d in AGENT_RUNS)]
+        or [s for s in trace.spans if s.kind != "TOOL" and any(d.recognises(s) for d in OTHER_SPANS)]
+    )
 
 
 def read_span(span: Span) -> SpanContent:
@@ -86,7 +95,7 @@ def read_span(span: Span) -> SpanContent:
                 return run.read(span)
     given: list[Message] = []
     answer: list[Message] = []
-    is_delta = False
+    is_delta, dropped = False, 0
     for dialect in DIALECTS:
         if not dialect.recognises(span):
             continue
@@ -94,10 +103,13 @@ def read_span(span: Span) -> SpanContent:
         told = merge_assistants(content.given)
         if not given or (not is_whole(given) and is_whole(told)):
             given = told
-        said = merge_assistants([message for message in content.answer if message.role == "assistant"])
+        # Whatever its role is called, it is the model that speaks, unless it reports what a tool gave.
+        own = [replace(message, role="assistant") for message in content.answer if message.role != "tool"]
+        dropped = max(dropped, len(content.answer) - len(own))
+        said = merge_assistants(own)
         if not answer or (not has_arguments(answer) and has_arguments(said)):
             answer = said
         is_delta = is_delta or content.is_delta
         if (is_delta or is_whole(given)) and has_arguments(answer):
             break
-    return SpanContent(given=given, answer=answer[:1], is_delta=is_delta)
+    return SpanContent(given=given, answer=answer[:1], is_delta=is_delta, dropped=0 if answer else dropped)

@@ -17,11 +17,13 @@ class SpanContent:
     """The messages that a model was given and its answer, each empty if the span does not hold them.
 
     `is_delta` says that the call goes on with its agent's conversation, whose history it does not repeat.
+    `dropped` counts messages of the model that are not its answer, where there is no other.
     """
 
     given: list[Message] = field(default_factory=list)
     answer: list[Message] = field(default_factory=list)
     is_delta: bool = False
+    dropped: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,6 +23,7 @@ def recognises(span: Span) -> bool:
 def read(span: Span) -> SpanContent:
     return SpanContent(
         given=with_span(span, _messages(span, _PROMPTS, "user")),
+        # The thinking of Anthropic's models is a completion of its own, before the answer.
         answer=with_span(span, _messages(span, _COMPLETIONS, "assistant")[:1]),
     )
 

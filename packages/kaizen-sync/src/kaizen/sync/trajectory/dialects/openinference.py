@@ -28,18 +28,18 @@ def recognises(span: Span) -> bool:
 
 
 def read(span: Span) -> SpanContent:
-    return SpanContent(given=flat_messages(span, INPUT), answer=flat_messages(span, OUTPUT))
+    return SpanContent(given=flat_messages(span, INPUT), answer=flat_messages(span, OUTPUT, "assistant"))
 
 
-def flat_messages(span: Span, prefix: str) -> list[Message]:
-    """Return the messages below a prefix, in the order of their numbers."""
+def flat_messages(span: Span, prefix: str, role: str = "") -> list[Message]:
+    """Return the messages below a prefix, in the order of their numbers; `role` is for those without one."""
     messages: dict[int, dict[str, Any]] = {}
     for key, value in span.attributes.items():
         if key.startswith(prefix):
             number, name = numbered(key, len(prefix))
             if number is not None:
                 messages.setdefault(number, {})[name] = value
-    found = [one for _, fields in sorted(messages.items()) for one in _messages(fields)]
+    found = [one for _, fields in sorted(messages.items()) for one in _messages(fields, role)]
     return with_span(span, found)
 
 
@@ -51,7 +51,7 @@ def numbered(key: str, start: int) -> tuple[int | None, str]:
     return int(digits), rest
 
 
-def _messages(fields: Mapping[str, Any]) -> list[Message]:
+def _messages(fields: Mapping[str, Any], role: str) -> list[Message]:
     parts: dict[int, dict[str, Any]] = {}
     calls: dict[int, dict[str, Any]] = {}
     texts: dict[int, str] = {}
@@ -74,7 +74,7 @@ def _messages(fields: Mapping[str, Any]) -> list[Message]:
     # The Responses API may give one text both as content and as a part.
     shown = [text for text in map(_part_text, ordered) if text and text != content]
     message = make_message(
-        role=as_text(fields.get("message.role")),
+        role=as_text(fields.get("message.role")) or role,
         content="\n".join(filter(None, [content, *shown])),
         tool_calls=_tool_calls(fields, calls, ordered),
         tool_call_id=as_text(fields.get("message.tool_call_id")),

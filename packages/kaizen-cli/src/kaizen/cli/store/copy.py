@@ -1,4 +1,4 @@
-"""`kaizen store`: from one store to another, and the search index."""
+"""`kaizen store copy`: all that one store holds, into another."""
 
 from __future__ import annotations
 
@@ -9,27 +9,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kaizen.cli.options import (
-    BackendOption,
-    DataDirOption,
-    JsonOption,
-    NamespaceArgument,
-    open_configured_store,
-    store_settings,
-)
-from kaizen.cli.output import Table, print_json
+from kaizen.cli.drawing import Table
+from kaizen.cli.options import JsonOption, store_settings
+from kaizen.cli.output import counted, print_json
 from kaizen.cli.ticker import Ticker
-from kaizen.store import InvalidInputError, Reindexable, open_store
+from kaizen.store import InvalidInputError, open_store
 
 if TYPE_CHECKING:
     from kaizen.store import Store, StoreSettings
 
-app = typer.Typer(
-    help="Copy a store, bring its search index up to date.", no_args_is_help=True, rich_markup_mode=None
-)
 
-
-@app.command()
 def copy(
     source: Annotated[
         str,
@@ -75,34 +64,8 @@ def copy(
         print_json({"namespaces": copied})
 
 
-@app.command()
-def reindex(
-    namespace: NamespaceArgument,
-    backend: BackendOption = None,
-    data_dir: DataDirOption = None,
-    json: JsonOption = False,
-) -> None:
-    """Embed all entities that the present embedder (KAIZEN_EMBEDDER) has not embedded yet.
-
-    A search embeds what is new on its own, so this is for after an import or a change of the embedder.
-    """
-    ticker = Ticker(quiet=json)
-    with open_configured_store(backend, data_dir) as store:
-        if not isinstance(store, Reindexable):
-            raise InvalidInputError(
-                f"the store {store.location} keeps no embeddings, so there is nothing to do"
-            )
-        embedded = store.reindex(
-            namespace, progress=lambda done, total: ticker.say(f"{done} of {total} embedded")
-        )
-    if json:
-        print_json({"namespace": namespace, "embedded": embedded})
-    else:
-        typer.echo(f"Embedded {embedded} {'entity' if embedded == 1 else 'entities'}.")
-
-
 def _say_copied(ticker: Ticker, namespace_id: str, total: int, version: int) -> None:
-    ticker.say(f"{namespace_id}: {version} of {total} commits copied")
+    ticker.say(f"{namespace_id}: {version} of {counted(total, 'commit')} copied")
 
 
 def _place(settings: StoreSettings, store: Store) -> tuple[str, str]:
