@@ -9,7 +9,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from kaizen.sync.model import Anchor, Annotation, IndexedSpan, IndexedTrace, Span, SpanEvent, Target, Trace
+    from kaizen.sync.model import (
+        Anchor,
+        Annotation,
+        IndexedSpan,
+        IndexedTrace,
+        Span,
+        SpanEvent,
+        Target,
+        Trace,
+    )
     from kaizen.sync.sources.base import AnnotatedSource, Annotator, Source, StoppableSource
     from kaizen.sync.sources.registry import available_sources, find_source
 
@@ -42,3 +51,7 @@ def __getattr__(name: str) -> Any:
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(_MODULES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
