@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from kaizen.auto import tracing
+from kaizen.auto.options import Options
 from kaizen.auto.configuration import resolve
 
 DEFAULT = "http://localhost:6006/v1/traces"
@@ -51,7 +51,7 @@ DEFAULT = "http://localhost:6006/v1/traces"
 def test_the_endpoint(environment: dict[str, str], endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    configuration = resolve(tracing.Options())
+    configuration = resolve(Options())
     assert configuration.endpoint == endpoint
     assert configuration.protocol == ("grpc" if "grpc" in environment.values() else "http/protobuf")
 
@@ -69,8 +69,8 @@ def test_the_endpoint(environment: dict[str, str], endpoint: str, monkeypatch: p
 def test_the_project(environment: dict[str, str], project: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    assert resolve(tracing.Options()).project == project
-    assert resolve(tracing.Options(project="argument")).project == "argument"
+    assert resolve(Options()).project == project
+    assert resolve(Options(project="argument")).project == "argument"
 
 
 def test_the_file_that_phoenix_hands_credentials_over_in_is_read() -> None:
@@ -78,7 +78,7 @@ def test_the_file_that_phoenix_hands_credentials_over_in_is_read() -> None:
         "PHOENIX_COLLECTOR_ENDPOINT=http://filed:6006\nPHOENIX_API_KEY=from-file\nPHOENIX_PROJECT_NAME=filed\n"
     )
     Path(".env.phoenix").chmod(0o600)
-    configuration = resolve(tracing.Options())
+    configuration = resolve(Options())
     assert configuration.endpoint == "http://filed:6006/v1/traces"
     assert configuration.headers == {"authorization": "Bearer from-file"}
     assert configuration.project == "filed"
@@ -87,7 +87,7 @@ def test_the_file_that_phoenix_hands_credentials_over_in_is_read() -> None:
 @pytest.mark.parametrize("value", ["abc", "-1", "nan", "inf", ""])
 def test_a_number_that_makes_no_sense_is_replaced(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KAIZEN_TRACING_EXIT_TIMEOUT", value)
-    assert resolve(tracing.Options()).exit_timeout_s == 2.0
+    assert resolve(Options()).exit_timeout_s == 2.0
 
 
 @pytest.mark.parametrize(
@@ -97,5 +97,5 @@ def test_collapsing_is_on_unless_switched_off(
     value: str, collapse: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KAIZEN_TRACING_COLLAPSE", value)
-    assert resolve(tracing.Options()).collapse is collapse
-    assert resolve(tracing.Options(collapse=False)).collapse is False
+    assert resolve(Options()).collapse is collapse
+    assert resolve(Options(collapse=False)).collapse is False

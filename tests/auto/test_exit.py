@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from kaizen.auto.provider import build
-from kaizen.auto.tracing import Options
+from kaizen.auto.options import Options
 from tests.auto.collector import Collector, closed_port
 
 if TYPE_CHECKING:

@@ -13,10 +13,11 @@ import pytest
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 
-from kaizen.auto import batch, tracing
+from kaizen.auto import batch
 from kaizen.auto.batch import BatchQueue
 from kaizen.auto.configuration import Configuration, resolve
 from kaizen.auto.export import HttpSender, Outcome, make_sender
+from kaizen.auto.options import Options
 from tests.auto.collector import Collector, closed_port
 from tests.support.polling import wait_until
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 
 def configuration(url: str, **options: Any) -> Configuration:
-    return resolve(tracing.Options(endpoint=url, **options))
+    return resolve(Options(endpoint=url, **options))
 
 
 def make_queue(sender: Any, **settings: Any) -> BatchQueue:

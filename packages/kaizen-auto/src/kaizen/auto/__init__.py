@@ -65,9 +65,10 @@ def enable_tracing(
     """
     try:
         from kaizen.auto import tracing
+        from kaizen.auto.options import Options
 
         return tracing.enable(
-            tracing.Options(
+            Options(
                 project=project,
                 endpoint=endpoint,
                 frameworks=frameworks,

@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 if TYPE_CHECKING:
     from types import ModuleType
 
-    from kaizen.auto.tracing import Options
+    from kaizen.auto.options import Options
 
 logger = logging.getLogger("kaizen.auto")
 

@@ -15,10 +15,14 @@ from typing import TYPE_CHECKING, Any
 import wrapt
 
 from kaizen.auto.suppression import lifted, suppressed
+from kaizen.auto.watching import watch_responses
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
     from types import ModuleType
+    from weakref import WeakSet
+
+    from kaizen.auto.watching import ResponseWatch
 
 logger = logging.getLogger("kaizen.auto")
 
@@ -76,17 +80,24 @@ class HostCall(wrapt.ObjectProxy):  # type: ignore[type-arg]
 
 
 def guard(
-    framework_module: ModuleType, instrumentor: Any, *, force: Callable[[], bool] = lambda: False
+    framework_module: ModuleType,
+    instrumentor: Any,
+    *,
+    force: Callable[[], bool] = lambda: False,
+    watches: WeakSet[ResponseWatch] | None = None,
 ) -> Callable[[], None]:
     """Guard what an instrumentor has just replaced in a framework; the result undoes it.
 
-    `force` says whether the instrumentor is to see the calls of a tracer that suppresses all others.
+    `force` says whether the instrumentor is to see the calls of a tracer that suppresses all others;
+    `watches` gets a watch on each response of the OpenAI SDK that the caller reads itself.
     """
     # Asked of the type: isinstance would wake the lazy proxies that openai exports.
     classes: list[Any] = [value for value in list(vars(framework_module).values()) if _is_class(value)]
     for owner in classes:
         for name, value in list(vars(owner).items()):
             if isinstance(value, wrapt.FunctionWrapper) and _is_instrumentor_s(value):
+                if watches is not None:
+                    watch_responses(value._self_wrapper, framework_module, watches)
                 wrapper = wrapt.FunctionWrapper(value.__wrapped__, guarded(value._self_wrapper, force=force))
                 setattr(owner, name, wrapper)
     return _guard_functions(framework_module, instrumentor)

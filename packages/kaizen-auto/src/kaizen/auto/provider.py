@@ -7,6 +7,7 @@ import importlib.util
 import logging
 import sys
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 from kaizen.auto.batch import BatchQueue
 from kaizen.auto.collapse import CollapseProcessor
@@ -17,7 +18,8 @@ from kaizen.auto.relay import Relay
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
 
-    from kaizen.auto.tracing import Options
+    from kaizen.auto.options import Options
+    from kaizen.auto.watching import ResponseWatch
 
 logger = logging.getLogger("kaizen.auto")
 
@@ -42,6 +44,7 @@ class Pipeline:
         )
         self.collapse = CollapseProcessor(self.queue, enabled=configuration.collapse)
         self.provider = make_provider(configuration)
+        self.watches: WeakSet[ResponseWatch] = WeakSet()
         self._relays: list[Relay] = []
 
     def start(self, *, set_global: bool) -> None:

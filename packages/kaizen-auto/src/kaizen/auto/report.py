@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from kaizen.auto import existing, tracing
 from kaizen.auto.__about__ import __version__
 from kaizen.auto.frameworks import FRAMEWORKS, Framework
+from kaizen.auto.options import Options
 
 if TYPE_CHECKING:
     from kaizen.auto.configuration import Configuration
@@ -74,7 +75,7 @@ def status(*, probe: bool = False) -> Status:
 
     current = tracing.current()
     pipeline = current.pipeline if current is not None else None
-    options = current.options if current is not None else tracing.Options()
+    options = current.options if current is not None else Options()
     configuration = pipeline.configuration if pipeline is not None else resolve(options)
     state, reason = _state(current)
     queue = pipeline.queue if pipeline is not None else None

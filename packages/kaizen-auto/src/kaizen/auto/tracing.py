@@ -10,49 +10,18 @@ import sys
 import threading
 
 from kaizen.auto import existing, hook
-from kaizen.auto.frameworks import FRAMEWORKS, Framework, select
+from kaizen.auto.frameworks import FRAMEWORKS, Framework
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
     from types import ModuleType
     from typing import Any
 
     from opentelemetry.sdk.trace import TracerProvider
 
+    from kaizen.auto.options import Options
     from kaizen.auto.provider import Pipeline
-
-
-class Options:
-    """The arguments of `enable_tracing`; None leaves the choice to the environment."""
-
-    def __init__(
-        self,
-        *,
-        project: str | None = None,
-        endpoint: str | None = None,
-        frameworks: Iterable[str] | str | None = None,
-        force: bool = False,
-        protocol: str | None = None,
-        headers: dict[str, str] | None = None,
-        api_key: str | None = None,
-        collapse: bool | None = None,
-        set_global: bool = False,
-    ) -> None:
-        self.project = project
-        self.endpoint = endpoint
-        self.frameworks, self.unknown_frameworks = select(frameworks)
-        self.force = force
-        self.protocol = protocol
-        self.headers = headers
-        self.api_key = api_key
-        self.collapse = collapse
-        self.set_global = set_global
-
-    @property
-    def destination(self) -> tuple[object, ...]:
-        """What cannot change any more once the provider is there."""
-        return (self.project, self.endpoint, self.protocol, self.headers, self.api_key, self.collapse)
 
 
 class Tracing:
@@ -188,7 +157,9 @@ class Tracing:
         # Set on the one object of its class that there is, so that an `instrument()` by the application,
         # now or later, gets the framework instead of being refused.
         instrumentor.instrument = lambda **kwargs: self._hand_over(framework, kwargs)
-        self._unguard[framework.name] = guard(module, instrumentor, force=lambda: self.options.force)
+        self._unguard[framework.name] = guard(
+            module, instrumentor, force=lambda: self.options.force, watches=self.ensure_pipeline().watches
+        )
 
     def _uninstrument(self, name: str, instrumentor: Any) -> None:
         vars(instrumentor).pop("instrument", None)
