@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import wrapt
 
+from kaizen.auto.cancellation import CallSpan
 from kaizen.auto.suppression import lifted, suppressed
 from kaizen.auto.watching import watch_responses
 
@@ -30,8 +31,10 @@ logger = logging.getLogger("kaizen.auto")
 class HostCall(wrapt.ObjectProxy):  # type: ignore[type-arg]
     """The framework's function as a wrapper gets to see it, remembering what became of the call."""
 
-    def __init__(self, function: Callable[..., Any]) -> None:
+    def __init__(self, function: Callable[..., Any], *, records_itself: bool = False) -> None:
         super().__init__(function)
+        self._self_records_itself = records_itself
+        self._self_span = CallSpan()
         self._self_called = False
         self._self_done = False
         self._self_result: Any = None
@@ -40,11 +43,13 @@ class HostCall(wrapt.ObjectProxy):  # type: ignore[type-arg]
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         self._self_called = True
+        # An instrumentor that outlives the call, for its stream, records its errors too.
+        self._self_records_itself = self._self_records_itself or bool(kwargs.get("stream"))
         try:
             with suppressed(self._self_suppressed):
                 result = self.__wrapped__(*args, **kwargs)
         except BaseException as exc:
-            self._self_error = exc
+            self._failed(exc)
             raise
         if inspect.isawaitable(result):
             return self._awaited(result)
@@ -57,7 +62,7 @@ class HostCall(wrapt.ObjectProxy):  # type: ignore[type-arg]
             with suppressed(self._self_suppressed):
                 self._self_result = await awaitable
         except BaseException as exc:
-            self._self_error = exc
+            self._failed(exc)
             raise
         self._self_done = True
         return self._self_result
@@ -66,8 +71,12 @@ class HostCall(wrapt.ObjectProxy):  # type: ignore[type-arg]
         try:
             return (yield from generator)
         except BaseException as exc:
-            self._self_error = exc
+            self._failed(exc)
             raise
+
+    def _failed(self, error: BaseException) -> None:
+        self._self_error = error
+        self._self_span.see_error(error, records_itself=self._self_records_itself)
 
     def settle(self, fault: Exception) -> bool:
         """Raise what the framework raised; else say whether it answered, so that it is not called twice."""
@@ -106,25 +115,32 @@ def guard(
 def guarded(wrapper: Callable[..., Any], *, force: Callable[[], bool] = lambda: False) -> Callable[..., Any]:
     """A wrapper for wrapt that does what `wrapper` does, as long as it works."""
     called = wrapper if inspect.isroutine(wrapper) else type(wrapper).__call__
+    records_itself = hasattr(wrapper, "_finalize_response")
     if inspect.iscoroutinefunction(called):
 
         async def call_async(function: Any, instance: Any, args: Any, kwargs: Any) -> Any:
-            host = HostCall(function)
+            host = HostCall(function, records_itself=records_itself)
             try:
                 with lifted(force) as host._self_suppressed:
                     return await wrapper(host, instance, args, kwargs)
             except Exception as exc:  # noqa: BLE001 - the framework's own are raised again
                 return host._self_result if host.settle(exc) else await function(*args, **kwargs)
+            except BaseException as exc:
+                host._self_span.end(exc)
+                raise
 
         return call_async
 
     def call(function: Any, instance: Any, args: Any, kwargs: Any) -> Any:
-        host = HostCall(function)
+        host = HostCall(function, records_itself=records_itself)
         try:
             with lifted(force) as host._self_suppressed:
                 result = wrapper(host, instance, args, kwargs)
         except Exception as exc:  # noqa: BLE001 - the framework's own are raised again
             return host._self_result if host.settle(exc) else function(*args, **kwargs)
+        except BaseException as exc:
+            host._self_span.end(exc)
+            raise
         if inspect.isgenerator(result) and result is not host._self_result:
             return _guarded_generator(result, host, args, kwargs)
         return result
