@@ -33,7 +33,10 @@ def describe(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [describe(item) for item in value]
     if hasattr(value, "model_dump"):
-        return [value.__class__.__name__, json.loads(json.dumps(value.model_dump(warnings=False), default=str))]
+        return [
+            value.__class__.__name__,
+            json.loads(json.dumps(value.model_dump(warnings=False), default=str)),
+        ]
     return value.__class__.__name__
 
 
@@ -71,7 +74,7 @@ async def complaining(call: Coroutine[Any, Any, None], seen: list[Any]) -> None:
 
 
 def count_open_spans() -> int:
-    return getattr(kaizen.auto.status().spans, "open", 0)
+    return kaizen.auto.status().spans.open
 
 
 def main() -> None:

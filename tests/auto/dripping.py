@@ -129,7 +129,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(b"0\r\n\r\n")
 
     def _send_failure(self) -> None:
-        content = json.dumps({"error": {"message": "no such model", "type": "invalid_request_error"}}).encode()
+        content = json.dumps(
+            {"error": {"message": "no such model", "type": "invalid_request_error"}}
+        ).encode()
         self.send_response(400)
         self.send_header("content-type", "application/json")
         self.send_header("content-length", str(len(content)))
@@ -165,7 +167,9 @@ def whole_of(path: str, how: list[str]) -> Iterator[bytes]:
         body = response("completed", how)
     elif path.endswith("/chat/completions"):
         body = {**chat("chat.completion"), "usage": USAGE}
-        message = {"role": "assistant", "content": text(how)} | ({"tool_calls": [tool_call()]} if "tool" in how else {})
+        message = {"role": "assistant", "content": text(how)} | (
+            {"tool_calls": [tool_call()]} if "tool" in how else {}
+        )
         body["choices"] = [{"index": 0, "finish_reason": "stop", "message": message, "logprobs": None}]
     else:
         body = {**chat("text_completion"), "usage": USAGE}
@@ -185,7 +189,9 @@ def stream_of(path: str, how: list[str]) -> Iterator[bytes]:
         if number == len(words) // 2 and "error" in how:
             yield b'data: {"error": {"message": "overloaded", "type": "server_error"}}\n\n'
             return
-        content: dict[str, Any] = {"delta": {"role": "assistant", "content": word}} if is_chat else {"text": word}
+        content: dict[str, Any] = (
+            {"delta": {"role": "assistant", "content": word}} if is_chat else {"text": word}
+        )
         chunk = chat("chat.completion.chunk" if is_chat else "text_completion")
         yield frame({**chunk, "choices": [{"index": 0, "finish_reason": None, "logprobs": None, **content}]})
     last = {"delta": {}} if is_chat else {"text": ""}

@@ -143,7 +143,8 @@ STREAMING = {
     "timed out": Way(WITH + "    AWAIT response.read()", "stall", status=ERROR),
     "left by an exception": Way(ENTERED + "    raise ValueError('mine')", "gate", status=ERROR),
     "read twice": Way(
-        WITH + "    go()\n"
+        WITH
+        + "    go()\n"
         + "    ASYNC for piece in response.iter_bytes(): pass\n"
         + "    ASYNC for piece in response.http_response.A_iter_raw():\n        pass",
         "gate",
@@ -174,15 +175,22 @@ task.cancel()
 await task
 """
 STREAMED = {
-    "read": Way(STREAM + "go()\nsaw(isinstance(stream, openai.A_Stream))\nASYNC for event in stream: saw(event)\nsaw(gate())", "gate"),
+    "read": Way(
+        STREAM
+        + "go()\nsaw(isinstance(stream, openai.A_Stream))\nASYNC for event in stream: saw(event)\nsaw(gate())",
+        "gate",
+    ),
     "read one by one": Way(
         STREAM + "saw(AWAIT A_next(stream))\ngo()\nASYNC for event in stream: saw(event)\nsaw(gate())", "gate"
     ),
-    "read in a block": Way(STREAM + "ASYNC with stream as events:\n    ASYNC for event in events: saw(event)"),
+    "read in a block": Way(
+        STREAM + "ASYNC with stream as events:\n    ASYNC for event in events: saw(event)"
+    ),
     "compressed": Way(STREAM + "ASYNC for event in stream: saw(event)", "gzip"),
     "left by break": Way(STREAM + SOME + "go()", "", status=LEFT, output=PART),
     "left by leaving the block": Way(
-        STREAM + "ASYNC with stream:\n    ASYNC for event in stream:\n        saw(event)\n        if COUNT == 4: break",
+        STREAM
+        + "ASYNC with stream:\n    ASYNC for event in stream:\n        saw(event)\n        if COUNT == 4: break",
         status=LEFT,
         output=PART,
     ),
@@ -192,7 +200,8 @@ STREAMED = {
         STREAM + SOME + "AWAIT stream.response.A_close()", status=LEFT, output=PART
     ),
     "left by an exception": Way(
-        STREAM + "ASYNC with stream:\n    ASYNC for event in stream:\n        if COUNT == 4: raise ValueError('mine')",
+        STREAM
+        + "ASYNC with stream:\n    ASYNC for event in stream:\n        if COUNT == 4: raise ValueError('mine')",
         status=ERROR,
         output=PART,
     ),
@@ -223,7 +232,8 @@ ERROR_EVENT = {
 RAW_STREAM = "response = AWAIT api.with_raw_response.create(**ask, stream=True)\nsaw(response)\n"
 RAW_STREAMED = {
     "parsed and read": Way(
-        RAW_STREAM + "go()\nstream = response.parse()\nASYNC for event in stream: saw(event)\nsaw(gate())", "gate"
+        RAW_STREAM + "go()\nstream = response.parse()\nASYNC for event in stream: saw(event)\nsaw(gate())",
+        "gate",
     ),
     "parsed and left by break": Way(
         RAW_STREAM + "stream = response.parse()\n" + SOME, status=LEFT, output=PART, collected=True
@@ -235,7 +245,8 @@ RAW_STREAMED = {
         RAW_STREAM + "ASYNC for event in response.parse(): saw(event)", "cut", status=ERROR, output=PART
     ),
     "read by hand": Way(
-        RAW_STREAM + "go()\nsaw([line ASYNC for line in response.http_response.A_iter_lines()], gate())", "gate"
+        RAW_STREAM + "go()\nsaw([line ASYNC for line in response.http_response.A_iter_lines()], gate())",
+        "gate",
     ),
     "read by hand in part": Way(
         RAW_STREAM
@@ -250,7 +261,8 @@ RAW_STREAMED = {
 WITH_STREAM = "ASYNC with api.with_streaming_response.create(**ask, stream=True) as response:\n    saw(response)\n    go()\n"
 STREAMING_STREAMED = {
     "parsed and read": Way(
-        WITH_STREAM + "    stream = AWAIT response.parse()\n    ASYNC for event in stream: saw(event)\n    saw(gate())",
+        WITH_STREAM
+        + "    stream = AWAIT response.parse()\n    ASYNC for event in stream: saw(event)\n    saw(gate())",
         "gate",
     ),
     "parsed and left by break": Way(
@@ -341,7 +353,12 @@ OPENAI: dict[str, dict[str, dict[str, Way]]] = {
         "helper": RESPONSES_HELPED,
         "parse": RESPONSES_PARSED,
     },
-    "completions": {"create": CREATED, "raw": RAW, "streaming": STREAMING, "streamed": STREAMED | ERROR_EVENT},
+    "completions": {
+        "create": CREATED,
+        "raw": RAW,
+        "streaming": STREAMING,
+        "streamed": STREAMED | ERROR_EVENT,
+    },
     "embeddings": {"create": CREATED, "raw": RAW, "streaming": STREAMING},
 }
 
@@ -354,7 +371,9 @@ def openai_calls() -> dict[str, Call]:
             for name, way in ways.items():
                 for is_async in (False, True):
                     if way.only in ("", "async" if is_async else "sync"):
-                        source = CLIENT.format("Async" if is_async else "") + f"api = client.{api}\n" + ASKS[api]
+                        source = (
+                            CLIENT.format("Async" if is_async else "") + f"api = client.{api}\n" + ASKS[api]
+                        )
                         source += "ask['extra_headers'] = how\n" + counted(way.source)
                         label = f"{api}, {'async' if is_async else 'sync'}, {kind}: {name}"
                         calls[label] = Call(spoken(source, is_async), way.how, is_async, way)
@@ -371,9 +390,23 @@ def counted(source: str) -> str:
 def spoken(source: str, is_async: bool) -> str:
     """Put a source into the words of the sync or of the async client."""
     words = (
-        {"AWAIT ": "await ", "ASYNC ": "async ", "A_iter": "aiter", "A_close": "aclose", "A_next": "anext", "A_Stream": "AsyncStream"}
+        {
+            "AWAIT ": "await ",
+            "ASYNC ": "async ",
+            "A_iter": "aiter",
+            "A_close": "aclose",
+            "A_next": "anext",
+            "A_Stream": "AsyncStream",
+        }
         if is_async
-        else {"AWAIT ": "", "ASYNC ": "", "A_iter": "iter", "A_close": "close", "A_next": "next", "A_Stream": "Stream"}
+        else {
+            "AWAIT ": "",
+            "ASYNC ": "",
+            "A_iter": "iter",
+            "A_close": "close",
+            "A_next": "next",
+            "A_Stream": "Stream",
+        }
     )
     for word, meant in words.items():
         source = source.replace(word, meant)

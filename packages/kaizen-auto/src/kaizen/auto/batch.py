@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import logging
-import os
 import sys
 import threading
 import time
-import weakref
 from collections import deque
 from typing import TYPE_CHECKING
 
@@ -15,6 +13,8 @@ from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, attach, set_val
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 
 from kaizen.auto.export import Outcome
+from kaizen.auto.forking import call_in_child
+from kaizen.auto.pool import send_before_results
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,9 +51,7 @@ class BatchQueue(SpanProcessor):
         self._before_exit = before_exit or self.shutdown
         self.last_error: str | None = None
         self._reset()
-        if hasattr(os, "register_at_fork"):
-            alive = weakref.WeakMethod(self._after_fork)
-            os.register_at_fork(after_in_child=lambda: (after := alive()) and after())
+        call_in_child(self._after_fork)
 
     def _reset(self) -> None:
         # Re-entrant: a signal handler or a finalizer may end a span while this thread is in here.
@@ -141,6 +139,7 @@ class BatchQueue(SpanProcessor):
             return
         self._thread = thread
         _run_at_multiprocessing_exit(self._before_exit)
+        send_before_results(lambda timeout_s: self.in_outage or self.flush(timeout_s))
 
     def _run(self) -> None:
         attach(set_value(_SUPPRESS_INSTRUMENTATION_KEY, True))

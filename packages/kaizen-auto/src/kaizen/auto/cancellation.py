@@ -1,8 +1,8 @@
 """Ends the spans of calls that were cancelled or interrupted as the errors they are.
 
-Covers openinference-instrumentation-openai up to 0.1.4x, which leaves the span of a cancelled call open, and
-openinference-instrumentation-litellm from 0.1.51, which ends it without a status: both look out for `Exception`
-only. To be dropped once the oldest versions that are admitted record a cancelled call themselves.
+Covers openinference-instrumentation-openai 0.1.45, which leaves the span of a cancelled call open, and
+openinference-instrumentation-litellm from 0.1.51, which ends it without a status: both look out for
+`Exception` only. To be dropped once the oldest versions that are admitted record a cancelled call themselves.
 """
 
 from __future__ import annotations

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
 
     from kaizen.auto.configuration import Configuration
+    from kaizen.auto.fitting import Limits
 
 MAX_BODY_BYTES = 4_000_000
 # Worth another try later; everything else would be refused again.
@@ -50,6 +51,15 @@ def make_sender(configuration: Configuration) -> Sender:
     return GrpcSender(configuration) if configuration.protocol == "grpc" else HttpSender(configuration)
 
 
+def encode(spans: Sequence[ReadableSpan], limits: Limits) -> Any:
+    """Return the export request for spans, within the limits."""
+    from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
+
+    from kaizen.auto.fitting import fit
+
+    return encode_spans([fit(span, limits) for span in spans])
+
+
 class HttpSender:
     """OTLP over HTTP with protobuf bodies on one kept-alive connection. Used by one thread at a time."""
 
@@ -58,9 +68,7 @@ class HttpSender:
         self._connection: http.client.HTTPConnection | None = None
 
     def send(self, spans: Sequence[ReadableSpan]) -> Outcome:
-        from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
-
-        body = encode_spans(spans).SerializeToString()
+        body = encode(spans, self._configuration.limits).SerializeToString()
         if len(body) > MAX_BODY_BYTES and len(spans) > 1:
             return self._send_halves(spans)
         outcome, status = self._post(body)
@@ -175,13 +183,12 @@ class GrpcSender:
 
     def send(self, spans: Sequence[ReadableSpan]) -> Outcome:
         import grpc  # type: ignore[import-untyped]
-        from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 
         if self._stub is None:
             self._stub = self._connect()
         try:
             self._stub.Export(
-                encode_spans(spans),
+                encode(spans, self._configuration.limits),
                 timeout=self._configuration.read_timeout_s,
                 metadata=tuple(self._configuration.headers.items()),
             )

@@ -16,7 +16,7 @@ from kaizen.auto.export import make_sender
 from kaizen.auto.relay import Relay
 
 if TYPE_CHECKING:
-    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace import SpanLimits, TracerProvider
 
     from kaizen.auto.options import Options
     from kaizen.auto.watching import ResponseWatch
@@ -28,6 +28,8 @@ PROJECT_ATTRIBUTE = "openinference.project.name"
 EXIT_SHARE = 7 / 8
 # A collector that failed last time gets one more attempt, and a short one.
 EXIT_IN_OUTAGE_S = 0.5
+# What OpenInference's provider allows.
+MAX_ATTRIBUTES = 10_000
 
 
 class Pipeline:
@@ -45,6 +47,7 @@ class Pipeline:
         self.collapse = CollapseProcessor(self.queue, enabled=configuration.collapse)
         self.provider = make_provider(configuration)
         self.watches: WeakSet[ResponseWatch] = WeakSet()
+        self.unfinished = 0
         self._relays: list[Relay] = []
 
     def start(self, *, set_global: bool) -> None:
@@ -73,10 +76,16 @@ class Pipeline:
 
     def exit(self) -> None:
         """Send what is left; the process ends within the exit timeout whatever the collector does."""
-        self.collapse.release()
+        self._end_unfinished()
         timeout_s = self.configuration.exit_timeout_s * EXIT_SHARE
         self.queue.flush(min(timeout_s, EXIT_IN_OUTAGE_S) if self.queue.in_outage else timeout_s)
         self.queue.stop()
+
+    def _end_unfinished(self) -> None:
+        """End the calls that are still running, with what they have so far."""
+        self.unfinished += sum(watch.end(None, is_unfinished=True) for watch in list(self.watches))
+        self.unfinished += self.collapse.end_open()
+        self.collapse.release()
 
     def close(self) -> None:
         atexit.unregister(self.exit)
@@ -126,6 +135,7 @@ def _register(configuration: Configuration) -> TracerProvider:
         verbose=False,
         set_global_tracer_provider=False,
         shutdown_on_exit=False,
+        span_limits=_span_limits(),
     )
 
 
@@ -134,5 +144,18 @@ def _openinference_provider(configuration: Configuration) -> TracerProvider:
     from opentelemetry.sdk.resources import Resource
 
     return OpenInferenceTracerProvider(
-        resource=Resource.create({PROJECT_ATTRIBUTE: configuration.project}), shutdown_on_exit=False
+        resource=Resource.create({PROJECT_ATTRIBUTE: configuration.project}),
+        shutdown_on_exit=False,
+        span_limits=_span_limits(),
+    )
+
+
+def _span_limits() -> SpanLimits:
+    """Limits that leave a long conversation whole; those of the environment are applied before sending."""
+    from opentelemetry.sdk.trace import SpanLimits
+
+    return SpanLimits(
+        max_span_attributes=MAX_ATTRIBUTES,
+        max_attribute_length=SpanLimits.UNSET,
+        max_span_attribute_length=SpanLimits.UNSET,
     )

@@ -39,11 +39,14 @@ class Relay(SpanProcessor):
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         if self._attached and is_openinference(span):
-            self._target.on_start(span, parent_context)
+            self._target.on_start(span, parent_context, resource=self._merged(span))
 
     def on_end(self, span: ReadableSpan) -> None:
         if self._attached and is_openinference(span):
-            self._target.on_end(copy_span(span, resource=span.resource.merge(self._resource)))
+            self._target.on_end(copy_span(span, resource=self._merged(span)))
+
+    def _merged(self, span: ReadableSpan) -> Resource:
+        return span.resource.merge(self._resource)
 
     def shutdown(self) -> None:
         self._attached = False

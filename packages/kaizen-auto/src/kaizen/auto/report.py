@@ -15,6 +15,7 @@ from kaizen.auto.options import Options
 
 if TYPE_CHECKING:
     from kaizen.auto.configuration import Configuration
+    from kaizen.auto.provider import Pipeline
 
 State = Literal["off", "waiting", "standing back", "tracing"]
 
@@ -34,12 +35,18 @@ class FrameworkStatus:
 
 @dataclass(frozen=True)
 class SpanCounts:
-    """Spans of this process; `failed` were refused by the collector, `dropped` never sent."""
+    """Spans of this process.
+
+    `failed` were refused by the collector, `dropped` were never sent. `open` belong to calls that are still
+    running; when the process ends, they are sent as they are and counted as `unfinished`.
+    """
 
     sent: int = 0
     queued: int = 0
     dropped: int = 0
     failed: int = 0
+    open: int = 0
+    unfinished: int = 0
 
 
 @dataclass(frozen=True)
@@ -87,9 +94,21 @@ def status(*, probe: bool = False) -> Status:
         endpoint=configuration.endpoint,
         protocol=configuration.protocol,
         frameworks=tuple(_framework(framework, current) for framework in FRAMEWORKS),
-        spans=SpanCounts(queue.sent, queue.queued, queue.dropped, queue.failed) if queue else SpanCounts(),
+        spans=_count_spans(pipeline) if pipeline is not None else SpanCounts(),
         last_error=queue.last_error if queue is not None else None,
         collector=ask_collector(configuration) if probe else None,
+    )
+
+
+def _count_spans(pipeline: Pipeline) -> SpanCounts:
+    queue = pipeline.queue
+    return SpanCounts(
+        sent=queue.sent,
+        queued=queue.queued,
+        dropped=queue.dropped,
+        failed=queue.failed,
+        open=pipeline.collapse.open_count,
+        unfinished=pipeline.unfinished,
     )
 
 

@@ -19,14 +19,14 @@ from opentelemetry import trace
 from opentelemetry.trace import Status, StatusCode
 
 from kaizen.auto.answers import merge_chunks, parse_events, response_of
+from kaizen.auto.spans import UNFINISHED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from types import ModuleType, TracebackType
     from weakref import WeakSet
 
-UNFINISHED = "kaizen.unfinished"
-FIRST_TOKEN = "First Token Stream Event"
+FIRST_EVENT = "First Token Stream Event"
 # Ways of leaving a loop or a generator, and no failures.
 LEAVING = (GeneratorExit, StopIteration, StopAsyncIteration)
 
@@ -100,8 +100,10 @@ class ResponseWatch:
 
     def record(self, piece: bytes) -> None:
         """Keep a piece of the body, as it came over the wire."""
+        if self._has_ended:
+            return
         if not self._pieces and self.is_events:
-            self._span.add_event(FIRST_TOKEN)
+            self._span.add_event(FIRST_EVENT)
         if self._is_text:
             self._pieces.append(piece)
 
@@ -122,10 +124,10 @@ class ResponseWatch:
         if not self.is_advancing:
             self.end(None if id(error) == self._handled else error)
 
-    def end(self, error: BaseException | None, *, is_unfinished: bool = False) -> None:
-        """End the span with what was read; an error is that which the caller saw."""
+    def end(self, error: BaseException | None, *, is_unfinished: bool = False) -> bool:
+        """End the span with what was read and the error that the caller saw; say whether it was open."""
         if self._has_ended or os.getpid() != self._process:
-            return
+            return False
         self._has_ended = True
         # The agent's own code is running: nothing of ours may reach it.
         with suppress(Exception):
@@ -142,6 +144,7 @@ class ResponseWatch:
             finally:
                 # Does nothing where the answer was recorded.
                 self._with_span.finish_tracing(status=status)
+        return True
 
     def _record_answer(self, status: Status | None) -> None:
         content = self._content()
