@@ -40,7 +40,7 @@ def end_spans(queue: BatchQueue, count: int, *, size: int = 0) -> None:
     provider.add_span_processor(queue)
     for number in range(count):
         with provider.get_tracer("test").start_as_current_span(f"span {number}") as span:
-            span.set_attribute("text", "x" * size)
+            span.set_attribute("text", "x " * (size // 2))
 
 
 class Recorder:

@@ -72,4 +72,6 @@ def test_counts_of_a_running_agent(run_agent: RunAgent) -> None:
         assert (status.state, status.reason) == ("tracing", None)
         print(status.spans, [one.name for one in status.frameworks if one.traced and one.imported])
     """)
-    assert ended.stdout == "SpanCounts(sent=1, queued=0, dropped=0, failed=0) ['openai']\n", ended.stderr
+    assert (
+        ended.stdout == "SpanCounts(sent=1, queued=0, dropped=0, failed=0, open=0, unfinished=0) ['openai']\n"
+    ), ended.stderr

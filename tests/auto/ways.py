@@ -57,7 +57,6 @@ from pydantic import BaseModel
 class Answer(BaseModel):
     answer: int
 """
-CLIENT = "client = openai.{}OpenAI(max_retries=0, timeout=0.2 if 'hang' in how['x-how'] or 'stall' in how['x-how'] else 30)\n"
 ASKS = {
     "chat.completions": "ask = {'model': 'gpt-4o-mini', 'messages': [{'role': 'user', 'content': 'hello'}]}\n",
     "responses": "ask = {'model': 'gpt-4o-mini', 'input': 'hello'}\n",
@@ -77,7 +76,7 @@ CREATED = {
     "cancelled": Way(
         """
 task = asyncio.create_task(api.create(**ask, timeout=30))
-await asyncio.sleep(0.15)
+await asyncio.sleep(0.5)
 task.cancel()
 await task
 """,
@@ -155,7 +154,7 @@ async def read():
     async with api.with_streaming_response.create(**ask, timeout=30) as response:
         await response.read()
 task = asyncio.create_task(read())
-await asyncio.sleep(0.15)
+await asyncio.sleep(0.5)
 task.cancel()
 await task
 """,
@@ -170,7 +169,7 @@ CANCELLED = """
 async def read():
     {}
 task = asyncio.create_task(read())
-await asyncio.sleep(0.15)
+await asyncio.sleep(0.5)
 task.cancel()
 await task
 """
@@ -363,21 +362,156 @@ OPENAI: dict[str, dict[str, dict[str, Way]]] = {
 }
 
 
-def openai_calls() -> dict[str, Call]:
-    """The table for the OpenAI SDK, with the sync and the async client."""
-    calls = {}
-    for api, kinds in OPENAI.items():
-        for kind, ways in kinds.items():
-            for name, way in ways.items():
-                for is_async in (False, True):
-                    if way.only in ("", "async" if is_async else "sync"):
-                        source = (
-                            CLIENT.format("Async" if is_async else "") + f"api = client.{api}\n" + ASKS[api]
-                        )
-                        source += "ask['extra_headers'] = how\n" + counted(way.source)
-                        label = f"{api}, {'async' if is_async else 'sync'}, {kind}: {name}"
-                        calls[label] = Call(spoken(source, is_async), way.how, is_async, way)
+LITELLM_SETUP = """
+import asyncio, litellm
+litellm.suppress_debug_info = True
+"""
+LITELLM_ASK = """
+ask = {'model': 'openai/gpt-4o-mini', 'messages': [{'role': 'user', 'content': 'hello'}]}
+ask |= {'extra_headers': how, 'max_retries': 0, 'timeout': TIMEOUT}
+"""
+LITELLM_STREAM = "stream = AWAIT litellm.A_completion(**ask, stream=True)\n"
+LITELLM_SOME = (
+    "ASYNC for event in stream:\n    saw(event.choices[0].delta.content)\n    if COUNT == 3: break\n"
+)
+LITELLM_ALL = "ASYNC for event in stream: saw(event.choices[0].delta.content)\n"
+LITELLM = {
+    "read": Way("saw((AWAIT litellm.A_completion(**ask)).choices[0].message.content)"),
+    "failed": Way("AWAIT litellm.A_completion(**ask)", "fail", status=ERROR),
+    "timed out": Way("AWAIT litellm.A_completion(**ask)", "hang", status=ERROR),
+    "cancelled": Way(
+        CANCELLED.format("await litellm.acompletion(**ask | {'timeout': 60})"),
+        "hang",
+        status=ERROR,
+        only="async",
+    ),
+    "streamed: read": Way(LITELLM_STREAM + LITELLM_ALL),
+    "streamed: left by break": Way(LITELLM_STREAM + LITELLM_SOME, status=LEFT, output=PART, collected=True),
+    "streamed: left by dropping it": Way(LITELLM_STREAM + "del stream", status=LEFT, collected=True),
+    "streamed: failed": Way(LITELLM_STREAM, "fail", status=ERROR),
+    "streamed: cut": Way(LITELLM_STREAM + LITELLM_ALL, "cut", status=ERROR, output=PART),
+    "streamed: timed out": Way(LITELLM_STREAM + LITELLM_ALL, "stall", status=ERROR, output=PART),
+    "streamed: cancelled": Way(
+        CANCELLED.format(
+            "\n    stream = await litellm.acompletion(**ask | {'timeout': 60}, stream=True)\n"
+            "    async for event in stream: saw(event.choices[0].delta.content)"
+        ),
+        "stall",
+        status=ERROR,
+        output=PART,
+        only="async",
+    ),
+    "embedded": Way(
+        "ask = {**ask, 'model': 'openai/text-embedding-3-small', 'input': ['hello']}\ndel ask['messages']\n"
+        "saw(len((AWAIT litellm.A_embedding(**ask)).data))"
+    ),
+    "responses: read": Way(
+        "ask = {**ask, 'input': 'hello'}\ndel ask['messages']\n"
+        "saw((AWAIT litellm.A_responses(**ask)).output[0].content[0].text)"
+    ),
+    "responses: failed": Way(
+        "ask = {**ask, 'input': 'hello'}\ndel ask['messages']\nAWAIT litellm.A_responses(**ask)",
+        "fail",
+        status=ERROR,
+    ),
+}
+SMOLAGENTS_SETUP = "import smolagents\n"
+SMOLAGENTS_MODEL = """
+options = {'max_retries': 0, 'timeout': TIMEOUT, 'default_headers': how}
+model = smolagents.OpenAIModel('gpt-4o-mini', client_kwargs=options, retry=False)
+ask = [smolagents.ChatMessage(role='user', content='hello')]
+"""
+SMOLAGENTS = {
+    "read": Way("saw(model.generate(ask).content)"),
+    "failed": Way("model.generate(ask)", "fail", status=ERROR),
+    "timed out": Way("model.generate(ask)", "hang", status=ERROR),
+    "streamed: read": Way("for delta in model.generate_stream(ask): saw(delta.content)"),
+    "streamed: left by break": Way(
+        "for delta in model.generate_stream(ask):\n    saw(delta.content)\n    if COUNT == 3: break",
+        status=OK,
+        output=PART,
+    ),
+    "streamed: failed": Way("list(model.generate_stream(ask))", "fail", status=ERROR),
+    "streamed: cut": Way(
+        "for delta in model.generate_stream(ask): saw(delta.content)", "cut", status=ERROR, output=PART
+    ),
+    "streamed: timed out": Way(
+        "for delta in model.generate_stream(ask): saw(delta.content)", "stall", status=ERROR, output=PART
+    ),
+    "run: failed": Way(
+        "smolagents.ToolCallingAgent(tools=[], model=model, max_steps=1, verbosity_level=0).run('hello')",
+        "fail",
+        status=ERROR,
+    ),
+}
+AGENTS_SETUP = """
+import agents, asyncio, openai
+from agents.tracing.processors import default_exporter
+default_exporter().endpoint = str(openai.OpenAI().base_url) + "ingest"
+"""
+AGENTS_AGENT = """
+client = openai.AsyncOpenAI(max_retries=0, timeout=TIMEOUT, default_headers=how)
+agent = agents.Agent(name='agent', model=agents.MODEL('gpt-4o-mini', client))
+"""
+AGENTS_STREAM = "result = agents.Runner.run_streamed(agent, 'hello')\n"
+AGENTS_ALL = "async for event in result.stream_events(): saw(event.type)\nsaw(result.final_output)"
+AGENTS = {
+    "read": Way("saw((await agents.Runner.run(agent, 'hello')).final_output)"),
+    "failed": Way("await agents.Runner.run(agent, 'hello')", "fail", status=ERROR),
+    "timed out": Way("await agents.Runner.run(agent, 'hello')", "hang", status=ERROR),
+    "cancelled": Way(
+        "client.timeout = 60\nawait asyncio.wait_for(agents.Runner.run(agent, 'hello'), 0.3)",
+        "hang",
+        status=ERROR,
+    ),
+    "streamed: read": Way(AGENTS_STREAM + AGENTS_ALL),
+    "streamed: failed": Way(AGENTS_STREAM + AGENTS_ALL, "fail", status=ERROR),
+    "streamed: cut": Way(AGENTS_STREAM + AGENTS_ALL, "cut", status=ERROR, output=PART),
+    "streamed: timed out": Way(AGENTS_STREAM + AGENTS_ALL, "stall", status=ERROR, output=PART),
+}
+
+
+class Table(NamedTuple):
+    """The calls that one process makes, after a set-up."""
+
+    setup: str
+    calls: dict[str, Call]
+
+
+def tables() -> dict[str, Table]:
+    """Every call of the four frameworks, by the process that makes it."""
+    calls = {api: Table(SETUP, openai_calls(api)) for api in OPENAI}
+    calls["litellm"] = Table(LITELLM_SETUP, both_ways(LITELLM, LITELLM_ASK))
+    calls["smolagents"] = Table(SMOLAGENTS_SETUP, both_ways(SMOLAGENTS, SMOLAGENTS_MODEL, only="sync"))
+    agents_calls = {
+        f"{model}: {name}": call
+        for model in ("OpenAIChatCompletionsModel", "OpenAIResponsesModel")
+        for name, call in both_ways(AGENTS, AGENTS_AGENT.replace("MODEL", model), only="async").items()
+    }
+    calls["openai_agents"] = Table(AGENTS_SETUP, agents_calls)
     return calls
+
+
+def openai_calls(api: str) -> dict[str, Call]:
+    """The ways to call one API of the OpenAI SDK, with the sync and the async client."""
+    calls = {}
+    client = "client = openai.A_OpenAI(max_retries=0, timeout=TIMEOUT)\n"
+    for kind, ways in OPENAI[api].items():
+        before = client + f"api = client.{api}\n" + ASKS[api] + "ask['extra_headers'] = how\n"
+        calls |= {f"{kind}: {name}": call for name, call in both_ways(ways, before).items()}
+    return calls
+
+
+def both_ways(ways: dict[str, Way], before: str, only: str = "") -> dict[str, Call]:
+    """Each way as a sync and as an async call, below the lines that come before it."""
+    return {
+        f"{name}, {'async' if is_async else 'sync'}": Call(
+            spoken(before + counted(way.source), is_async), way.how, is_async, way
+        )
+        for name, way in ways.items()
+        for is_async in (False, True)
+        if {only, way.only} <= {"", "async" if is_async else "sync"}
+    }
 
 
 def counted(source: str) -> str:
@@ -389,25 +523,14 @@ def counted(source: str) -> str:
 
 def spoken(source: str, is_async: bool) -> str:
     """Put a source into the words of the sync or of the async client."""
-    words = (
-        {
-            "AWAIT ": "await ",
-            "ASYNC ": "async ",
-            "A_iter": "aiter",
-            "A_close": "aclose",
-            "A_next": "anext",
-            "A_Stream": "AsyncStream",
-        }
-        if is_async
-        else {
-            "AWAIT ": "",
-            "ASYNC ": "",
-            "A_iter": "iter",
-            "A_close": "close",
-            "A_next": "next",
-            "A_Stream": "Stream",
-        }
-    )
+    words = {
+        "AWAIT ": "await " if is_async else "",
+        "ASYNC ": "async " if is_async else "",
+        "A_OpenAI": "AsyncOpenAI" if is_async else "OpenAI",
+        "A_Stream": "AsyncStream" if is_async else "Stream",
+        "A_": "a" if is_async else "",
+        "TIMEOUT": "0.5 if 'hang' in how['x-how'] or 'stall' in how['x-how'] else 60",
+    }
     for word, meant in words.items():
         source = source.replace(word, meant)
     return source

@@ -1,8 +1,9 @@
-"""Ends the spans of calls that were cancelled or interrupted as the errors they are.
+"""Ends the spans of calls that failed or were cancelled, where their instrumentor does not.
 
-Covers openinference-instrumentation-openai 0.1.45, which leaves the span of a cancelled call open, and
-openinference-instrumentation-litellm from 0.1.51, which ends it without a status: both look out for
-`Exception` only. To be dropped once the oldest versions that are admitted record a cancelled call themselves.
+Covers openinference-instrumentation-openai 0.1.45, which leaves the span of a cancelled call open,
+openinference-instrumentation-litellm from 0.1.51, which ends it without a status (both look out for `Exception`
+only), and openinference-instrumentation-smolagents from 0.1.36, which leaves the span of a run open that
+raised. To be dropped once the oldest versions that are admitted end them all.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from opentelemetry.trace import Span, Status, StatusCode
 
 
 class CallSpan:
-    """The span that an instrumentor makes for one guarded call, found while the call runs."""
+    """The span that an instrumentor makes for one guarded call, found when the call fails."""
 
     __slots__ = ("_around", "_span")
 
@@ -23,15 +24,15 @@ class CallSpan:
         self._span: Span | None = None
 
     def see_error(self, error: BaseException, *, records_itself: bool) -> None:
-        """Find the span below which an error came up; mark it unless the instrumentor will.
+        """Find the span in which an error came up; mark it where the instrumentor will not.
 
-        :param records_itself: whether an instrumentor that ends the span also records what ended the call.
+        :param records_itself: whether the instrumentor also records what is not an `Exception`.
         """
         current = trace.get_current_span()
-        if isinstance(error, Exception | GeneratorExit) or current is self._around:
+        if isinstance(error, GeneratorExit) or current is self._around:
             return
         self._span = current
-        if not records_itself:
+        if not isinstance(error, Exception) and not records_itself:
             mark_failed(current, error)
 
     def end(self, error: BaseException) -> None:
@@ -43,8 +44,9 @@ class CallSpan:
 
 
 def mark_failed(span: Span, error: BaseException) -> None:
-    """Record an exception as what ended the span's call."""
+    """Record an exception as what ended the call, unless an error is recorded already."""
     with suppress(Exception):
-        if span.is_recording():
+        status = getattr(span, "status", None)
+        if span.is_recording() and getattr(status, "status_code", None) is not StatusCode.ERROR:
             span.record_exception(error)
             span.set_status(Status(StatusCode.ERROR, f"{type(error).__name__}: {error}"))

@@ -208,11 +208,12 @@ def _moved(node: Node, parent: ReadableSpan) -> Node:
 def _completed(span: ReadableSpan, repeats: list[ReadableSpan]) -> ReadableSpan:
     """The span with what the layers below knew: attributes, and how the last call below ended.
 
-    That counts only where the span knows no better: it may have an answer because a retry succeeded.
+    That counts where the span knows no better: one that is OK and has an answer was retried.
     """
     attributes, last = _merged(span, repeats), repeats[-1]
     has_answer = any(name.startswith(OUTPUT) for name in span.attributes or ())
-    if has_answer or _is_error(span) or not _is_error(last):
+    is_answered = has_answer and span.status.status_code is StatusCode.OK
+    if is_answered or _is_error(span) or not _is_error(last):
         return copy_span(span, attributes=attributes)
     exceptions = [event for event in last.events if event.name == "exception"]
     return copy_span(span, attributes=attributes, status=last.status, events=[*span.events, *exceptions])

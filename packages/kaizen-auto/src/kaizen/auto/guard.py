@@ -81,6 +81,7 @@ class HostCall(wrapt.ObjectProxy):  # type: ignore[type-arg]
     def settle(self, fault: Exception) -> bool:
         """Raise what the framework raised; else say whether it answered, so that it is not called twice."""
         if self._self_error is not None:
+            self._self_span.end(self._self_error)
             if self._self_error is fault:
                 raise fault
             raise self._self_error from None
