@@ -1,8 +1,8 @@
 """Run as a script: makes every call of a table, and prints what the agent saw of each.
 
 The table is the JSON file that TABLE names, `{name: [source, how, is_async]}`. Each source is the body of a
-function; it makes its call and says what it reads to `saw`. `setup` is executed first. Names of calls that had
-a span open after they had returned go into the file `open.json`, when tracing is on.
+function; it makes its call and says what it reads to `saw`. `setup` is executed first. Names of calls that
+had a span open after they had returned go into the file `open.json`.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """A model over HTTP that answers in pieces, waits half way for the caller, and fails in every way there is.
 
 The request says how it is answered, in its header `x-how`, as words: `gate` sends the first piece and then
-waits for a GET of `/go` (2 s at most) before the rest; `cut` breaks off half way; `stall` stops half way until
-the caller has gone; `hang` never answers; `fail` answers 400; `error` sends an error event half way; `gzip`
-compresses; `surrogate` answers with half a character; `tool` answers with a call of the tool `double`.
+waits for a GET of `/go` (2 s at most) before the rest; `cut` breaks off half way; `stall` stops half way
+until the caller has gone; `hang` never answers; `fail` answers 400; `error` sends an error event half way;
+`gzip` compresses; `json` answers with JSON; `surrogate` answers with half a character.
 """
 
 from __future__ import annotations
@@ -168,9 +168,7 @@ def whole_of(path: str, how: list[str]) -> Iterator[bytes]:
         body = response("completed", how)
     elif path.endswith("/chat/completions"):
         body = {**chat("chat.completion"), "usage": USAGE}
-        message = {"role": "assistant", "content": text(how)} | (
-            {"tool_calls": [tool_call()]} if "tool" in how else {}
-        )
+        message = {"role": "assistant", "content": text(how)}
         body["choices"] = [{"index": 0, "finish_reason": "stop", "message": message, "logprobs": None}]
     else:
         body = {**chat("text_completion"), "usage": USAGE}
@@ -212,10 +210,6 @@ def text(how: list[str]) -> str:
 
 def chat(kind: str) -> dict[str, Any]:
     return {"id": "call-1", "object": kind, "created": 1, "model": "gpt-4o-mini"}
-
-
-def tool_call() -> dict[str, Any]:
-    return {"id": "tool-1", "type": "function", "function": {"name": "double", "arguments": '{"number": 21}'}}
 
 
 def response(status: str, how: list[str]) -> dict[str, Any]:

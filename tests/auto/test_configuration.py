@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from kaizen.auto.options import Options
 from kaizen.auto.configuration import resolve
+from kaizen.auto.options import Options
 
 DEFAULT = "http://localhost:6006/v1/traces"
 

@@ -151,9 +151,11 @@ def test_audio_leaves_the_agent_whole_and_the_process_cut(run_agent: RunAgent, c
 import kaizen.auto
 import openai
 audio = {{"type": "input_audio", "input_audio": {{"data": {FILE!r}, "format": "wav"}}}}
-file = {{"type": "file", "file": {{"filename": "a.pdf", "file_data": "data:application/pdf;base64," + {FILE!r}}}}}
+data = "data:application/pdf;base64," + {FILE!r}
+file = {{"type": "file", "file": {{"filename": "a.pdf", "file_data": data}}}}
+content = [audio, file, {{"type": "text", "text": "hello"}}]
 openai.OpenAI().chat.completions.create(
-    model="gpt-4o-mini", messages=[{{"role": "user", "content": [audio, file, {{"type": "text", "text": "hello"}}]}}]
+    model="gpt-4o-mini", messages=[{{"role": "user", "content": content}}]
 )
 """
     with DrippingServer() as server:

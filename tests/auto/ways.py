@@ -58,7 +58,7 @@ class Answer(BaseModel):
     answer: int
 """
 ASKS = {
-    "chat.completions": "ask = {'model': 'gpt-4o-mini', 'messages': [{'role': 'user', 'content': 'hello'}]}\n",
+    "chat.completions": "ask = {'model': 'gpt-4o', 'messages': [{'role': 'user', 'content': 'hello'}]}\n",
     "responses": "ask = {'model': 'gpt-4o-mini', 'input': 'hello'}\n",
     "completions": "ask = {'model': 'gpt-3.5-turbo-instruct', 'prompt': 'hello'}\n",
     "embeddings": "ask = {'model': 'text-embedding-3-small', 'input': 'hello'}\n",
@@ -176,7 +176,8 @@ await task
 STREAMED = {
     "read": Way(
         STREAM
-        + "go()\nsaw(isinstance(stream, openai.A_Stream))\nASYNC for event in stream: saw(event)\nsaw(gate())",
+        + "go()\nsaw(isinstance(stream, openai.A_Stream))\n"
+        + "ASYNC for event in stream: saw(event)\nsaw(gate())",
         "gate",
     ),
     "read one by one": Way(
@@ -189,7 +190,8 @@ STREAMED = {
     "left by break": Way(STREAM + SOME + "go()", "", status=LEFT, output=PART),
     "left by leaving the block": Way(
         STREAM
-        + "ASYNC with stream:\n    ASYNC for event in stream:\n        saw(event)\n        if COUNT == 4: break",
+        + "ASYNC with stream:\n    ASYNC for event in stream:\n"
+        + "        saw(event)\n        if COUNT == 4: break",
         status=LEFT,
         output=PART,
     ),
@@ -200,7 +202,8 @@ STREAMED = {
     ),
     "left by an exception": Way(
         STREAM
-        + "ASYNC with stream:\n    ASYNC for event in stream:\n        if COUNT == 4: raise ValueError('mine')",
+        + "ASYNC with stream:\n    ASYNC for event in stream:\n"
+        + "        if COUNT == 4: raise ValueError('mine')",
         status=ERROR,
         output=PART,
     ),
@@ -257,7 +260,10 @@ RAW_STREAMED = {
     "closed": Way(RAW_STREAM + "AWAIT response.http_response.A_close()", status=LEFT),
     "dropped": Way(RAW_STREAM + "del response", status=LEFT, collected=True),
 }
-WITH_STREAM = "ASYNC with api.with_streaming_response.create(**ask, stream=True) as response:\n    saw(response)\n    go()\n"
+WITH_STREAM = (
+    "ASYNC with api.with_streaming_response.create(**ask, stream=True) as response:\n"
+    "    saw(response)\n    go()\n"
+)
 STREAMING_STREAMED = {
     "parsed and read": Way(
         WITH_STREAM
@@ -303,7 +309,8 @@ HELPED = {
     ),
     "cancelled": Way(
         CANCELLED.format(
-            "\n    async with api.stream(**ask, timeout=30) as stream:\n        async for event in stream: saw(event.type)"
+            "\n    async with api.stream(**ask, timeout=30) as stream:\n"
+            "        async for event in stream: saw(event.type)"
         ),
         "stall",
         status=ERROR,

@@ -1,9 +1,9 @@
 """Ends the spans of calls that failed or were cancelled, where their instrumentor does not.
 
-Covers openinference-instrumentation-openai 0.1.45, which leaves the span of a cancelled call open,
-openinference-instrumentation-litellm from 0.1.51, which ends it without a status (both look out for `Exception`
-only), and openinference-instrumentation-smolagents from 0.1.36, which leaves the span of a run open that
-raised. To be dropped once the oldest versions that are admitted end them all.
+Covers openinference-instrumentation-openai 0.1.45, which leaves the span of a cancelled call open;
+openinference-instrumentation-litellm from 0.1.51, which ends it without a status (both look out for
+`Exception` only); and openinference-instrumentation-smolagents from 0.1.36, which leaves the span of a run
+open that raised. To be dropped once the oldest versions that are admitted end them all.
 """
 
 from __future__ import annotations
