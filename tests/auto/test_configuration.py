@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
+from kaizen.auto import status
 from kaizen.auto.configuration import resolve
+from kaizen.auto.fitting import Limits
 from kaizen.auto.options import Options
+
+if TYPE_CHECKING:
+    from tests.auto.conftest import RunAgent
 
 DEFAULT = "http://localhost:6006/v1/traces"
 
@@ -99,3 +105,81 @@ def test_collapsing_is_on_unless_switched_off(
     monkeypatch.setenv("KAIZEN_TRACING_COLLAPSE", value)
     assert resolve(Options()).collapse is collapse
     assert resolve(Options(collapse=False)).collapse is False
+
+
+SECRET = {"OTEL_EXPORTER_OTLP_HEADERS": "authorization=Bearer%20theirs"}
+
+
+@pytest.mark.parametrize(
+    ("environment", "are_sent"),
+    [
+        ({"KAIZEN_TRACING_ENDPOINT": "http://ours:6006"}, False),
+        (
+            {"KAIZEN_TRACING_ENDPOINT": "http://ours:6006", "OTEL_EXPORTER_OTLP_ENDPOINT": "http://theirs"},
+            False,
+        ),
+        (
+            {"PHOENIX_COLLECTOR_ENDPOINT": "http://ours", "OTEL_EXPORTER_OTLP_ENDPOINT": "http://theirs"},
+            False,
+        ),
+        (
+            {
+                "KAIZEN_TRACING_ENDPOINT": "http://ours",
+                "OTEL_EXPORTER_OTLP_ENDPOINT": "http://ours",
+                "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://theirs/v1/traces",
+            },
+            False,
+        ),
+        ({"KAIZEN_TRACING_ENDPOINT": "http://ours:6006", "OTEL_EXPORTER_OTLP_ENDPOINT": "ours:4318"}, True),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "https://theirs"}, True),
+        ({"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "https://theirs/v1/traces"}, True),
+        ({"KAIZEN_TRACING_ENDPOINT": "http://127.0.0.1:6006"}, True),
+        ({}, True),
+    ],
+)
+def test_headers_of_opentelemetry_go_to_the_host_that_they_are_meant_for(
+    environment: dict[str, str], are_sent: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {**SECRET, **environment}.items():
+        monkeypatch.setenv(name, value)
+    headers = {"authorization": "Bearer theirs"} if are_sent else {}
+    assert resolve(Options()).headers == headers
+    unused = () if are_sent else ("OTEL_EXPORTER_OTLP_HEADERS",)
+    assert status().unused_headers == unused
+
+
+def test_headers_of_kaizen_s_own_settings_are_sent_wherever_they_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "authorization=theirs")
+    monkeypatch.setenv("PHOENIX_API_KEY", "ours")
+    monkeypatch.setenv("PHOENIX_CLIENT_HEADERS", "x-team=one")
+    configuration = resolve(Options(endpoint="https://ours", headers={"X-Room": "2"}))
+    assert configuration.headers == {"authorization": "Bearer ours", "x-team": "one", "x-room": "2"}
+
+
+def test_a_setting_that_makes_no_sense_is_warned_of_once(run_agent: RunAgent) -> None:
+    ended = run_agent(
+        """
+        import kaizen.auto
+        kaizen.auto.status()
+        with kaizen.auto.agent_run("run"): pass
+        kaizen.auto.status()
+        kaizen.auto.disable_tracing()
+        kaizen.auto.enable_tracing()
+        with kaizen.auto.agent_run("run"): pass
+        """,
+        OTEL_BSP_SCHEDULE_DELAY="soon",
+        OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT="long",
+    )
+    assert ended.returncode == 0
+    assert sorted(ended.stderr.splitlines()) == [
+        "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT=long is not a number that makes sense; 0 is used.",
+        "OTEL_BSP_SCHEDULE_DELAY=soon is not a number that makes sense; 1000.0 is used.",
+    ]
+
+
+def test_limits_of_spans_come_before_general_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_ATTRIBUTE_COUNT_LIMIT", "7")
+    monkeypatch.setenv("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", "8")
+    monkeypatch.setenv("OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT", "9")
+    monkeypatch.setenv("OPENINFERENCE_BASE64_IMAGE_MAX_LENGTH", "10")
+    assert resolve(Options()).limits == Limits(base64_length=10, text_length=9, attribute_count=7)

@@ -59,7 +59,10 @@ class CollectorStatus:
 
 @dataclass(frozen=True)
 class Status:
-    """`off`: not enabled. `waiting`: no framework imported yet. `standing back`: `reason` says to whom."""
+    """`off`: not enabled. `waiting`: no framework imported yet. `standing back`: `reason` says to whom.
+
+    `unused_headers` names variables of OpenTelemetry whose headers are meant for another host.
+    """
 
     version: str
     state: State
@@ -70,6 +73,7 @@ class Status:
     frameworks: tuple[FrameworkStatus, ...]
     spans: SpanCounts
     last_error: str | None
+    unused_headers: tuple[str, ...] = ()
     collector: CollectorStatus | None = None
 
     def to_json(self) -> dict[str, Any]:
@@ -78,7 +82,7 @@ class Status:
 
 def status(*, probe: bool = False) -> Status:
     """The state of tracing in this process; `probe` also asks the collector, for at most a few seconds."""
-    from kaizen.auto.configuration import resolve
+    from kaizen.auto.configuration import foreign_headers, resolve
 
     current = tracing.current()
     pipeline = current.pipeline if current is not None else None
@@ -96,6 +100,7 @@ def status(*, probe: bool = False) -> Status:
         frameworks=tuple(_framework(framework, current) for framework in FRAMEWORKS),
         spans=_count_spans(pipeline) if pipeline is not None else SpanCounts(),
         last_error=queue.last_error if queue is not None else None,
+        unused_headers=foreign_headers(configuration.endpoint),
         collector=ask_collector(configuration) if probe else None,
     )
 
