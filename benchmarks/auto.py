@@ -234,7 +234,7 @@ class Bench:
 
 
 def installed() -> tuple[list[str], float]:
-    """What `pip install kaizen-auto` brings, from the metadata of this environment: names, MB of files."""
+    """What installing kaizen-auto brings, from the metadata of this environment: names, MB of files."""
     found: dict[str, importlib.metadata.Distribution] = {}
     waiting = ["kaizen-auto"]
     while waiting:

@@ -71,8 +71,8 @@ def resolve(options: Options) -> Configuration:
         batch_size=min(queue_size, max(1, int(_number("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", 256)))),
         limits=Limits(
             base64_length=int(_number("OPENINFERENCE_BASE64_IMAGE_MAX_LENGTH", 32_000)),
-            text_length=_limit("ATTRIBUTE_VALUE_LENGTH_LIMIT"),
-            attribute_count=_limit("ATTRIBUTE_COUNT_LIMIT"),
+            text_length=_limit("OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT", "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT"),
+            attribute_count=_limit("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "OTEL_ATTRIBUTE_COUNT_LIMIT"),
         ),
     )
 
@@ -208,10 +208,9 @@ def _warn_once(message: str, *arguments: object) -> None:
     logger.warning(message, *arguments)
 
 
-def _limit(name: str) -> int:
-    """Read one of OpenTelemetry's limits of attributes, that of spans first; 0 if it is not set."""
-    ours, general = f"OTEL_SPAN_{name}", f"OTEL_{name}"
-    return int(_number(ours if _first(ours) else general, 0))
+def _limit(name: str, general_name: str) -> int:
+    """Read a limit of spans, or else the general one; 0 is no limit."""
+    return int(_number(name if _first(name) else general_name, 0))
 
 
 def _phoenix_settings() -> ModuleType | None:
