@@ -87,6 +87,11 @@ def test_files_and_audio_are_cut_and_what_is_around_them_is_kept() -> None:
     assert FILE in fitted(Limits(), input__value=json.dumps(request))["input.value"]
 
 
+def test_images_stay_as_openinference_left_them() -> None:
+    image = {"output.images.0.image.url": f"data:image/png;base64,{FILE}"}
+    assert fitted(Limits(base64_length=32_000), **image) == image
+
+
 def test_a_limit_of_length_cuts_texts_and_leaves_json_whole() -> None:
     attributes = fitted(
         Limits(text_length=5),

@@ -370,13 +370,17 @@ OPENAI: dict[str, dict[str, dict[str, Way]]] = {
 
 
 LITELLM_SETUP = """
-import asyncio, litellm
+import asyncio, litellm, openai
 litellm.suppress_debug_info = True
 """
 LITELLM_ASK = """
 ask = {'model': 'openai/gpt-4o-mini', 'messages': [{'role': 'user', 'content': 'hello'}]}
 ask |= {'extra_headers': how, 'max_retries': 0, 'timeout': TIMEOUT}
 """
+# One that LiteLLM calls itself, without the OpenAI SDK below.
+OTHER_PROVIDER = (
+    "ask |= {'model': 'hosted_vllm/gpt-4o', 'api_base': str(openai.OpenAI().base_url).rstrip('/')}\n"
+)
 LITELLM_STREAM = "stream = AWAIT litellm.A_completion(**ask, stream=True)\n"
 LITELLM_SOME = (
     "ASYNC for event in stream:\n    saw(event.choices[0].delta.content)\n    if COUNT == 3: break\n"
@@ -400,6 +404,24 @@ LITELLM = {
     "streamed: timed out": Way(LITELLM_STREAM + LITELLM_ALL, "stall", status=ERROR, output=PART),
     "streamed: cancelled": Way(
         CANCELLED.format(
+            "\n    stream = await litellm.acompletion(**ask | {'timeout': 60}, stream=True)\n"
+            "    async for event in stream: saw(event.choices[0].delta.content)"
+        ),
+        "stall",
+        status=ERROR,
+        output=PART,
+        only="async",
+    ),
+    "of another provider: cancelled": Way(
+        OTHER_PROVIDER + CANCELLED.format("await litellm.acompletion(**ask | {'timeout': 60})"),
+        "hang",
+        status=ERROR,
+        only="async",
+    ),
+    "of another provider, streamed: read": Way(OTHER_PROVIDER + LITELLM_STREAM + LITELLM_ALL),
+    "of another provider, streamed: cancelled": Way(
+        OTHER_PROVIDER
+        + CANCELLED.format(
             "\n    stream = await litellm.acompletion(**ask | {'timeout': 60}, stream=True)\n"
             "    async for event in stream: saw(event.choices[0].delta.content)"
         ),

@@ -15,15 +15,24 @@ LAST_EVENTS = ("response.completed", "response.incomplete", "response.failed")
 
 
 class Chunk:
-    """One chunk of a streamed completion, as an instrumentor's accumulator reads it."""
+    """Stand in for a chunk of the SDK, with what an instrumentor's accumulator reads of it."""
 
     __slots__ = ("_values",)
 
     def __init__(self, values: dict[str, Any]) -> None:
         self._values = values
 
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self._values[name]
+        except KeyError:
+            raise AttributeError(name) from None
+
     def model_dump(self, **_: object) -> dict[str, Any]:
         return self._values
+
+    def model_dump_json(self, **_: object) -> str:
+        return json.dumps(self._values)
 
 
 def parse_events(content: bytes) -> tuple[list[dict[str, Any]], bool]:
@@ -44,9 +53,9 @@ def parse_events(content: bytes) -> tuple[list[dict[str, Any]], bool]:
 
 
 def merge_chunks(events: list[dict[str, Any]]) -> Iterator[Chunk]:
-    """Yield the chunks of a streamed completion, runs of mere text as one.
+    """Yield the chunks of a streamed completion, with consecutive ones that are only text joined.
 
-    To accumulate a thousand chunks costs the instrumentor 10 ms, and the caller waits for it.
+    The caller waits while the instrumentor accumulates them: 10 ms for a thousand, 1 ms when they are joined.
     """
     before: dict[str, Any] | None = None
     for event in events:

@@ -9,7 +9,9 @@ open that raised. To be dropped once the oldest versions that are admitted end t
 from __future__ import annotations
 
 from contextlib import suppress
+from typing import Any
 
+import wrapt
 from opentelemetry import trace
 from opentelemetry.trace import Span, Status, StatusCode
 
@@ -35,12 +37,39 @@ class CallSpan:
         if not isinstance(error, Exception) and not records_itself:
             mark_failed(current, error)
 
+    def watch_stream(self, stream: Any) -> Any:
+        """Return the stream with a watch that marks the current span if reading it is cancelled."""
+        current = trace.get_current_span()
+        if current is self._around or not hasattr(stream, "__anext__"):
+            return stream
+        return CancellableStream(stream, current)
+
     def end(self, error: BaseException) -> None:
         """End the span if its instrumentor has forgotten it."""
         if self._span is not None and self._span.is_recording():
             mark_failed(self._span, error)
             with suppress(Exception):
                 self._span.end()
+
+
+class CancellableStream(wrapt.ObjectProxy):  # type: ignore[type-arg]
+    """An async stream that marks the span of its call as failed if reading it is cancelled."""
+
+    def __init__(self, stream: Any, span: Span) -> None:
+        super().__init__(stream)
+        self._self_span = span
+
+    def __aiter__(self) -> CancellableStream:
+        return self
+
+    async def __anext__(self) -> Any:
+        try:
+            return await self.__wrapped__.__anext__()
+        except (Exception, GeneratorExit):
+            raise
+        except BaseException as exc:
+            mark_failed(self._self_span, exc)
+            raise
 
 
 def mark_failed(span: Span, error: BaseException) -> None:

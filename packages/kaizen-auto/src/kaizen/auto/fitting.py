@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 REDACTED = "__REDACTED__"
 # Starts where a run starts, or each of its characters would be tried.
 BASE64 = r"(?<![A-Za-z0-9+/_-])[A-Za-z0-9+/_-]{%d,}={0,2}"
+IMAGE = ".image"
 # What is kept first and what is given up first where there are more attributes than allowed.
 MOST, LEAST = "openinference.", ("llm.input_messages.", "llm.tools.")
 
@@ -76,13 +77,18 @@ def _fit_attributes(attributes: Mapping[str, Any], limits: Limits) -> Mapping[st
     changed = {
         name: fitting
         for name, value in attributes.items()
-        if (fitting := _fit_value(value, limits)) is not value
+        if (fitting := _fit_value(value, _limits_of(name, limits))) is not value
     }
     result = {**attributes, **changed} if changed else attributes
     if limits.attribute_count and len(result) > limits.attribute_count:
         kept = sorted(result, key=_rank)[: limits.attribute_count]
         result = {name: result[name] for name in kept}
     return result
+
+
+def _limits_of(name: str, limits: Limits) -> Limits:
+    # OpenInference has cut or kept images itself.
+    return limits._replace(base64_length=0) if IMAGE in name else limits
 
 
 def _rank(name: str) -> int:

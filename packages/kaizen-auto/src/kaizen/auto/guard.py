@@ -34,6 +34,7 @@ class HostCall(wrapt.ObjectProxy):  # type: ignore[type-arg]
     def __init__(self, function: Callable[..., Any], *, records_itself: bool = False) -> None:
         super().__init__(function)
         self._self_records_itself = records_itself
+        self._self_is_openai = records_itself
         self._self_span = CallSpan()
         self._self_called = False
         self._self_done = False
@@ -60,10 +61,12 @@ class HostCall(wrapt.ObjectProxy):  # type: ignore[type-arg]
     async def _awaited(self, awaitable: Any) -> Any:
         try:
             with suppressed(self._self_suppressed):
-                self._self_result = await awaitable
+                result = await awaitable
         except BaseException as exc:
             self._failed(exc)
             raise
+        # Those of the OpenAI SDK have a watch of their own.
+        self._self_result = result if self._self_is_openai else self._self_span.watch_stream(result)
         self._self_done = True
         return self._self_result
 

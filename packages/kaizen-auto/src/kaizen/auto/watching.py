@@ -2,8 +2,8 @@
 
 Covers openinference-instrumentation-openai from 0.1.45 to 0.1.66, which parses raw and streaming responses
 before the caller has them: the caller waits for the whole body and finds it consumed, and an async response
-is recorded as the text of a coroutine. Up to 0.1.4x it also forgets streams that are left or cancelled. To be
-dropped once the oldest version that is admitted leaves responses alone.
+is recorded as the text of a coroutine. 0.1.45 also forgets streams that are left or cancelled. To be dropped
+once the oldest version that is admitted leaves responses alone.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from weakref import WeakSet
 
 FIRST_EVENT = "First Token Stream Event"
-# Ways of leaving a loop or a generator, and no failures.
+# These end a loop or a generator, and are not failures.
 LEAVING = (GeneratorExit, StopIteration, StopAsyncIteration)
 
 
@@ -103,7 +103,8 @@ class ResponseWatch:
         if self._has_ended:
             return
         if not self._pieces and self.is_events:
-            self._span.add_event(FIRST_EVENT)
+            with suppress(Exception):
+                self._span.add_event(FIRST_EVENT)
         if self._is_text:
             self._pieces.append(piece)
 
@@ -144,6 +145,7 @@ class ResponseWatch:
             finally:
                 # Does nothing where the answer was recorded.
                 self._with_span.finish_tracing(status=status)
+        self._pieces = []
         return True
 
     def _record_answer(self, status: Status | None) -> None:
