@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import json
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,7 +19,7 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from kaizen.auto import agent_run, tracing
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
 
     from opentelemetry.sdk.trace import ReadableSpan
 
@@ -35,6 +37,10 @@ class Traced:
     @property
     def spans(self) -> dict[str, ReadableSpan]:
         return {span.name: span for span in self._memory.get_finished_spans()}
+
+    @property
+    def all(self) -> list[ReadableSpan]:
+        return list(self._memory.get_finished_spans())
 
     def attributes(self, name: str = "run") -> dict[str, Any]:
         return dict(self.spans[name].attributes or {})
@@ -193,3 +199,30 @@ def test_inputs_and_outputs_are_hidden_when_openinference_is_told_to(
     with agent_run("run") as run:
         run.set_input("secret")
     assert "secret" not in str(memory.get_finished_spans()[0].attributes)
+
+
+def test_threads_begin_traces_of_their_own_unless_they_get_the_context(traced: Traced) -> None:
+    def call_in_thread(run: Callable[[Callable[[], None]], object]) -> int:
+        with agent_run("run") as _, ThreadPoolExecutor(1) as pool:
+            pool.submit(run, traced.call).result()
+        run_span, call = traced.spans["run"], traced.spans["call"]
+        assert run_span.context is not None
+        assert call.context is not None
+        return len({run_span.context.trace_id, call.context.trace_id})
+
+    assert call_in_thread(lambda call: call()) == 2
+    context = None
+
+    def with_context(call: Callable[[], None]) -> None:
+        assert context is not None
+        context.run(call)
+
+    with agent_run("around"):
+        context = contextvars.copy_context()
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(with_context, traced.call).result()
+            asyncio.run(asyncio.to_thread(traced.call))
+    around, *calls = (traced.spans["around"], *[span for span in traced.all if span.name == "call"][1:])
+    assert around.context is not None
+    assert len(calls) == 2
+    assert {call.context.trace_id for call in calls if call.context} == {around.context.trace_id}

@@ -28,7 +28,7 @@ LONGEST_PAUSE_S = 30.0
 
 
 class BatchQueue(SpanProcessor):
-    """Takes finished spans at no cost to the agent and sends them in batches from a daemon thread.
+    """Take finished spans at no cost to the agent, and send them in batches from a daemon thread.
 
     Bounded: when full, the oldest span is dropped and counted. After a failure nothing is attempted for a
     while (1 s, doubling up to 30 s); spans that the collector did not get stay queued meanwhile. The thread
@@ -77,7 +77,7 @@ class BatchQueue(SpanProcessor):
 
     @property
     def in_outage(self) -> bool:
-        """Whether the last attempt failed."""
+        """Return whether the last attempt to send failed."""
         return self._pause_s > 0
 
     def on_end(self, span: ReadableSpan) -> None:
@@ -95,7 +95,7 @@ class BatchQueue(SpanProcessor):
                 self._changed.notify_all()
 
     def flush(self, timeout_s: float) -> bool:
-        """Have everything sent that is queued now; True when the queue is empty in time."""
+        """Send everything that is queued now; return whether the queue was emptied in time."""
         with self._changed:
             if not self.queued:
                 return True
@@ -116,7 +116,7 @@ class BatchQueue(SpanProcessor):
         self.stop()
 
     def stop(self) -> None:
-        """Take no more spans, and give up those that are left."""
+        """Take no more spans, and drop those that are left."""
         with self._changed:
             self._stopped = True
             self.dropped += len(self._spans)
@@ -182,13 +182,13 @@ class BatchQueue(SpanProcessor):
             try:
                 outcome = self._sender.send(batch)
             except Exception as exc:  # noqa: BLE001 - one batch must not end the thread
-                outcome = Outcome(delivered=False, again=False, error=f"{type(exc).__name__}: {exc}")
+                outcome = Outcome(delivered=False, may_retry=False, error=f"{type(exc).__name__}: {exc}")
             self._account(batch, outcome)
             if not outcome.delivered or (not everything and len(self._spans) < self._batch_size):
                 return
 
     def _account(self, batch: list[ReadableSpan], outcome: Outcome) -> None:
-        """Count what became of a batch, and say when an outage begins and ends."""
+        """Count the spans of a batch by its outcome, and log when an outage begins and ends."""
         with self._changed:
             self._in_flight = 0
             was_paused, lost = self.in_outage, self._lost_in_outage
@@ -199,7 +199,7 @@ class BatchQueue(SpanProcessor):
                 self._pause_s = min(LONGEST_PAUSE_S, self._pause_s * 2 or FIRST_PAUSE_S)
                 self._paused_until = time.monotonic() + self._pause_s
                 self.last_error = outcome.error
-                if outcome.again:
+                if outcome.may_retry:
                     self._put_back(batch)
                 else:
                     self.failed += len(batch)
@@ -218,7 +218,7 @@ class BatchQueue(SpanProcessor):
 
 
 def _run_at_multiprocessing_exit(function: Callable[[], None]) -> None:
-    """Children of multiprocessing leave through os._exit, past atexit, but run its own finalizers."""
+    """Call the function when a child of multiprocessing ends: by os._exit, past atexit."""
     process = sys.modules.get("multiprocessing.process")
     util = sys.modules.get("multiprocessing.util")
     if process is not None and util is not None and process.parent_process() is not None:

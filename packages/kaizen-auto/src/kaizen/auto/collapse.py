@@ -41,7 +41,7 @@ OUTPUT = ("output.", "llm.output_messages.", "embedding.embeddings.")
 
 
 class Node:
-    """One span while it or its parent is open, and what ended below it and waits for it."""
+    """Hold one span while it or its parent is open, and the spans below it that wait for its end."""
 
     __slots__ = ("ended", "held", "kind", "parent", "resource", "scope", "span")
 
@@ -61,7 +61,7 @@ class Node:
 
 
 class CollapseProcessor(SpanProcessor):
-    """Hands spans on to the next processor, without the LLM spans that repeat their parent.
+    """Hand spans on to the next processor, without the LLM spans that repeat their parent.
 
     A span repeats its parent when both are model calls of the same kind and were made by different
     OpenInference instrumentors. It is held until the parent has ended: the parent may set its kind late, and
@@ -82,7 +82,7 @@ class CollapseProcessor(SpanProcessor):
 
     @property
     def open_count(self) -> int:
-        """The number of spans that have started and not ended."""
+        """Return the number of spans that have started and not ended."""
         return len(self._open)
 
     def on_start(
@@ -90,7 +90,7 @@ class CollapseProcessor(SpanProcessor):
     ) -> None:
         """Take note of a span; `resource` is the one that it will have when it ends, if that is another."""
         if span.context is not None:
-            # The agent's own code is running: nothing of ours may reach it.
+            # The agent's own code is running: no error of ours may reach it.
             with suppress(Exception):
                 self._opened(span, resource)
 
@@ -132,7 +132,7 @@ class CollapseProcessor(SpanProcessor):
         assert span.context is not None
         with self._lock:
             node = self._open.pop(span.context.span_id, None)
-            ready = [Node(span)] if node is None else self._settle(node, span)
+            ready = [Node(span)] if node is None else self._close(node, span)
         self._emit(ready)
 
     def release(self) -> None:
@@ -150,8 +150,8 @@ class CollapseProcessor(SpanProcessor):
     def force_flush(self, timeout_millis: int = 30000) -> bool:
         return self._following.force_flush(timeout_millis)
 
-    def _settle(self, node: Node, span: ReadableSpan) -> list[Node]:
-        """What may go out now that this span has ended; it may itself be dropped, or held by its parent."""
+    def _close(self, node: Node, span: ReadableSpan) -> list[Node]:
+        """Return what may go out now that this span has ended; it may be dropped, or held by its parent."""
         node.span, node.kind, node.ended = span, kind_of(span), True
         repeats = [child for child in node.held if _repeats(child, node)]
         others = [child for child in node.held if child not in repeats]
@@ -206,7 +206,7 @@ def _moved(node: Node, parent: ReadableSpan) -> Node:
 
 
 def _completed(span: ReadableSpan, repeats: list[ReadableSpan]) -> ReadableSpan:
-    """The span with what the layers below knew: attributes, and how the last call below ended.
+    """Return the span with what the layers below knew: attributes, and how the last call below ended.
 
     That counts where the span knows no better: one that is OK and has an answer was retried.
     """
@@ -224,7 +224,7 @@ def _is_error(span: ReadableSpan) -> bool:
 
 
 def _merged(span: ReadableSpan, repeats: list[ReadableSpan]) -> dict[str, Any]:
-    """The attributes of the span, completed by what only the layers below knew.
+    """Return the attributes of the span, completed by what only the layers below knew.
 
     Tokens and cost of several calls below are added up, unless the span counted on its own: then only what
     it did not count is taken, from the last call. The rest is taken from the last call that knew it.

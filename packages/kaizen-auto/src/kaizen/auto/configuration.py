@@ -27,7 +27,7 @@ OTEL_HEADERS = ("OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS
 
 
 class Configuration(NamedTuple):
-    """Everything the provider and the export need, resolved."""
+    """Hold the settings of the provider and the export, resolved."""
 
     project: str
     endpoint: str
@@ -50,7 +50,7 @@ class Configuration(NamedTuple):
 
 
 def resolve(options: Options) -> Configuration:
-    """Read the settings now. Values that make no sense are warned of and replaced by the defaults."""
+    """Read the settings now; warn of values that make no sense and use the defaults for them."""
     phoenix = _phoenix_settings()
     protocol = _protocol(options.protocol)
     endpoint = _endpoint(options.endpoint, phoenix, protocol)
@@ -82,7 +82,7 @@ def is_loopback(host: str) -> bool:
 
 
 def complete_endpoint(endpoint: str, *, protocol: str) -> str:
-    """A collector URL as its protocol wants it: HTTP posts to `/v1/traces`, gRPC has no path."""
+    """Return a collector URL for its protocol: with `/v1/traces` for HTTP, without a path for gRPC."""
     if "://" not in endpoint:
         endpoint = f"http://{endpoint}"
     parts = urlsplit(endpoint)
@@ -115,7 +115,7 @@ def _endpoint(given: str | None, phoenix: ModuleType | None, protocol: str) -> s
 
 
 def _phoenix_endpoint(value: str, phoenix: ModuleType | None, protocol: str) -> str:
-    """Phoenix's variables name its web address; gRPC is spoken on another port of the same host."""
+    """Return the collector URL for Phoenix's web address; gRPC has another port of the same host."""
     parts = urlsplit(value if "://" in value else f"http://{value}")
     if parts.hostname == "app.phoenix.arize.com":
         space = re.match(r"/s/[A-Za-z0-9_-]+", parts.path)
@@ -176,7 +176,7 @@ def _host(endpoint: str) -> str:
 
 
 def parse_headers(text: str) -> dict[str, str]:
-    """`name=value,name=value`, URL-encoded, as OTEL_EXPORTER_OTLP_HEADERS and PHOENIX_CLIENT_HEADERS are."""
+    """Parse `name=value,name=value`, URL-encoded, the format of OTEL_EXPORTER_OTLP_HEADERS."""
     pairs = [part.split("=", 1) for part in text.split(",") if "=" in part]
     return {unquote(name).strip().lower(): unquote(value).strip() for name, value in pairs}
 
@@ -214,7 +214,7 @@ def _limit(name: str, general_name: str) -> int:
 
 
 def _phoenix_settings() -> ModuleType | None:
-    """Phoenix's own reader of its variables and of `.env.phoenix`, loaded from its file.
+    """Load Phoenix's own reader of its variables and of `.env.phoenix` from its file.
 
     From its file, because `import phoenix.otel.settings` costs ten seconds beside a Phoenix server.
     """

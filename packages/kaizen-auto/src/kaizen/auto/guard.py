@@ -1,4 +1,4 @@
-"""Instrumented calls that cannot fail because of their instrumentor.
+"""Guards instrumented calls against faults of their instrumentor.
 
 An instrumentor wraps the framework's functions. Around each such wrapper goes a guard that knows what the
 framework itself did: its results and its errors pass, an error of the wrapper is swallowed.
@@ -29,7 +29,7 @@ logger = logging.getLogger("kaizen.auto")
 
 
 class HostCall(wrapt.ObjectProxy):  # type: ignore[type-arg]
-    """The framework's function as a wrapper gets to see it, remembering what became of the call."""
+    """Wrap the framework's function for an instrumentor, and remember how the call ended."""
 
     def __init__(self, function: Callable[..., Any], *, records_itself: bool = False) -> None:
         super().__init__(function)
@@ -81,8 +81,8 @@ class HostCall(wrapt.ObjectProxy):  # type: ignore[type-arg]
         self._self_error = error
         self._self_span.see_error(error, records_itself=self._self_records_itself)
 
-    def settle(self, fault: Exception) -> bool:
-        """Raise what the framework raised; else say whether it answered, so that it is not called twice."""
+    def raise_own_error(self, fault: Exception) -> bool:
+        """Raise what the framework raised, else return whether it was called, to not call it twice."""
         if self._self_error is not None:
             self._self_span.end(self._self_error)
             if self._self_error is fault:
@@ -99,7 +99,7 @@ def guard(
     force: Callable[[], bool] = lambda: False,
     watches: WeakSet[ResponseWatch] | None = None,
 ) -> Callable[[], None]:
-    """Guard what an instrumentor has just replaced in a framework; the result undoes it.
+    """Guard what an instrumentor has just replaced in a framework; return a function that undoes it.
 
     `force` says whether the instrumentor is to see the calls of a tracer that suppresses all others;
     `watches` gets a watch on each response of the OpenAI SDK that the caller reads itself.
@@ -117,7 +117,7 @@ def guard(
 
 
 def guarded(wrapper: Callable[..., Any], *, force: Callable[[], bool] = lambda: False) -> Callable[..., Any]:
-    """A wrapper for wrapt that does what `wrapper` does, as long as it works."""
+    """Return a wrapper for wrapt that does what `wrapper` does, and the plain call where that fails."""
     called = wrapper if inspect.isroutine(wrapper) else type(wrapper).__call__
     records_itself = hasattr(wrapper, "_finalize_response")
     if inspect.iscoroutinefunction(called):
@@ -128,7 +128,7 @@ def guarded(wrapper: Callable[..., Any], *, force: Callable[[], bool] = lambda: 
                 with lifted(force) as host._self_suppressed:
                     return await wrapper(host, instance, args, kwargs)
             except Exception as exc:  # noqa: BLE001 - the framework's own are raised again
-                return host._self_result if host.settle(exc) else await function(*args, **kwargs)
+                return host._self_result if host.raise_own_error(exc) else await function(*args, **kwargs)
             except BaseException as exc:
                 host._self_span.end(exc)
                 raise
@@ -141,7 +141,7 @@ def guarded(wrapper: Callable[..., Any], *, force: Callable[[], bool] = lambda: 
             with lifted(force) as host._self_suppressed:
                 result = wrapper(host, instance, args, kwargs)
         except Exception as exc:  # noqa: BLE001 - the framework's own are raised again
-            return host._self_result if host.settle(exc) else function(*args, **kwargs)
+            return host._self_result if host.raise_own_error(exc) else function(*args, **kwargs)
         except BaseException as exc:
             host._self_span.end(exc)
             raise
@@ -159,7 +159,7 @@ def _guarded_generator(
         return (yield from generator)
     except Exception as exc:  # noqa: BLE001 - the framework's own are raised again
         # What the framework has not yielded yet is still in its own generator.
-        rest = host._self_result if host.settle(exc) else host.__wrapped__(*args, **kwargs)
+        rest = host._self_result if host.raise_own_error(exc) else host.__wrapped__(*args, **kwargs)
         return (yield from rest) if rest is not None else None
 
 

@@ -33,7 +33,7 @@ MAX_ATTRIBUTES = 10_000
 
 
 class Pipeline:
-    """A provider whose spans go through collapsing into the queue that a background thread sends."""
+    """Hold a provider, and what its spans pass: collapsing, and the queue that a thread sends."""
 
     def __init__(self, configuration: Configuration) -> None:
         self.configuration = configuration
@@ -51,7 +51,7 @@ class Pipeline:
         self._relays: list[Relay] = []
 
     def start(self, *, set_global: bool) -> None:
-        """Connect the provider; a pipeline that lost a race is never started and holds nothing open."""
+        """Connect the provider; a pipeline that was built in vain is never started and holds nothing open."""
         self.provider.add_span_processor(self.collapse)
         atexit.register(self.exit)
         if set_global:
@@ -60,7 +60,7 @@ class Pipeline:
             trace.set_tracer_provider(self.provider)
 
     def attach(self, provider: Any) -> bool:
-        """Listen to the spans of a provider that the application has set up; False if it cannot be done."""
+        """Listen to the spans of the application's provider; return whether that can be done."""
         if any(relay.provider is provider for relay in self._relays):
             return True
         if not hasattr(provider, "add_span_processor"):
@@ -99,7 +99,7 @@ def build(options: Options) -> Pipeline:
 
 
 def make_provider(configuration: Configuration) -> TracerProvider:
-    """A provider without a span processor, for the project of this configuration.
+    """Build a provider without a span processor, for the project of this configuration.
 
     Through `phoenix.otel.register()`; but where a Phoenix server is installed beside the agent, importing
     anything below `phoenix` imports the server, and OpenInference's provider with the same resource is used.
@@ -113,7 +113,7 @@ def make_provider(configuration: Configuration) -> TracerProvider:
 
 
 def is_phoenix_otel_cheap() -> bool:
-    """Whether `phoenix` is only the namespace of `phoenix.otel`, or imported by the agent already."""
+    """Return whether `phoenix` is only the namespace of `phoenix.otel`, or imported by the agent already."""
     if "phoenix" in sys.modules:
         return True
     try:
@@ -151,7 +151,7 @@ def _openinference_provider(configuration: Configuration) -> TracerProvider:
 
 
 def _span_limits() -> SpanLimits:
-    """Limits that leave a long conversation whole; those of the environment are applied before sending."""
+    """Return limits that leave a long conversation whole; the environment's are applied before sending."""
     from opentelemetry.sdk.trace import SpanLimits
 
     return SpanLimits(

@@ -1,4 +1,4 @@
-"""Listening to a tracer provider that is not ours: its OpenInference spans, under our project."""
+"""Listens to the application's tracer provider: takes its OpenInference spans, under our project."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Relay(SpanProcessor):
-    """A span processor on the application's provider that hands copies to ours."""
+    """Hand copies of the spans of the application's provider to our processor."""
 
     def __init__(self, provider: Any, target: CollapseProcessor, resource: Resource) -> None:
         self.provider = provider
@@ -34,7 +34,7 @@ class Relay(SpanProcessor):
         self._attached = True
 
     def detach(self) -> None:
-        """Fall silent: OpenTelemetry offers no way to take a processor off a provider."""
+        """Hand on nothing more: OpenTelemetry has no way to take a processor off a provider."""
         self._attached = False
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:

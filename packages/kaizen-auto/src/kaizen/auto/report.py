@@ -1,4 +1,4 @@
-"""What is traced in this process, where to, and what became of the spans."""
+"""Reports what is traced in this process, where to, and how many spans arrived."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ State = Literal["off", "waiting", "standing back", "tracing"]
 
 @dataclass(frozen=True)
 class FrameworkStatus:
-    """One framework: what is installed, and whether its calls are traced."""
+    """Say of one framework what is installed, and whether its calls are traced."""
 
     name: str
     version: str | None
@@ -35,7 +35,7 @@ class FrameworkStatus:
 
 @dataclass(frozen=True)
 class SpanCounts:
-    """Spans of this process.
+    """Count the spans of this process.
 
     `failed` were refused by the collector, `dropped` were never sent. `open` belong to calls that are still
     running; when the process ends, they are sent as they are and counted as `unfinished`.
@@ -51,7 +51,7 @@ class SpanCounts:
 
 @dataclass(frozen=True)
 class CollectorStatus:
-    """What the collector said to an empty export."""
+    """Hold the collector's answer to an empty export."""
 
     answers: bool
     detail: str
@@ -59,7 +59,9 @@ class CollectorStatus:
 
 @dataclass(frozen=True)
 class Status:
-    """`off`: not enabled. `waiting`: no framework imported yet. `standing back`: `reason` says to whom.
+    """Hold the state of tracing.
+
+    `off`: not enabled. `waiting`: no framework imported yet. `standing back`: `reason` says why.
 
     `unused_headers` names variables of OpenTelemetry whose headers are meant for another host.
     """
@@ -81,7 +83,7 @@ class Status:
 
 
 def status(*, probe: bool = False) -> Status:
-    """The state of tracing in this process; `probe` also asks the collector, for at most a few seconds."""
+    """Return the state of tracing in this process; `probe` also asks the collector, for a few seconds."""
     from kaizen.auto.configuration import foreign_headers, resolve
 
     current = tracing.current()

@@ -1,4 +1,4 @@
-"""Finished spans as values: what they are, and copies with something changed."""
+"""Reads and copies finished spans."""
 
 from __future__ import annotations
 

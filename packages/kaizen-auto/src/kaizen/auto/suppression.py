@@ -1,4 +1,4 @@
-"""Calls that another tracer hides from the instrumentors of all others, and how ours get to see them."""
+"""Lets our instrumentors see calls that another tracer hides from them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SUPPRESSING_SCOPE = "logfire."
 
 @contextmanager
 def lifted(force: Callable[[], bool]) -> Iterator[bool]:
-    """Take the suppression away if it is another tracer's and `force` says so; yields whether it was.
+    """Lift the suppression if it is another tracer's and `force` says so; yield whether it was lifted.
 
     What the agent suppresses itself stays so: the other tracer makes no span then.
     """
@@ -30,7 +30,7 @@ def lifted(force: Callable[[], bool]) -> Iterator[bool]:
 
 @contextmanager
 def suppressed(again: bool) -> Iterator[None]:
-    """Put it back for the framework's own call, whose HTTP client is nobody's to see."""
+    """Suppress again for the framework's own call, so that nobody traces its HTTP client."""
     if not again:
         yield
         return

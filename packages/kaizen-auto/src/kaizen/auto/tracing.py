@@ -1,4 +1,4 @@
-"""What this process traces: switched on, one framework after the other, and switched off again.
+"""Switches tracing on, one framework after the other, and off again.
 
 Only the hook is loaded here; OpenTelemetry, Phoenix and the instrumentors come with the first framework.
 No lock is held while anything is imported: another thread may own the import lock this one waits for.
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class Tracing:
-    """Tracing as switched on once: the hook, the pipeline when there is one, the frameworks traced."""
+    """Hold what one `enable_tracing` set up: the hook, the pipeline, the traced frameworks."""
 
     def __init__(self, options: Options) -> None:
         self.options = options
@@ -46,7 +46,7 @@ class Tracing:
         for framework in self.options.frameworks:
             module = sys.modules.get(framework.module)
             if module is not None:
-                self._found(framework, module)
+                self._adopt_module(framework, module)
 
     def stop(self) -> None:
         hook.remove(self._finder)
@@ -57,7 +57,7 @@ class Tracing:
             self.pipeline.close()
 
     def ensure_pipeline(self) -> Pipeline:
-        """The pipeline, built by whoever comes first; a thread that built one in vain drops it."""
+        """Return the pipeline, built by the first thread that needs it; another one drops what it built."""
         if self.pipeline is None:
             from kaizen.auto.provider import build
 
@@ -70,7 +70,7 @@ class Tracing:
         return self.pipeline
 
     def blocked(self) -> str | None:
-        """Why nothing may be traced: tracing is switched off, or the application's own is in charge."""
+        """Return why nothing may be traced: it is switched off, or the application traces itself."""
         if existing.is_switched_off() or not self.options.force:
             return existing.reason(self.pipeline.provider if self.pipeline else None)
         return None
@@ -82,8 +82,8 @@ class Tracing:
             elif framework.extension == name and framework.name in self.instrumentors:
                 self._instrument_safely(framework, sys.modules[framework.module])
 
-    def _found(self, framework: Framework, module: ModuleType) -> None:
-        """Take care of a module that was there before: executed, being executed, or waiting to be."""
+    def _adopt_module(self, framework: Framework, module: ModuleType) -> None:
+        """Instrument a module that is there already: now, or when it has been executed."""
         spec = object.__getattribute__(module, "__dict__").get("__spec__")
         if type(module).__name__ == "_LazyModule":
             if spec is not None:
@@ -114,7 +114,7 @@ class Tracing:
     def _instrument(self, framework: Framework, module: ModuleType, *, late: bool) -> None:
         if framework.name in self.instrumentors:
             if not late:
-                self._again(framework, module)
+                self._reinstrument(framework, module)
             return
         self.standing_back = self.blocked()
         if self.standing_back is not None:
@@ -136,20 +136,20 @@ class Tracing:
             # What it replaced before it failed stays replaced.
             guard(module, instrumentor)
             raise
-        self._take(framework, module, instrumentor)
+        self._register(framework, module, instrumentor)
         if late:
             from kaizen.auto.late import warn_of_kept_functions
 
             warn_of_kept_functions(framework, module, before)
 
-    def _again(self, framework: Framework, module: ModuleType) -> None:
+    def _reinstrument(self, framework: Framework, module: ModuleType) -> None:
         """Instrument anew after a reload, which put the original functions back, or with an extension."""
         instrumentor = self.instrumentors[framework.name]
         self._uninstrument(framework.name, instrumentor)
         framework.instrument(instrumentor, self.ensure_pipeline().provider)
-        self._take(framework, module, instrumentor)
+        self._register(framework, module, instrumentor)
 
-    def _take(self, framework: Framework, module: ModuleType, instrumentor: Any) -> None:
+    def _register(self, framework: Framework, module: ModuleType, instrumentor: Any) -> None:
         from kaizen.auto.guard import guard
 
         self.instrumentors[framework.name] = instrumentor
@@ -177,7 +177,7 @@ class Tracing:
             warn("%s is traced by the application through a provider that cannot be found", framework.name)
 
     def _hand_over(self, framework: Framework, arguments: dict[str, Any]) -> Any:
-        """The application instruments the framework itself: its own set-up wins, whenever it comes."""
+        """Hand a framework over to the application, which instruments it itself."""
         instrumentor = self.instrumentors.pop(framework.name, None) or framework.load_instrumentor()
         self._uninstrument(framework.name, instrumentor)
         result = instrumentor.instrument(**arguments)

@@ -71,7 +71,7 @@ def watch_responses(instrumentor_call: Any, openai: ModuleType, watches: WeakSet
 
 
 class ResponseWatch:
-    """Keeps what the caller has read of one response; ends the span with it, once.
+    """Keep what the caller has read of one response, and end the span with it, once.
 
     :param body: the HTTP response.
     :param record: has the instrumentor record an answer and end the span.
@@ -130,7 +130,7 @@ class ResponseWatch:
         if self._has_ended or os.getpid() != self._process:
             return False
         self._has_ended = True
-        # The agent's own code is running: nothing of ours may reach it.
+        # The agent's own code is running: no error of ours may reach it.
         with suppress(Exception):
             if is_unfinished:
                 self._span.set_attribute(UNFINISHED, True)
@@ -194,7 +194,7 @@ class ResponseWatch:
 
 
 class WatchedBody(wrapt.ObjectProxy):  # type: ignore[type-arg]
-    """The byte stream below an HTTP response, with a watch on who reads and closes it."""
+    """Wrap the byte stream below an HTTP response, to see it read and closed."""
 
     def __init__(self, stream: Any, watch: ResponseWatch) -> None:
         super().__init__(stream)
@@ -225,7 +225,7 @@ class WatchedBody(wrapt.ObjectProxy):  # type: ignore[type-arg]
 
 
 class WatchedPieces(wrapt.ObjectProxy):  # type: ignore[type-arg]
-    """The pieces of a body, each recorded when the caller takes it."""
+    """Wrap the pieces of a body, and record each when the caller takes it."""
 
     def __init__(self, pieces: Any, watch: ResponseWatch) -> None:
         super().__init__(pieces)
@@ -245,7 +245,7 @@ class WatchedPieces(wrapt.ObjectProxy):  # type: ignore[type-arg]
 
 
 class WatchedAsyncPieces(wrapt.ObjectProxy):  # type: ignore[type-arg]
-    """The pieces of an async body, each recorded when the caller takes it."""
+    """Wrap the pieces of an async body, and record each when the caller takes it."""
 
     def __init__(self, pieces: Any, watch: ResponseWatch) -> None:
         super().__init__(pieces)
@@ -265,7 +265,7 @@ class WatchedAsyncPieces(wrapt.ObjectProxy):  # type: ignore[type-arg]
 
 
 class HeldStream(wrapt.ObjectProxy):  # type: ignore[type-arg]
-    """A stream of the SDK as the caller holds it: dropping it ends the call.
+    """Wrap a stream of the SDK for its caller, so that dropping it ends the span.
 
     The stream itself refers to itself, and would wait for the garbage collector.
     """
@@ -279,7 +279,7 @@ class HeldStream(wrapt.ObjectProxy):  # type: ignore[type-arg]
 
 
 class WatchedStream(HeldStream):
-    """A sync stream whose watch sees how each step and each block ends."""
+    """Wrap a sync stream, to see how each step and each `with` block ends."""
 
     def __iter__(self) -> WatchedStream:
         return self
@@ -309,7 +309,7 @@ class WatchedStream(HeldStream):
 
 
 class WatchedAsyncStream(HeldStream):
-    """An async stream whose watch sees how each step and each block ends."""
+    """Wrap an async stream, to see how each step and each `with` block ends."""
 
     def __aiter__(self) -> WatchedAsyncStream:
         return self
