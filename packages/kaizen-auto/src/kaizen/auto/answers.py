@@ -6,6 +6,10 @@ import json
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+import wrapt
+
+from kaizen.auto.fitting import replace_surrogates
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -33,6 +37,20 @@ class Chunk:
 
     def model_dump_json(self, **_: object) -> str:
         return json.dumps(self._values)
+
+
+class Answer(wrapt.ObjectProxy):  # type: ignore[type-arg]
+    """Wrap an answer of the SDK for the instrumentor, so that it can always be dumped as JSON.
+
+    pydantic refuses half characters, and the instrumentor logs a traceback then.
+    """
+
+    def model_dump_json(self, **options: Any) -> str:
+        try:
+            return str(self.__wrapped__.model_dump_json(**options))
+        except ValueError:
+            values = self.__wrapped__.model_dump(**options)
+            return replace_surrogates(json.dumps(values, ensure_ascii=False, default=str))
 
 
 def parse_events(content: bytes) -> tuple[list[dict[str, Any]], bool]:

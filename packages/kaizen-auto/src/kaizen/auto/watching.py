@@ -18,7 +18,7 @@ import wrapt
 from opentelemetry import trace
 from opentelemetry.trace import Status, StatusCode
 
-from kaizen.auto.answers import merge_chunks, parse_events, response_of
+from kaizen.auto.answers import Answer, merge_chunks, parse_events, response_of
 from kaizen.auto.spans import UNFINISHED
 
 if TYPE_CHECKING:
@@ -52,7 +52,8 @@ def watch_responses(instrumentor_call: Any, openai: ModuleType, watches: WeakSet
         is_stream = isinstance(response, streams)
         body = response.response if is_stream else getattr(response, "http_response", None)
         if body is None or not hasattr(body, "is_closed"):
-            return record(response)
+            record(Answer(response) if hasattr(response, "model_dump_json") else response)
+            return response
         watch = ResponseWatch(body, record, with_span, cast_to, openai)
         if body.is_closed:
             watch.record_all(body.content)
@@ -155,7 +156,7 @@ class ResponseWatch:
         elif self.is_read and status is None and self._is_text:
             answer = json.loads(content)
             construct = getattr(self._cast_to, "construct", None)
-            self._record(construct(**answer) if construct and isinstance(answer, dict) else answer)
+            self._record(Answer(construct(**answer)) if construct and isinstance(answer, dict) else answer)
         elif self.is_read and status is None:
             self._with_span.finish_tracing(status=Status(StatusCode.OK))
 
@@ -179,11 +180,9 @@ class ResponseWatch:
         whole = response_of(events)
         if whole is None:
             return []
-        return [
-            responses.ResponseCompletedEvent.construct(
-                type="response.completed", response=responses.Response.construct(**whole)
-            )
-        ]
+        event = responses.ResponseCompletedEvent.construct(type="response.completed")
+        event.response = Answer(responses.Response.construct(**whole))
+        return [event]
 
     def _content(self) -> bytes:
         """Return what was read, decoded as the HTTP client decodes it."""
