@@ -67,6 +67,7 @@ ASKS = {
 CREATED = {
     "read": Way("saw(AWAIT api.create(**ask))"),
     "compressed": Way("saw(AWAIT api.create(**ask))", "gzip"),
+    "read with half a character": Way("saw(AWAIT api.create(**ask))", "surrogate"),
     "failed": Way("AWAIT api.create(**ask)", "fail", status=ERROR),
     "cut": Way("AWAIT api.create(**ask)", "cut", status=ERROR),
     "timed out": Way("AWAIT api.create(**ask)", "hang", status=ERROR),
@@ -388,6 +389,9 @@ LITELLM_SOME = (
 LITELLM_ALL = "ASYNC for event in stream: saw(event.choices[0].delta.content)\n"
 LITELLM = {
     "read": Way("saw((AWAIT litellm.A_completion(**ask)).choices[0].message.content)"),
+    "read with half a character": Way(
+        "saw((AWAIT litellm.A_completion(**ask)).choices[0].message.content)", "surrogate"
+    ),
     "failed": Way("AWAIT litellm.A_completion(**ask)", "fail", status=ERROR),
     "timed out": Way("AWAIT litellm.A_completion(**ask)", "hang", status=ERROR),
     "cancelled": Way(
@@ -452,6 +456,7 @@ ask = [smolagents.ChatMessage(role='user', content='hello')]
 """
 SMOLAGENTS = {
     "read": Way("saw(model.generate(ask).content)"),
+    "read with half a character": Way("saw(model.generate(ask).content)", "surrogate"),
     "failed": Way("model.generate(ask)", "fail", status=ERROR),
     "timed out": Way("model.generate(ask)", "hang", status=ERROR),
     "streamed: read": Way("for delta in model.generate_stream(ask): saw(delta.content)"),
@@ -486,6 +491,10 @@ AGENTS_STREAM = "result = agents.Runner.run_streamed(agent, 'hello')\n"
 AGENTS_ALL = "async for event in result.stream_events(): saw(event.type)\nsaw(result.final_output)"
 AGENTS = {
     "read": Way("saw((await agents.Runner.run(agent, 'hello')).final_output)"),
+    "read with half a character": Way(
+        "saw((await agents.Runner.run(agent, 'hello')).final_output)", "surrogate"
+    ),
+    "streamed: read with half a character": Way(AGENTS_STREAM + AGENTS_ALL, "surrogate"),
     "failed": Way("await agents.Runner.run(agent, 'hello')", "fail", status=ERROR),
     "timed out": Way("await agents.Runner.run(agent, 'hello')", "hang", status=ERROR),
     "cancelled": Way(

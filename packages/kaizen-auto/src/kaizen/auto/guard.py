@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import wrapt
 
+from kaizen.auto.agents_spans import guard_processor
 from kaizen.auto.cancellation import CallSpan
 from kaizen.auto.suppression import lifted, suppressed
 from kaizen.auto.watching import watch_responses
@@ -113,6 +114,7 @@ def guard(
                     watch_responses(value._self_wrapper, framework_module, watches)
                 wrapper = wrapt.FunctionWrapper(value.__wrapped__, guarded(value._self_wrapper, force=force))
                 setattr(owner, name, wrapper)
+    guard_processor(instrumentor)
     return _guard_functions(framework_module, instrumentor)
 
 
