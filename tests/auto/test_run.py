@@ -19,7 +19,7 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from kaizen.auto import agent_run, tracing
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncIterator, Iterator
 
     from opentelemetry.sdk.trace import ReadableSpan
 
@@ -202,27 +202,21 @@ def test_inputs_and_outputs_are_hidden_when_openinference_is_told_to(
 
 
 def test_threads_begin_traces_of_their_own_unless_they_get_the_context(traced: Traced) -> None:
-    def call_in_thread(run: Callable[[Callable[[], None]], object]) -> int:
-        with agent_run("run") as _, ThreadPoolExecutor(1) as pool:
-            pool.submit(run, traced.call).result()
-        run_span, call = traced.spans["run"], traced.spans["call"]
-        assert run_span.context is not None
-        assert call.context is not None
-        return len({run_span.context.trace_id, call.context.trace_id})
-
-    assert call_in_thread(lambda call: call()) == 2
-    context = None
-
-    def with_context(call: Callable[[], None]) -> None:
-        assert context is not None
-        context.run(call)
-
-    with agent_run("around"):
-        context = contextvars.copy_context()
+    def call_in_pool() -> None:
         with ThreadPoolExecutor(1) as pool:
-            pool.submit(with_context, traced.call).result()
-            asyncio.run(asyncio.to_thread(traced.call))
-    around, *calls = (traced.spans["around"], *[span for span in traced.all if span.name == "call"][1:])
-    assert around.context is not None
-    assert len(calls) == 2
-    assert {call.context.trace_id for call in calls if call.context} == {around.context.trace_id}
+            pool.submit(traced.call).result()
+
+    def call_in_pool_with_context() -> None:
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(contextvars.copy_context().run, traced.call).result()
+
+    def call_in_thread_of_asyncio() -> None:
+        asyncio.run(asyncio.to_thread(traced.call))
+
+    traces = []
+    for call in (call_in_pool, call_in_pool_with_context, call_in_thread_of_asyncio):
+        with agent_run("run"):
+            call()
+        inner, run = [span.context.trace_id for span in traced.all[-2:] if span.context is not None]
+        traces.append(inner == run)
+    assert traces == [False, True, True]
