@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 
 from packaging.requirements import Requirement
 
-from kaizen.cli.demo.model_server import ModelServer
+from kaizen.demo.model_server import ModelServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -14,12 +14,10 @@ import tempfile
 import time
 from pathlib import Path
 
-from kaizen.cli.demo.model_server import ModelServer, Scenarios
+from kaizen.demo.model_server import ModelServer, Scenarios
 from kaizen.store import Put, Store, StoreSettings, open_store
-from kaizen.sync import ModelSettings
-from kaizen.sync.consolidate import Consolidation
-from kaizen.sync.llm import import_litellm
-from kaizen.sync.neighbours import load_embedder
+from kaizen.sync import Consolidation, ModelSettings, load_embedder
+from kaizen.sync.llm.calling import import_litellm
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 SCRIPTED = "openai/gpt-4.1-mini"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from kaizen.cli.demo.model_server import Scenarios
+from kaizen.demo.model_server import Scenarios
 
 SUBJECTS = [
     f"{what}_{kept}"

@@ -21,18 +21,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kaizen.sync import ModelSettings, neighbours
-from kaizen.sync.answers import Decision, DecisionsAnswer
-from kaizen.sync.deciding import decide_by_text
-from kaizen.sync.likeness import LikenessIndex, Thresholds
-from kaizen.sync.llm import Model
-from kaizen.sync.model import Tip
-from kaizen.sync.neighbours import load_embedder
-from kaizen.sync.reconcile import Learned, Reconciler
-from kaizen.sync.records import StoredTip, TipSource
+from kaizen.sync import ModelSettings
+from kaizen.sync.knowledge import similarity
+from kaizen.sync.knowledge.opposites import decide_by_words
+from kaizen.sync.knowledge.reconcile import NewTip, Reconciler
+from kaizen.sync.knowledge.similarity import SimilarityIndex, Thresholds, load_embedder
+from kaizen.sync.llm.client import Model
+from kaizen.sync.llm.schemas import Decision, DecisionsAnswer
+from kaizen.tips.tip import StoredTip, Tip, TipSource
 
 if TYPE_CHECKING:
-    from kaizen.store.embedding import Embedder
+    from kaizen.store import Embedder
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "tips"
 LABELS = Path(__file__).resolve().parent / "data" / "tip_pair_labels.jsonl"
@@ -55,12 +54,16 @@ class AgreeableModel:
     The worst that a model can do to evidence; what is left of its mistakes is what the words undo.
     """
 
+    name = "scripted"
+
     def ask(self, **_: Any) -> DecisionsAnswer:
         return DecisionsAnswer(decisions=[Decision(new=1, decision="duplicate", known=1, content=None)])
 
 
 class LabelledModel:
     """The scripted model: knows the labels, but takes opposites for duplicates, as embeddings do."""
+
+    name = "scripted"
 
     def __init__(self, label: str) -> None:
         self._label = label
@@ -85,10 +88,10 @@ def decided(pair: Pair, reconciler: Reconciler) -> str:
     """What becomes of the second tip where the first one is known."""
     source = _source("new")
     tip = _tip(pair.new)
-    new = Learned(tip=tip, source=source, create=lambda: _stored("n", tip, source))
+    new = NewTip(tip=tip, source=source, create=lambda: _stored("n", tip, source))
     known = {"k": _stored("k", _tip(pair.known), _source("old"))}
     if question := reconciler.question("story", [new], known):
-        reconciler.take("story", question, reconciler.ask(question))
+        reconciler.record_answer("story", question, reconciler.ask(question))
     result = reconciler.reconcile([new], known)
     if result.contradicting:
         return "contradicts"
@@ -133,15 +136,15 @@ def print_strangers(data: Path, embedder: Embedder | None) -> None:
     print("\n| compared by | related pairs that are neighbours | pairs by chance that are |")
     print("|---|---:|---:|")
     for name, used in (("words and meaning", embedder), ("words alone", None)):
-        index = LikenessIndex(used)
+        index = SimilarityIndex(used)
         index.put(texts)
         least = index.thresholds.alike
         by_text = {text: tip_id for tip_id, text in texts.items()}
-        kept = sum(index.likeness(by_text[p.known], by_text[p.new]) >= least for p in related)
+        kept = sum(index.similarity(by_text[p.known], by_text[p.new]) >= least for p in related)
         chance = random.Random(1)
         drawn = [chance.sample(sorted(texts), 2) for _ in range(20_000)]
         drawn = [pair for pair in drawn if frozenset(pair) not in near]
-        strangers = sum(index.likeness(*pair) >= least for pair in drawn)
+        strangers = sum(index.similarity(*pair) >= least for pair in drawn)
         print(f"| {name} | {_share(kept, len(related))} | {_share(strangers, len(drawn))} |")
 
 
@@ -157,7 +160,7 @@ def print_speed(data: Path) -> None:
     times = []
     for number in range(40):
         tip, source = _tip(f"{texts[number * 7]} Otherwise."), _source("new")
-        new = Learned(tip=tip, source=source, create=lambda tip=tip, source=source: _stored("n", tip, source))  # type: ignore[misc]
+        new = NewTip(tip=tip, source=source, create=lambda tip=tip, source=source: _stored("n", tip, source))  # type: ignore[misc]
         started = time.process_time()
         reconciler.reconcile([new], known)
         times.append((time.process_time() - started) * 1000)
@@ -166,7 +169,7 @@ def print_speed(data: Path) -> None:
 
 
 def print_sweep(pairs: Sequence[Pair], embedder: Embedder | None) -> None:
-    index = LikenessIndex(embedder)
+    index = SimilarityIndex(embedder)
     index.put({text: text for pair in pairs for text in (pair.known, pair.new)})
     print("\n| same from | precision of duplicates | recall |")
     print("|---:|---:|---:|")
@@ -175,7 +178,7 @@ def print_sweep(pairs: Sequence[Pair], embedder: Embedder | None) -> None:
         found = [
             pair.label
             for pair in pairs
-            if decide_by_text(pair.known, pair.new, index.likeness(pair.known, pair.new), thresholds).decision
+            if decide_by_words(pair.known, pair.new, index.similarity(pair.known, pair.new), thresholds)[0]
             == "duplicate"
         ]
         right = found.count("duplicate")
@@ -211,7 +214,7 @@ def _stored(tip_id: str, tip: Tip, source: TipSource) -> StoredTip:
 def print_reconciliation(data: Path, *, sweep: bool = False) -> None:
     # One embedder for all reconcilers: loading it takes longer than a comparison.
     embedder = load_embedder()
-    neighbours.load_embedder = lambda: embedder
+    similarity.load_embedder = lambda: embedder
     pairs = read_pairs(data)
     held_out = [pair for pair in pairs if pair.is_held_out]
     print_tables(f"{len(held_out)} held-out pairs", held_out)

@@ -16,8 +16,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from secret_corpus import samples
 
+from kaizen.sync import Redaction
 from kaizen.sync.redact import Redactor
-from kaizen.sync.redaction import Redaction
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "trajectories"
 SEEDS = 5

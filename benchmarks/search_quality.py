@@ -24,8 +24,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from kaizen.store import ranking, text
-from kaizen.store.embedding import load_embedder
+from kaizen.store import load_embedder, ranking, text
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 EMBEDDERS = ("wordllama", "minilm")
@@ -136,12 +135,12 @@ class Lexical:
 
     def scores(self, task: Task) -> Scores:
         """BM25 of each document for each query, 0 where no word is in it."""
-        spaced = text.spaced if self.camel else _unspaced
+        fold = text.fold_text if self.camel else str.lower
         database = sqlite3.connect(":memory:")
         database.execute(f"CREATE VIRTUAL TABLE found USING fts5 (body, tokenize = '{self.tokenizer}')")
         database.executemany(
             "INSERT INTO found (rowid, body) VALUES (?, ?)",
-            [(row, spaced(document)) for row, document in enumerate(task.documents)],
+            [(row, fold(document)) for row, document in enumerate(task.documents)],
         )
         scores = np.zeros((len(task.queries), len(task.documents)))
         for index, query in enumerate(task.queries):
@@ -153,14 +152,10 @@ class Lexical:
         return scores
 
     def _words(self, query: str) -> list[str]:
-        spaced = text.spaced(query) if self.camel else query
-        words = list(dict.fromkeys(re.findall(r"[^\W_]+", spaced.lower())))
+        fold = text.fold_text if self.camel else str.lower
+        words = list(dict.fromkeys(re.findall(r"[^\W_]+", fold(query))))
         telling = [word for word in words if word not in text.STOPWORDS] if self.stopwords else words
         return (telling or words)[: text.MAX_QUERY_WORDS]
-
-
-def _unspaced(document: str) -> str:
-    return document
 
 
 LEXICAL = (
@@ -197,7 +192,7 @@ def convex(normalise: tuple[Callable[[Scores], Scores], Callable[[Scores], Score
 
 
 def places(candidates: int, alpha: float) -> Fusion:
-    """What `ranking.fuse` does, for any weight and number of candidates a side."""
+    """What `ranking.fuse_scores` does, for any weight and number of candidates a side."""
 
     def fuse(lexical: Scores, dense: Scores) -> Scores:
         by_words = np.where(_ranks(lexical) <= candidates, of_best(lexical), 0.0)
@@ -249,11 +244,11 @@ FUSIONS: dict[tuple[str, float], Fusion] = {
 
 
 def as_shipped(lexical: Scores, dense: Scores) -> list[int]:
-    """What `ranking.fuse` makes of the candidates of both sides for a search of ten."""
-    wanted = ranking.candidates(10)
+    """What `ranking.fuse_scores` makes of the candidates of both sides for a search of ten."""
+    wanted = ranking.candidate_count(10)
     words = {row: float(lexical[row]) for row in _first(lexical, wanted) if lexical[row] > 0}
     meanings = {row: float(dense[row]) for row in _first(dense, wanted)}
-    return list(ranking.fuse(words, meanings))[:10]
+    return list(ranking.fuse_scores(words, meanings))[:10]
 
 
 def by_words(lexical: Scores) -> list[int]:

@@ -132,14 +132,13 @@ def measure(backend: str, size: int, embedder: str, settings: StoreSettings) -> 
 
 
 def _searches(settings: StoreSettings, queries: list[list[str]], embedder: str) -> dict[str, float]:
-    from dataclasses import replace
 
     found: dict[str, float] = {}
     for name, kind in (("lexical", "none"), ("hybrid", embedder)):
-        with open_store(replace(settings, embedder=kind)) as store:
+        with open_store(settings.model_copy(update={"embedder": kind})) as store:
             if isinstance(store, Reindexable):
                 store.reindex(NAMESPACE)
-        with open_store(replace(settings, embedder=kind)) as store:
+        with open_store(settings.model_copy(update={"embedder": kind})) as store:
 
             def search(i: int, store: Store = store) -> object:
                 return store.search(NAMESPACE, " ".join(queries[i]), type="guideline")
@@ -217,7 +216,7 @@ def _fsync(directory: Path) -> float:
 
 
 @contextmanager
-def _place(backend: str) -> Iterator[tuple[str, str]]:
+def place(backend: str) -> Iterator[tuple[str, str]]:
     """A data directory and a DSN."""
     with tempfile.TemporaryDirectory(prefix="kaizen-bench-") as directory:
         if backend != "postgres":
@@ -233,7 +232,7 @@ def _place(backend: str) -> Iterator[tuple[str, str]]:
 
 
 def _in_a_process(backend: str, size: int, embedder: str) -> dict[str, float]:
-    with _place(backend) as (directory, dsn):
+    with place(backend) as (directory, dsn):
         done = subprocess.run(
             [sys.executable, __file__, "--one", backend, str(size), embedder, directory, dsn],
             check=True,

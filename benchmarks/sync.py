@@ -24,8 +24,8 @@ from typing import TYPE_CHECKING, Any
 import httpx
 from lessons import LESSONS, lesson, teaching
 
-from kaizen.cli.demo.model_server import ModelServer
-from kaizen.cli.demo.phoenix_server import PhoenixServer
+from kaizen.demo.model_server import ModelServer
+from kaizen.demo.phoenix_server import PhoenixServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -225,8 +225,7 @@ def reading(url: str, project: str) -> None:
 
 
 def by_trace_id(url: str, project: str) -> float:
-    from kaizen.sync.phoenix import PhoenixSource
-    from kaizen.sync.settings import PhoenixSettings
+    from kaizen.sync import PhoenixSettings, PhoenixSource
 
     with PhoenixSource(PhoenixSettings(base_url=url, project=project)) as source:
         wanted = list(source.index())

@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from kaizen.sync.generate.grounding import quoted_span
+from kaizen.sync.generate.offline import mine_tips
 from kaizen.sync.model import Message, Outcome, ToolCall, Trajectory
-from kaizen.sync.offline import mine_tips
-from kaizen.sync.tips import quoted_span
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 

@@ -20,6 +20,8 @@ UV = [sys.executable, "-m", "uv", "--quiet"]
 
 FRAMEWORKS = r"openai|litellm|smolagents|openai-agents"
 INSTRUMENTORS = r"openinference-instrumentation.*"
+# Phoenix's client brings OpenTelemetry and OpenInference's core, which instrument nothing.
+FRAMEWORK_INSTRUMENTORS = r"openinference-instrumentation-.*|opentelemetry-instrumentation-.*"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,8 +44,9 @@ class Member:
 MEMBERS = {
     "kaizen-store": Member(
         unwanted=rf"{FRAMEWORKS}|{INSTRUMENTORS}|psycopg.*|onnxruntime|torch|kaizen-(?!store$).*",
-        imports="kaizen.store, kaizen.store.filesystem, kaizen.store.sqlite, kaizen.store.embed_wordllama",
-        carries=("kaizen/store/data/bert_uncased_vocab.txt",),
+        imports="kaizen.store, kaizen.tips, kaizen.store.backends.filesystem.store, "
+        "kaizen.store.backends.sqlite.store, kaizen.store.embedders.wordllama",
+        carries=("kaizen/store/embedders/data/bert_uncased_vocab.txt",),
     ),
     "kaizen-auto": Member(
         unwanted=rf"{FRAMEWORKS}|pandas|pydantic-settings|kaizen-(?!auto$).*",
@@ -54,24 +57,26 @@ MEMBERS = {
     ),
     "kaizen-sync": Member(
         siblings=("kaizen-store",),
-        unwanted=rf"{INSTRUMENTORS}|smolagents|openai-agents|pandas|kaizen-(?!store$|sync$).*",
-        imports="kaizen.sync, kaizen.sync.phoenix, kaizen.sync.pipeline",
-        carries=("kaizen/sync/prompts/tips-2.md",),
+        unwanted=rf"{FRAMEWORK_INSTRUMENTORS}|smolagents|openai-agents|pandas|kaizen-(?!store$|sync$).*",
+        imports="kaizen.sync, kaizen.sync.sources.phoenix.source, kaizen.sync.run.pipeline",
+        carries=("kaizen/sync/generate/prompts/tips-2.md", "kaizen/sync/knowledge/prompts/reconcile-2.md"),
     ),
     "kaizen-cli": Member(
         siblings=("kaizen-store", "kaizen-sync"),
-        unwanted=rf"{INSTRUMENTORS}|smolagents|openai-agents|pandas|kaizen-auto",
-        imports="kaizen.cli, kaizen.cli.app, kaizen.cli.demo.loop",
-        carries=(
-            "kaizen/frontend/cli/cli.py",
-            "kaizen/cli/demo/examples/simple_openai.py",
-            "kaizen/cli/demo/scenarios/simple_openai.json",
-        ),
+        unwanted=rf"{FRAMEWORK_INSTRUMENTORS}|smolagents|openai-agents|pandas|kaizen-auto",
+        imports="kaizen.cli, kaizen.cli.app",
+        carries=("kaizen/frontend/cli/cli.py",),
         commands=(
             ("kaizen", "--version"),
             ("python", "-m", "kaizen.frontend.cli.cli", "--version"),
             ("kaizen", "namespaces", "list", "--json"),
         ),
+    ),
+    "kaizen-demo": Member(
+        unwanted=r".*(?<!kaizen-demo)",
+        imports="kaizen.demo.model_server, kaizen.demo.phoenix_server",
+        carries=("kaizen/demo/examples/simple_openai.py", "kaizen/demo/scenarios/simple_openai.json"),
+        commands=(("python", "-m", "kaizen.demo.model_server", "--help"),),
     ),
 }
 

@@ -1,4 +1,4 @@
-"""Write docs/reference/cli.md from the command itself; with --check, only say whether it is up to date."""
+"""Write docs/reference/ from the command and the settings; with --check, only say if it is up to date."""
 
 from __future__ import annotations
 
@@ -13,6 +13,10 @@ import typer
 
 from kaizen.cli.app import app
 
+# Run as a file, this module is on the path and its folder is not a package.
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from scripts import settings_reference
+
 TARGET = Path(__file__).resolve().parent.parent / "docs/reference/cli.md"
 
 INTRODUCTION = """\
@@ -21,6 +25,10 @@ INTRODUCTION = """\
 <!-- Written by scripts/reference.py from the command itself: `hatch run docs` writes it again. -->
 
 `python -m kaizen.cli` and the older spelling `python -m kaizen.frontend.cli.cli` run the same command.
+
+The namespace may be left out: it is `KAIZEN_NAMESPACE_ID`, else `kaizen`. An id may be cut to a beginning
+that no other has. On a terminal, or with `COLUMNS` set, tables fit the width; in a pipe each row is one plain
+line. Times are local, with their zone; in JSON they are RFC 3339, in UTC.
 
 What counts is the option, then the environment variable, then `.env` in the working directory, then the
 default. An empty variable counts as unset. All variables: [settings](settings.md).
@@ -32,7 +40,8 @@ Results go to stdout, everything else (progress, notes, errors) to stderr.
 | 0 | done |
 | 1 | something failed: one line `Error: ...` on stderr says what, and what to do. Also: a sync in which a \
 trace failed, that was stopped, or whose model refuses every call; a `kaizen doctor` in which a check failed |
-| 2 | the command was not written as it should be: stderr shows how |
+| 2 | the command is not written as it should be: stderr shows how |
+| 70 | a defect of Kaizen; `KAIZEN_DEBUG=true` or `kaizen --debug` shows the stack trace |
 
 With `--json`, stdout is one JSON document whatever happens. A command that ends with an error prints
 `{"error": {"type": ..., "message": ...}}`; a sync with failed traces prints its report. A sync of several
@@ -44,7 +53,7 @@ projects prints `{"projects": [...]}` with a report of each, one with `--dry-run
 COMMIT = {
     "id": "id of the commit",
     "version": "version of the namespace after it",
-    "at": "time, ISO 8601",
+    "at": "time, RFC 3339",
     "actor": "who",
     "reason": "why",
     "run_id": "run it belongs to, or null",
@@ -57,13 +66,13 @@ ENTITY = {
     "type": "`guideline` (a tip), `trajectory`, ...",
     "content": "its text",
     "metadata": "its fields; those of a tip: [the loop](../explanation/loop.md#what-a-tip-carries)",
-    "created_at": "time, ISO 8601",
-    "updated_at": "time, ISO 8601",
+    "created_at": "time, RFC 3339",
+    "updated_at": "time, RFC 3339",
     "revision": "1 when created, one more with every change",
 }
 NAMESPACE = {
     "id": "the namespace",
-    "created_at": "time, ISO 8601",
+    "created_at": "time, RFC 3339",
     "version": "how many commits it has seen",
 }
 
@@ -113,7 +122,7 @@ JSON_KEYS: dict[str, dict[str, str]] = {
         "reading": "how much was listed: `nothing`, `recent`, `full`, or the `window` of --since and --until",
         "requests": "requests made to the source",
         "refusal": "why the model refuses every call; empty where it does not",
-        "started_at": "time, ISO 8601",
+        "started_at": "time, RFC 3339",
         "duration_s": "seconds the run took",
         "stopped": "whether it was stopped before the end",
     },
@@ -124,7 +133,7 @@ JSON_KEYS: dict[str, dict[str, str]] = {
         "checkpoints[].states": "its traces by state, without those that wait",
         "checkpoints[].deferred": "how many wait for the next sync",
         "checkpoints[].server_version": "of the server when it was last read",
-        "checkpoints[].updated_at": "time, ISO 8601",
+        "checkpoints[].updated_at": "time, RFC 3339",
         "runs": "the last ten runs that had anything to do, oldest first, with the keys of `sync phoenix` "
         "but for the counts of all traces, and `state`: ended, running, or broke off (its process was "
         "killed; what it did is counted up to its last sign of life)",
@@ -144,10 +153,16 @@ JSON_KEYS: dict[str, dict[str, str]] = {
         "stale_tools[].name": "a tool that has changed there since: the tip may be out of date",
         "stale_tools[].learned_under": "the versions of it that the tip was learned under, as hashes",
         "stale_tools[].newest": "the version that agents are offered now",
-        "stale_tools[].since": "when the newest trace that offered it started, ISO 8601",
+        "stale_tools[].since": "when the newest trace that offered it started, RFC 3339",
         "stale_tools[].trace_id": "that trace",
     },
     "entities add": ENTITY,
+    "tips edit": ENTITY,
+    "tips retire": {
+        "namespace": "the namespace",
+        "retired": "ids of the retired tips",
+        "commit_id": "id of the commit that did so",
+    },
     "entities consolidate": {
         "namespace": "the namespace",
         "run_id": "id of this run; null: only planned",
@@ -199,6 +214,7 @@ JSON_KEYS: dict[str, dict[str, str]] = {
         "changes[].entity_id": "an entity that is (or would be) as it was",
         "changes[].change": "what that took: `created`, `changed` or `deleted`",
         "given_up": "ids of entities that other commits changed since (`--force`)",
+        "kept": "with `--run`: ids of entities that others changed since, which stay as they are",
     },
     "entities review": {"namespace": "the namespace"}
     | {f"quarantined[].{key}": meaning for key, meaning in ENTITY.items()}
@@ -246,6 +262,9 @@ JSON_KEYS: dict[str, dict[str, str]] = {
         "checks[].advice": "what to do about it",
     },
 }
+# The short way prints the same.
+for _name in ("list", "show", "search", "add", "review"):
+    JSON_KEYS[f"tips {_name}"] = JSON_KEYS[f"entities {_name}"]
 
 
 def commands() -> Iterator[tuple[str, Any]]:
@@ -315,11 +334,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true")
     given = parser.parse_args()
-    if not given.check:
-        TARGET.parent.mkdir(parents=True, exist_ok=True)
-        TARGET.write_text(reference(), encoding="utf-8")
-    elif TARGET.read_text(encoding="utf-8") != reference():
-        sys.exit(f"{TARGET} does not say what the command says: run `hatch run docs`")
+    settings = settings_reference.TARGET
+    pages = {
+        TARGET: reference(),
+        settings: settings_reference.settings_page(settings.read_text(encoding="utf-8")),
+    }
+    for path, text in pages.items():
+        if not given.check:
+            path.write_text(text, encoding="utf-8")
+        elif path.read_text(encoding="utf-8") != text:
+            sys.exit(f"{path} does not say what the code says: run `hatch run docs`")
 
 
 if __name__ == "__main__":

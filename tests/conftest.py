@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kaizen.cli.demo.model_server import ModelServer
-from kaizen.cli.demo.phoenix_server import PhoenixServer
+from kaizen.demo.model_server import ModelServer
+from kaizen.demo.phoenix_server import PhoenixServer
 from tests.support.postgres import PostgresServer
 from tests.support.shared import SharedServer, shared_server
 
@@ -36,6 +36,10 @@ CLEARED = (
     "HF_",
     "XDG_",
     "PG",
+    # how wide and colourful a terminal is
+    "COLUMNS",
+    "NO_COLOR",
+    "FORCE_COLOR",
 )
 CLEARED_ENDINGS = ("_API_KEY", "_API_BASE", "_PROXY", "_proxy")
 

@@ -10,6 +10,7 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from functools import cache
 from pathlib import Path
 
@@ -130,6 +131,29 @@ HELD: dict[str, list[str]] = {
         "auto/test_exit.py::test_calls_never_wait_for_a_silent_collector",
         "cli/test_doctor.py::test_a_phoenix_that_is_down_fails_with_how_to_start_it",
     ],
+    # Built with
+    "The packages that the project was asked to be built with": [
+        f"{HERE}::test_a_promised_package_is_a_dependency_of_its_member_and_imported_there",
+        f"{HERE}::test_the_workspace_is_built_with_hatch",
+    ],
+}
+
+# What each member was promised to be built with: its distributions, and the module of each.
+BUILT_WITH = {
+    "kaizen-auto": {
+        "arize-phoenix-otel": "phoenix.otel",
+        "openinference-instrumentation-openai": "openinference.instrumentation.openai",
+        "openinference-instrumentation-litellm": "openinference.instrumentation.litellm",
+        "openinference-instrumentation-smolagents": "openinference.instrumentation.smolagents",
+        "openinference-instrumentation-openai-agents": "openinference.instrumentation.openai_agents",
+    },
+    "kaizen-store": {"pydantic-settings": "pydantic_settings"},
+    "kaizen-sync": {
+        "arize-phoenix-client": "phoenix.client",
+        "litellm": "litellm",
+        "pydantic-settings": "EnvironmentSettings",
+    },
+    "kaizen-cli": {"typer": "typer", "pydantic-settings": "kaizen.sync.settings"},
 }
 
 
@@ -155,9 +179,35 @@ def test_every_promise_is_held_and_nothing_else() -> None:
     assert [key for key in HELD if not any(key in row for row in rows)] == []
 
 
+@pytest.mark.parametrize(
+    ("member", "package"), [(m, p) for m, packages in BUILT_WITH.items() for p in packages]
+)
+def test_a_promised_package_is_a_dependency_of_its_member_and_imported_there(
+    member: str, package: str, repository: Path
+) -> None:
+    folder = repository / "packages" / member
+    project = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert package in {re.match(r"[\w-]+", line)[0] for line in project["dependencies"]}  # type: ignore[index]
+    module = BUILT_WITH[member][package]
+    assert any(module in path.read_text(encoding="utf-8") for path in folder.glob("src/**/*.py"))
+
+
+def test_the_workspace_is_built_with_hatch(repository: Path) -> None:
+    root = tomllib.loads((repository / "pyproject.toml").read_text(encoding="utf-8"))
+    assert root["tool"]["hatch"]["envs"]["default"]["workspace"]["members"] == ["packages/*"]
+    for path in repository.glob("packages/*/pyproject.toml"):
+        assert (
+            tomllib.loads(path.read_text(encoding="utf-8"))["build-system"]["build-backend"]
+            == "hatchling.build"
+        )
+
+
 def promised_rows(text: str) -> list[str]:
-    """List items, each with its further lines, and rows of tables; items that only head a list are none."""
-    rows: list[str] = []
+    """Items, each with its further lines, rows of tables, and the paragraph on what it is built with.
+
+    Items that only head a list are none.
+    """
+    rows = re.findall(r"^The packages that the project was asked .*", text, re.MULTILINE)
     for line in text.splitlines():
         if re.match(r"\s*- ", line) or (line.startswith("|") and not re.match(r"\|(-| symptom)", line)):
             rows.append(line.strip())

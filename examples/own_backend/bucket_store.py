@@ -13,12 +13,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from itertools import islice
 
-from kaizen.store import ConflictError, Namespace, NotFoundError, StoreError, files, records
-from kaizen.store.checked import CheckedStore
-from kaizen.store.ids import uuid7
-from kaizen.store.planning import check_restored, next_commit
-from kaizen.store.replica import Replica
-from kaizen.store.state import NamespaceState, copied
+from kaizen.store import ConflictError, Namespace, NotFoundError, StoreError, backend, uuid7
 
 
 @dataclass
@@ -26,15 +21,15 @@ class Loaded:
     """What was read of a namespace so far: its commits as bytes, since what is returned is the caller's."""
 
     header: bytes
-    state: NamespaceState
+    state: backend.NamespaceState
     objects: list[bytes] = field(default_factory=list)
 
     def commits(self, namespace_id):
-        decoded = (records.decode_commit(records.parse(data), namespace_id) for data in self.objects)
-        return records.replay(decoded, namespace_id)
+        decoded = (backend.decode_commit(backend.parse_line(data), namespace_id) for data in self.objects)
+        return backend.replay_commits(decoded, namespace_id)
 
 
-class BucketStore(CheckedStore):
+class BucketStore(backend.BaseStore):
     @staticmethod
     def open(settings):
         return BucketStore(settings.data_dir, settings.embedder)
@@ -42,14 +37,14 @@ class BucketStore(CheckedStore):
     def __init__(self, directory, embedder):
         self._directory, self._lock, self._closed = directory, threading.RLock(), False
         self._loaded = {}
-        self._replica = Replica(directory / ".search", embedder=embedder)
+        self._replica = backend.Replica(directory / ".search", embedder=embedder)
 
     @property
     def location(self):
         return str(self._directory)
 
     def _create_namespace(self, namespace_id, *, exist_ok, created_at):
-        created = self._create(namespace_id, 0, records.encode_header(namespace_id, created_at))
+        created = self._create(namespace_id, 0, backend.encode_header(namespace_id, created_at))
         if not created and not exist_ok:
             raise ConflictError(f"namespace {namespace_id!r} exists already", namespace_id=namespace_id)
         return self._get_namespace(namespace_id)
@@ -69,33 +64,27 @@ class BucketStore(CheckedStore):
             os.rename(self._directory / namespace_id, gone)
             shutil.rmtree(gone, ignore_errors=True)
 
-    def _commit(self, namespace_id, changes, *, expected, actor, reason, run_id):
+    def _commit(self, namespace_id, request):
         while True:
             with self._read(namespace_id) as (state, _):
-                commit = next_commit(
-                    namespace_id,
-                    changes,
-                    expected=expected,
-                    actor=actor,
-                    reason=reason,
-                    run_id=run_id,
-                    version=state.version,
-                    last_at=state.last_at,
-                    current=state.entities,
-                )
-                if self._create(namespace_id, commit.version, records.encode_commit(commit)):
+                commit = backend.next_commit(namespace_id, request, head=state.head(), current=state.entities)
+                if self._create(namespace_id, commit.version, backend.encode_commit(commit)):
                     return commit
 
     def _restore(self, namespace_id, commits):
         with self._read(namespace_id) as (state, _):
-            check_restored(namespace_id, commits, version=state.version, current=state.entities)
+            backend.check_restored(namespace_id, commits, version=state.version, current=state.entities)
             for commit in commits:
-                if not self._create(namespace_id, commit.version, records.encode_commit(commit)):
+                if not self._create(namespace_id, commit.version, backend.encode_commit(commit)):
                     raise ConflictError(f"{namespace_id!r} was changed meanwhile", namespace_id=namespace_id)
 
     def _get_many(self, namespace_id, entity_ids):
         with self._read(namespace_id) as (state, _):
-            return {each: copied(state.entities[each]) for each in entity_ids if each in state.entities}
+            return {
+                each: backend.copy_entity(state.entities[each])
+                for each in entity_ids
+                if each in state.entities
+            }
 
     def _history(self, namespace_id, entity_id):
         with self._read(namespace_id) as (_, commits):
@@ -123,7 +112,7 @@ class BucketStore(CheckedStore):
 
     def check(self):
         with self._errors():
-            files.make_directory(self._directory)
+            backend.make_directory(self._directory)
 
     def close(self):
         self._closed = True
@@ -134,15 +123,15 @@ class BucketStore(CheckedStore):
         path = self._directory / namespace_id / f"{version:012d}.json"
         finished = self._directory / f".new-{uuid7()}"
         with self._errors():
-            files.make_directory(self._directory if version else path.parent)
-            files.create(finished, data, by_way_of=finished.with_suffix(".part"))
+            backend.make_directory(self._directory if version else path.parent)
+            backend.create_file(finished, data, by_way_of=finished.with_suffix(".part"))
             try:
                 os.link(finished, path)
             except (FileExistsError, FileNotFoundError):  # somebody was faster, or deleted the namespace
                 return False
             finally:
                 finished.unlink()
-            files.sync_directory(path.parent)
+            backend.sync_directory(path.parent)
         return True
 
     @contextmanager
@@ -157,11 +146,11 @@ class BucketStore(CheckedStore):
                 raise NotFoundError(message, namespace_id=namespace_id) from exc
             loaded = self._loaded.get(namespace_id)
             if loaded is None or loaded.header != header:
-                created_at = records.decode_header(records.parse(header), namespace_id)
-                loaded = self._loaded[namespace_id] = Loaded(header, NamespaceState(created_at))
+                created_at = backend.decode_header(backend.parse_line(header), namespace_id)
+                loaded = self._loaded[namespace_id] = Loaded(header, backend.NamespaceState(created_at))
             with suppress(FileNotFoundError):
                 while data := (folder / f"{loaded.state.version + 1:012d}.json").read_bytes():
-                    loaded.state.apply(records.decode_commit(records.parse(data), namespace_id), 0)
+                    loaded.state.apply(backend.decode_commit(backend.parse_line(data), namespace_id), 0)
                     loaded.objects.append(data)
             yield loaded.state, loaded.commits(namespace_id)
 
@@ -169,5 +158,5 @@ class BucketStore(CheckedStore):
     def _errors(self):
         if self._closed:
             raise StoreError(f"the store in {self.location} is closed: open it again")
-        with files.os_errors(self._directory):
+        with backend.os_errors(self._directory):
             yield

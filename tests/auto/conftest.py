@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from kaizen.cli.demo.model_server import ModelServer
+    from kaizen.demo.model_server import ModelServer
 
 
 collect_ignore = [] if importlib.util.find_spec("logfire") else ["test_tracers.py"]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kaizen.cli.demo.model_server import ModelServer
+from kaizen.demo.model_server import ModelServer
 from tests.auto.collector import Collector, Span
 from tests.auto.process import run_python
 from tests.support.shared import once_a_run

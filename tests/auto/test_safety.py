@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kaizen.cli.demo.model_server import ModelServer
+from kaizen.demo.model_server import ModelServer
 from tests.auto.collector import Collector, closed_port
 from tests.auto.process import OPENAI, TRACING, WarmPython
 from tests.support.slow import SLOW

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from kaizen.cli.demo.faults import Fault
+from kaizen.demo.faults import Fault
 from tests.support.command import Ended, kaizen
 from tests.support.ill_phoenix import Answer, IllPhoenix
 from tests.support.spans import lesson_span, send_spans
@@ -16,8 +16,8 @@ from tests.support.spans import lesson_span, send_spans
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from kaizen.cli.demo.model_server import ModelServer
-    from kaizen.cli.demo.phoenix_server import PhoenixServer
+    from kaizen.demo.model_server import ModelServer
+    from kaizen.demo.phoenix_server import PhoenixServer
 
 HTML = "<!doctype html><title>Phoenix</title>"
 
@@ -39,7 +39,7 @@ def scripted(model_server: ModelServer, monkeypatch: pytest.MonkeyPatch) -> Mode
 @pytest.fixture(autouse=True)
 def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     """How long a sync waits before it tries again is tested in tests/sync."""
-    for module in ("phoenix_http", "llm"):
+    for module in ("sources.phoenix.client", "llm.client"):
         monkeypatch.setattr(f"kaizen.sync.{module}._wait", lambda _: 0.0)
 
 
@@ -58,7 +58,9 @@ def sync(*options: object) -> Ended:
 
 def stored() -> list[dict[str, Any]]:
     """What is there but for the sync's own notes of how far it has come and what it cost."""
-    listed: list[dict[str, Any]] = kaizen("entities", "list", "kaizen", "--json").json.get("entities", [])
+    listed: list[dict[str, Any]] = kaizen("entities", "list", "--all-types", "--json").json.get(
+        "entities", []
+    )
     return [entity for entity in listed if entity["type"] not in ("checkpoint", "run")]
 
 
@@ -110,7 +112,7 @@ def test_a_phoenix_that_never_answers_is_given_up(monkeypatch: pytest.MonkeyPatc
 
 @pytest.mark.parametrize("url", ["nonsense", "ftp://x", "http://", "http://x:port", "http://[::1"])
 def test_a_url_that_is_none_is_shown_with_an_example(url: str) -> None:
-    assert f"'{url}' is no URL of a Phoenix server" in sync("--url", url).error
+    assert f"'{url}' is not the URL of a Phoenix server" in sync("--url", url).error
 
 
 def test_text_of_a_strange_server_cannot_steer_the_terminal() -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kaizen.cli.demo.faults import Fault
+from kaizen.demo.faults import Fault
 from tests.cli.test_commands import assert_documented
 from tests.support.command import kaizen
 from tests.support.ill_phoenix import Answer, IllPhoenix, page
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from kaizen.cli.demo.model_server import ModelServer
-    from kaizen.cli.demo.phoenix_server import PhoenixServer
+    from kaizen.demo.model_server import ModelServer
+    from kaizen.demo.phoenix_server import PhoenixServer
     from tests.support.shared import SharedServer
 
 PROJECTS = page({"id": "1", "name": "shop"})
@@ -26,7 +26,7 @@ PROJECTS = page({"id": "1", "name": "shop"})
 @pytest.fixture(autouse=True)
 def healthy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Everything well but for the model, which the tests that need one add."""
-    monkeypatch.setattr("kaizen.sync.phoenix_http._wait", lambda _: 0.0)
+    monkeypatch.setattr("kaizen.sync.sources.phoenix.client._wait", lambda _: 0.0)
     monkeypatch.setenv("KAIZEN_DATA_DIR", str(tmp_path / "data"))
     monkeypatch.setenv("KAIZEN_TRACING_PROJECT", "shop")
     monkeypatch.setenv("KAIZEN_AUTO_ENABLED", "true")
@@ -93,7 +93,7 @@ def test_a_missing_kaizen_auto_is_noted_with_how_to_install_it(monkeypatch: pyte
     monkeypatch.setattr("kaizen.cli.doctor.importlib.util.find_spec", lambda _: None)
     check = checks("--no-model")["tracing"]
     assert (check["status"], "not installed" in check["detail"]) == ("note", True)
-    assert "pip install kaizen-auto" in check["advice"]
+    assert "pip install ./packages/kaizen-auto" in check["advice"]
 
 
 def test_a_phoenix_that_is_down_fails_with_how_to_start_it() -> None:
@@ -149,7 +149,7 @@ def test_offline_no_model_is_called_and_no_key_is_asked_for(
     options: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KAIZEN_TIPS_MODEL", "offline")
-    monkeypatch.setattr("kaizen.sync.llm.import_litellm", lambda: pytest.fail("litellm was imported"))
+    monkeypatch.setattr("kaizen.sync.llm.client.import_litellm", lambda: pytest.fail("litellm was imported"))
     check = checks(*options)["model"]
     assert check["status"] == "ok"
     assert "tips are generated offline" in check["detail"]
@@ -182,8 +182,12 @@ def test_both_models_are_asked_when_they_differ(
 
 def test_an_env_file_is_mentioned(tmp_path: Path) -> None:
     assert "settings" not in checks("--no-model")
-    (tmp_path / ".env").write_text("KAIZEN_NAMESPACE_ID=x\n")
-    assert ".env" in checks("--no-model")["settings"]["detail"]
+    (tmp_path / ".env").write_text("KAIZEN_NAMESPACE_ID=x\nOPENAI_BASE_URL=http://secret.example\n")
+    check = checks("--no-model")["settings"]
+    assert check["status"] == "note"
+    assert check["detail"] == (
+        f"{tmp_path}/.env sets KAIZEN_NAMESPACE_ID; ignored: OPENAI_BASE_URL (the file has no key for it)"
+    )
 
 
 @pytest.mark.parametrize(

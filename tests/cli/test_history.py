@@ -121,6 +121,15 @@ def test_a_run_is_undone_and_the_undoing_too(store: Store) -> None:
     assert [entity.content for entity in store.iterate(N)] == ["bad", "bad too"]
 
 
+def test_what_others_changed_after_a_run_is_kept_and_named(store: Store) -> None:
+    put(store, "a", "of the run", run_id="run-1")
+    put(store, "b", "of the run", run_id="run-1")
+    put(store, "b", "since")
+    said = kaizen("entities", "revert", N, "--run", "run-1")
+    assert "kept b, which was changed since" in said.stdout
+    assert {entity.id: entity.content for entity in store.iterate(N)} == {"b": "since"}
+
+
 def test_several_commits_are_undone_at_once(store: Store) -> None:
     options = [word for name in "abc" for word in ("--commit", put(store, name, name).id)]
     assert kaizen("entities", "revert", N, *options[:4]).exit_code == 0

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from kaizen.store import Delete, Put, Store, StoreSettings, open_store
-from kaizen.store.transfer import digest
+from kaizen.store import Delete, Put, Store, StoreSettings, namespace_digest, open_store
 from tests.support.command import kaizen, kaizen_process
 
 N = "kaizen"
@@ -42,7 +41,7 @@ def exported(*options: str) -> str:
 def test_what_is_exported_is_imported_with_all_its_history(store: Store) -> None:
     ended = kaizen("entities", "import", "other", exported(), "--json")
     assert (ended.json["commits"], ended.json["entities"]) == (4, 2)
-    assert ended.json["digest"] == digest(store, N) == digest(store, "other")
+    assert ended.json["digest"] == namespace_digest(store, N) == namespace_digest(store, "other")
     assert store.get("other", "a").content == ODD
     again = kaizen("entities", "import", "other", "out", "--json").json
     assert (again["commits"], again["digest"]) == (0, ended.json["digest"])
@@ -51,7 +50,7 @@ def test_what_is_exported_is_imported_with_all_its_history(store: Store) -> None
 def test_standard_output_and_standard_input_do_as_well_as_files(store: Store) -> None:
     text = kaizen("entities", "export", N).stdout
     assert kaizen("entities", "import", "other", "-", stdin=text).exit_code == 0
-    assert digest(store, "other") == digest(store, N)
+    assert namespace_digest(store, "other") == namespace_digest(store, N)
 
 
 def test_an_export_is_utf_8_whatever_the_terminal_is(store: Store) -> None:
@@ -64,7 +63,7 @@ def test_an_import_goes_on_where_it_ended(store: Store) -> None:
     Path("half").write_bytes(b"".join(lines[:3]))
     assert kaizen("entities", "import", "other", "half", "--json").json["commits"] == 2
     assert kaizen("entities", "import", "other", "out", "--json").json["commits"] == 2
-    assert digest(store, "other") == digest(store, N)
+    assert namespace_digest(store, "other") == namespace_digest(store, N)
 
 
 def test_a_namespace_in_use_is_not_overwritten_but_may_be_merged_into(store: Store) -> None:
@@ -110,7 +109,7 @@ def test_markdown_holds_the_active_tips_and_the_others_are_counted() -> None:
     assert "## Other" in ended.stdout
     assert "🙂" in ended.stdout
     assert "- b" not in ended.stdout
-    assert "1 tips; left out because they are not active: 1 quarantined" in ended.stderr
+    assert "1 tip; left out because they are not active: 1 quarantined" in ended.stderr
     none = kaizen("entities", "export", N, "--format", "markdown", "--where", "category=recovery")
     assert none.stderr == "There are no active tips here.\n"
 
@@ -130,7 +129,7 @@ def test_a_file_is_written_whole_or_not_at_all(store: Store, monkeypatch: pytest
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr("kaizen.store.transfer.export_lines", half)
+        patched.setattr("kaizen.store.export_lines", half)
         assert "cannot write out: No space left" in kaizen("entities", "export", N, "--output", "out").error
     assert (Path("out").read_text(), sorted(os.listdir())) == ("kept", ["data", "out"])
     assert kaizen("entities", "export", N, "--output", "out").exit_code == 0
@@ -184,12 +183,12 @@ def test_all_namespaces_are_copied_and_what_is_new_later(store: Store, tmp_path:
     lines = kaizen(*words).stdout.splitlines()
     assert [line.split() for line in lines] == [
         ["NAMESPACE", "COMMITS", "COPIED", "ENTITIES", "DIGEST"],
-        ["empty", "0", "0", digest(store, "empty")],
-        ["kaizen", "4", "2", digest(store, N)],
+        ["empty", "0", "0", namespace_digest(store, "empty")],
+        ["kaizen", "4", "2", namespace_digest(store, N)],
     ]
     store.commit(N, [Put(type="note", content="new")])
     (again,) = kaizen(*words, "--namespace", N, "--json").json["namespaces"]
-    assert (again["commits"], again["version"], again["digest"]) == (1, 5, digest(store, N))
+    assert (again["commits"], again["version"], again["digest"]) == (1, 5, namespace_digest(store, N))
 
 
 def test_a_copy_back_brings_the_same(store: Store, tmp_path: Path) -> None:

@@ -6,13 +6,14 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from kaizen.cli import progress
-from kaizen.cli.progress import SyncProgress
-from kaizen.sync.report import Report
+from kaizen.cli.sync import progress
+from kaizen.cli.sync.progress import SyncProgress
+from kaizen.sync import Report
 
 
 def a_report() -> Report:
     report = Report(run_id="r", source="phoenix", project="p", namespace_id="kaizen")
+    report.traces_read = 20
     report.started_at = datetime.now(UTC) - timedelta(seconds=10)
     for _ in range(20):
         report.count("learned", processed=True)
@@ -29,7 +30,7 @@ def test_it_is_a_plain_line_now_and_then(
     said = capsys.readouterr()
     assert said.out == ""
     assert said.err.startswith(
-        "20 traces: 20 learned; 2.0 a second, 0 new tips, 0 model calls, 1,234 tokens,"
+        "Committing: 20 traces: 20 learned; 2.0 a second, 0 new tips, 0 model calls, 1,234 tokens,"
     )
     assert said.err.endswith("0.5000 USD\n")
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from kaizen.store import ConflictError, Put, Store, StoreSettings, open_store
-from kaizen.sync.review import decide
 from kaizen.sync.trust import QUOTE_MISSING
+from kaizen.tips.review import decide
 from tests.cli.test_commands import assert_documented
 from tests.support.command import kaizen
 
@@ -28,7 +28,13 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
 
 
 def put(store: Store, tip_id: str, content: str = "Use sudo.", **metadata: Any) -> None:
-    source = {"trace_id": "t1", "quote": "use \x1bsudo", "verified": True, "url": "http://phoenix.test/span"}
+    source = {
+        "trace_id": "t1",
+        "span_id": "s1",
+        "quote": "use \x1bsudo",
+        "verified": True,
+        "url": "http://phoenix.test/span",
+    }
     fields = {"status": "quarantined", "quarantine_reason": REASON, "sources": [source], **metadata}
     store.commit(N, [Put(id=tip_id, type="guideline", content=content, metadata=fields)])
 
@@ -49,7 +55,7 @@ def test_what_waits_is_shown_with_all_reasons_the_evidence_and_the_link(store: S
     ]
     assert lines[4].split("  ")[-1].strip() == "use \N{REPLACEMENT CHARACTER}sudo"
     assert lines[5].strip() == "http://phoenix.test/span"
-    assert "1 waits for a decision" in ended.stderr
+    assert "1 tip waits for a decision" in ended.stderr
 
 
 def test_programs_get_what_waits_and_what_was_decided_in_one_form(store: Store) -> None:
@@ -114,7 +120,9 @@ def test_what_waits_for_no_decision_is_refused(store: Store) -> None:
     put(store, "a", status="active")
     store.commit(N, [Put(id="t", type="trajectory", content="", metadata={"status": "quarantined"})])
     for tip_id in "at":
-        assert f"{tip_id} is no tip that waits" in kaizen("entities", "review", N, "--reject", tip_id).error
+        assert (
+            f"{tip_id} is not a tip that waits" in kaizen("entities", "review", N, "--reject", tip_id).error
+        )
     assert "entity 'x' does not exist" in kaizen("entities", "review", N, "--reject", "x").error
     assert kaizen("entities", "review", N, "--approve", "a", "--reject", "a").exit_code == 2
 
@@ -133,7 +141,7 @@ def test_asking_takes_a_terminal(store: Store) -> None:
 def test_on_a_terminal_each_tip_is_asked_about(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     for tip_id in "abcd":
         put(store, tip_id)
-    monkeypatch.setattr("kaizen.cli.entity_review._is_terminal", lambda: True)
+    monkeypatch.setattr("kaizen.cli.entities.review._is_terminal", lambda: True)
     ended = kaizen("entities", "review", N, "--interactive", stdin="a\nr\ns\nq\n")
     assert ended.exit_code == 0, ended
     assert [status(store, tip_id) for tip_id in "abcd"] == ["active", "retired", "quarantined", "quarantined"]

@@ -57,7 +57,7 @@ def _tips(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def _animals(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("kaizen.store.embedding.load_embedder", lambda _: AnimalEmbedder())
+    monkeypatch.setattr("kaizen.store.embedders.load_embedder", lambda _: AnimalEmbedder())
 
 
 def found(*arguments: str) -> list[str]:
@@ -88,6 +88,13 @@ def test_what_means_the_same_is_found_without_a_word_in_common() -> None:
     assert "1.00" in kaizen("entities", "search", N, "walk the dog").stdout.splitlines()[1].split()
 
 
+def test_nonsense_finds_nothing_and_a_task_finds_its_tip(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KAIZEN_EMBEDDER", "wordllama")
+    for nonsense in ("qwfpgj zxcvl", "trombone volcano"):
+        assert found(nonsense) == []
+    assert found("give a kitten its food", "--type", "guideline") == ["cat"]
+
+
 def test_a_search_without_a_hit_says_so() -> None:
     ended = kaizen("entities", "search", N, "zebra")
     assert (ended.exit_code, ended.stdout, ended.stderr) == (0, "", "No entities here that fit.\n")
@@ -104,6 +111,6 @@ def test_reindexing_embeds_what_is_not_embedded_yet(backend: str) -> None:
 
 def test_a_backend_without_embeddings_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        "kaizen.cli.store.open_configured_store", lambda *_: nullcontext(SimpleNamespace(location="here"))
+        "kaizen.cli.store.reindex.opened", lambda *_: nullcontext((SimpleNamespace(location="here"), N))
     )
     assert "keeps no embeddings" in kaizen("store", "reindex", N).error

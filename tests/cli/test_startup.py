@@ -35,8 +35,17 @@ def loaded_by(*arguments: str) -> set[str]:
     return set(json.loads(done.stdout.splitlines()[-1]))
 
 
-def test_help_loads_nothing_heavy() -> None:
-    assert loaded_by("--help").isdisjoint({*HEAVY, "pydantic"})
+@pytest.mark.parametrize("arguments", ["--help", "--version"])
+def test_help_and_version_load_nothing_heavy(arguments: str, tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("KAIZEN_TIPS_MODEL=m\n")
+    assert loaded_by(arguments).isdisjoint({*HEAVY, "pydantic", "pydantic_settings", "dotenv"})
+
+
+@pytest.mark.parametrize("arguments", ["sync phoenix --help", "doctor --help"])
+def test_help_of_a_command_loads_no_settings(arguments: str, tmp_path: Path) -> None:
+    """Typer itself loads pydantic for a command that has options."""
+    (tmp_path / ".env").write_text("KAIZEN_TIPS_MODEL=m\n")
+    assert loaded_by(*arguments.split()).isdisjoint({*HEAVY, "pydantic_settings", "dotenv"})
 
 
 @pytest.mark.parametrize(

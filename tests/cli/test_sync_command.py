@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from kaizen.cli.demo.faults import Fault
+from kaizen.demo.faults import Fault
 from tests.cli.test_commands import assert_documented
 from tests.support.command import PROGRAM, kaizen
 from tests.support.polling import wait_until
@@ -23,8 +23,8 @@ from tests.support.spans import START, lesson_span, llm_span, make_span, send_sp
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from kaizen.cli.demo.model_server import ModelServer
-    from kaizen.cli.demo.phoenix_server import PhoenixServer
+    from kaizen.demo.model_server import ModelServer
+    from kaizen.demo.phoenix_server import PhoenixServer
 
 STATES = ("learned", "no_lesson", "deferred", "skipped", "failed")
 
@@ -236,6 +236,54 @@ def test_a_window_counts_its_own_traces(mixed_project: str) -> None:
     assert (report["reading"], report["traces"], report["states"]["learned"]) == ("window", 4, 1)
 
 
+def test_a_window_without_a_trace_is_named(mixed_project: str) -> None:
+    ended = kaizen("sync", "phoenix", "--since", "2031-01-01")
+    assert f"No trace of project '{mixed_project}' started between --since and --until." in ended.stderr
+    assert "no traces yet" not in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--since", "2026-01-02", "--until", "2026-01-01"], "is not before --until 2026-01-01"),
+        (["--watch", "0"], "--watch is 0"),
+        (["--watch", "3s", "--dry-run"], "--dry-run"),
+    ],
+)
+def test_what_can_select_or_do_nothing_is_refused(options: list[str], message: str) -> None:
+    ended = kaizen("sync", "phoenix", *options)
+    assert ended.exit_code == 1
+    assert message in ended.error
+
+
+def test_watching_goes_on_when_the_store_fails(
+    mixed_project: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from kaizen.cli.sync import _Rounds
+    from kaizen.store import StoreSettings, UnavailableError, open_store
+    from kaizen.sync import ModelSettings, PhoenixSettings, Report, SyncSettings
+
+    report = Report(run_id="r", source="phoenix", project=mixed_project, namespace_id="kaizen")
+    answers: list[Report | Exception] = [UnavailableError("database is locked"), report]
+    # A round ends the watch from within, as a signal does.
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    with open_store(StoreSettings.from_environ(os.environ)) as store:
+        rounds = _Rounds(store, SyncSettings(), ModelSettings(), quiet=True, annotate=False)
+
+        def sync(_: PhoenixSettings) -> Report:
+            answer = answers.pop(0)
+            if isinstance(answer, Exception):
+                raise answer
+            rounds._stopping.set()
+            return answer
+
+        monkeypatch.setattr(rounds, "sync", sync)
+        rounds.watch(lambda: [PhoenixSettings()], 0.01, json=False)
+    said = capsys.readouterr()
+    assert "Error: database is locked" in said.err
+    assert f"{mixed_project}: 0 traces" in said.out
+
+
 @pytest.mark.parametrize(
     "options", [["--since", "soon"], ["--settle", "-1"], ["--watch", "often"], ["--max-cost-usd", "-1"]]
 )
@@ -281,7 +329,7 @@ def test_offline_the_same_lesson_of_two_runs_is_one_tip_and_no_model_is_asked(
     ]
     send_spans(phoenix.url, project, spans)
     monkeypatch.setenv("KAIZEN_TIPS_MODEL", "offline")
-    monkeypatch.setattr("kaizen.sync.llm.import_litellm", lambda: pytest.fail("litellm was imported"))
+    monkeypatch.setattr("kaizen.sync.llm.client.import_litellm", lambda: pytest.fail("litellm was imported"))
 
     (preview,) = kaizen("sync", "phoenix", "--dry-run", "--json").json["previews"]
     report = sync_json("--max-cost-usd", 1)

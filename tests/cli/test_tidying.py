@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kaizen.cli.demo.model_server import Scenarios
+from kaizen.demo.model_server import Scenarios
 from kaizen.store import Put, StoreSettings, open_store
-from kaizen.sync.tool_versions import tool_versions
+from kaizen.sync.trajectory.tool_definitions import tool_versions
 from scripts.reference import JSON_KEYS
 from tests.cli.test_commands import paths
 from tests.support.command import kaizen
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from kaizen.cli.demo.model_server import ModelServer
+    from kaizen.demo.model_server import ModelServer
     from kaizen.store import Store
-    from kaizen.sync.records import StoredTip
+    from kaizen.tips.tip import StoredTip
 
 READ_ALL = "Read every page of search_orders until a page comes back empty."
 READ_PAGES = "Read all pages of search_orders until a page comes back empty, since the list is cut."
@@ -77,7 +77,7 @@ def test_consolidating_is_planned_then_done_then_undone(store: Store) -> None:
 
     done = kaizen("entities", "consolidate", "kaizen", "--model", "offline", "--apply")
     assert done.stdout.splitlines()[:3] == ["t2  support 3", f"    {READ_ALL}", f"    <- t1  {READ_ALL}"]
-    assert "1 of 2 active tips are left" in done.stdout
+    assert "1 of 2 active tips is left" in done.stdout
     assert listed("--where", "status=active") == ["t2"]
 
     again = kaizen("entities", "consolidate", "kaizen", "--model", "offline", "--apply", "--json").json
@@ -137,7 +137,7 @@ def test_only_stale_tips_are_listed_and_show_says_which_tool_changed(
     assert listed("--stale", "--limit", "1", "--after", stale[0]) == stale[1:]
     assert listed("--stale", "--all") == stale
     shown = show(stale[0])
-    assert "tool changed find: trace t2 of project stories was offered another one" in shown
+    assert "tool changed find: trace t2 of project stories was offered another version" in shown
     (tool,) = kaizen("entities", "show", "kaizen", stale[0], "--json").json["stale_tools"]
     assert tool["learned_under"] == [tool_versions([TOOL % "city"])["find"]]
     assert {f"stale_tools[].{key}" for key in tool} <= JSON_KEYS["entities show"].keys()

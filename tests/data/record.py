@@ -21,8 +21,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kaizen.cli.demo.model_server import Fault, ModelServer
-from kaizen.cli.demo.phoenix_server import PhoenixServer
+from kaizen.demo.model_server import Fault, ModelServer
+from kaizen.demo.phoenix_server import PhoenixServer
 from tests.support.polling import wait_until
 from tests.support.spans import START, read_spans
 

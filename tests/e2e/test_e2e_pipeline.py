@@ -22,8 +22,8 @@ from tests.support.polling import wait_until
 from tests.support.spans import read_spans
 
 if TYPE_CHECKING:
-    from kaizen.cli.demo.model_server import ModelServer
-    from kaizen.cli.demo.phoenix_server import PhoenixServer
+    from kaizen.demo.model_server import ModelServer
+    from kaizen.demo.phoenix_server import PhoenixServer
 
 # Read when the module is imported: every test gets a cleared environment.
 ENABLED = os.environ.get("KAIZEN_E2E", "").lower() in ("true", "1", "yes", "on")

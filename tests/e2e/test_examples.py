@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from kaizen.cli.demo.model_server import ModelServer
+    from kaizen.demo.model_server import ModelServer
 
 EXAMPLES = ("litellm_demo", "openai_agents_demo", "simple_openai", "smolagents_demo")
 
@@ -48,7 +48,7 @@ def test_an_example_is_short_and_starts_with_the_promised_import(name: str, repo
 
 
 def test_the_command_carries_the_same_examples(repository: Path) -> None:
-    carried = repository / "packages/kaizen-cli/src/kaizen/cli/demo/examples"
+    carried = repository / "packages/kaizen-demo/src/kaizen/demo/examples"
     assert carried.is_symlink()
     assert not Path(os.readlink(carried)).is_absolute()
     assert carried.resolve() == (repository / "examples/low_code").resolve()

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kaizen.store import Store, StoreSettings, open_store
-from kaizen.store.ids import uuid7
+from kaizen.store import Store, StoreSettings, open_store, uuid7
 from tests.support.postgres import database as make_database
 
 if TYPE_CHECKING:
@@ -52,7 +51,7 @@ def admin(database: str) -> Iterator[psycopg.Connection]:
 @pytest.fixture
 def dsn(database: str, admin: psycopg.Connection) -> str:
     """A database without entities. It may have tables: emptying them is faster than making them."""
-    from kaizen.store.postgres_schema import OF_NAMESPACE
+    from kaizen.store.backends.postgres.schema import OF_NAMESPACE
 
     if admin.execute("SELECT to_regclass('kaizen.migrations')").fetchone() != (None,):
         for table in (*OF_NAMESPACE, "models"):

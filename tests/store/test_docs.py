@@ -38,7 +38,7 @@ def test_the_example_runs_twice_and_keeps_its_history(tmp_path: Path) -> None:
 
 
 def test_the_contract_is_used_as_shown(tmp_path: Path) -> None:
-    (tmp_path / "test_mine.py").write_text(blocks(GUIDE, "python")[0])
+    (tmp_path / "test_mine.py").write_text(blocks(GUIDE, "python")[1])
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-k", "same_again or filtered", "test_mine.py"],
         cwd=tmp_path,
@@ -75,3 +75,12 @@ def test_the_journal_shown_is_one_that_is_read(tmp_path: Path) -> None:
 def test_links_lead_to_pages(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
         assert (page.parent / target).exists(), target
+
+
+def test_nothing_says_to_install_what_strangers_may_own() -> None:
+    """The index has other people's programs under these names, so only a path to a package is said."""
+    pages = [README, EXPLANATION, GUIDE, *(ROOT / "packages" / "kaizen-store" / "src").rglob("*.py")]
+    for page in pages:
+        assert not re.search(
+            r"pip install[^\n`]*(?<!packages/)\bkaizen-", page.read_text(encoding="utf-8")
+        ), page

@@ -5,12 +5,10 @@ from __future__ import annotations
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
 
-from kaizen.store.ids import uuid7
+import pytest
 
-if TYPE_CHECKING:
-    import pytest
+from kaizen.store import uuid7
 
 
 def test_an_id_is_a_uuid_of_version_7_with_the_time_in_front() -> None:
@@ -37,3 +35,19 @@ def test_ids_grow_though_the_clock_goes_back(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(time, "time_ns", lambda: 0)
     ids = [uuid7() for _ in range(100)]
     assert [last, *ids] == sorted({last, *ids})
+
+
+def test_an_id_is_greater_than_the_one_it_follows_and_others_are_not_moved_by_it() -> None:
+    ahead = "f0000000-0000-7000-8000-000000000000"
+    following = uuid7(after=ahead)
+    assert ahead < following < "f0000000-0000-7001"
+    assert uuid7(after=following) > following
+    assert uuid7() < "f"
+    assert uuid7(after=uuid7()) < "f"
+
+
+@pytest.mark.parametrize(
+    "other", ["", "no id", "ffffffff-ffff-7fff-bfff-ffffffffffff", "F0000000-0000-7000-8000-000000000000"]
+)
+def test_what_is_not_a_uuid7_or_cannot_be_followed_is_ignored(other: str) -> None:
+    assert uuid7(after=other) < "f"

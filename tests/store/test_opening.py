@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from importlib.metadata import entry_points
@@ -12,20 +13,21 @@ import pytest
 
 from kaizen.store import (
     InvalidInputError,
+    Put,
     StoreError,
     StoreSettings,
     available_backends,
     open_store,
     opening,
 )
-from kaizen.store.filesystem import FilesystemStore
-from kaizen.store.sqlite import FILE_NAME, SqliteStore
+from kaizen.store.backends.filesystem.store import FilesystemStore
+from kaizen.store.backends.sqlite.store import FILE_NAME, SqliteStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 THIRD_PARTY = """
-from kaizen.store.filesystem import FilesystemStore
+from kaizen.store.backends.filesystem.store import FilesystemStore
 
 class Backend:
     @staticmethod
@@ -116,6 +118,20 @@ def test_a_data_directory_that_cannot_be_is_refused(data_dir: str) -> None:
         StoreSettings.from_environ({"KAIZEN_DATA_DIR": data_dir})
 
 
+@pytest.mark.parametrize("data_dir", [5, None, ["a"], b"bytes"])
+def test_a_data_directory_of_the_wrong_type_is_an_error_of_ours(data_dir: object) -> None:
+    with pytest.raises(InvalidInputError, match=r"^data_dir is .*; write it like ~/.local/share/kaizen$"):
+        StoreSettings(data_dir=data_dir)  # type: ignore[arg-type]
+
+
+def test_a_connection_string_is_never_shown() -> None:
+    dsn = "postgresql://ann:secret@db/kaizen"
+    assert "secret" not in repr(StoreSettings(pg_dsn=dsn)) + repr(StoreSettings.from_url(dsn))
+    with pytest.raises(InvalidInputError) as caught:
+        StoreSettings(pg_dsn=["secret"])  # type: ignore[arg-type]
+    assert "secret" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("backend", "kind", "place"), [("sqlite", SqliteStore, FILE_NAME), ("filesystem", FilesystemStore, "")]
 )
@@ -172,8 +188,60 @@ def test_a_backend_that_is_not_in_its_module_is_said(install: Callable[..., None
 
 def test_importing_the_package_brings_nothing_but_the_standard_library() -> None:
     code = (
-        "import sys; before = set(sys.modules); import kaizen.store, kaizen.store.filesystem;"
+        "import sys; before = set(sys.modules); import kaizen.store, kaizen.store.backends.filesystem.store;"
         "print(*{name.split('.')[0] for name in set(sys.modules) - before} - set(sys.stdlib_module_names))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["kaizen"]
+
+
+READ_ONLY = """
+import sys
+from pathlib import Path
+from kaizen.store import Put, StoreSettings, UnavailableError, open_store
+settings = StoreSettings(backend=sys.argv[1], data_dir=Path(sys.argv[2]), embedder="none")
+with open_store(settings) as store:
+    print([namespace.id for namespace in store.list_namespaces()], store.count("n"))
+    print(store.get("n", "e").content, [hit.entity.id for hit in store.search("n", "needle")])
+    for write in (lambda: store.commit("n", [Put(type="t", content="")]), store.check):
+        try:
+            write()
+        except UnavailableError as error:
+            print(error)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="permission bits are a POSIX feature")
+@pytest.mark.parametrize("backend", ["sqlite", "filesystem"])
+def test_a_read_only_directory_is_read_and_left_alone(backend: str, tmp_path: Path) -> None:
+    data_dir = tmp_path / "data"
+    with open_store(StoreSettings(backend=backend, data_dir=data_dir, embedder="none")) as store:
+        store.create_namespace("n")
+        store.commit("n", [Put(id="e", type="t", content="a needle")])
+    paths = [data_dir, *data_dir.rglob("*")]
+    for path in paths:
+        path.chmod(path.stat().st_mode & ~0o222)
+    try:
+        done = subprocess.run(
+            [*without_the_rights_of_root(), sys.executable, "-c", READ_ONLY, backend, str(data_dir)],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert [data_dir, *data_dir.rglob("*")] == paths
+    finally:
+        for path in paths:
+            path.chmod(path.stat().st_mode | 0o200)
+    listed, read, *refused = done.stdout.splitlines()
+    assert listed == "['n'] 1"
+    assert read == "a needle ['e']"
+    assert len(refused) == 2
+    assert all(str(data_dir) in line and "access" in line for line in refused)
+
+
+def without_the_rights_of_root() -> list[str]:
+    """Return how to start a program for which permission bits count, whoever runs the tests."""
+    if os.geteuid() != 0:
+        return []
+    rights = "-dac_override,-dac_read_search"
+    return ["setpriv", f"--bounding-set={rights}", f"--inh-caps={rights}"]

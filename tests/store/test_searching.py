@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from kaizen.store import Put, Reindexable, Store, StoreSettings, UnavailableError, open_store
-from kaizen.store import embedding as embedding_module
-from kaizen.store.sqlite import SqliteStore
+from kaizen.store import embedders as embedding_module
+from kaizen.store.backends.sqlite.store import SqliteStore
 
 N = "n"
 MEANINGS = {"car": 0, "automobile": 0, "cat": 1, "feline": 1, "rain": 2, "drizzle": 2}
@@ -146,7 +146,7 @@ def test_what_has_no_meaning_is_near_to_nothing(store: Store, fake: Fake) -> Non
 def test_a_search_embeds_no_more_than_it_may(
     store: Store, fake: Fake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("kaizen.store.sqlite_search.MAX_EMBEDDED_BY_SEARCH", 2)
+    monkeypatch.setattr("kaizen.store.backends.sqlite.search.MAX_EMBEDDED_BY_SEARCH", 2)
     assert {hit.entity.id for hit in store.search(N, "drizzle")} == {"car", "cat"}
     assert best(store, "drizzle") == "rain"
 
@@ -171,7 +171,7 @@ def test_vectors_of_deleted_namespaces_leave_the_memory(tmp_path: Path, fake: Fa
 def test_what_is_in_very_many_texts_is_not_ranked_where_rarer_words_are_asked_for(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("kaizen.store.sqlite_search.MAX_RANKED", 20)
+    monkeypatch.setattr("kaizen.store.backends.sqlite.search.MAX_RANKED", 20)
     common = [Put(id=f"c{number}", type="t", content="common words") for number in range(60)]
     store.commit(N, [*common, Put(id="rare", type="t", content="common words and one that is rare")])
     by_words = [hit.entity.id for hit in store.search(N, "rare common words", limit=5) if hit.lexical]
@@ -190,3 +190,13 @@ def test_the_default_embedder_finds_by_meaning(tmp_path: Path) -> None:
         store.commit(N, [Put(id=name, type="guideline", content=text) for name, text in tips.items()])
         assert best(store, "check funds ahead of a payment") == "verify"
         assert embedding_module.load_embedder("none") is None
+
+
+def test_a_word_that_is_in_no_text_does_not_hide_those_that_are_in_many(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kaizen.store.backends.sqlite.search.MAX_RANKED", 20)
+    with open_store(StoreSettings(data_dir=tmp_path, embedder="none")) as store:
+        store.create_namespace("n")
+        store.commit("n", [Put(type="t", content=f"retry {n % 2 or 'payment'}") for n in range(60)])
+        assert len(store.search("n", "payment xyzzy")) == 10

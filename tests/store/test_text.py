@@ -5,14 +5,16 @@ from __future__ import annotations
 import sqlite3
 from datetime import UTC, datetime
 
-from kaizen.store.model import Entity
+import pytest
+
+from kaizen.store import Entity
 from kaizen.store.text import (
     FTS_TOKENIZER,
     MAX_QUERY_WORDS,
     MAX_SEARCHED_CHARACTERS,
+    fold_text,
     query_words,
     searched_text,
-    spaced,
 )
 
 
@@ -48,7 +50,28 @@ def test_names_are_words_of_their_own() -> None:
         "page",
         "index",
     ]
-    assert spaced("東京tower").split() == ["東", "京", "tower"]
+    assert fold_text("東京tower") == "東 京 tower"
+
+
+@pytest.mark.parametrize(
+    ("texts", "folded"),
+    [
+        (["Müller", "MÜLLER", "Mu\u0308ller", "Muller"], "muller"),
+        (["Straße", "STRASSE", "STRAẞE", "strasse"], "strasse"),
+        (["İstanbul", "\u0131stanbul", "Istanbul"], "istanbul"),
+        (["Łódź", "LODZ"], "lodz"),
+        (["Smørrebrød", "smorrebrod"], "smorrebrod"),
+        (["ΟΔΟΣ", "οδός", "οδος"], "οδοσ"),
+        (["ёлка", "ЕЛКА"], "елка"),
+        (["\uff21\uff30\uff29", "api"], "api"),
+        (["ﬁle", "file"], "file"),
+        (["が", "か\u3099"], "が"),
+        (["결제가", "결제가"], "결 제 가"),
+        (["a\0b", "a_b", "a-b", " a  b "], "a b"),
+    ],
+)
+def test_what_people_take_for_the_same_word_is_folded_to_the_same(texts: list[str], folded: str) -> None:
+    assert [fold_text(text) for text in texts] == [folded] * len(texts)
 
 
 def test_nothing_of_a_query_is_an_operator_of_fts5() -> None:

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from kaizen.cli.demo.model_server import ModelServer, Scenarios
+from kaizen.demo.model_server import ModelServer, Scenarios
 from kaizen.sync.model import Anchor, IndexedSpan, IndexedTrace, Trace
 from tests.support.syncing import make_sync
 from tests.support.traces import llm, result, says, span, system, tool, trace, user

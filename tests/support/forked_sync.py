@@ -18,13 +18,13 @@ def main() -> None:
     import json_repair  # noqa: F401
     import litellm
 
-    import kaizen.sync.answers
+    import kaizen.sync.llm.schemas
     from kaizen.sync.redact import Redactor
     from tests.support.postgres import is_url
     from tests.support.syncing import MODEL, run_sync
 
     if is_url(backend):
-        import kaizen.store.postgres  # noqa: F401
+        import kaizen.store.backends.postgres  # noqa: F401
     Redactor().text("")
     litellm.completion(model=MODEL, messages=[{"role": "user", "content": "hi"}], mock_response="hi")
 

@@ -18,13 +18,17 @@ VERSION = "20.26.1"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """One answer; ``fault`` cuts the connection after the headers or before them, or says nothing at all."""
+    """One answer; ``fault`` says how it fails.
+
+    ``cut`` and ``drop`` end the connection after the headers or before them, ``hang`` says nothing at all,
+    ``drip`` sends the answer byte by byte, ``drip body`` all that follows the headers.
+    """
 
     status: int = 200
     body: Any = None
     content_type: str = "application/json"
     headers: Mapping[str, str] = field(default_factory=dict)
-    fault: Literal["", "cut", "drop", "hang"] = ""
+    fault: Literal["", "cut", "drop", "hang", "drip", "drip body"] = ""
 
     def content(self) -> bytes:
         return self.body.encode() if isinstance(self.body, str) else json.dumps(self.body).encode()
@@ -115,12 +119,26 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             return
         content = answer.content()
+        if answer.fault == "drip":
+            self._drip(b"HTTP/1.1 200 OK\r\nX-Padding: " + b"x" * 10_000)
+            return
         self.send_response(answer.status)
         self.send_header("Content-Type", answer.content_type)
         self.send_header("Content-Length", str(len(content)))
         for name, value in {"x-phoenix-server-version": VERSION, **answer.headers}.items():
             self.send_header(name, value)
         self.end_headers()
+        if answer.fault == "drip body":
+            self._drip(content)
+            return
         self.wfile.write(content[: len(content) // 2] if answer.fault == "cut" else content)
         self.wfile.flush()
         self.close_connection = answer.fault == "cut"
+
+    def _drip(self, content: bytes) -> None:
+        for byte in content:
+            self.wfile.write(bytes([byte]))
+            self.wfile.flush()
+            if self.server.owner.stopping.wait(0.05):
+                break
+        self.close_connection = True

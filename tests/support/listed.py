@@ -12,7 +12,7 @@ from tests.support.spans import START, llm_span
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from kaizen.sync.outcome import Annotation, Target
+    from kaizen.sync.model import Annotation, Target
 
 MESSAGE = dict[str, str]
 
@@ -45,6 +45,8 @@ class ListedSource:
         self, *, since: datetime | None = None, until: datetime | None = None
     ) -> Iterator[IndexedTrace]:
         for trace in sorted(self.traces.values(), key=lambda one: one.start_time):
+            if (since and trace.start_time < since) or (until and trace.start_time >= until):
+                continue
             spans = tuple(
                 IndexedSpan(span_id=s.span_id, parent_id=s.parent_id, end_time=s.end_time)
                 for s in trace.spans
@@ -56,7 +58,7 @@ class ListedSource:
 
     def fetch(self, traces: Iterable[IndexedTrace]) -> Iterator[Trace]:
         for indexed in traces:
-            yield self.traces[indexed.trace_id]
+            yield self.traces.get(indexed.trace_id, Trace(trace_id=indexed.trace_id, spans=()))
 
     def span_url(self, trace_id: str, span_id: str) -> str:
         return f"listed:{trace_id}/{span_id}"

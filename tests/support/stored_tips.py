@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from kaizen.sync.model import Tip
-from kaizen.sync.records import StoredTip, TipSource
+from kaizen.tips.tip import StoredTip, Tip, TipSource
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

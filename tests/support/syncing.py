@@ -7,9 +7,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from kaizen.store import StoreSettings, open_store
-from kaizen.sync import ModelSettings, PhoenixSettings, SyncSettings
-from kaizen.sync.phoenix import PhoenixSource
-from kaizen.sync.pipeline import Sync
+from kaizen.sync import ModelSettings, PhoenixSettings, PhoenixSource, Sync, SyncSettings
 from tests.support.postgres import database, is_url
 from tests.support.slow import SLOW
 
@@ -17,8 +15,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from kaizen.store import Store
-    from kaizen.sync.report import Report
-    from kaizen.sync.source import Source
+    from kaizen.sync import Report
+    from kaizen.sync.sources.base import Source
 
 MODEL = "openai/gpt-4.1-mini"
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from kaizen.sync.model import Span, SpanEvent, Trace
-from kaizen.sync.phoenix import _span as parse_span
+from kaizen.sync.sources.phoenix.records import span_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -150,7 +150,7 @@ def load_traces(path: Path) -> list[Trace]:
     spans: defaultdict[str, dict[str, Span]] = defaultdict(dict)
     for one in value:
         if "context" in one:
-            parsed = parse_span(one)
+            parsed = span_of(one)
             spans[parsed.trace_id].setdefault(parsed.span_id, parsed)
     return [
         Trace(trace_id=trace_id, spans=tuple(sorted(by_id.values(), key=lambda s: (s.start_time, s.span_id))))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kaizen.cli.demo.model_server import ModelServer, Scenarios
+from kaizen.demo.model_server import ModelServer, Scenarios
 from tests.support.syncing import BACKENDS
 
 if TYPE_CHECKING:

@@ -13,12 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.secret_corpus import samples
-from kaizen.sync import SettingsError, redaction
-from kaizen.sync.judging import Judge
+from kaizen.sync import SettingsError, redact
 from kaizen.sync.model import Conversation, Message, Outcome, ToolCall, Trajectory
-from kaizen.sync.reading import Untold, read_trace
-from kaizen.sync.redact import Redactor
-from kaizen.sync.redaction import Redaction
+from kaizen.sync.outcomes.judge import Judge
+from kaizen.sync.redact import Redaction, Redactor
+from kaizen.sync.run.prepare import UnpreparedTrace, prepare_trace
 from tests.support.cpu import cpu_time
 from tests.support.listed import ListedSource
 from tests.support.traces import llm, load_traces, trace
@@ -234,8 +233,8 @@ def test_half_an_emoji_does_not_keep_a_trajectory_from_being_stored() -> None:
         redacted.outcome.judged_by,
         redacted.messages[0].name,
     ):
-        assert text == "cut ?"
-    assert redacted.messages[0].tool_calls[0].id == redacted.messages[0].tool_call_id == "cut ?"
+        assert text == "cut \ufffd"
+    assert redacted.messages[0].tool_calls[0].id == redacted.messages[0].tool_call_id == "cut \ufffd"
 
 
 def test_a_secret_is_found_wherever_a_trajectory_holds_it() -> None:
@@ -357,16 +356,16 @@ def test_a_setting_that_cannot_be_meant_is_refused(name: str, value: str, said: 
 def test_a_pattern_that_takes_too_long_fails_the_trace_and_lets_nothing_pass(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(redaction, "_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(redact, "_TIMEOUT_S", 0.05)
     slow = Redaction.from_environ({"KAIZEN_REDACT_PATTERNS": "Slow=(?:a|aa)+b(?=c)"})
     question = {"role": "user", "content": "a" * 60 + "b"}
 
     source = ListedSource([])
-    ended = read_trace(
+    ended = prepare_trace(
         trace(llm("1", [question], "ok")), Judge(source, None), include_errors=True, redaction=slow
     )
 
-    assert isinstance(ended, Untold)
+    assert isinstance(ended, UnpreparedTrace)
     assert (ended.state, ended.reason[:40]) == ("failed", "the pattern 'Slow' of KAIZEN_REDACT_PATT")
 
 

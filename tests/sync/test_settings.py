@@ -1,12 +1,16 @@
-"""Options, then the environment, then defaults; and what is not acceptable."""
+"""Options, then the environment, then defaults; and what is not acceptable, in one line of our own."""
 
 from __future__ import annotations
 
 from base64 import b64encode
+from typing import TYPE_CHECKING
 
 import pytest
 
-from kaizen.sync import ModelSettings, PhoenixSettings, SettingsError, SyncSettings
+from kaizen.sync import ModelSettings, OutcomeSettings, PhoenixSettings, SettingsError, SyncSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def phoenix(environ: dict[str, str] | None = None, **options: str) -> PhoenixSettings:
@@ -286,3 +290,55 @@ def test_how_tips_are_asked_for(environ: dict[str, str], tokens: int | None, ena
 def test_a_setting_of_tips_that_is_none_is_named(variable: str, value: str) -> None:
     with pytest.raises(SettingsError, match=f"{variable} is '{value}'"):
         ModelSettings.from_environ({variable: value})
+
+
+@pytest.mark.parametrize(
+    ("build", "says"),
+    [
+        (lambda: PhoenixSettings(timeout_s="soon"), "timeout_s is 'soon'; write a number of seconds"),
+        (lambda: PhoenixSettings(project=3), "project is '3'; input should be a valid string; write it like"),
+        (lambda: ModelSettings(attempts="many"), "attempts is 'many'; input should be a valid integer"),
+        (lambda: SyncSettings(redaction="emails"), "redaction is 'emails'; input should be an instance"),
+        (lambda: SyncSettings(limits=3), "SyncSettings has no setting 'limits'; it has namespace_id, "),
+    ],
+)
+def test_a_field_of_the_wrong_type_is_named_in_one_line(build: Callable[[], object], says: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        build()
+    assert says in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_variable_that_set_a_field_is_the_one_that_is_named() -> None:
+    environ = {"KAIZEN_OUTCOME_SUCCESS_SCORE": "high", "KAIZEN_OUTCOME_NAMES": "x"}
+    with pytest.raises(
+        SettingsError, match=r"^KAIZEN_OUTCOME_SUCCESS_SCORE is 'high'; write a number such as"
+    ):
+        OutcomeSettings.from_environ(environ)
+
+
+def test_building_from_fields_reads_no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in (name for names in PhoenixSettings.variables().values() for name in names):
+        monkeypatch.setenv(variable, "http://elsewhere")
+    assert PhoenixSettings(project="p").base_url == "http://localhost:6006"
+
+
+def test_a_variable_in_another_case_is_another_variable() -> None:
+    assert phoenix({"phoenix_url": "http://x", "base_url": "http://x", "project": "x"}) == PhoenixSettings()
+
+
+def test_no_credential_is_in_the_repr() -> None:
+    settings = phoenix(
+        {
+            "PHOENIX_API_KEY": "secret-1",
+            "PHOENIX_CLIENT_HEADERS": "x=secret-2",
+            "PHOENIX_URL": "http://a:secret-3@b",
+        }
+    )
+    assert "secret" not in repr(settings)
+    assert "secret-1" in settings.headers["authorization"]
+
+
+def test_settings_are_frozen() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        PhoenixSettings().project = "other"  # type: ignore[misc]

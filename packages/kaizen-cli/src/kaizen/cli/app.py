@@ -1,57 +1,103 @@
-"""The `kaizen` app: its command groups, and the one place where errors become words and exit codes."""
+"""The `kaizen` app: which commands there are, and how errors become words and exit codes."""
 
 from __future__ import annotations
 
 import io
-import logging
 import os
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
-from kaizen.cli import (
-    demo_command,
-    doctor,
-    entities,
-    entity_consolidate,
-    entity_history,
-    entity_review,
-    entity_search,
-    entity_transfer,
-    namespaces,
-    store,
-    sync,
-)
 from kaizen.cli.__about__ import __version__
-from kaizen.cli.options import load_env_file
-from kaizen.cli.output import print_error, print_error_json
-from kaizen.store import StoreError
-from kaizen.sync.errors import SyncError
+from kaizen.cli.lazy import Commands, Group
+
+if TYPE_CHECKING:
+    from kaizen.cli.settings import EnvFile
+
+_ENTITIES = "kaizen.cli.entities"
+_TIPS = "kaizen.cli.tips"
+
+SYNC = Group(
+    name="sync",
+    help="Turn traces into tips.",
+    sources={
+        "phoenix": "kaizen.cli.sync.phoenix:phoenix",
+        "status": "kaizen.cli.sync.status:status",
+        "retry": "kaizen.cli.sync.retry:retry",
+    },
+)
+TIPS = Group(
+    name="tips",
+    help="Look at tips, search, add, change and review them. Alone it lists them.",
+    default="list",
+    sources={
+        "list": f"{_TIPS}.list:list_tips",
+        "show": f"{_TIPS}.show:show",
+        "search": f"{_TIPS}.search:search",
+        "add": f"{_TIPS}.add:add",
+        "edit": f"{_TIPS}.edit:edit",
+        "retire": f"{_TIPS}.retire:retire",
+        "review": f"{_TIPS}.review:review",
+        "export": f"{_TIPS}.export:export",
+    },
+)
+ENTITIES = Group(
+    name="entities",
+    help="List, search, change, move and restore tips and all other entities.",
+    sources={
+        "list": f"{_ENTITIES}.list:list_entities",
+        "show": f"{_ENTITIES}.show:show",
+        "search": f"{_ENTITIES}.search:search",
+        "add": f"{_ENTITIES}.add:add",
+        "delete": f"{_ENTITIES}.delete:delete",
+        "history": f"{_ENTITIES}.history:history",
+        "revert": f"{_ENTITIES}.revert:revert",
+        "review": f"{_ENTITIES}.review:review",
+        "consolidate": f"{_ENTITIES}.consolidate:consolidate",
+        "export": f"{_ENTITIES}.export:export",
+        "import": f"{_ENTITIES}.import_:import_",
+    },
+)
+NAMESPACES = Group(
+    name="namespaces",
+    help="List, create, look at and delete namespaces.",
+    sources={
+        "list": "kaizen.cli.namespaces.list:list_namespaces",
+        "create": "kaizen.cli.namespaces.create:create",
+        "info": "kaizen.cli.namespaces.info:info",
+        "delete": "kaizen.cli.namespaces.delete:delete",
+    },
+)
+STORE = Group(
+    name="store",
+    help="Copy a store, bring its search index up to date.",
+    sources={
+        "copy": "kaizen.cli.store.copy:copy",
+        "reindex": "kaizen.cli.store.reindex:reindex",
+    },
+)
+
+
+class _Root(TyperGroup):
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        groups = {str(group.name): group for group in (SYNC, TIPS, ENTITIES, NAMESPACES, STORE)}
+        self.commands = Commands({**groups, "doctor": "kaizen.cli.doctor:doctor"}, plugins=True)
+
 
 app = typer.Typer(
     name="kaizen",
+    cls=_Root,
     help="Make the next run of your agents better than the last: turn their traces into tips.",
-    epilog="New here? `kaizen demo` shows the whole loop, `kaizen doctor` checks your set-up.",
+    epilog="New here? `kaizen doctor` checks your set-up, `kaizen tips` shows what was learned, and "
+    "`kaizen demo`, where the package kaizen-demo is installed, shows the whole loop.",
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.add_typer(sync.app, name="sync")
-app.add_typer(entities.app, name="entities")
-app.add_typer(namespaces.app, name="namespaces")
-app.add_typer(store.app, name="store")
-entities.app.command("search")(entity_search.search)
-entities.app.command("history")(entity_history.history)
-entities.app.command("revert")(entity_history.revert)
-entities.app.command("review")(entity_review.review)
-entities.app.command("consolidate")(entity_consolidate.consolidate)
-entities.app.command("export")(entity_transfer.export)
-entities.app.command("import")(entity_transfer.import_)
-app.command("doctor")(doctor.doctor)
-app.command("demo")(demo_command.demo)
 
 
 def _print_version(wanted: bool) -> None:
@@ -65,45 +111,65 @@ def _print_version(wanted: bool) -> None:
 
 @app.callback()
 def _kaizen(
+    context: typer.Context,
     verbose: Annotated[
         int, typer.Option("--verbose", "-v", count=True, help="Say more on stderr; twice for details.")
     ] = 0,
+    debug: Annotated[
+        bool,
+        typer.Option(
+            "--debug",
+            help="Show a Python stack trace with an error that Kaizen did not expect.",
+            envvar="KAIZEN_DEBUG",
+        ),
+    ] = False,
     version: Annotated[
         bool,
         typer.Option("--version", callback=_print_version, is_eager=True, help="Show versions and exit."),
     ] = False,
 ) -> None:
+    if debug:
+        os.environ["KAIZEN_DEBUG"] = "true"
+    env_file: EnvFile | None = context.obj
+    # `kaizen doctor` says it among its checks.
+    if env_file is not None and env_file.ignored and context.invoked_subcommand != "doctor":
+        typer.echo(f"Note: of {env_file.path}, {env_file.described_ignored()}", err=True)
     if verbose:
+        import logging
+
         logging.basicConfig(
             stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s", level=logging.WARNING
         )
         logging.getLogger("kaizen").setLevel(logging.DEBUG if verbose > 1 else logging.INFO)
 
 
+def _asks_for_help(arguments: list[str]) -> bool:
+    return not arguments or not {"--help", "-h", "--version"}.isdisjoint(arguments)
+
+
 def main() -> None:
-    """Run the app; every error we know becomes one line on stderr, JSON for programs, and an exit code."""
-    as_json = "--json" in sys.argv[1:]
+    """Run the app. Every error becomes a line on stderr, JSON on stdout under `--json`, and an exit code."""
     for stream in (sys.stdout, sys.stderr):
         # A terminal that lacks a character gets its code, not a stack trace.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     try:
-        load_env_file()
-        sys.exit(app(prog_name="kaizen", standalone_mode=False))
-    except (StoreError, SyncError) as error:
-        print_error(error, as_json=as_json)
-        sys.exit(1)
-    except typer.TyperException as error:
-        error.show()  # type: ignore[attr-defined]  # all that Typer raises can
-        if as_json:
-            print_error_json("UsageError", error.format_message())
-        sys.exit(error.exit_code)
-    except typer.Abort:
-        typer.echo("Aborted.", err=True)
-        if as_json:
-            print_error_json("Aborted", "aborted by the user")
-        sys.exit(1)
+        # Help must come whatever `.env` holds, and quickly.
+        env_file = None if _asks_for_help(sys.argv[1:]) else _load_env_file()
+        sys.exit(app(prog_name="kaizen", standalone_mode=False, obj=env_file))
     except BrokenPipeError:
-        # Whoever read our output has read enough (`kaizen entities list | head`).
+        # Whoever read our output has read enough (`kaizen tips | head`).
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+    except Exception as error:  # noqa: BLE001 - a stack trace is shown only to those who ask for it
+        from kaizen.cli.failing import exit_code_of
+
+        sys.exit(exit_code_of(error, as_json="--json" in sys.argv[1:]))
+
+
+def _load_env_file() -> EnvFile | None:
+    if not os.path.lexists(".env"):
+        return None
+    from kaizen.cli.settings import load_env_file
+
+    return load_env_file()

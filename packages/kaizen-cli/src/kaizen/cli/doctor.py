@@ -1,4 +1,4 @@
-"""`kaizen doctor`: what is configured, what answers, and what to do about what does not."""
+"""`kaizen doctor`: check what is configured and what answers, and say what to do about what does not."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import os
 import platform
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from kaizen.cli.drawing import print_text
 from kaizen.cli.options import (
     BackendOption,
     DataDirOption,
@@ -22,16 +22,16 @@ from kaizen.cli.options import (
     store_settings,
 )
 from kaizen.cli.output import one_line, print_json
-from kaizen.store import StoreError, StoreSettings, open_store
-from kaizen.sync.errors import ModelError, SyncError
-from kaizen.sync.settings import OFFLINE, ModelSettings, PhoenixSettings
 
-_PING_TIMEOUT_S = 20.0
+if TYPE_CHECKING:
+    from kaizen.cli.settings import EnvFile
+    from kaizen.store import StoreSettings
+    from kaizen.sync import PhoenixStatus
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """One thing looked at; `advice` says what to do where it is not `ok`."""
+    """One thing looked at; `advice` says what to do if it is not `ok`."""
 
     name: str
     status: Literal["ok", "note", "fail"]
@@ -40,12 +40,24 @@ class Check:
 
 
 def doctor(
+    context: typer.Context,
     project: ProjectOption = None,
     url: UrlOption = None,
     namespace: NamespaceOption = None,
     model: Annotated[
-        bool, typer.Option("--model/--no-model", help="Make one small model call to see whether it answers.")
-    ] = True,
+        str | None,
+        typer.Option(
+            "--model",
+            help="Model to check, by its LiteLLM name; offline: none [env: KAIZEN_TIPS_MODEL]",
+            show_default=False,
+        ),
+    ] = None,
+    no_model: Annotated[
+        bool,
+        typer.Option(
+            "--no-model", help="Make no model call; otherwise one small one says whether it answers."
+        ),
+    ] = False,
     backend: BackendOption = None,
     data_dir: DataDirOption = None,
     json: JsonOption = False,
@@ -59,10 +71,11 @@ def doctor(
     where = store_settings(backend, data_dir, namespace)
     parts: list[Callable[[], Iterator[Check]]] = [
         _versions,
+        lambda: _env_file(context.obj),
         _tracing,
         lambda: _phoenix(url, project),
         lambda: _store(where),
-        lambda: _model(call=model),
+        lambda: _model(model, call=not no_model),
     ]
     for part in parts:
         for check in part():
@@ -78,9 +91,10 @@ def doctor(
 
 def _print(check: Check) -> None:
     mark = {"ok": "ok  ", "note": "note", "fail": "FAIL"}[check.status]
-    typer.echo(f"{mark}  {check.name}: {one_line(check.detail)}")
+    style = {"ok": "green", "note": "yellow", "fail": "bold red"}[check.status]
+    print_text(f"{mark}  {check.name}: {one_line(check.detail)}", indent=6, style=style)
     if check.advice:
-        typer.echo(f"      -> {check.advice}")
+        print_text(f"      -> {check.advice}", indent=9)
 
 
 def _versions() -> Iterator[Check]:
@@ -89,12 +103,16 @@ def _versions() -> Iterator[Check]:
     names = ("kaizen-cli", "kaizen-sync", "kaizen-store", "litellm")
     versions = ", ".join(f"{name} {version(name)}" for name in names)
     yield Check(name="versions", status="ok", detail=f"{versions}, Python {platform.python_version()}")
-    if Path(".env").is_file():
-        yield Check(name="settings", status="ok", detail="read .env of this directory, below the environment")
+
+
+def _env_file(env_file: EnvFile | None) -> Iterator[Check]:
+    if env_file is not None:
+        status: Literal["ok", "note"] = "note" if env_file.ignored else "ok"
+        yield Check(name="settings", status=status, detail=env_file.described())
 
 
 def _tracing() -> Iterator[Check]:
-    """Whether agents started from this environment would be traced."""
+    """Check whether agents started from this environment would be traced."""
     installed = importlib.util.find_spec("kaizen.auto") is not None
     value = os.environ.get("KAIZEN_AUTO_ENABLED", "")
     enabled = value.strip().lower() in ("true", "1", "yes", "on")
@@ -105,7 +123,8 @@ def _tracing() -> Iterator[Check]:
         name="tracing",
         status="note",
         detail=f"agents started here are not traced: {_why_untraced(installed, value)}",
-        advice="where the agents run: pip install kaizen-auto, set KAIZEN_AUTO_ENABLED=true, "
+        advice="where the agents run: pip install ./packages/kaizen-auto from a checkout of Kaizen, set "
+        "KAIZEN_AUTO_ENABLED=true, "
         "then `python -m kaizen.auto` there",
     )
 
@@ -119,17 +138,15 @@ def _why_untraced(installed: bool, value: str) -> str:
 
 
 def _phoenix(url: str | None, project: str | None) -> Iterator[Check]:
-    from kaizen.sync.phoenix import PhoenixSource
+    from kaizen.sync import PhoenixSettings, SyncError, phoenix_status
 
     try:
         settings = PhoenixSettings.from_environ(os.environ, url=url, project=project)
-        with PhoenixSource(settings) as source:
-            version = source.ping()
-            projects = source.projects()
+        found = phoenix_status(settings)
     except SyncError as error:
         yield Check(name="phoenix", status="fail", detail=str(error), advice="phoenix serve")
         return
-    if not version:
+    if not found.version:
         yield Check(
             name="phoenix",
             status="note",
@@ -137,11 +154,11 @@ def _phoenix(url: str | None, project: str | None) -> Iterator[Check]:
             advice="check that a proxy in between passes x-phoenix-server-version",
         )
     else:
-        yield _server(version, settings.base_url)
-    if settings.project in projects:
+        yield _server(found, settings.base_url)
+    if settings.project in found.projects:
         yield Check(name="project", status="ok", detail=f"'{settings.project}' exists")
     else:
-        others = ", ".join(sorted(projects)[:10])
+        others = ", ".join(found.projects[:10])
         yield Check(
             name="project",
             status="note",
@@ -150,15 +167,12 @@ def _phoenix(url: str | None, project: str | None) -> Iterator[Check]:
         )
 
 
-def _server(version: str, url: str) -> Check:
-    """Whether the server has what the sync reads best by."""
-    from kaizen.sync.phoenix import reading_by
-
-    how = reading_by(version)
-    detail = f"version {version} at {url}"
-    if how == "index":
+def _server(found: PhoenixStatus, url: str) -> Check:
+    """Check whether the server offers what a sync reads best by."""
+    detail = f"version {found.version} at {url}"
+    if found.reading == "index":
         return Check(name="phoenix", status="ok", detail=detail)
-    if how == "spans":
+    if found.reading == "spans":
         return Check(
             name="phoenix",
             status="note",
@@ -174,6 +188,8 @@ def _server(version: str, url: str) -> Check:
 
 
 def _store(where: StoreSettings) -> Iterator[Check]:
+    from kaizen.store import StoreError, open_store
+
     try:
         with open_store(where) as store:
             store.check()
@@ -199,13 +215,11 @@ _VECTOR_SEARCH = {
 }
 
 
-def _model(*, call: bool) -> Iterator[Check]:
-    from dataclasses import replace
-
-    from kaizen.sync.llm import Model
+def _model(name: str | None, *, call: bool) -> Iterator[Check]:
+    from kaizen.sync import OFFLINE, ModelError, ModelSettings, SyncError, ping_model
 
     try:
-        settings = ModelSettings.from_environ(os.environ)
+        settings = ModelSettings.from_environ(os.environ, model=name)
     except SyncError as error:
         yield Check(name="model", status="fail", detail=str(error))
         return
@@ -216,10 +230,9 @@ def _model(*, call: bool) -> Iterator[Check]:
     if names and not call:
         yield Check(name="model", status="note", detail=f"{', '.join(names)}; not called (--no-model)")
         return
-    quick = replace(settings, timeout_s=min(settings.timeout_s, _PING_TIMEOUT_S), attempts=1)
     for name in names:
         try:
-            Model(name, quick).ping()
+            ping_model(name, settings)
         except ModelError as error:
             yield Check(
                 name="model",

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kaizen.store import StoreSettings, open_store
-from kaizen.sync.errors import SettingsError
-
 if TYPE_CHECKING:
-    from kaizen.store import Store
+    from collections.abc import Iterator, Sequence
+
+    from kaizen.store import Store, StoreSettings, Where
 
 BackendOption = Annotated[
     str | None,
@@ -33,7 +32,9 @@ DataDirOption = Annotated[
 ]
 NamespaceOption = Annotated[
     str | None,
-    typer.Option("--namespace", help="Namespace of the store [env: KAIZEN_NAMESPACE_ID; default: kaizen]"),
+    typer.Option(
+        "--namespace", "-n", help="Namespace of the store [env: KAIZEN_NAMESPACE_ID; default: kaizen]"
+    ),
 ]
 UrlOption = Annotated[
     str | None,
@@ -51,47 +52,88 @@ TypeOption = Annotated[
 ]
 WhereOption = Annotated[
     list[str] | None,
-    typer.Option("--where", help="Only where a metadata field has this value: category=recovery."),
+    typer.Option(
+        "--where",
+        help="Only if a metadata field has this value (category=recovery) or another (status!=retired); "
+        "may be given several times.",
+    ),
 ]
-NamespaceArgument = Annotated[str, typer.Argument(metavar="NAMESPACE", help="Namespace of the store.")]
-
-
-def load_env_file() -> None:
-    """Read `.env` of the working directory into the environment, where it says what that does not."""
-    path = Path(".env")
-    if path.is_file():
-        from dotenv import load_dotenv
-
-        try:
-            load_dotenv(path, override=False)
-        except (OSError, ValueError) as error:
-            raise SettingsError(f"{path.absolute()} cannot be read ({error}); mend or remove it") from error
+NamespaceArgument = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[NAMESPACE]", help="Namespace of the store, like --namespace.", show_default=False
+    ),
+]
 
 
 def store_settings(
     backend: str | None = None, data_dir: str | None = None, namespace_id: str | None = None
 ) -> StoreSettings:
+    from kaizen.store import StoreSettings
+
     return StoreSettings.from_environ(
         os.environ, backend=backend, data_dir=data_dir, namespace_id=namespace_id
     )
 
 
-def open_configured_store(backend: str | None, data_dir: str | None) -> Store:
-    return open_store(store_settings(backend, data_dir))
+@contextmanager
+def opened(backend: str | None, data_dir: str | None, *namespaces: str | None) -> Iterator[tuple[Store, str]]:
+    """Open the configured store, and give it with the id of the namespace that options or settings name."""
+    from kaizen.store import open_store
+
+    named = list(dict.fromkeys(name for name in namespaces if name))
+    if len(named) > 1:
+        raise typer.BadParameter(
+            f"the namespace is given twice: {' and '.join(named)}", param_hint="--namespace"
+        )
+    settings = store_settings(backend, data_dir, named[0] if named else None)
+    with open_store(settings) as store:
+        yield store, settings.namespace_id
 
 
-def parse_where(pairs: list[str]) -> dict[str, Any]:
-    """`category=recovery` as a metadata filter; a value that is JSON (3, true) is taken as such."""
+def one_word(words: Sequence[str], namespace_id: str, option: str | None, what: str) -> tuple[str, str]:
+    """Return the namespace and the one word of a command that may be written without the namespace."""
+    if len(words) == 1:
+        return namespace_id, words[0]
+    if len(words) == 2 and option is None:
+        return words[0], words[1]
+    raise typer.BadParameter(f"give one {what}, with the namespace before it if you name one there")
+
+
+def split_namespace(store: Store, words: Sequence[str], namespace_id: str) -> tuple[str, list[str]]:
+    """Take the first word for the namespace if there is one of that name; else all words are ids."""
+    from kaizen.store import InvalidInputError, NotFoundError
+
+    try:
+        store.get_namespace(words[0])
+    except (NotFoundError, InvalidInputError):
+        return namespace_id, list(words)
+    return words[0], list(words[1:])
+
+
+def parse_where(pairs: Sequence[str]) -> Where:
+    """Read `category=recovery` and `status!=retired` as a filter; JSON values (3, true) are taken as such."""
     import json
 
-    where: dict[str, Any] = {}
+    from kaizen.store import Where
+
+    equal: dict[str, Any] = {}
+    unequal: list[tuple[str, Any]] = []
     for pair in pairs:
         path, separator, text = pair.partition("=")
+        is_unequal = path.endswith("!")
+        path = path.removesuffix("!").removeprefix("metadata.")
         if not separator or not path:
-            raise typer.BadParameter(f"'{pair}' is not of the form path=value")
+            raise typer.BadParameter(
+                f"'{pair}' is not of the form path=value or path!=value", param_hint="--where"
+            )
         try:
             value = json.loads(text)
         except ValueError:
             value = text
-        where[path.removeprefix("metadata.")] = text if isinstance(value, dict | list) else value
-    return where
+        value = text if isinstance(value, dict | list) else value
+        if is_unequal:
+            unequal.append((path, value))
+        elif equal.setdefault(path, value) != value:
+            raise typer.BadParameter(f"'{path}' cannot have two values", param_hint="--where")
+    return Where(equal=equal, unequal=tuple(unequal))

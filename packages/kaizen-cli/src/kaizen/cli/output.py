@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
-import sys
-import textwrap
-from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from kaizen.store import NotFoundError
+from kaizen.tips.text import one_line as one_line
+from kaizen.tips.text import printable as printable
 
 if TYPE_CHECKING:
     from kaizen.store import Entity
@@ -33,8 +30,7 @@ def harmless(text: str) -> str:
 
 def print_json_line(value: Any) -> None:
     """Print one JSON document in one line, one of many."""
-    text = json.dumps(value, ensure_ascii=False)
-    typer.echo(_CONTROLS.sub(lambda match: f"\\u{ord(match[0]):04x}", text))
+    typer.echo(harmless(json.dumps(value, ensure_ascii=False)))
 
 
 def print_error(error: Exception, *, as_json: bool) -> None:
@@ -52,6 +48,8 @@ def error_json(error: Exception) -> dict[str, str]:
 
 def _advice(error: Exception) -> str:
     """What to run next, where only the command knows it."""
+    from kaizen.store import NotFoundError
+
     if isinstance(error, NotFoundError):
         if error.entity_id is None:
             return "; `kaizen namespaces list` shows those there are, `kaizen sync phoenix` makes its own"
@@ -69,43 +67,6 @@ def print_note(text: str) -> None:
     typer.echo(text, err=True)
 
 
-def print_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print rows under headers; the last column takes the rest of the line and is wrapped on a terminal."""
-    Table(headers).add(rows)
-
-
-class Table:
-    """A table that is printed while its rows come; a column that had to be widened stays so."""
-
-    def __init__(self, headers: Sequence[str]) -> None:
-        self._pending: list[Sequence[str]] = [headers]
-        self._widths = [0] * (len(headers) - 1)
-
-    def add(self, rows: Sequence[Sequence[str]]) -> None:
-        lines = [[one_line(cell) for cell in line] for line in [*self._pending, *rows]]
-        self._pending = []
-        self._widths = [max(w, *(len(line[i]) for line in lines)) for i, w in enumerate(self._widths)]
-        indent = sum(self._widths) + 2 * len(self._widths)
-        room = max(20, shutil.get_terminal_size().columns - indent) if sys.stdout.isatty() else None
-        printed: list[str] = []
-        for line in lines:
-            start = "".join(cell.ljust(w) + "  " for cell, w in zip(line, self._widths, strict=False))
-            wrapped = textwrap.wrap(line[-1], room) if room else [line[-1]]
-            printed.append((start + (wrapped[0] if wrapped else "")).rstrip())
-            printed += [" " * indent + more for more in wrapped[1:]]
-        typer.echo("\n".join(printed))
-
-
-def one_line(value: object) -> str:
-    """The value as text in one line, without what could steer a terminal."""
-    return " ".join(printable(str(value)).split())
-
-
-def printable(text: str) -> str:
-    """The text without control characters: stored text comes from traces and may hold terminal codes."""
-    return "".join(c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in text)
-
-
 def entity_json(entity: Entity) -> dict[str, Any]:
     """An entity as `--json` shows it."""
     return {
@@ -120,17 +81,12 @@ def entity_json(entity: Entity) -> dict[str, Any]:
     }
 
 
-def print_fields(fields: Mapping[str, Any]) -> None:
-    """Print names and values; lists one item a line, empty values not at all."""
-    shown = {one_line(name): value for name, value in fields.items() if value not in ("", None, [], {})}
-    width = max(map(len, shown), default=0)
-    for name, value in shown.items():
-        lines = [_inline(item) for item in value] if isinstance(value, list) else [_inline(value)]
-        for index, line in enumerate(lines):
-            typer.echo(f"{(name if index == 0 else '').ljust(width)}  {line}")
+def counted(count: int, noun: str, plural: str = "") -> str:
+    """Return the count with its noun: "1 trace", "2 traces", "2 entities"."""
+    return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
 
 
-def _inline(value: Any) -> str:
-    if isinstance(value, str):
-        return printable(value)
-    return printable(json.dumps(value, ensure_ascii=False))
+def cut(text: str, width: int) -> str:
+    """Return the text in one line of at most `width` characters, with an ellipsis where it was longer."""
+    line = one_line(text)
+    return line if len(line) <= width else line[: width - 1].rstrip() + "…"

@@ -1,4 +1,4 @@
-"""The contract of a store: what every backend offers, and nothing that only one of them can."""
+"""Define the contract of a store: what every backend offers, and nothing that only one of them can."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ class Store(Protocol):
 
     @property
     def location(self) -> str:
-        """Where the data is, for people: a path or a URL without its password."""
+        """Return where the data is, for people: a path or a URL without its password."""
         ...
 
     def create_namespace(
         self, namespace_id: str, *, exist_ok: bool = False, created_at: datetime | None = None
     ) -> Namespace:
-        """Create a namespace; `ConflictError` where it exists, unless `exist_ok`.
+        """Create a namespace; raise `ConflictError` if it exists, unless `exist_ok`.
 
         `created_at` is for copies of a namespace that was created elsewhere; by default it is now.
         """
@@ -40,7 +40,7 @@ class Store(Protocol):
     def get_namespace(self, namespace_id: str) -> Namespace: ...
 
     def list_namespaces(self) -> list[Namespace]:
-        """All namespaces in order of id."""
+        """Return all namespaces in order of id."""
         ...
 
     def delete_namespace(self, namespace_id: str) -> None:
@@ -75,24 +75,24 @@ class Store(Protocol):
         ...
 
     def get(self, namespace_id: str, entity_id: str) -> Entity:
-        """The entity; `NotFoundError` where it does not exist."""
+        """Return the entity; raise `NotFoundError` if it does not exist."""
         ...
 
     def get_many(self, namespace_id: str, entity_ids: Sequence[str]) -> dict[str, Entity]:
-        """Those of the named entities that exist, by id."""
+        """Return those of the named entities that exist, by id."""
         ...
 
     def history(self, namespace_id: str, entity_id: str) -> list[Commit]:
-        """The commits that touched the entity, oldest first, each with only the change to it.
+        """Return the commits that touched the entity, oldest first, each with only the change to it.
 
-        Empty where no commit ever did; deleted entities keep theirs.
+        Empty if no commit ever did; deleted entities keep their history.
         """
         ...
 
     def commits(
         self, namespace_id: str, *, run_id: str | None = None, after: int = 0, limit: int = 100
     ) -> list[Commit]:
-        """Commits whose version is greater than `after`, oldest first."""
+        """Return commits whose version is greater than `after`, oldest first, at most `limit`."""
         ...
 
     def list(
@@ -104,7 +104,7 @@ class Store(Protocol):
         after: str | None = None,
         limit: int = 100,
     ) -> Page:
-        """One page in order of id, by code point.
+        """Return one page of entities in order of id, by code point.
 
         `where` maps dotted metadata paths to values that must be equal (`{"category": "recovery"}`); a
         path that leads nowhere equals None. Equal as JSON: 1 is 1.0 and is not true.
@@ -114,12 +114,16 @@ class Store(Protocol):
     def iterate(
         self, namespace_id: str, *, type: str | None = None, where: Mapping[str, JsonValue] | None = None
     ) -> Iterator[Entity]:
-        """All matching entities in order of id, read page by page."""
+        """Read all matching entities in order of id, page by page."""
         ...
 
     def count(
         self, namespace_id: str, *, type: str | None = None, where: Mapping[str, JsonValue] | None = None
     ) -> int: ...
+
+    def count_by_type(self, namespace_id: str) -> dict[str, int]:
+        """Count the entities of each type that there is, in order of the type."""
+        ...
 
     def search(
         self,
@@ -130,7 +134,7 @@ class Store(Protocol):
         where: Mapping[str, JsonValue] | None = None,
         limit: int = 10,
     ) -> Sequence[SearchHit]:
-        """The entities that fit the query best, best first, out of those that `type` and `where` select.
+        """Return the entities that fit the query best, best first, of those that `type` and `where` select.
 
         By words (an entity need not have all of them) and, with an embedder, by meaning. What is searched
         is the content, and of tips their trigger and task too: see `kaizen.store.text`.
@@ -138,7 +142,7 @@ class Store(Protocol):
         ...
 
     def check(self) -> None:
-        """Read and write enough to know that the store works; raises what a commit would raise."""
+        """Read and write enough to know that the store works; raise what a commit would raise."""
         ...
 
     def close(self) -> None:
@@ -160,7 +164,7 @@ class Reindexable(Protocol):
     """A store that keeps embeddings and can bring them all up to date."""
 
     def reindex(self, namespace_id: str, *, progress: Callable[[int, int], None] = ...) -> int:
-        """Embed what the current embedder has not embedded yet; returns how many entities that were.
+        """Embed what the current embedder has not embedded yet, and return how many entities that were.
 
         Embeddings by other models are removed. `progress` is called with how many of a type are done and
         how many there are. A search embeds on its own, so this is for many entities at once.
@@ -169,7 +173,7 @@ class Reindexable(Protocol):
 
 
 class Backend(Protocol):
-    """A kind of store. What an entry point of the group `kaizen.store.backends` names."""
+    """A kind of store; an entry point of the group `kaizen.store.backends` names its class."""
 
     @staticmethod
     def open(settings: StoreSettings) -> Store:

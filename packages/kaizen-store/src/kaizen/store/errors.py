@@ -1,4 +1,4 @@
-"""What a store raises, grouped by what the caller does next."""
+"""Define what a store raises, grouped by what the caller does next."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Durable file operations, and what an `OSError` means to whoever runs into it."""
+"""Write files durably, and say what an `OSError` means to whoever runs into it."""
 
 from __future__ import annotations
 
@@ -13,6 +13,9 @@ from kaizen.store.errors import UnavailableError
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+PRIVATE = 0o600
+"""The mode of every file in a data directory: what agents did concerns nobody but their user."""
 
 _BINARY: int = getattr(os, "O_BINARY", 0)
 _ELSEWHERE = "or set KAIZEN_DATA_DIR to another directory"
@@ -40,8 +43,24 @@ def os_errors(path: Path) -> Iterator[None]:
         raise UnavailableError(f"{exc.filename or path}: {exc.strerror or exc}; {advice}") from exc
 
 
-def append(path: Path, data: bytes) -> None:
-    """Add the data at the end of the file, durably; where that fails the file is as long as it was."""
+def status(path: Path) -> os.stat_result | None:
+    """Return what the file system says of a file, None if there is none.
+
+    Raises `UnavailableError` for a link that leads nowhere: writing would make a file in another place.
+    """
+    try:
+        return os.stat(path)
+    except FileNotFoundError:
+        if path.is_symlink():
+            raise UnavailableError(
+                f"{path}: it is a link to {os.readlink(path)}, where nothing is; make that available again, "
+                "or delete the link"
+            ) from None
+        return None
+
+
+def append_to_file(path: Path, data: bytes) -> None:
+    """Add the data at the end of the file, durably; if that fails, leave the file as long as it was."""
     descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | _BINARY)
     try:
         length = os.fstat(descriptor).st_size
@@ -56,9 +75,9 @@ def append(path: Path, data: bytes) -> None:
         os.close(descriptor)
 
 
-def create(path: Path, data: bytes, *, by_way_of: Path) -> None:
-    """Make a file that is either there with all its data or not there; `by_way_of` is on the same disk."""
-    descriptor = os.open(by_way_of, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | _BINARY, 0o666)
+def create_file(path: Path, data: bytes, *, by_way_of: Path) -> None:
+    """Make a file that is there with all its data or not at all; `by_way_of` is a path on the same disk."""
+    descriptor = os.open(by_way_of, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | _BINARY, PRIVATE)
     try:
         _write_all(descriptor, data)
         os.fsync(descriptor)
@@ -68,12 +87,17 @@ def create(path: Path, data: bytes, *, by_way_of: Path) -> None:
     sync_directory(path.parent)
 
 
+def create_empty_file(path: Path) -> None:
+    """Make an empty file for others to fill; raise `FileExistsError` if there is one, or a link."""
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY, PRIVATE))
+
+
 def move_tail(source: Path, offset: int, *, to: Path) -> None:
     """Move what `source` holds from `offset` on to the end of another file; in no moment is it in neither."""
     with source.open("rb") as file:
         file.seek(offset)
         tail = file.read()
-    descriptor = os.open(to, os.O_WRONLY | os.O_CREAT | os.O_APPEND | _BINARY, 0o666)
+    descriptor = os.open(to, os.O_WRONLY | os.O_CREAT | os.O_APPEND | _BINARY, PRIVATE)
     try:
         _write_all(descriptor, tail + b"\n")
         os.fsync(descriptor)

@@ -1,16 +1,23 @@
-"""Which entities a filter selects: one meaning for every backend."""
+"""Select entities by type and metadata, and write metadata as rows that an index finds. Pure."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import TYPE_CHECKING, Self
 
 from kaizen.store.errors import InvalidInputError
 from kaizen.store.validation import check_text, check_type, clean_json
 
 if TYPE_CHECKING:
-    from kaizen.store.model import Entity, JsonValue
+    from collections.abc import Iterator
+
+    from kaizen.store.model import Entity, JsonValue, Metadata
+
+# PostgreSQL refuses index rows of more than 2,704 bytes, of which an entity id may take 2,048.
+_MAX_BYTES = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +29,7 @@ class Filter:
 
     @classmethod
     def parse(cls, type_: str | None, where: Mapping[str, JsonValue] | None) -> Self:
-        """Check what a caller passed as `type` and `where`; raises `InvalidInputError`."""
+        """Check what a caller passed as `type` and `where`; raise `InvalidInputError`."""
         return cls(
             type=None if type_ is None else check_type(type_),
             values=tuple(
@@ -37,7 +44,7 @@ class Filter:
 
 
 def json_equal(left: JsonValue, right: JsonValue) -> bool:
-    """Equality of JSON, where `true` is no number and 1 equals 1.0."""
+    """Return whether two values are equal as JSON: `true` is not a number, and 1 equals 1.0."""
     if isinstance(left, bool) or isinstance(right, bool):
         return left is right
     if isinstance(left, Mapping) and isinstance(right, Mapping):
@@ -63,3 +70,64 @@ def value_at(metadata: JsonValue, path: tuple[str, ...]) -> JsonValue:
     for part in path:
         value = value.get(part) if isinstance(value, Mapping) else None
     return value
+
+
+def flatten(metadata: Metadata) -> list[tuple[str, str]]:
+    """Return the `field_of` of each value that a filter can name, containers included, lists as a whole.
+
+    A value of None has no field, as what is missing has none. So a filter selects an entity if its metadata
+    has the filter's field or, where the value is None, no field of that path: see `path_of`.
+    """
+    return [
+        (path_of(path), _short(canonical))
+        for path, canonical in _walk((), metadata)
+        if path and canonical != "null"
+    ]
+
+
+def field_of(path: tuple[str, ...], value: JsonValue) -> tuple[str, str]:
+    """Return path and value as text, the same for equal paths and for values that are equal as JSON."""
+    return path_of(path), _short(_canonical(value))
+
+
+def path_of(path: tuple[str, ...]) -> str:
+    """Return the path as text, the same for equal paths."""
+    return _short(_canonical(path))
+
+
+def _walk(path: tuple[str, ...], value: JsonValue) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Give each path from here on with its canonical text; this one last, made of those of its parts."""
+    if not isinstance(value, Mapping):
+        yield path, _canonical(value)
+        return
+    parts: dict[str, str] = {}
+    for key, item in value.items():
+        # no filter names a key that is empty or has a dot, so neither it nor what is below needs a field
+        if not key or "." in key:
+            parts[key] = _canonical(item)
+            continue
+        for below, canonical in _walk((*path, key), item):
+            yield below, canonical
+        parts[key] = canonical
+    yield path, _object(parts)
+
+
+def _canonical(value: JsonValue) -> str:
+    """Write JSON in one way only: keys sorted, no spaces, and numbers that are equal written alike."""
+    if isinstance(value, Mapping):
+        return _object({key: _canonical(item) for key, item in value.items()})
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return f"[{','.join(map(_canonical, value))}]"
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _object(parts: Mapping[str, str]) -> str:
+    return f"{{{','.join(f'{json.dumps(key, ensure_ascii=False)}:{parts[key]}' for key in sorted(parts))}}}"
+
+
+def _short(text: str) -> str:
+    """Return the text, or its digest if it is long; no JSON starts like one."""
+    encoded = text.encode()
+    return text if len(encoded) <= _MAX_BYTES else f"#{sha256(encoded).hexdigest()}"

@@ -1,4 +1,4 @@
-"""The values a store deals in: entities, changes and the commits that carry them."""
+"""Define the values a store deals in: entities, changes, and the commits that carry them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Opening a store: from settings to the backend they name."""
+"""Open a store: find the backend that the settings name."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ GROUP = "kaizen.store.backends"
 # Looking through the metadata of all that is installed takes up to 100 ms, a fifth of what a command may
 # take. So our own backends are known by heart; they are registered like any other all the same.
 _KNOWN = {
-    "filesystem": "kaizen.store.filesystem:FilesystemBackend",
-    "postgres": "kaizen.store.postgres:PostgresBackend",
-    "sqlite": "kaizen.store.sqlite:SqliteBackend",
+    "filesystem": "kaizen.store.backends.filesystem.store:FilesystemBackend",
+    "postgres": "kaizen.store.backends.postgres:PostgresBackend",
+    "sqlite": "kaizen.store.backends.sqlite.store:SqliteBackend",
 }
 
 
@@ -43,7 +43,7 @@ def open_store(settings: StoreSettings) -> Store:
 
 
 def available_backends() -> list[str]:
-    """The names of the installed backends, none of them imported."""
+    """Return the names of the installed backends, without importing any."""
     return sorted(_entry_points())
 
 
@@ -65,7 +65,7 @@ def _load(entry_point: EntryPoint) -> Backend:
 
 
 def _requirement(entry_point: EntryPoint) -> str:
-    """What to install: the distribution, with the extra that is called like the backend if there is one."""
+    """Return what to install: the distribution, with the extra named like the backend if there is one."""
     distribution = entry_point.dist
     if distribution is None:
         return entry_point.module.partition(".")[0]

@@ -1,4 +1,4 @@
-"""What a store accepts: one set of rules for every backend, checked before anything is touched."""
+"""Check what a store accepts: one set of rules for every backend, before anything is touched."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TypeAlias
 
+from kaizen.store.commits import check_follows
 from kaizen.store.errors import InvalidInputError
 from kaizen.store.ids import uuid7
 from kaizen.store.model import Applied, Change, Commit, Delete, Expected, Put
-from kaizen.store.records import check_follows
 
 CleanJson: TypeAlias = "str | int | float | bool | list[CleanJson] | dict[str, CleanJson] | None"
 """A JSON value made of nothing but Python's own types, shared with nobody."""
@@ -48,7 +48,7 @@ def check_entity_id(entity_id: str) -> str:
 
 
 def check_text(what: str, text: str) -> str:
-    """The text as a plain `str` that UTF-8 can carry."""
+    """Return the text as a plain `str`; raise `InvalidInputError` if UTF-8 cannot carry it."""
     if not isinstance(text, str):
         raise InvalidInputError(f"{what} must be text, not {type(text).__name__}")
     try:
@@ -61,7 +61,7 @@ def check_text(what: str, text: str) -> str:
 
 
 def check_limit(limit: int) -> int:
-    """The limit, or what is as good as none where a backend could not count so far."""
+    """Return the limit, at most `MAX_LIMIT`, up to which every backend can count."""
     return min(_check_int("limit", limit, minimum=1), MAX_LIMIT)
 
 
@@ -70,14 +70,14 @@ def check_after_version(after: int) -> int:
 
 
 def check_time(what: str, time: datetime) -> datetime:
-    """The time in UTC; it must say its time zone."""
+    """Return the time in UTC; raise `InvalidInputError` if it has no time zone."""
     if not isinstance(time, datetime) or time.tzinfo is None:
         raise InvalidInputError(f"{what} must be a time with a time zone, not {_shown(time)}")
     return time.astimezone(UTC)
 
 
 def clean_changes(changes: Sequence[Change]) -> list[Change]:
-    """Copies of the changes, each with its id, and sharing nothing with the caller."""
+    """Return copies of the changes, each with its id, which share nothing with the caller."""
     if not changes:
         raise InvalidInputError("a commit needs at least one change")
     cleaned = [_clean_change(change) for change in changes]
@@ -123,7 +123,7 @@ def clean_expected(expected: Expected | None) -> Expected | None:
 
 
 def clean_json(what: str, value: object, depth: int = 0) -> CleanJson:
-    """A deep copy of the value; `what` names it in the message of the `InvalidInputError`."""
+    """Return a deep copy of the value; `what` names it in the message of the `InvalidInputError`."""
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, str):

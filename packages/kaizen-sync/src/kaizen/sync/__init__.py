@@ -1,29 +1,161 @@
-"""Traces in, tips out: read agent traces back and turn them into lessons with evidence."""
+"""Traces in, tips out: read agent traces back and turn them into lessons with evidence.
+
+Public is what `kaizen.sync`, `kaizen.sync.sources` and `kaizen.sync.testing` export; every other module is
+private and may change in any release. Names are imported when they are used, so that `import kaizen.sync`
+loads nothing heavy.
+"""
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from kaizen.sync.__about__ import __version__
-from kaizen.sync.errors import (
-    ModelAccessError,
-    ModelError,
-    ProjectNotFoundError,
-    SettingsError,
-    SourceError,
-    SyncError,
-    UnknownShapeError,
-)
-from kaizen.sync.settings import ModelSettings, PhoenixSettings, SyncSettings
+
+if TYPE_CHECKING:
+    from kaizen.sync.errors import (
+        ModelAccessError,
+        ModelError,
+        ModelRefusalError,
+        ModelUnavailableError,
+        ProjectNotFoundError,
+        PromptTooLongError,
+        RedactionError,
+        SettingsError,
+        SourceError,
+        SyncError,
+        UnknownShapeError,
+        UnusableAnswerError,
+    )
+    from kaizen.sync.knowledge.consolidate import Consolidated, Consolidation
+    from kaizen.sync.knowledge.similarity import load_embedder
+    from kaizen.sync.knowledge.staleness import Staleness
+    from kaizen.sync.model import OutcomeRules, utc_now
+    from kaizen.sync.redact import Redaction
+    from kaizen.sync.run.budget import check_price
+    from kaizen.sync.run.pipeline import Sync
+    from kaizen.sync.run.preview import Preview
+    from kaizen.sync.run.watch import check_watch, watch
+    from kaizen.sync.settings import (
+        DEFAULT_MODEL,
+        OFFLINE,
+        ModelSettings,
+        OutcomeSettings,
+        PhoenixSettings,
+        SyncSettings,
+    )
+    from kaizen.sync.sources.base import Annotator
+    from kaizen.sync.sources.phoenix.annotate import PhoenixAnnotator
+    from kaizen.sync.sources.phoenix.source import PhoenixSource
+    from kaizen.sync.state.report import Report
+    from kaizen.sync.status import (
+        FailedTrace,
+        PhoenixStatus,
+        ProjectStatus,
+        SyncStatus,
+        phoenix_status,
+        ping_model,
+        read_staleness,
+        retry_failed,
+        sync_status,
+    )
+    from kaizen.sync.trajectory.tool_definitions import ChangedTool
+    from kaizen.sync.undo import UndoneRun, undo_run
 
 __all__ = [
+    "DEFAULT_MODEL",
+    "OFFLINE",
+    "Annotator",
+    "ChangedTool",
+    "Consolidated",
+    "Consolidation",
+    "FailedTrace",
     "ModelAccessError",
     "ModelError",
+    "ModelRefusalError",
     "ModelSettings",
+    "ModelUnavailableError",
+    "OutcomeRules",
+    "OutcomeSettings",
+    "PhoenixAnnotator",
     "PhoenixSettings",
+    "PhoenixSource",
+    "PhoenixStatus",
+    "Preview",
     "ProjectNotFoundError",
+    "ProjectStatus",
+    "PromptTooLongError",
+    "Redaction",
+    "RedactionError",
+    "Report",
     "SettingsError",
     "SourceError",
+    "Staleness",
+    "Sync",
     "SyncError",
     "SyncSettings",
+    "SyncStatus",
+    "UndoneRun",
     "UnknownShapeError",
+    "UnusableAnswerError",
     "__version__",
+    "check_price",
+    "check_watch",
+    "load_embedder",
+    "phoenix_status",
+    "ping_model",
+    "read_staleness",
+    "retry_failed",
+    "sync_status",
+    "undo_run",
+    "utc_now",
+    "watch",
 ]
+
+_NAMES = {
+    "knowledge.consolidate": ("Consolidated", "Consolidation"),
+    "knowledge.similarity": ("load_embedder",),
+    "knowledge.staleness": ("Staleness",),
+    "model": ("OutcomeRules", "utc_now"),
+    "redact": ("Redaction",),
+    "run.budget": ("check_price",),
+    "run.pipeline": ("Sync",),
+    "run.preview": ("Preview",),
+    "run.watch": ("check_watch", "watch"),
+    "settings": (
+        "DEFAULT_MODEL",
+        "OFFLINE",
+        "ModelSettings",
+        "OutcomeSettings",
+        "PhoenixSettings",
+        "SyncSettings",
+    ),
+    "sources.base": ("Annotator",),
+    "sources.phoenix.annotate": ("PhoenixAnnotator",),
+    "sources.phoenix.source": ("PhoenixSource",),
+    "state.report": ("Report",),
+    "status": (
+        "FailedTrace",
+        "PhoenixStatus",
+        "ProjectStatus",
+        "SyncStatus",
+        "phoenix_status",
+        "ping_model",
+        "read_staleness",
+        "retry_failed",
+        "sync_status",
+    ),
+    "trajectory.tool_definitions": ("ChangedTool",),
+    "undo": ("UndoneRun", "undo_run"),
+}
+_MODULES = {name: module for module, names in _NAMES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"kaizen.sync.{_MODULES.get(name, 'errors')}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -36,19 +36,27 @@ class UnknownShapeError(SyncError):
 
 
 class RedactionError(SyncError):
-    """What must be redacted cannot be found in a trace in time: mend the pattern."""
+    """A pattern to redact takes too long on a trace: mend the pattern."""
 
 
 class ModelError(SyncError):
-    """The model gave no usable answer for one trace: a later sync tries again."""
+    """The model cannot be used, for one trace or for all: its subclasses say what to do."""
 
 
 class UnusableAnswerError(ModelError):
-    """The model answered, also when asked again, but not with what was asked for."""
+    """The model's answer about one trace is unusable, also when asked again: count a failure of the trace."""
+
+
+class ModelRefusalError(UnusableAnswerError):
+    """The model or a content filter refuses to answer about one trace: asking again does not help."""
 
 
 class PromptTooLongError(ModelError):
     """The model takes no prompt of that length: give it less."""
+
+
+class ModelUnavailableError(ModelError):
+    """The model cannot be reached, is overloaded or too slow, which says nothing about a trace: try later."""
 
 
 class ModelAccessError(ModelError):

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal, get_args
 
 OutcomeName = Literal["success", "failure", "unknown"]
+
+Clock = Callable[[], datetime]
+"""Gives the time in UTC."""
+
+
+def utc_now() -> datetime:
+    """Return the time in UTC."""
+    return datetime.now(UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -227,22 +235,57 @@ class Trajectory:
         return self.messages + tuple(m for side in self.side_conversations for m in side.messages)
 
 
-Category = Literal["strategy", "recovery", "optimization"]
-CATEGORIES: tuple[Category, ...] = get_args(Category)
+Target = Literal["trace", "session", "span"]
+
+
+TARGETS: tuple[Target, ...] = get_args(Target)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tip:
-    """One lesson as the model worded it, with the verbatim `quote` that shows it.
+class Annotation:
+    """What somebody said of a trace, of its session, or of a span in it.
 
-    `steps` are the numbers of the messages that show it, from 1, as `Trajectory.all_messages` has them.
+    `annotator_kind` is Phoenix's: HUMAN, CODE or LLM. `is_root` says that a span has no parent.
     """
 
-    content: str
-    category: Category
-    rationale: str
-    trigger: str
-    implementation_steps: tuple[str, ...]
-    task_description: str
-    quote: str
-    steps: tuple[int, ...] = ()
+    target: Target
+    name: str
+    label: str = ""
+    score: float | None = None
+    annotator_kind: str = "HUMAN"
+    explanation: str = ""
+    is_root: bool = True
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def of_json(cls, value: Mapping[str, Any]) -> Annotation:
+        return cls(**value)
+
+
+OWN_NAME = "kaizen"
+"""The name of the annotations that Kaizen itself writes. They say nothing of how a run ended."""
+
+ANY_NAME = "*"
+_NAMES = "outcome success correctness task_success task_completion resolution feedback user_feedback"
+_SUCCESS = "success correct pass passed good yes true resolved complete completed positive thumbs_up 👍"
+_FAILURE = "failure fail failed incorrect wrong bad no false unresolved incomplete negative thumbs_down 👎"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutcomeRules:
+    """Which annotations count, and what they mean.
+
+    `names` are compared without case, and with `-` and spaces as `_`; `*` stands for every name. So are
+    labels, which decide before scores. A score of at least `success_score` is a success and one of at most
+    `failure_score` a failure; one between says nothing, nor does one above 1 unless `success_score` is.
+    An annotation of a span below the root speaks of that span alone, unless `include_inner_spans`.
+    """
+
+    names: tuple[str, ...] = tuple(_NAMES.split())
+    success_labels: tuple[str, ...] = tuple(_SUCCESS.split())
+    failure_labels: tuple[str, ...] = tuple(_FAILURE.split())
+    success_score: float = 0.7
+    failure_score: float = 0.3
+    include_inner_spans: bool = False

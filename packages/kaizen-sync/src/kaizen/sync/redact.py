@@ -1,4 +1,4 @@
-"""Secrets out of trajectories, before anything leaves for a model or a store."""
+"""Redact secrets, and what the user adds, before anything leaves for a model or a store."""
 
 from __future__ import annotations
 
@@ -7,13 +7,22 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from kaizen.sync.redaction import Redaction
+from kaizen.sync.cleaning import clean_text
+from kaizen.sync.errors import RedactionError, SettingsError
 
 if TYPE_CHECKING:
-    from kaizen.sync.model import Conversation, Message, Outcome, Trajectory
-    from kaizen.sync.outcome import Annotation
+    from collections.abc import Mapping
+
+    from kaizen.sync.model import Annotation, Conversation, Message, Outcome, Trajectory
+
+Option = Literal["emails", "cards"]
+OPTIONS: tuple[Option, ...] = get_args(Option)
+
+_PATTERNS = "KAIZEN_REDACT_PATTERNS"
+# What one text of a trace may take; an expression that takes longer fails the trace, and lets nothing pass.
+_TIMEOUT_S = 5.0
 
 _KNOWN = (
     "aws.AWSKeyDetector",
@@ -97,19 +106,60 @@ _OPTIONAL = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class OwnPattern:
+    """A pattern of the user's, and the kind that is counted and written in place of what matches."""
+
+    kind: str
+    expression: Any
+
+    def replaced(self, text: str) -> tuple[str, int]:
+        """Return the redacted text and the number of matches; raise `RedactionError` after 5 s."""
+        try:
+            replaced, count = self.expression.subn(
+                lambda _: f"[redacted: {self.kind}]", text, timeout=_TIMEOUT_S, concurrent=False
+            )
+        except TimeoutError as error:
+            raise RedactionError(
+                f"the pattern '{self.kind}' of {_PATTERNS} takes more than {_TIMEOUT_S:g} s for one text; "
+                "write it without repetitions inside repetitions"
+            ) from error
+        return str(replaced), int(count)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Redaction:
+    """What to redact besides secrets: kinds of `OPTIONS`, and patterns of the user's, in order."""
+
+    options: frozenset[str] = frozenset()
+    patterns: tuple[OwnPattern, ...] = ()
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str]) -> Redaction:
+        """Read `KAIZEN_REDACT` (`emails,cards`) and `KAIZEN_REDACT_PATTERNS` (`kind=expression` a line).
+
+        Raises `SettingsError` for an unknown option, and for an expression that does not compile, that
+        matches the empty text, or whose kind is not a plain word or two.
+        """
+        options = {option.strip() for option in environ.get("KAIZEN_REDACT", "").split(",")} - {""}
+        for option in sorted(options - set(OPTIONS)):
+            raise SettingsError(f"KAIZEN_REDACT holds '{option}'; there are {' and '.join(OPTIONS)}")
+        return cls(options=frozenset(options), patterns=tuple(_own_patterns(environ.get(_PATTERNS, ""))))
+
+
 @dataclass(slots=True)
 class Redactor:
-    """Replaces secrets by `[redacted: <kind>]` and counts what it replaced, by kind.
+    """Replace secrets by `[redacted: <kind>]` and count the replacements by kind.
 
-    Raises `RedactionError` where a pattern of the user's takes too long.
+    Raises `RedactionError` if a pattern of the user's takes too long.
     """
 
     redaction: Redaction = field(default_factory=Redaction)
     counts: Counter[str] = field(default_factory=Counter)
 
     def text(self, text: str) -> str:
-        """The text without the secrets that a detector knows, and without what UTF-8 cannot carry."""
-        text = _encodable(text)
+        """Return the text without the secrets that a detector knows and without what UTF-8 cannot carry."""
+        text = clean_text(text)
         for own in self.redaction.patterns:
             text, count = own.replaced(text)
             self._count(own.kind, count)
@@ -136,7 +186,7 @@ class Redactor:
         return replacement
 
     def trajectory(self, trajectory: Trajectory) -> Trajectory:
-        """The trajectory with every text of it redacted."""
+        """Redact every text of a trajectory."""
         return replace(
             trajectory,
             messages=tuple(map(self._message, trajectory.messages)),
@@ -151,11 +201,11 @@ class Redactor:
         )
 
     def outcome(self, outcome: Outcome) -> Outcome:
-        """The outcome with every text of it redacted."""
+        """Redact every text of an outcome."""
         return replace(outcome, judged_by=self.text(outcome.judged_by), detail=self.text(outcome.detail))
 
     def annotation(self, annotation: Annotation) -> Annotation:
-        """The annotation with every text of it redacted."""
+        """Redact every text of an annotation."""
         return replace(
             annotation,
             name=self.text(annotation.name),
@@ -176,11 +226,11 @@ class Redactor:
             role=self.text(message.role),
             content=self.text(message.content),
             name=self.text(message.name),
-            tool_call_id=_encodable(message.tool_call_id),
+            tool_call_id=clean_text(message.tool_call_id),
             tool_calls=tuple(
                 replace(
                     call,
-                    id=_encodable(call.id),
+                    id=clean_text(call.id),
                     name=self.text(call.name),
                     arguments=self.text(call.arguments),
                 )
@@ -189,13 +239,8 @@ class Redactor:
         )
 
 
-def _encodable(text: str) -> str:
-    """The text without what UTF-8 cannot carry, such as the half of an emoji that was cut."""
-    return text if text.isascii() else text.encode("utf-8", "replace").decode()
-
-
 def _looks_secret(value: str) -> bool:
-    """Whether a value in a telling place is one: words, and names of constants, are not."""
+    """Return whether a value where secrets stand is one: words and names of constants are not."""
     if any(c.isdigit() for c in value):
         return True
     if value.rpartition(".")[2].replace("_", "").isupper():
@@ -204,7 +249,7 @@ def _looks_secret(value: str) -> bool:
 
 
 def _is_card_number(digits: str) -> bool:
-    """Luhn's check (ISO/IEC 7812-1, annex B)."""
+    """Return whether the digits pass Luhn's check (ISO/IEC 7812-1, annex B)."""
     numbers = [int(c) for c in reversed(digits) if c.isdigit()]
     doubled = (sum(divmod(2 * number, 10)) for number in numbers[1::2])
     return (sum(numbers[::2]) + sum(doubled)) % 10 == 0
@@ -232,7 +277,7 @@ def _compiled(expressions: Iterable[tuple[str, str]]) -> Iterator[tuple[str, re.
 
 
 def _library_patterns() -> Iterator[tuple[str, re.Pattern[str]]]:
-    """detect-secrets' own expressions, matched whole: its scanner yields parts of a secret for some."""
+    """Yield detect-secrets' own expressions: its scanner finds only parts of some secrets."""
     from importlib import import_module
 
     for name in _KNOWN:
@@ -240,3 +285,24 @@ def _library_patterns() -> Iterator[tuple[str, re.Pattern[str]]]:
         plugin = getattr(import_module(f"detect_secrets.plugins.{module}"), detector)
         for pattern in plugin.denylist:
             yield plugin.secret_type, pattern
+
+
+def _own_patterns(text: str) -> Iterator[OwnPattern]:
+    # Unlike `re` it can be told how long a search may take.
+    import regex
+
+    for line in filter(None, map(str.strip, text.splitlines())):
+        kind, separator, expression = line.partition("=")
+        kind = kind.strip()
+        if not separator or not regex.fullmatch(r"[A-Za-z][\w -]{0,40}", kind):
+            raise SettingsError(
+                f"{_PATTERNS} holds '{line}'; write a kind and an expression, such as "
+                r"Customer Number=CUST-\d{6}, one a line"
+            )
+        try:
+            compiled = regex.compile(expression.strip())
+        except regex.error as error:
+            raise SettingsError(f"the pattern '{kind}' of {_PATTERNS} is no expression: {error}") from error
+        if compiled.search(""):
+            raise SettingsError(f"the pattern '{kind}' of {_PATTERNS} matches the empty text, so everywhere")
+        yield OwnPattern(kind, compiled)

@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
+import math
 import re
 from base64 import b64encode
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 from urllib.parse import unquote, urlsplit
 
-from kaizen.sync.environment import is_on, seconds
+from pydantic import (
+    AliasChoices,
+    BeforeValidator,
+    Field,
+    InstanceOf,
+    SecretStr,
+    field_validator,
+    model_validator,
+)
+
+from kaizen.store import EnvironmentSettings
+from kaizen.sync.durations import parse_duration
 from kaizen.sync.errors import SettingsError
-from kaizen.sync.redaction import Redaction
+from kaizen.sync.model import OutcomeRules
+from kaizen.sync.redact import Redaction
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from datetime import datetime
-
-    from kaizen.sync.outcome import OutcomeRules
+    from collections.abc import Callable
 
 DEFAULT_PHOENIX_URL = "http://localhost:6006"
 DEFAULT_PROJECT = "kaizen-agent"
@@ -24,66 +35,142 @@ DEFAULT_MODEL = "gpt-4.1-mini"
 # No model: tips are mined from the trajectory itself, and nothing is asked of anybody.
 OFFLINE = "offline"
 
-_URL_VARIABLES = (
-    "PHOENIX_URL",
-    "KAIZEN_TRACING_ENDPOINT",
-    "PHOENIX_ENDPOINT",
-    "PHOENIX_COLLECTOR_ENDPOINT",
-    "OTEL_EXPORTER_OTLP_ENDPOINT",
-    "PHOENIX_BASE_URL",
-)
-
 _FEWEST_TOKENS = 4_000
+_LONGEST_WAIT_S = 366 * 86_400.0
+_ON = ("true", "1", "yes", "on")
+_OFF = ("", "false", "0", "no", "off")
+_USUAL = OutcomeRules()
 
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _NO_URL = re.compile(r"[\s\x00-\x1f\x7f\\]")
 _USER = re.compile(r"(?<=//)[^/]*@")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PhoenixSettings:
-    """Where Phoenix is. `base_url` has no trailing slash; `timeout_s` holds for one request.
+def _number(write: str, *, above: float = -math.inf) -> Callable[[Any], float]:
+    """Return a validator for finite numbers above that one; `write` completes what an error says to do."""
 
-    `ca_file` names the certificates to trust, a file or a directory; empty: those that Python trusts.
+    def check(value: Any) -> float:
+        try:
+            number = float(value)
+        except (TypeError, ValueError):
+            number = math.nan
+        if not (math.isfinite(number) and number > above):
+            raise ValueError(f"write {write}")
+        return number
+
+    return check
+
+
+def _switch(value: Any) -> bool:
+    text = str(value).strip().lower()
+    if text not in _ON + _OFF:
+        raise ValueError("write true or false")
+    return text in _ON
+
+
+def _words(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    words = tuple(filter(None, map(str.strip, value.split(","))))
+    if not words:
+        raise ValueError("write names with commas between them")
+    return words
+
+
+Seconds = Annotated[
+    float, BeforeValidator(_number("a number of seconds greater than 0, such as 30", above=0))
+]
+Score = Annotated[float, BeforeValidator(_number("a number such as 0.7"))]
+Switch = Annotated[bool, BeforeValidator(_switch)]
+Words = Annotated[tuple[str, ...], BeforeValidator(_words)]
+
+
+class PhoenixSettings(EnvironmentSettings):
+    """Say where Phoenix is, and how to ask it.
+
+    `base_url` loses a trailing slash or `/v1/traces`, and user and password, which become a header. `headers`
+    are all headers to send, the API key among them. `timeout_s` holds for one request. `ca_file` names the
+    certificates to trust, a file or a directory; empty: those that Python trusts.
+
+    Raises `SettingsError` for a value that is not acceptable.
     """
 
-    base_url: str = DEFAULT_PHOENIX_URL
-    project: str = DEFAULT_PROJECT
-    headers: Mapping[str, str] = field(default_factory=dict)
-    timeout_s: float = 30.0
-    ca_file: str = ""
+    error_type: ClassVar[type[ValueError]] = SettingsError
+
+    project: str = Field(
+        default=DEFAULT_PROJECT,
+        validation_alias=AliasChoices("KAIZEN_TRACING_PROJECT", "PHOENIX_PROJECT", "PHOENIX_PROJECT_NAME"),
+        description="Phoenix project (`--project`)",
+    )
+    base_url: str = Field(
+        default=DEFAULT_PHOENIX_URL,
+        validation_alias=AliasChoices(
+            "PHOENIX_URL",
+            "KAIZEN_TRACING_ENDPOINT",
+            "PHOENIX_ENDPOINT",
+            "PHOENIX_COLLECTOR_ENDPOINT",
+            "OTEL_EXPORTER_OTLP_ENDPOINT",
+            "PHOENIX_BASE_URL",
+        ),
+        description="Phoenix server (`--url`)",
+        json_schema_extra={"default": f"`http://PHOENIX_HOST:PHOENIX_PORT`, then `{DEFAULT_PHOENIX_URL}`"},
+    )
+    host: str = Field(
+        default="",
+        validation_alias="PHOENIX_HOST",
+        description="host of the Phoenix server, if none of those says where it is",
+    )
+    port: str = Field(default="6006", validation_alias="PHOENIX_PORT", description="its port")
+    api_key: SecretStr | None = Field(
+        default=None, validation_alias="PHOENIX_API_KEY", description="sent as `authorization: Bearer ...`"
+    )
+    headers: Mapping[str, str] = Field(
+        default_factory=dict,
+        validation_alias="PHOENIX_CLIENT_HEADERS",
+        repr=False,
+        description="more headers: `name=value,other=value`, URL-encoded",
+        examples=["x-team=search"],
+    )
+    timeout_s: Seconds = Field(
+        default=30.0,
+        validation_alias="KAIZEN_PHOENIX_TIMEOUT",
+        description="seconds Phoenix may take for one answer",
+    )
+    ca_file: str = Field(
+        default="",
+        validation_alias=AliasChoices("KAIZEN_PHOENIX_CA", "SSL_CERT_FILE"),
+        description="certificates to trust, a PEM file or a directory",
+        json_schema_extra={"default": "what Python trusts"},
+    )
 
     @classmethod
     def from_environ(
         cls, environ: Mapping[str, str], *, url: str | None = None, project: str | None = None
     ) -> PhoenixSettings:
-        """Read `PHOENIX_URL`, then what tracing reads in the order in which it does.
+        """Read `PHOENIX_URL`, then what tracing reads in the order in which it does; what is passed wins."""
+        return cls.read(environ, base_url=url, project=project)
 
-        Raises `SettingsError` for a URL or a header list that cannot be one.
-        """
-        base_url, credentials = _base_url(url or _phoenix_url(environ))
-        return cls(
-            base_url=base_url,
-            project=project
-            or environ.get("KAIZEN_TRACING_PROJECT")
-            or environ.get("PHOENIX_PROJECT")
-            or environ.get("PHOENIX_PROJECT_NAME")
-            or DEFAULT_PROJECT,
-            headers={**credentials, **_headers(environ)},
-            timeout_s=seconds(environ, "KAIZEN_PHOENIX_TIMEOUT", 30.0),
-            ca_file=environ.get("KAIZEN_PHOENIX_CA") or environ.get("SSL_CERT_FILE") or "",
-        )
+    @field_validator("headers", mode="before")
+    @classmethod
+    def _parse_headers(cls, value: Any) -> Any:
+        return _headers(value) if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        given = "base_url" in self.model_fields_set or not self.host
+        url, credentials = _base_url(self.base_url if given else _listening_url(self.host, self.port))
+        key = self.api_key.get_secret_value().strip() if self.api_key else ""
+        bearer = {"authorization": f"Bearer {_header_value(key, 'PHOENIX_API_KEY')}"} if key else {}
+        # The model is frozen for its users; this is still its construction.
+        self.__dict__.update(base_url=url, headers={**credentials, **self.headers, **bearer})
+        return self
 
 
-def _phoenix_url(environ: Mapping[str, str]) -> str:
-    for variable in _URL_VARIABLES:
-        if value := environ.get(variable):
-            return value
-    if host := environ.get("PHOENIX_HOST"):
-        reachable = "localhost" if host in ("0.0.0.0", "::") else host  # noqa: S104
-        address = f"[{reachable}]" if ":" in reachable else reachable
-        return f"http://{address}:{environ.get('PHOENIX_PORT') or '6006'}"
-    return DEFAULT_PHOENIX_URL
+def _listening_url(host: str, port: str) -> str:
+    """Return the URL at which a server that listens on this host and port is reached."""
+    reachable = "localhost" if host in ("0.0.0.0", "::") else host  # noqa: S104
+    address = f"[{reachable}]" if ":" in reachable else reachable
+    return f"http://{address}:{port}"
 
 
 def _base_url(value: str) -> tuple[str, dict[str, str]]:
@@ -101,8 +188,8 @@ def _base_url(value: str) -> tuple[str, dict[str, str]]:
         valid = False
     if not valid:
         raise SettingsError(
-            f"'{_USER.sub('', value)}' is no URL of a Phoenix server; write it like {DEFAULT_PHOENIX_URL} "
-            "(--url, or PHOENIX_URL in the environment)"
+            f"'{_USER.sub('', value)}' is not the URL of a Phoenix server; "
+            f"write it like {DEFAULT_PHOENIX_URL} (--url, or PHOENIX_URL in the environment)"
         )
     user, at, address = parts.netloc.rpartition("@")
     if not at:
@@ -111,18 +198,16 @@ def _base_url(value: str) -> tuple[str, dict[str, str]]:
     return parts._replace(netloc=address).geturl(), {"authorization": f"Basic {token}"}
 
 
-def _headers(environ: Mapping[str, str]) -> dict[str, str]:
-    """Extra headers, URL-encoded as Phoenix reads them, and the API key."""
+def _headers(text: str) -> dict[str, str]:
+    """Parse headers that are URL-encoded as Phoenix reads them."""
     headers: dict[str, str] = {}
-    for pair in filter(str.strip, environ.get("PHOENIX_CLIENT_HEADERS", "").split(",")):
+    for pair in filter(str.strip, text.split(",")):
         name, separator, value = (unquote(part).strip() for part in pair.partition("="))
         if not separator or not _HEADER_NAME.fullmatch(name):
             raise SettingsError(
                 f"PHOENIX_CLIENT_HEADERS holds '{_shown(pair)}'; write it like name=value,other=value"
             )
         headers[name.lower()] = _header_value(value, "PHOENIX_CLIENT_HEADERS")
-    if key := environ.get("PHOENIX_API_KEY", "").strip():
-        headers["authorization"] = f"Bearer {_header_value(key, 'PHOENIX_API_KEY')}"
     return headers
 
 
@@ -140,54 +225,186 @@ def _shown(pair: str) -> str:
     return text if len(text) <= 8 else f"{text[:4]}..."
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelSettings:
-    """Which models write and reconcile tips, by any name that LiteLLM knows, or `offline` for none.
+class ModelSettings(EnvironmentSettings):
+    """Say which models write and reconcile tips, by any name that LiteLLM knows, or `offline` for none.
 
-    `max_input_tokens` bounds what a tips prompt may have (None: 50,000 tokens); where `segmentation_enabled`,
-    long runs are divided into their tasks first.
+    `timeout_s` holds for one call, `attempts` for all of one question. `max_input_tokens` bounds what a tips
+    prompt may have (None: 50,000 tokens); if `segmentation_enabled`, long runs are divided into their tasks
+    first.
+
+    Raises `SettingsError` for a value that is not acceptable.
     """
 
-    tips_model: str = DEFAULT_MODEL
-    reconcile_model: str = DEFAULT_MODEL
-    custom_llm_provider: str | None = None
-    timeout_s: float = 120.0
+    error_type: ClassVar[type[ValueError]] = SettingsError
+
+    tips_model: str = Field(
+        default=DEFAULT_MODEL,
+        validation_alias=AliasChoices("KAIZEN_TIPS_MODEL", "KAIZEN_MODEL_NAME"),
+        description="model that writes tips, by its LiteLLM name (`--model`); `offline`: "
+        "[none](../explanation/tips.md#offline-generator)",
+    )
+    reconcile_model: str = Field(
+        default=DEFAULT_MODEL,
+        validation_alias=AliasChoices("KAIZEN_CONFLICT_RESOLUTION_MODEL", "KAIZEN_MODEL_NAME"),
+        description="model that compares new tips with known ones; `offline`: none, "
+        "what is alike stays apart",
+        json_schema_extra={"default": "the tips model (only that if it is `offline`)"},
+    )
+    custom_llm_provider: str | None = Field(
+        default=None,
+        validation_alias="KAIZEN_CUSTOM_LLM_PROVIDER",
+        description="LiteLLM's `custom_llm_provider`, for names it cannot place",
+    )
+    max_input_tokens: int | None = Field(
+        default=None,
+        validation_alias="KAIZEN_TIPS_MAX_INPUT_TOKENS",
+        description="tokens that a tips prompt may have, at least 4000: "
+        "[how runs are condensed](../explanation/tips.md#what-the-model-is-shown)",
+        json_schema_extra={"default": "`50000`, or what the model takes if that is less"},
+    )
+    segmentation_enabled: Switch = Field(
+        default=False,
+        validation_alias="KAIZEN_SEGMENTATION_ENABLED",
+        description="`true`: long runs are "
+        "[divided into their tasks](../explanation/tips.md#tasks-of-a-long-run) first, "
+        "for one more model call",
+    )
+    timeout_s: Seconds = Field(
+        default=120.0, validation_alias="KAIZEN_MODEL_TIMEOUT", description="seconds one model call may take"
+    )
     attempts: int = 4
-    max_input_tokens: int | None = None
-    segmentation_enabled: bool = False
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str], *, model: str | None = None) -> ModelSettings:
         """Read `KAIZEN_TIPS_MODEL`, `KAIZEN_CONFLICT_RESOLUTION_MODEL` and `KAIZEN_MODEL_NAME`.
 
         `KAIZEN_MODEL_NAME` stands for whichever of the two is not set; the conflict resolution model
-        falls back to the tips model, and to nothing else where that is `offline`.
+        falls back to the tips model, and to nothing else if that is `offline`.
         """
-        common = environ.get("KAIZEN_MODEL_NAME")
-        tips = model or environ.get("KAIZEN_TIPS_MODEL") or common or DEFAULT_MODEL
-        otherwise = tips if tips == OFFLINE else common or tips
-        return cls(
-            tips_model=tips,
-            reconcile_model=environ.get("KAIZEN_CONFLICT_RESOLUTION_MODEL") or otherwise,
-            custom_llm_provider=environ.get("KAIZEN_CUSTOM_LLM_PROVIDER") or None,
-            timeout_s=seconds(environ, "KAIZEN_MODEL_TIMEOUT", 120.0),
-            max_input_tokens=_tokens(environ, "KAIZEN_TIPS_MAX_INPUT_TOKENS"),
-            segmentation_enabled=is_on(environ, "KAIZEN_SEGMENTATION_ENABLED"),
+        settings = cls.read(environ, tips_model=model)
+        follows = "reconcile_model" not in settings.model_fields_set or (
+            settings.tips_model == OFFLINE and not environ.get("KAIZEN_CONFLICT_RESOLUTION_MODEL", "").strip()
         )
+        return settings.model_copy(update={"reconcile_model": settings.tips_model}) if follows else settings
+
+    @field_validator("max_input_tokens", mode="before")
+    @classmethod
+    def _check_tokens(cls, value: Any) -> int | None:
+        text = str(value).strip()
+        if value is not None and not (text.isdecimal() and int(text[:10]) >= _FEWEST_TOKENS):
+            raise ValueError(f"write a number of tokens, at least {_FEWEST_TOKENS}")
+        return None if value is None else int(text[:10])
 
 
-def _tokens(environ: Mapping[str, str], variable: str) -> int | None:
-    text = environ.get(variable, "").strip()
-    if not text:
-        return None
-    if not (text.isdecimal() and int(text[:10]) >= _FEWEST_TOKENS):
-        raise SettingsError(f"{variable} is '{text}'; write a number of tokens, at least {_FEWEST_TOKENS}")
-    return int(text[:10])
+class OutcomeSettings(EnvironmentSettings):
+    """Say which annotations count as outcomes, and how long traces are asked for again.
+
+    `rules` holds all but `wait_s`: how long after it was learned from a trace is asked for again; 0 is not
+    at all.
+
+    Raises `SettingsError` for a value that is not acceptable.
+    """
+
+    error_type: ClassVar[type[ValueError]] = SettingsError
+
+    names: Words = Field(
+        default=_USUAL.names,
+        validation_alias="KAIZEN_OUTCOME_NAMES",
+        description="names of annotations that judge a run, with commas between them; `*` is every name: "
+        "[judging runs](../guides/outcomes.md)",
+    )
+    success_labels: Words = Field(
+        default=_USUAL.success_labels,
+        validation_alias="KAIZEN_OUTCOME_SUCCESS_LABELS",
+        description="labels that mean success",
+    )
+    failure_labels: Words = Field(
+        default=_USUAL.failure_labels,
+        validation_alias="KAIZEN_OUTCOME_FAILURE_LABELS",
+        description="labels that mean failure",
+    )
+    success_score: Score = Field(
+        default=_USUAL.success_score,
+        validation_alias="KAIZEN_OUTCOME_SUCCESS_SCORE",
+        description="score from which on a run is a success",
+    )
+    failure_score: Score = Field(
+        default=_USUAL.failure_score,
+        validation_alias="KAIZEN_OUTCOME_FAILURE_SCORE",
+        description="score down from which it is a failure",
+    )
+    include_inner_spans: Switch = Field(
+        default=_USUAL.include_inner_spans,
+        validation_alias="KAIZEN_OUTCOME_INNER_SPANS",
+        description="`true` lets annotations of any span judge the run, not only those of its root",
+    )
+    wait_s: float = Field(
+        default=604_800.0,
+        validation_alias="KAIZEN_OUTCOME_WAIT",
+        description="how long a trace that was learned from is asked for again; `0` is not at all",
+        json_schema_extra={"default": "`7d`"},
+        examples=["7d"],
+    )
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str]) -> OutcomeSettings:
+        """Read `KAIZEN_OUTCOME_*`."""
+        return cls.read(environ)
+
+    @property
+    def rules(self) -> OutcomeRules:
+        return OutcomeRules(**self.model_dump(exclude={"wait_s"}))
+
+    @field_validator("wait_s", mode="before")
+    @classmethod
+    def _parse_wait(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        try:
+            return parse_duration(value, at_most_s=_LONGEST_WAIT_S)
+        except SettingsError as error:
+            raise SettingsError(f"KAIZEN_OUTCOME_WAIT: {error}") from None
+
+    @model_validator(mode="after")
+    def _check_scores(self) -> Self:
+        if self.failure_score >= self.success_score:
+            raise SettingsError(
+                f"KAIZEN_OUTCOME_FAILURE_SCORE ({self.failure_score:g}) is not below "
+                f"KAIZEN_OUTCOME_SUCCESS_SCORE ({self.success_score:g}); a score cannot be both"
+            )
+        return self
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SyncSettings:
-    """How one sync goes about it.
+class RedactionSettings(EnvironmentSettings):
+    """Say what is redacted besides secrets: `kinds` with commas between them, `patterns` one a line."""
+
+    error_type: ClassVar[type[ValueError]] = SettingsError
+
+    kinds: str = Field(
+        default="",
+        validation_alias="KAIZEN_REDACT",
+        description="what to redact besides secrets: `emails`, `cards`, or both with a comma",
+    )
+    patterns: str = Field(
+        default="",
+        validation_alias="KAIZEN_REDACT_PATTERNS",
+        description="patterns of your own, one `kind=expression` a line: "
+        "[Trust](../explanation/trust.md#what-is-redacted)",
+    )
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str]) -> RedactionSettings:
+        """Read `KAIZEN_REDACT` and `KAIZEN_REDACT_PATTERNS`."""
+        return cls.read(environ)
+
+    @property
+    def redaction(self) -> Redaction:
+        """The compiled patterns. Raises `SettingsError` for a kind or an expression that is not one."""
+        return Redaction.from_environ({"KAIZEN_REDACT": self.kinds, "KAIZEN_REDACT_PATTERNS": self.patterns})
+
+
+class SyncSettings(EnvironmentSettings):
+    """Say how one sync goes about it.
 
     `limit` is the greatest number of new or changed traces to process, oldest first (None: all).
     `quiet_s` is how long a trace whose root has ended must have been silent, `max_wait_s` how long one
@@ -197,7 +414,11 @@ class SyncSettings:
     `dry_run` a run may only be previewed. `redaction` is what is redacted besides secrets. `outcome_rules`
     are the usual ones where none are given, and `outcome_wait_s` is how long a trace is asked for again after
     it was learned from.
+
+    Raises `SettingsError` for a value that is not acceptable.
     """
+
+    error_type: ClassVar[type[ValueError]] = SettingsError
 
     namespace_id: str = "kaizen"
     include_errors: bool = False
@@ -212,12 +433,30 @@ class SyncSettings:
     dry_run: bool = False
     max_cost_usd: float | None = None
     full_every_s: float = 86_400.0
-    redaction: Redaction = field(default_factory=Redaction)
-    outcome_rules: OutcomeRules | None = None
+    redaction: InstanceOf[Redaction] = Field(default_factory=Redaction)
+    outcome_rules: InstanceOf[OutcomeRules] | None = None
     outcome_wait_s: float = 604_800.0
 
-    def __post_init__(self) -> None:
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str], **options: Any) -> SyncSettings:
+        """Read `KAIZEN_REDACT*` and `KAIZEN_OUTCOME_*`; `options` are all other fields."""
+        outcomes = OutcomeSettings.from_environ(environ)
+        return cls(
+            redaction=RedactionSettings.from_environ(environ).redaction,
+            outcome_rules=outcomes.rules,
+            outcome_wait_s=outcomes.wait_s,
+            **options,
+        )
+
+    @model_validator(mode="after")
+    def _check_counts(self) -> Self:
         if self.limit is not None and self.limit < 1:
             raise SettingsError(f"--limit is {self.limit}; it counts traces and is at least 1")
         if self.concurrency < 1:
             raise SettingsError(f"--concurrency is {self.concurrency}; it is at least 1")
+        if self.since is not None and self.until is not None and self.since >= self.until:
+            raise SettingsError(
+                f"--since {self.since.isoformat()} is not before --until {self.until.isoformat()}; "
+                "no trace can have started between them"
+            )
+        return self

@@ -55,6 +55,18 @@ class EntityContract(StoreFixtures):
         assert read == values
         assert {key: type(value) for key, value in read.items()} == {k: type(v) for k, v in values.items()}
 
+    def test_entities_are_counted_by_type(self, store: Store, open_store: OpenStore) -> None:
+        assert store.count_by_type(NAMESPACE) == {}
+        store.commit(NAMESPACE, [Put(id=f"{n}", type="b" if n % 3 else "a", content="") for n in range(6)])
+        store.commit(NAMESPACE, [Delete(id="0"), Put(id="1", type="c", content="")])
+        with open_store() as reopened:
+            for either in (store, reopened):
+                assert either.count_by_type(NAMESPACE) == {"a": 1, "b": 3, "c": 1}
+        store.commit(NAMESPACE, [Delete(id="1")])
+        assert store.count_by_type(NAMESPACE) == {"a": 1, "b": 3}
+        with pytest.raises(NotFoundError):
+            store.count_by_type("nowhere")
+
     def test_what_is_missing_is_not_found(self, store: Store) -> None:
         with pytest.raises(NotFoundError, match="absent") as caught:
             store.get(NAMESPACE, "absent")

@@ -86,6 +86,18 @@ class RestoreContract(StoreFixtures):
         with pytest.raises(NotFoundError):
             store.restore(COPY, made)
 
+    def test_ids_sort_by_version_though_a_clock_was_ahead(self, store: Store, open_store: OpenStore) -> None:
+        made = _some_commits(store)
+        store.create_namespace(COPY)
+        ahead = "f0000000-0000-7000-8000-000000000000"
+        store.restore(COPY, [replace(made[0], id=ahead)])
+        store.commit(COPY, [Put(id="a", type="t", content="a2")])
+        with open_store() as reopened:
+            reopened.commit(COPY, [Put(id="a", type="t", content="a3")])
+            ids = [commit.id for commit in reopened.commits(COPY)]
+        assert ids[0] == ahead
+        assert ids == sorted(set(ids))
+
     def test_nothing_restored_is_fine(self, store: Store) -> None:
         store.restore(NAMESPACE, [])
         assert store.get_namespace(NAMESPACE).version == 0

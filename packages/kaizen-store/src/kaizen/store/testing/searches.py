@@ -108,6 +108,32 @@ class SearchContract(StoreFixtures):
         store.commit(NAMESPACE, [Put(id="en", type="t", content="Retry a payment that failed.")])
         assert _ids(store, "再試行")[0] == "ja"
 
+    def test_words_are_found_however_they_are_written(self, store: Store, open_store: OpenStore) -> None:
+        texts = {
+            "umlaut": "Herr Müller zahlt per Rechnung.",
+            "sharp s": "Die Straße ist gesperrt.",
+            "capitals": "DIE GRÖSSTE ÜBERWEISUNG",
+            "no accent letter": "Smørrebrød w Łodzi",
+            "particle": "결제가 실패했다",
+            "wide": "\uff21\uff30\uff29 \uff2b\uff45\uff59",
+        }
+        queries = {
+            "umlaut": ("Muller", "MÜLLER", "mu\u0308ller"),
+            "sharp s": ("strasse", "STRASSE", "straße"),
+            "capitals": ("größte", "uberweisung"),
+            "no accent letter": ("smorrebrod", "łodzi", "LODZI"),
+            "particle": ("결제", "실패"),
+            "wide": ("api", "api_key"),
+        }
+        store.commit(NAMESPACE, [Put(id=name, type="t", content=text) for name, text in texts.items()])
+        with open_store() as reopened:
+            for either in (store, reopened):
+                for name, ways in queries.items():
+                    for query in ways:
+                        (first, *_) = either.search(NAMESPACE, query)
+                        assert first.entity.id == name, query
+                        assert first.lexical is not None, query
+
     def test_any_content_is_searched(self, store: Store) -> None:
         contents = ["", "\0", "a\0needle", "needle " * 20_000, '"needle', "ne\u0301edle\n\t needle"]
         store.commit(NAMESPACE, [Put(id=str(n), type="t", content=text) for n, text in enumerate(contents)])

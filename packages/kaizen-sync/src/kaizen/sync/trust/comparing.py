@@ -1,4 +1,4 @@
-"""Which known tips a new one is compared with, so that no attack hides behind, or displaces, a good tip."""
+"""Choose the known tips to compare a new one with, so that no attack hides behind or replaces a good tip."""
 
 from __future__ import annotations
 
@@ -9,17 +9,16 @@ from kaizen.sync.trust.reasons import is_dangerous
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from kaizen.sync.records import StoredTip
+    from kaizen.tips.tip import StoredTip
 
 _PREFERRED = {True: ("quarantined", "active", "retired"), False: ("active", "retired", "quarantined")}
 
 
 def same_tip(tips: Iterable[StoredTip], quarantine_reason: str) -> StoredTip | None:
-    """Of known tips with one text the one that a new tip with it repeats; None: it is a tip of its own.
+    """Choose among known tips of one text the tip that a new one repeats; None if it repeats none.
 
-    A harmless tip repeats no attack, which may be in other texts than this one and must not hold it back. A
-    dangerous one, as `quarantine_reason` says, repeats its own quarantine first, so that learning it again
-    changes nothing.
+    A harmless tip never repeats an attack, which must not hold it back. A dangerous one (`quarantine_reason`)
+    repeats a quarantined tip first, so that learning it again changes nothing.
     """
     danger = is_dangerous(quarantine_reason)
     order = _PREFERRED[danger]
@@ -28,5 +27,5 @@ def same_tip(tips: Iterable[StoredTip], quarantine_reason: str) -> StoredTip | N
 
 
 def is_shown(tip: StoredTip) -> bool:
-    """Whether a model that compares tips may be shown this one."""
+    """Return whether a model that compares tips may see this one."""
     return not is_dangerous(tip.quarantine_reason)

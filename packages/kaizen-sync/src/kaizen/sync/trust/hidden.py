@@ -1,4 +1,4 @@
-"""Characters that people do not see and models read."""
+"""Find characters that people do not see and models read."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _ANY = re.compile("[\u00ad\u180e\u200b\u2060-\u2064\u202a-\u202e\u2066-\u2069\uf
 
 
 def hidden_in(text: str) -> str:
-    """What a text hides that no ordinary text does; empty where nothing."""
+    """Return the kind of hidden characters that no ordinary text has; empty if none."""
     if text.isascii():
         return ""
     if _TAGS.search(_FLAG.sub("", text)):
@@ -26,6 +26,6 @@ def hidden_in(text: str) -> str:
 
 
 def hidden_in_tip(text: str) -> str:
-    """The reason for which a tip is held back that hides characters; a tip has no use for any."""
+    """Return why a tip with hidden characters is held back, even a few; empty if it has none."""
     what = hidden_in(text) or ("invisible characters" if _ANY.search(text) else "")
     return f"{HIDES}: {what}" if what else ""

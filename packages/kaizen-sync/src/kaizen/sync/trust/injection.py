@@ -1,4 +1,4 @@
-"""Whether a run shows an attempt to steer whoever reads it: the agent, or the model that learns from it."""
+"""Find attempts in a run to steer its reader: the agent, or the model that learns from it."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ _WINDOW = 120
 
 
 def injection_attempt(trajectory: Trajectory) -> str:
-    """What the run shows of such an attempt, and where, as a reason for people; empty where nothing.
+    """Return the attempt that was found, and where, as a reason for people; empty if none.
 
-    In time linear in the size of the run.
+    Takes time linear in the size of the run.
     """
     texts = _texts(trajectory)
     for where, parts in texts.items():
@@ -49,13 +49,13 @@ def injection_attempt(trajectory: Trajectory) -> str:
 
 
 def _seams(trajectory: Trajectory) -> str:
-    """Where one message meets the next, since orders may be split over them."""
+    """Join the end of each message with the start of the next: orders may be split over them."""
     contents = [message.content for message in trajectory.all_messages() if message.content.strip()]
     return " ... ".join(f"{one[-_WINDOW:]}\n{other[:_WINDOW]}" for one, other in pairwise(contents))
 
 
 def _texts(trajectory: Trajectory) -> dict[str, list[str]]:
-    """The texts of a run by who said them, each in order."""
+    """Return the texts of a run by who said them, in order."""
     texts: defaultdict[str, list[str]] = defaultdict(list)
     for message in trajectory.all_messages():
         where = _PROMPT if message.role in ("system", "developer") else f"a message of role {message.role}"

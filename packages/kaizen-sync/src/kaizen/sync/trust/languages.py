@@ -1,4 +1,4 @@
-"""The same orders in other languages than English: not many words, but those that attacks are made of.
+"""Orders in languages other than English: few words, but those of which attacks are made.
 
 Texts and expressions are folded alike, so marks on letters do not count: `Prüfung` is `prufung`.
 """

@@ -1,4 +1,4 @@
-"""Whether words forbid what they name: `never disable TLS` is good advice."""
+"""Recognise words that forbid what follows: `never disable TLS` is good advice."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ _WINDOW = 160
 
 
 def is_forbidden(text: str, start: int) -> bool:
-    """Whether what begins at `start` is negated by the words right before it."""
+    """Return whether the words right before `start` negate what begins there."""
     return pattern(_DIRECTLY).search(text, max(0, start - _WINDOW), start) is not None
 
 
 def is_ruled_out(text: str, start: int) -> bool:
-    """Whether the clause before `start` says that something must not be, or fails: not ... without asking."""
+    """Return whether the clause before `start` forbids or reports a failure: `not ... without asking`."""
     return pattern(_EARLIER).search(text, max(0, start - _WINDOW), start) is not None

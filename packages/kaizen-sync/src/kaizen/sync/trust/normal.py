@@ -1,4 +1,4 @@
-"""Texts as they are searched: what looks alike, or is encoded, must not hide what it says."""
+"""Normalise texts for searching, so that lookalike letters and encodings hide nothing."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ _DEPTH = 2
 
 
 def normal(text: str) -> str:
-    """The text in lower case, one space between words, and nothing in it that hides what it says.
+    """Return the text in lower case, with one space between words and nothing hidden.
 
-    NFKD without marks; invisible characters removed; lookalike letters as Latin ones; entities, escapes and
-    percent codes decoded. Its length is bounded by a small multiple of the text's.
+    NFKD without marks; invisible characters removed; lookalike letters made Latin; entities, escapes and
+    percent codes decoded. The result is at most a small multiple of the text's length.
     """
     text = _unescaped(text)
     text = _FOREIGN.sub(_plainer, text).casefold()
@@ -50,19 +50,19 @@ def normal(text: str) -> str:
 
 
 def fold_letters(text: str) -> str:
-    """The text without marks on its letters, which are the Latin ones where they look so."""
+    """Remove marks from letters, and replace letters that look Latin by the Latin ones."""
     text = unicodedata.normalize("NFKD", text)
     return "".join(c for c in text if not unicodedata.combining(c)).translate(_LOOKALIKES)
 
 
 @cache
 def pattern(expression: str) -> re.Pattern[str]:
-    """An expression, in lower case, for texts that are `normal`."""
+    """Compile an expression, given in lower case, for texts that are `normal`."""
     return re.compile(fold_letters(expression))
 
 
 def decoded(text: str, depth: int = _DEPTH) -> Iterator[str]:
-    """The texts that base64 or hexadecimal runs of a text stand for."""
+    """Yield the texts that base64 or hexadecimal parts of a text decode to."""
     if not depth:
         return
     for match in _BASE64.finditer(text):
@@ -101,7 +101,7 @@ def _from_base64(text: str) -> bytes:
 
 
 def _as_text(data: bytes) -> str:
-    """The bytes as text, if they are one."""
+    """Decode the bytes if they look like text; else return an empty string."""
     beginning = data[:64].decode("utf-8", "replace")
     odd = sum(not (c.isprintable() or c.isspace()) or c == "\N{REPLACEMENT CHARACTER}" for c in beginning)
     return data.decode("utf-8", "replace") if beginning and odd * 10 <= len(beginning) else ""

@@ -1,4 +1,4 @@
-"""What no tip may tell its reader: the words that carry it, in texts that are `normal`."""
+"""Find orders that no tip may give its reader, in texts that are `normal`."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _COMMON_WORD = (
 
 
 class Rule(NamedTuple):
-    """An expression that finds an order, and whether the words before it take it back."""
+    """An expression that finds an order, and a check whether the words before it make it harmless."""
 
     reason: str
     expression: str
@@ -355,8 +355,7 @@ _RULES = (
 
 
 def dangers(texts: Iterable[str]) -> list[str]:
-    """Why a tip with these texts is dangerous to its reader: one reason of a kind, with the words"
-    " it is for."""
+    """Return why a tip with these texts is dangerous: one reason of each kind, with the words found."""
     texts = list(texts)
     found: dict[str, str] = {}
     if hidden := next(filter(None, map(hidden_in_tip, texts)), ""):

@@ -1,4 +1,4 @@
-"""Many expressions searched for in one pass: most begin with words, and few words of a text begin so."""
+"""Search for many expressions in one pass: most begin with words, and few words of a text begin so."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _PART = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|.", re.DOTALL)
 
 
 class Scanner:
-    """Finds expressions, given in lower case, in texts that are `normal`.
+    """Find expressions, given in lower case, in texts that are `normal`.
 
-    An alternative that begins with `\\b` and words is tried only where a word begins like one of them; the
-    others are searched for as they are. Matches may overlap.
+    Python's `re` tries each of hundreds of expressions at each place. Here an alternative that begins with
+    `\\b` and words is tried only where a word begins like one of them. Matches may overlap.
     """
 
     def __init__(self, expressions: Sequence[str]) -> None:
@@ -45,7 +45,7 @@ class Scanner:
             self._opened[key].append((tuple(same), number, compiled))
 
     def matches(self, text: str) -> Iterator[tuple[int, re.Match[str]]]:
-        """The number of an expression, and where it matches."""
+        """Yield the number of an expression and its match."""
         for number, compiled in self._plain:
             for match in compiled.finditer(text):
                 yield number, match
@@ -60,12 +60,12 @@ class Scanner:
 
 @cache
 def scanner(expressions: tuple[str, ...]) -> Scanner:
-    """The scanner of these expressions, made once."""
+    """Return the scanner of these expressions, made once."""
     return Scanner(expressions)
 
 
 def alternatives(expression: str) -> list[str]:
-    """The alternatives of an expression at its top level."""
+    """Split an expression into its alternatives at the top level."""
     parts, depth = [""], 0
     for part in _PART.findall(expression):
         depth += (part == "(") - (part == ")")
@@ -77,7 +77,7 @@ def alternatives(expression: str) -> list[str]:
 
 
 def openings(expression: str) -> list[str]:
-    """The words of which every match begins with one; empty where that is not plain to see."""
+    """Return the words with which matches begin; empty if the expression does not show them."""
     if not expression.startswith(_BOUNDARY):
         return []
     rest = expression.removeprefix(_BOUNDARY)

@@ -1,4 +1,4 @@
-"""The words of prompt injection in English, for texts that are `normal`."""
+"""Expressions for prompt injection in English, for texts that are `normal`."""
 
 from __future__ import annotations
 
@@ -198,7 +198,7 @@ EXTRACTING = (
 
 
 def excerpt(match: re.Match[str]) -> str:
-    """The words that were found, with a few around them, for a person to read."""
+    """Return the match with a few words around it, for a person to read."""
     start = max(match.start() - 10, 0)
     words = match.string[start : match.end() + 20]
     words = words if len(words) <= 2 * _EXCERPT else f"{words[:_EXCERPT]} ... {words[-_EXCERPT:]}"

@@ -1,1 +1,0 @@
-"""What `kaizen demo` is made of: a scripted model server, a Phoenix runner and the examples."""

@@ -1,0 +1,1 @@
+"""`kaizen entities`: commands on tips and all other entities."""

@@ -1,0 +1,102 @@
+"""`kaizen entities show`: one entity whole, and what backs a tip, down to the span in Phoenix."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from kaizen.cli.drawing import print_fields, print_text
+from kaizen.cli.options import (
+    BackendOption,
+    DataDirOption,
+    JsonOption,
+    NamespaceOption,
+    TypeOption,
+    one_word,
+    opened,
+)
+from kaizen.cli.output import entity_json, print_json
+from kaizen.cli.times import local_time
+from kaizen.store import find_entity
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from kaizen.store import Entity
+    from kaizen.sync import ChangedTool
+
+
+def show(
+    words: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="[NAMESPACE] ID", help="Id of the entity, or the beginning of it that no other has."
+        ),
+    ],
+    type_: TypeOption = None,
+    in_namespace: NamespaceOption = None,
+    backend: BackendOption = None,
+    data_dir: DataDirOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Show one entity whole: a tip with its steps and where it came from.
+
+    Each piece of evidence has the address of its span in Phoenix. A tip that is older than its tools says so.
+    """
+    with opened(backend, data_dir, in_namespace) as (store, namespace_id):
+        namespace_id, prefix = one_word(words, namespace_id, in_namespace, "ID")
+        entity = find_entity(store, namespace_id, prefix, type=type_)
+        changed: Sequence[ChangedTool] = ()
+        if entity.type == "guideline":
+            from kaizen.sync import read_staleness
+
+            changed = read_staleness(store, namespace_id).changed(entity)
+    if json:
+        print_json({**entity_json(entity), "stale_tools": [tool.to_json() for tool in changed]})
+    else:
+        print_entity(entity, changed)
+
+
+def print_entity(entity: Entity, changed: Sequence[ChangedTool]) -> None:
+    """Print all of it; `changed` are the tools of a tip that are newer than what it was learned under."""
+    print_text(entity.content, style="bold")
+    print_text("")
+    metadata: dict[str, Any] = dict(entity.metadata)
+    evidence = _objects(metadata.get("sources"))
+    merged = _objects(metadata.get("merged_from"))
+    for name in [*(["sources"] if evidence else []), *(["merged_from"] if merged else [])]:
+        del metadata[name]
+    record = {key: value for key, value in entity_json(entity).items() if key not in ("content", "metadata")}
+    record |= {"created_at": local_time(entity.created_at), "updated_at": local_time(entity.updated_at)}
+    print_fields({key: value for key, value in metadata.items() if key not in record} | record)
+    for each in merged:
+        print_fields({"merged from": f"{each.get('id')}: {each.get('content')}"})
+    for tool in changed:
+        print_fields({"tool changed": _changed(tool)})
+    if entity.type == "guideline" and not evidence:
+        print_fields({"evidence": _without_evidence(metadata)})
+    for source in evidence:
+        print_text("")
+        place = f"trace {source.get('trace_id')} of project {source.get('project')}"
+        print_fields({"evidence": place, **source})
+
+
+def _objects(value: Any) -> list[dict[str, Any]]:
+    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
+
+
+def _changed(tool: ChangedTool) -> str:
+    newest = tool.newest
+    return (
+        f"{tool.name}: trace {newest.trace_id} of project {tool.project} was offered another version "
+        f"({newest.schema}) on {local_time(newest.at)}; the tip knows {', '.join(tool.learned_under)}"
+    )
+
+
+def _without_evidence(metadata: Mapping[str, Any]) -> str:
+    if into := metadata.get("merged_into"):
+        return f"it has moved to {into}, which this tip was merged into"
+    if metadata.get("creation_mode") == "manual":
+        return "none: added by hand, and no trace has shown it since"
+    return "none is kept with it"

@@ -1,0 +1,1 @@
+"""`kaizen namespaces`: commands on namespaces, the units of isolation in a store."""

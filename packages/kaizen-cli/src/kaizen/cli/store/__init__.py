@@ -1,0 +1,1 @@
+"""`kaizen store`: commands on whole stores."""

@@ -1,0 +1,1 @@
+"""`kaizen sync`: commands that turn traces into tips."""

@@ -1,0 +1,1 @@
+"""Hold the built-in backends, one package each."""

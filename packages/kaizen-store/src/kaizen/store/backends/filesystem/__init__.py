@@ -1,0 +1,1 @@
+"""The backend `filesystem`: a journal of commits a namespace."""

@@ -1,0 +1,1 @@
+"""The backend `sqlite`: one database file."""

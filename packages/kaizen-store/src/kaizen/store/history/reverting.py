@@ -1,0 +1,168 @@
+"""Undo commits, by one more commit that puts back what was there before them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from kaizen.store.errors import ConflictError, InvalidInputError, NotFoundError
+from kaizen.store.model import Applied, Delete, Put
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from kaizen.store.contract import Store
+    from kaizen.store.model import Change, Commit, Entity
+
+_PAGE = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RevertPlan:
+    """What undoing some commits would do: each entity as it is now, and as it was before them.
+
+    `given_up` names the entities that other commits changed afterwards. `expected` are the revisions that
+    all this was decided on.
+    """
+
+    changes: tuple[Applied, ...]
+    given_up: tuple[str, ...]
+    expected: Mapping[str, int]
+    reason: str
+
+
+def revert(
+    store: Store,
+    namespace_id: str,
+    *,
+    commit_ids: Sequence[str] = (),
+    run_id: str | None = None,
+    actor: str = "",
+    reason: str = "",
+    force: bool = False,
+) -> Commit:
+    """Undo the commits named, or all of a run, as one new commit, which can be reverted like any other.
+
+    Every entity they touched gets the state it had before the first of them. If a commit that is not undone
+    changed an entity after that, and it is not again as they left it, `ConflictError` names it; `force` gives
+    up that change too.
+
+    Raises `NotFoundError` for a commit or run that there is not, `InvalidInputError` where nothing is left
+    to undo.
+    """
+    plan = plan_revert(store, namespace_id, commit_ids=commit_ids, run_id=run_id, force=force)
+    return apply_revert(store, namespace_id, plan, actor=actor, reason=reason)
+
+
+def plan_revert(
+    store: Store,
+    namespace_id: str,
+    *,
+    commit_ids: Sequence[str] = (),
+    run_id: str | None = None,
+    force: bool = False,
+) -> RevertPlan:
+    """Return what `revert` would do with the same arguments; raise what it would raise; change nothing."""
+    if bool(commit_ids) == (run_id is not None):
+        raise InvalidInputError("say which commits to revert: either commit ids or one run id")
+    before: dict[str, Entity | None] = {}
+    after: dict[str, Entity | None] = {}
+    changed_between: set[str] = set()
+    commits = (
+        _named(store, namespace_id, commit_ids) if run_id is None else _of_run(store, namespace_id, run_id)
+    )
+    for commit in commits:
+        for applied in commit.changes:
+            entity_id = applied.entity_id
+            before.setdefault(entity_id, applied.before)
+            if not _is_same(after.get(entity_id, applied.before), applied.before):
+                changed_between.add(entity_id)
+            after[entity_id] = applied.after
+    # Not the history of each entity, of which a run may have touched thousands.
+    current = store.get_many(namespace_id, list(before))
+    touched = [
+        entity_id
+        for entity_id, left in after.items()
+        if entity_id in changed_between or not _is_same(left, current.get(entity_id))
+    ]
+    if touched and not force:
+        raise ConflictError(
+            f"other commits changed {_listed(touched)} afterwards: revert those too, or use force to give up "
+            "what they did",
+            namespace_id=namespace_id,
+            entity_ids=tuple(touched),
+        )
+    changes = tuple(
+        Applied(before=current.get(entity_id), after=entity)
+        for entity_id, entity in before.items()
+        if not _is_same(entity, current.get(entity_id))
+    )
+    if not changes:
+        raise InvalidInputError("there is nothing to revert: all is as it was before these commits")
+    return RevertPlan(
+        changes=changes,
+        given_up=tuple(touched),
+        expected={
+            entity_id: current[entity_id].revision if entity_id in current else 0 for entity_id in before
+        },
+        reason=f"revert of {_listed(list(commit_ids)) if run_id is None else f'run {run_id}'}",
+    )
+
+
+def apply_revert(
+    store: Store, namespace_id: str, plan: RevertPlan, *, actor: str = "", reason: str = ""
+) -> Commit:
+    """Commit what was planned; raise `ConflictError` if the entities were changed since."""
+    return store.commit(
+        namespace_id,
+        [_as_change(applied) for applied in plan.changes],
+        expected=plan.expected,
+        actor=actor,
+        reason=reason or plan.reason,
+    )
+
+
+def _of_run(store: Store, namespace_id: str, run_id: str) -> Iterator[Commit]:
+    after = 0
+    while commits := store.commits(namespace_id, run_id=run_id, after=after, limit=_PAGE):
+        yield from commits
+        after = commits[-1].version
+    if after == 0:
+        raise NotFoundError(
+            f"namespace {namespace_id!r} has no commit of run {run_id!r}", namespace_id=namespace_id
+        )
+
+
+def _named(store: Store, namespace_id: str, commit_ids: Iterable[str]) -> Iterator[Commit]:
+    """Find the commits with these ids, oldest first."""
+    missing = set(commit_ids)
+    after = 0
+    while missing and (commits := store.commits(namespace_id, after=after, limit=_PAGE)):
+        for commit in commits:
+            if commit.id in missing:
+                missing.remove(commit.id)
+                yield commit
+        after = commits[-1].version
+    if missing:
+        raise NotFoundError(
+            f"namespace {namespace_id!r} has no commit {_listed(sorted(missing))}", namespace_id=namespace_id
+        )
+
+
+def _is_same(wanted: Entity | None, current: Entity | None) -> bool:
+    """Return whether two states hold the same, whatever their revisions: undoing a change makes another."""
+    if wanted is None or current is None:
+        return wanted is current
+    return (wanted.type, wanted.content, wanted.metadata) == (current.type, current.content, current.metadata)
+
+
+def _as_change(applied: Applied) -> Change:
+    after = applied.after
+    if after is None:
+        return Delete(id=applied.entity_id)
+    return Put(id=after.id, type=after.type, content=after.content, metadata=after.metadata)
+
+
+def _listed(ids: Sequence[str]) -> str:
+    shown = ", ".join(repr(each) for each in ids[:5])
+    return f"{shown} and {len(ids) - 5} more" if len(ids) > 5 else shown

@@ -1,0 +1,71 @@
+"""Check the metadata of tips on their way into a store and out of it."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from kaizen.store import InvalidInputError
+from kaizen.tips.text import one_line
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+    from kaizen.store import Entity, Put
+
+GUIDELINE = "guideline"
+"""The type of entity that tips are stored as."""
+
+_LONGEST_SHOWN = 80
+
+
+class InvalidTipError(InvalidInputError):
+    """A tip has a metadata field with a value that it cannot have: fix the field, or delete the tip.
+
+    `entity_id` is None for a tip that is not stored yet; `field` is the dotted path in the metadata.
+    """
+
+    def __init__(self, message: str, *, entity_id: str | None, field: str) -> None:
+        super().__init__(message)
+        self.entity_id = entity_id
+        self.field = field
+
+
+def check_tip(tip: Entity | Put) -> None:
+    """Raise `InvalidTipError` if a metadata field of the tip has a wrong value; pass other entities.
+
+    Fields that tips do not have may hold anything.
+    """
+    if tip.type == GUIDELINE:
+        check_metadata(tip.id, tip.metadata)
+
+
+def check_metadata(entity_id: str | None, metadata: Any) -> None:
+    """Raise `InvalidTipError`, naming that entity and the first wrong field, if there is one."""
+    from pydantic import ValidationError
+
+    try:
+        _metadata_model().model_validate(metadata)
+    except ValidationError as error:
+        problem = error.errors(include_url=False)[0]
+    else:
+        return
+    field = one_line(".".join(map(str, problem["loc"])))[:_LONGEST_SHOWN]
+    value = one_line(repr(problem["input"]))[:_LONGEST_SHOWN]
+    found = "" if problem["type"] == "missing" else f", not {value}"
+    name = f"tip {one_line(entity_id)}" if entity_id else "the tip"
+    # pydantic says "Input should be ...", "Field required".
+    message = f"{problem['msg'][:1].lower()}{problem['msg'][1:]}"
+    raise InvalidTipError(
+        f"{name} is not valid: metadata field '{field}': {message}{found}; fix the field or delete the tip",
+        entity_id=entity_id,
+        field=field,
+    )
+
+
+@cache
+def _metadata_model() -> type[BaseModel]:
+    # pydantic takes longer to import than most commands to run.
+    from kaizen.tips.schema import TipMetadata
+
+    return TipMetadata

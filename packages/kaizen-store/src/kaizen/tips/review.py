@@ -1,0 +1,73 @@
+"""Decide on quarantined tips: agents may see them, or they are retired and not learned anew."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from kaizen.store import ConflictError, InvalidInputError
+from kaizen.tips.checks import GUIDELINE
+from kaizen.tips.reading import read_tip
+from kaizen.tips.tip import StoredTip
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from kaizen.store import Commit, Entity, Store
+
+ReviewDecision = Literal["approved", "rejected"]
+
+ACTOR = "kaizen entities review"
+
+
+def quarantined(store: Store, namespace_id: str) -> Iterator[Entity]:
+    """Yield the tips that wait for a person, oldest first; name those that are not valid in a warning."""
+    found = store.iterate(namespace_id, type=GUIDELINE, where={"status": "quarantined"})
+    return (entity for entity in found if read_tip(entity) is not None)
+
+
+def decide(
+    store: Store,
+    namespace_id: str,
+    decisions: Mapping[str, ReviewDecision],
+    *,
+    revisions: Mapping[str, int] | None = None,
+    reason: str = "",
+) -> Commit:
+    """Take all decisions, by id of the tip, in one commit, which can be reverted like any other.
+
+    `revisions` are those of the tips as the person saw them, as far as they are known. Raises `ConflictError`
+    if a tip was changed since, `InvalidInputError` for one that does not wait for a decision or is not valid,
+    `NotFoundError` for one that does not exist; then nothing is decided.
+    """
+    revisions = revisions or {}
+    entities = {tip_id: store.get(namespace_id, tip_id) for tip_id in decisions}
+    for tip_id, entity in entities.items():
+        if entity.revision != revisions.get(tip_id, entity.revision):
+            raise ConflictError(
+                f"tip {tip_id} was changed since it was shown (revision {revisions[tip_id]}, now "
+                f"{entity.revision}): look at it again with `kaizen entities review {namespace_id}`",
+                namespace_id=namespace_id,
+                entity_ids=(tip_id,),
+            )
+        if entity.type != GUIDELINE or entity.metadata.get("status") != "quarantined":
+            raise InvalidInputError(
+                f"{tip_id} is not a tip that waits for a decision; those that do are listed by "
+                f"`kaizen entities review {namespace_id}`"
+            )
+    return store.commit(
+        namespace_id,
+        [_decided(StoredTip.of(entities[tip_id]), how).to_put() for tip_id, how in decisions.items()],
+        expected={tip_id: entity.revision for tip_id, entity in entities.items()},
+        actor=ACTOR,
+        reason=reason or ", ".join(f"{tip_id} {how}" for tip_id, how in decisions.items()),
+    )
+
+
+def _decided(tip: StoredTip, decision: ReviewDecision) -> StoredTip:
+    """Return the tip as decided; `review` keeps syncs from quarantining or learning it once more."""
+    is_approved = decision == "approved"
+    return tip.with_metadata(
+        status="active" if is_approved else "retired",
+        quarantine_reason="" if is_approved else tip.quarantine_reason,
+        review={"decision": decision, "quarantine_reason": tip.quarantine_reason},
+    )

@@ -1,0 +1,1 @@
+"""Generate tips from a story: by a model, or mined without one."""

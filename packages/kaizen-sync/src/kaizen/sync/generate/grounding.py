@@ -1,0 +1,172 @@
+"""Find in a run what a tip took from it: its quote, and values that only this run had."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from kaizen.sync.generate.prompt import in_data
+from kaizen.sync.trajectory.json_text import json_or_none
+
+if TYPE_CHECKING:
+    from kaizen.sync.model import Trajectory
+
+# Every repetition is bounded or unambiguous: what models write is as untrusted as what they read.
+_LITERAL = re.compile(
+    r"""
+    (?P<address> \b[\w.+-]{1,64}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63}){0,4}\.[A-Za-z]{2,24}\b )
+  | (?P<path>
+        (?<![\w./~-])(?:~|/(?:home|Users|root|tmp|workspaces?|testbed|mnt|private|Volumes|scratch|repo))
+        (?:/[\w.@+%-]{0,100}[\w@+%]){1,30}
+      | \b[A-Za-z]:(?:\\{1,2}[\w.@+%-]{0,100}[\w@+%]){1,30} )
+  | (?P<id>
+        \b[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\b
+      | \b(?=[0-9a-f]{0,63}[0-9])(?=[0-9a-f]{0,63}[a-f])[0-9a-f]{7,64}\b
+      | \b[a-z]{1,40}(?:_[a-z]{1,40}){1,6}_\d{4,}\b
+      | \#[A-Za-z]{0,4}\d{4,}\b
+      | \b[A-Za-z]{1,6}[-_]?\d{6,}\b
+      | (?<![\w.,-])\d{6,}(?![\w,]|\.\d) )
+  | (?P<date>
+        \b\d{4}-\d{2}-\d{2}\b
+      | \b\d{1,2}[/.]\d{1,2}[/.]\d{4}\b
+      | \b\d{1,2}\ (?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]{0,6}\ \d{4}\b
+      | \b(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]{0,6}\ \d{1,2},?\ \d{4}\b )
+    """,
+    re.VERBOSE,
+)
+_PLACEHOLDERS = {"address": "<e-mail address>", "path": "<path>", "id": "<id>", "date": "<date>"}
+
+# Parameters whose arguments are about a person.
+_PERSONAL = re.compile(
+    r"(?i)(?:(?:first|last|middle|full|given|family|customer|user|contact|passenger|guest)_?name|surname|zip"
+    r"|(?:zip|postal)_?code|phone(?:_?number)?|street|address(?:_?line)?_?\d?)"
+)
+_PERSONAL_CHARS = (3, 100)
+_MOST_PERSONAL = 200
+_BEFORE_A_FORM = re.compile(r"(?i)\b(?:e\.g|i\.e|such as|like|example|format|form|version|pattern)\b")
+_BEFORE_CHARS = 32
+
+_WORD = re.compile(r"\w+")
+# What the prompt writes before a message or a call is no part of it.
+_MARK = re.compile(r"\s*\[[0-9a-f]{8} [^\]\n]{1,300}\]")
+
+
+class RunLiterals:
+    """Find the values in a text that come from the data of one run: ids, addresses, dates, paths, people."""
+
+    def __init__(self, trajectory: Trajectory) -> None:
+        self._trajectory = trajectory
+
+    def generalised(self, text: str) -> tuple[str, list[str]]:
+        """Return the text with a placeholder for each value of the run, and the values, each once."""
+        found: dict[str, None] = {}
+
+        def replacement(match: re.Match[str]) -> str:
+            kind, literal = match.lastgroup or "", match[0]
+            before = text[max(match.start() - _BEFORE_CHARS, 0) : match.start()]
+            if not self._is_of_run(kind, literal, before):
+                return literal
+            found[literal] = None
+            return _PLACEHOLDERS[kind]
+
+        text = _LITERAL.sub(replacement, text)
+        if self._personal:
+            found |= dict.fromkeys(self._personal.findall(text))
+            text = self._personal.sub("<personal data>", text)
+        return text, list(found)
+
+    def _is_of_run(self, kind: str, literal: str, before: str) -> bool:
+        if kind == "date" and _BEFORE_A_FORM.search(before):
+            # It shows how dates are written.
+            return False
+        return not is_common(literal) and literal in self._data and literal not in self._offered
+
+    @cached_property
+    def _data(self) -> str:
+        """Everything that users, tools and the agent said."""
+        told = self._trajectory.all_messages()
+        texts = [message.content for message in told if message.role != "system"]
+        texts += (f"{call.name} {call.arguments}" for message in told for call in message.tool_calls)
+        return "\n".join([*texts, *self._trajectory.errors])
+
+    @cached_property
+    def _personal(self) -> re.Pattern[str] | None:
+        """Match names, addresses and the like that tools were called with, longest first."""
+        least, most = _PERSONAL_CHARS
+        found = {
+            value: None
+            for message in self._trajectory.all_messages()
+            for call in message.tool_calls
+            for value in _personal_values(json_or_none(call.arguments))
+            if least <= len(value) <= most and value not in self._offered
+        }
+        values = sorted(list(found)[:_MOST_PERSONAL], key=len, reverse=True)
+        alternatives = "|".join(map(re.escape, values))
+        return re.compile(rf"(?<!\w)(?:{alternatives})(?!\w)") if values else None
+
+    @cached_property
+    def _offered(self) -> str:
+        """What all runs of this agent share: its tools and its instructions."""
+        systems = (message.content for message in self._trajectory.messages if message.role == "system")
+        return "\n".join([*self._trajectory.tools, *systems])
+
+
+def _personal_values(arguments: object) -> Iterator[str]:
+    if isinstance(arguments, Mapping):
+        for name, value in arguments.items():
+            # `admin` is nobody.
+            is_word = isinstance(value, str) and value.isalpha() and value.islower()
+            if isinstance(value, str) and not is_word and _PERSONAL.fullmatch(name):
+                yield value
+
+
+def is_common(literal: str) -> bool:
+    """Return whether a value belongs to nobody: `git@github.com`, `~/.bashrc`, 1000000, 1048576."""
+    if literal.startswith(("git@", "~/.")):
+        return True
+    if literal.isascii() and literal.isdigit():
+        number = int(literal) if len(literal) < 20 else 1
+        return number % 1_000 in (0, 999) or number & (number - 1) == 0 or number & (number + 1) == 0
+    return False
+
+
+def quoted_span(trajectory: Trajectory, quote: str) -> str | None:
+    """Return the id of the span whose message contains the quote (white space folded), or None."""
+    step = quoted_step(trajectory, quote)
+    if step is not None:
+        return trajectory.all_messages()[step - 1].span_id
+    wanted = " ".join(quote.split())
+    if wanted and any(wanted in _shown(error) for error in trajectory.errors):
+        return trajectory.messages[-1].span_id if trajectory.messages else ""
+    return None
+
+
+def quoted_step(trajectory: Trajectory, quote: str) -> int | None:
+    """Return the number of the first message that contains the quote (white space folded), or None."""
+    found = _step_with(trajectory, quote)
+    if found is None and (mark := _MARK.match(quote)):
+        return _step_with(trajectory, quote[mark.end() :])
+    return found
+
+
+def _step_with(trajectory: Trajectory, quote: str) -> int | None:
+    wanted = _shown(quote)
+    if not wanted:
+        return None
+    # Looking for one word first spares folding what cannot hold the quote, however long the run is.
+    longest = max(_WORD.findall(wanted), key=len, default="")
+    return next(
+        (
+            step
+            for step, message in enumerate(trajectory.all_messages(), 1)
+            for text in (message.content, *(f"{c.name}({c.arguments})" for c in message.tool_calls))
+            if longest in text and wanted in _shown(text)
+        ),
+        None,
+    )
+
+
+def _shown(text: str) -> str:
+    return " ".join(in_data(text).split())

@@ -1,0 +1,140 @@
+"""Whether a result is an error, of what kind, and the line that says so."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from kaizen.sync.trajectory.json_text import json_or_none
+
+_READ_CHARS = 4_000
+_LINE_CHARS = 300
+
+_BEGINS = re.compile(
+    r"\W{0,3}(?i:an error|error|exception|fatal|traceback|failed|failure|invalid|unable to|cannot|could not|"
+    r"permission denied|access denied|unauthori[sz]ed|forbidden|bad request|not found|timed out|timeout|"
+    r"rate limit|unknown (?:tool|function|argument))\b|[\w.]{0,60}(?:Error|Exception)\b"
+)
+_EXIT = re.compile(
+    r"<returncode>(-?\d{1,9})</returncode>|\bexit(?:ed with)? (?:code|status):? ?(-?\d{1,9})\b", re.IGNORECASE
+)
+_MARKED = re.compile(r"\[error: (.{1,400})\]\s*\Z", re.DOTALL)
+_ERROR_LINE = re.compile(
+    r"\berror\b|\b\w{1,60}(?:error|exception|configured|notfound)\b|not found|no such|denied|fatal:",
+    re.IGNORECASE,
+)
+# What stands before the message: that there is an error, and last of all its class.
+_PREFIX = re.compile(r"\W{0,3}(?:an )?(?:error|exception|fatal)[\w ]{0,20}(?:[:\n]|- )\s{0,9}", re.IGNORECASE)
+_CLASS = re.compile(r"(?:^|[\s.])\w{0,60}(?:Error|Exception): ")
+_KINDS = (
+    ("rate limit", r"rate.?limit|too many requests|\b429\b|quota"),
+    ("timeout", r"time[d]?.?out|deadline"),
+    ("missing argument", r"missing|required|not provided"),
+    ("not found", r"not (?:be )?found|does(?: not|n't) exist|no such|unknown|no module named|\b404\b"),
+    ("not permitted", r"permission|denied|forbidden|unauthori[sz]ed|not allowed|\b40[13]\b"),
+    (
+        "invalid argument",
+        r"invalid|must |should be|expected|format|malformed|not a valid|out of range|limit|\b4(?:00|22)\b",
+    ),
+    ("refused in this state", r"cannot|can't|can not|already|in progress|busy|conflict|pending|\b409\b"),
+    ("unavailable", r"unavailable|connection|refused|\b50\d\b"),
+)
+_KIND_PATTERNS = tuple((kind, re.compile(pattern, re.IGNORECASE)) for kind, pattern in _KINDS)
+_PASSING = frozenset({"rate limit", "timeout", "unavailable"})
+_ERROR_KEYS = ("error", "errors", "exception", "error_message")
+_MESSAGE_KEYS = ("message", "detail", "details", "msg", "reason", "description")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """An error: its kind, in words of ours; what it says, in its own; and the line to quote."""
+
+    kind: str
+    message: str
+    line: str
+
+    @property
+    def is_passing(self) -> bool:
+        """Whether the same call may succeed a little later."""
+        return self.kind in _PASSING
+
+
+def read_failure(result: str) -> Failure | None:
+    """The error that a result is; None where it is none, or does not say so."""
+    head = result[:_READ_CHARS]
+    if code := _EXIT.search(head) or _EXIT.search(result[-_LINE_CHARS:]):
+        failed = int(code[1] or code[2]) != 0
+        return _of_output(result) if failed else None
+    if marked := _MARKED.search(result[-_READ_CHARS:]):
+        return _failure(marked[1], marked[1])
+    if head.lstrip()[:1] == "{":
+        value = json_or_none(result)
+        if isinstance(value, dict):
+            message = _message_of(value)
+            return _failure(message, _line_with(result, message)) if message else None
+    if _BEGINS.match(head):
+        line = _last_error_line(head) if "Traceback" in head else _first_line(head)
+        return _failure(line, line)
+    return None
+
+
+def _failure(message: str, line: str) -> Failure:
+    message = _without_prefix(message)[:_LINE_CHARS]
+    kind = next((kind for kind, pattern in _KIND_PATTERNS if pattern.search(message)), "error")
+    return Failure(kind=kind, message=message, line=line.strip()[:_LINE_CHARS])
+
+
+def _of_output(output: str) -> Failure:
+    """The error of a program that says by its exit code that it failed."""
+    line = _last_error_line(output[-_READ_CHARS:])
+    if not _ERROR_LINE.search(line):
+        # grep finds nothing, diff finds something: no error is said.
+        return Failure(kind="exit code", message="", line=line[:_LINE_CHARS])
+    return _failure(line, line)
+
+
+def _message_of(value: Mapping[str, Any]) -> str:
+    """The message of an error that is a JSON object; empty where the object is none."""
+    for key in _ERROR_KEYS:
+        if error := value.get(key):
+            return _text(error) or _text(value) or key
+    is_error = value.get("success") is False or value.get("ok") is False or value.get("isError") is True
+    is_error = is_error or str(value.get("status")).casefold() in ("error", "failed", "failure")
+    return (_text(value) or "error") if is_error else ""
+
+
+def _text(error: Any) -> str:
+    if isinstance(error, list):
+        error = error[0] if error else ""
+    if isinstance(error, str):
+        return error
+    if isinstance(error, Mapping):
+        return next((error[key] for key in _MESSAGE_KEYS if isinstance(error.get(key), str)), "")
+    return ""
+
+
+def _line_with(result: str, message: str) -> str:
+    return message if message in result else result
+
+
+def _lines(text: str) -> Iterator[str]:
+    return filter(None, map(str.strip, text.splitlines()))
+
+
+def _first_line(text: str) -> str:
+    """The first line that says more than that there is an error."""
+    lines = list(_lines(text))
+    return next((line for line in lines if _without_prefix(f"{line}\n")), lines[0])
+
+
+def _without_prefix(text: str) -> str:
+    start = prefix.end() if (prefix := _PREFIX.match(text)) else 0
+    classes = [found.end() for found in _CLASS.finditer(text, start)]
+    return text[max([start, *classes]) :].strip()
+
+
+def _last_error_line(text: str) -> str:
+    lines = [line for line in _lines(text) if not line.startswith("<")]
+    return next((line for line in reversed(lines) if _ERROR_LINE.search(line)), lines[-1] if lines else text)

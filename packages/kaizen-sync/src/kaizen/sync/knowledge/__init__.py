@@ -1,0 +1,1 @@
+"""What is known already: comparing, reconciling and consolidating tips."""

@@ -1,0 +1,1 @@
+"""Ask models: the client, the schemas of their answers, retries."""

@@ -1,0 +1,1 @@
+"""How runs ended: rules over annotations, and who is asked."""

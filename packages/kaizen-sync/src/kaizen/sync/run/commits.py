@@ -1,0 +1,315 @@
+"""What goes into one commit: the records of a story's traces, and the tips that it backs or backs no more."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from kaizen.store import Delete
+from kaizen.sync.errors import RedactionError
+from kaizen.sync.knowledge.reconcile import NewTip, Reconciled, Reconciler, update_outcome
+from kaizen.sync.knowledge.shown import KnownTips
+from kaizen.sync.redact import Redactor
+from kaizen.sync.run.prepare import PreparedTrace
+from kaizen.sync.state.records import (
+    TIPS_SHOWN,
+    WAS_SHOWN,
+    TraceRecord,
+    part_reason,
+    record_id,
+    update_record,
+)
+from kaizen.sync.state.rejudge_schedule import hour_of
+from kaizen.tips.contradictions import resolve_contradictions
+from kaizen.tips.merge import follow_merges, unmerged_tips
+from kaizen.tips.text import load_stemmer
+
+if TYPE_CHECKING:
+    from kaizen.store import Change, Put, Store
+    from kaizen.sync.knowledge.reconcile import Question
+    from kaizen.sync.llm.client import Model
+    from kaizen.sync.llm.schemas import DecisionsAnswer
+    from kaizen.sync.model import Clock
+    from kaizen.sync.run.evidence import Evidence
+    from kaizen.sync.run.prepare import UnpreparedTrace
+    from kaizen.sync.run.stories import LinkedStory
+    from kaizen.sync.settings import SyncSettings
+    from kaizen.sync.sources.base import Source
+    from kaizen.sync.state.ledger import Ledger
+    from kaizen.sync.state.records import State
+    from kaizen.tips.tip import StoredTip, Tip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What became of a story before it is committed; `tips` only where a model found some.
+
+    `as_of` tells whether others may have changed the story since it was linked. `learned` are the tips with
+    what backs them; `tips_dropped` counts those that are not learned, by reason.
+    """
+
+    linked: LinkedStory
+    as_of: int
+    state: State
+    reason: str = ""
+    tips: tuple[Tip, ...] = ()
+    learned: tuple[NewTip, ...] = ()
+    shown_tip_ids: tuple[str, ...] = ()
+    tips_dropped: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(slots=True, kw_only=True)
+class Plan:
+    """One commit: its changes, the records of the run's own traces, and those of others before and after.
+
+    `known` are the records that another sync made meanwhile and that need no change.
+    """
+
+    changes: list[Change]
+    records: list[TraceRecord]
+    moved: list[tuple[TraceRecord, TraceRecord]] = field(default_factory=list)
+    reconciled: Reconciled | None = None
+    known: list[TraceRecord] = field(default_factory=list)
+
+
+class Planner:
+    """Plans the commits of one run, on top of what the ledger knows at the time."""
+
+    def __init__(
+        self,
+        source: Source,
+        store: Store,
+        settings: SyncSettings,
+        ledger: Ledger,
+        evidence: Evidence,
+        reconcile_model: Model,
+        *,
+        clock: Clock,
+    ) -> None:
+        self._source = source
+        self._store = store
+        self._settings = settings
+        self._ledger = ledger
+        self._evidence = evidence
+        self._clock = clock
+        self._reconciler = Reconciler(None if reconcile_model.is_offline else reconcile_model)
+        self._known_tips: KnownTips | None = None
+
+    def start(self) -> None:
+        """Load the tips that agents may have been shown, by which any thread may then `attach_evidence`.
+
+        Those are the ones that exist when the run begins to learn.
+        """
+        if self._known_tips is None:
+            # Later it would hold up commits, and whether the model refuses would be known late.
+            load_stemmer()
+            self._known_tips = KnownTips(self._ledger.tips.values())
+
+    def attach_evidence(self, result: Result) -> Result:
+        """Return the result with what backs its tips, less those that the agent was shown."""
+        assert self._known_tips is not None
+        linked, tips = result.linked, result.tips
+        shown = self._evidence.shown(linked, self._known_tips)
+        learned = self._evidence.learned(linked, tips, shown)
+        is_all_shown = bool(tips) and not learned
+        return replace(
+            result,
+            state="no_lesson" if is_all_shown else result.state,
+            reason=TIPS_SHOWN if is_all_shown else result.reason,
+            learned=tuple(learned),
+            shown_tip_ids=tuple(dict.fromkeys(tip.id for one in shown for tip in one.tips)),
+            tips_dropped=+Counter({**result.tips_dropped, WAS_SHOWN: len(tips) - len(learned)}),
+        )
+
+    def prefetch_question(self, result: Result) -> Question | None:
+        """Return what can be asked already about a story that waits for its turn; None for nothing."""
+        if not result.learned:
+            return None
+        story_id, known = result.linked.story.head, self._ledger.standing_tips
+        return self._reconciler.prefetch_question(story_id, result.learned, known)
+
+    def end(self, result: Result) -> None:
+        """Forget what was asked about a story that is committed or left for later."""
+        self._reconciler.finish(result.linked.story.head)
+
+    def question(self, result: Result) -> Question | None:
+        """Return what must be asked before the story can be committed as of now; None for nothing."""
+        if result.state != "learned":
+            return None
+        known = self._standing(self._replaced(result.linked))
+        return self._reconciler.question(result.linked.story.head, result.learned, known)
+
+    def ask(self, question: Question) -> DecisionsAnswer:
+        """Ask a model that question, in any thread; raises `ModelError`."""
+        return self._reconciler.ask(question)
+
+    def take(self, result: Result, question: Question, answer: DecisionsAnswer) -> None:
+        """Keep the model's answer to a question about that story."""
+        self._reconciler.record_answer(result.linked.story.head, question, answer)
+
+    def plan(self, result: Result) -> Plan:
+        """Return the commit for a story, once `question` has nothing more to ask."""
+        return self._plan_failed(result) if result.state == "failed" else self._plan_story(result)
+
+    def plan_unprepared(self, traces: Sequence[UnpreparedTrace]) -> Plan:
+        """Return one commit for traces that nothing can be learned from."""
+        plan = Plan(changes=[], records=[])
+        by_id = {trace.trace_id: trace for trace in traces}
+        known = self.known(list(by_id))
+        replaced: list[TraceRecord] = []
+        for trace in by_id.values():
+            before = known.get(trace.trace_id)
+            if before and self.is_final(before, trace.digest):
+                plan.known.append(before)
+                continue
+            record = self._record(trace, trace.state, trace.reason)
+            if trace.state == "failed":
+                record = _failed(record, before)
+            elif before:
+                replaced.append(before)
+            plan.records.append(record)
+            plan.changes.append(record.to_put(None, self._evidence.details({})))
+        plan.changes += self._tip_changes(self._withdrawn(replaced))
+        return plan
+
+    def _plan_failed(self, result: Result) -> Plan:
+        """Plan to try the run's own traces again; what the story backed before stays until then."""
+        plan = Plan(changes=[], records=[])
+        linked = result.linked
+        for trace_id, trace in linked.prepared.items():
+            stored = linked.stored.get(trace_id)
+            record = _failed(
+                self._record(trace, "failed", result.reason), TraceRecord.of(stored) if stored else None
+            )
+            plan.records.append(record)
+            plan.changes.append(self._put(record, trace))
+        if not linked.prepared:
+            entity = linked.stored[linked.story.head]
+            before = TraceRecord.of(entity)
+            reason = self._redacted(result.reason)
+            after = _failed(replace(before, state="failed", reason=reason), before)
+            plan.moved.append((before, after))
+            plan.changes.append(update_record(entity, after, self._evidence.details({})))
+        return plan
+
+    def _plan_story(self, result: Result) -> Plan:
+        """Plan to learn from the head, with the others as parts of it; what any of them backed alone goes."""
+        linked = result.linked
+        head, is_learned = linked.story.head, linked.is_learned
+        stored = {trace_id: TraceRecord.of(entity) for trace_id, entity in linked.stored.items()}
+        withdrawn = self._replaced(linked)
+        plan = Plan(changes=[], records=[])
+        tips, backed_ids = withdrawn, list[str]()
+        details: dict[str, object] = {"tips_dropped": {}}
+        if is_learned:
+            judged = update_outcome(
+                head, stored[head].tip_ids, linked.outcome, {**self._ledger.tips, **withdrawn}
+            )
+            tips = {**withdrawn, **judged}
+        else:
+            details = {
+                "tips_dropped": dict(result.tips_dropped),
+                "shown_tip_ids": list(result.shown_tip_ids),
+            }
+            plan.reconciled = self._reconciler.reconcile(result.learned, self._standing(withdrawn))
+            tips, backed_ids = {**withdrawn, **plan.reconciled.tips}, plan.reconciled.backed_ids
+        for trace_id in linked.trace_ids:
+            is_head = trace_id == head
+            if is_head and is_learned:
+                continue
+            trace = linked.prepared.get(trace_id)
+            before = self._record(trace, "skipped") if trace else stored[trace_id]
+            record = replace(
+                before,
+                state=result.state if is_head else "skipped",
+                reason=result.reason if is_head else part_reason(head),
+                attempts=0,
+                tip_ids=tuple(backed_ids) if is_head else (),
+                learned_from=linked.learned_from if is_head else (),
+            )
+            if trace:
+                plan.records.append(record)
+                plan.changes.append(self._put(record, trace, details if is_head else {"tips_dropped": {}}))
+            elif record != before:
+                plan.moved.append((before, record))
+                now = {"run_id": self._evidence.run_id, **(details if is_head else {})}
+                plan.changes.append(update_record(linked.stored[trace_id], record, now))
+        plan.changes += self._tip_changes(tips)
+        return plan
+
+    def _tip_changes(self, tips: Mapping[str, StoredTip]) -> Iterator[Change]:
+        """Yield the changes for these tips, and for those that contradict them if another one stands now."""
+        if not tips:
+            return iter(())
+        return map(_kept_or_deleted, resolve_contradictions(tips, self._ledger.tips).values())
+
+    def _put(
+        self, record: TraceRecord, trace: PreparedTrace, details: Mapping[str, object] | None = None
+    ) -> Put:
+        judgement = {"judgement": trace.judgement.to_json()}
+        return record.to_put(
+            trace.trajectory, {**self._evidence.details(trace.redacted), **judgement, **(details or {})}
+        )
+
+    def _replaced(self, linked: LinkedStory) -> dict[str, StoredTip]:
+        """Return the tips that a story's traces backed as they were recorded, without that evidence."""
+        valid = linked.story.head if linked.is_learned else None
+        records = (TraceRecord.of(entity) for entity in linked.stored.values())
+        return self._withdrawn(record for record in records if record.trace_id != valid)
+
+    def _standing(self, withdrawn: Mapping[str, StoredTip]) -> Mapping[str, StoredTip]:
+        """Return the tips that new ones are compared with."""
+        return unmerged_tips({**self._ledger.tips, **withdrawn}) if withdrawn else self._ledger.standing_tips
+
+    def _withdrawn(self, records: Iterable[TraceRecord]) -> dict[str, StoredTip]:
+        """Return the tips that these traces back, without their evidence."""
+        withdrawn: dict[str, StoredTip] = {}
+        for record in records:
+            for tip_id in record.tip_ids:
+                if tip := follow_merges(self._ledger.tips, tip_id):
+                    withdrawn[tip.id] = withdrawn.get(tip.id, tip).without_story(record.trace_id)
+        return withdrawn
+
+    def _record(self, trace: PreparedTrace | UnpreparedTrace, state: State, reason: str = "") -> TraceRecord:
+        return TraceRecord(
+            source=self._source.name,
+            project=self._source.project,
+            trace_id=trace.trace_id,
+            digest=trace.digest,
+            state=state,
+            reason=self._redacted(reason),
+            description=trace.description if isinstance(trace, PreparedTrace) else None,
+            recorded_in=hour_of(self._clock()) if isinstance(trace, PreparedTrace) else "",
+        )
+
+    def _redacted(self, reason: str) -> str:
+        """Return the reason, which may be a span's error text, as it may be stored and shown."""
+        try:
+            return Redactor(self._settings.redaction).text(reason)
+        except RedactionError as error:
+            return str(error)
+
+    def known(self, trace_ids: Sequence[str]) -> dict[str, TraceRecord]:
+        """Return the records of those of the traces that have one."""
+        ids = [record_id(self._source.name, self._source.project, trace_id) for trace_id in trace_ids]
+        entities = self._store.get_many(self._settings.namespace_id, ids)
+        return {record.trace_id: record for record in map(TraceRecord.of, entities.values())}
+
+    def is_final(self, record: TraceRecord, digest: str) -> bool:
+        """Whether a trace with this digest needs no more work in this run."""
+        return record.is_final(
+            digest, include_errors=self._settings.include_errors, max_attempts=self._settings.max_attempts
+        )
+
+
+def _failed(record: TraceRecord, known: TraceRecord | None) -> TraceRecord:
+    """Return the record of a trace that failed once more."""
+    attempts = known.attempts + 1 if known and known.digest == record.digest else 1
+    # What the trace backed before stays until a later attempt replaces it.
+    return replace(record, attempts=attempts, tip_ids=known.tip_ids if known else ())
+
+
+def _kept_or_deleted(tip: StoredTip) -> Change:
+    return tip.to_put() if tip.is_backed else Delete(id=tip.id)

@@ -1,0 +1,165 @@
+"""Commits results one by one, each on top of what others committed meanwhile, and counts them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from kaizen.store import Delete
+from kaizen.sync.errors import ModelAccessError, ModelError
+from kaizen.sync.run.budget import REFUSED
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from kaizen.sync.run.budget import Budget
+    from kaizen.sync.run.commits import Plan, Planner, Result
+    from kaizen.sync.run.comparisons import Comparisons
+    from kaizen.sync.run.generation import Generator
+    from kaizen.sync.run.prepare import PreparedTrace, UnpreparedTrace
+    from kaizen.sync.run.selection import Selection
+    from kaizen.sync.run.stories import Linker
+    from kaizen.sync.sources.base import Annotator
+    from kaizen.sync.state.ledger import Ledger
+    from kaizen.sync.state.report import Report
+
+
+class Committer:
+    """Turns results into commits; a story that others changed meanwhile is linked again first."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        planner: Planner,
+        linker: Linker,
+        selection: Selection,
+        generator: Generator,
+        comparisons: Comparisons,
+        budget: Budget,
+        report: Report,
+        annotator: Annotator | None,
+    ) -> None:
+        self._ledger = ledger
+        self._planner = planner
+        self._linker = linker
+        self._selection = selection
+        self._generator = generator
+        self._comparisons = comparisons
+        self._budget = budget
+        self._report = report
+        self._annotator = annotator
+
+    def settle(self, result: Result) -> None:
+        """Commit a story's result, or leave its traces for a later sync."""
+        prepared = result.linked.prepared.values()
+        if result.state != "deferred":
+            self._commit(result)
+        elif prepared:
+            self._defer(prepared, result.reason)
+        else:
+            # Only as a failed one is a trace found again that is not new.
+            self._commit(replace(result, state="failed"))
+
+    def settle_unprepared(self, traces: Sequence[UnpreparedTrace]) -> None:
+        """Commit the states of these traces together, or leave them for a later sync."""
+        ended = [trace for trace in traces if trace.state != "deferred"]
+        for trace in traces:
+            if trace.state == "deferred":
+                self._defer([trace], trace.reason)
+        for version in self._ledger.attempts() if ended else ():
+            plan = self._planner.plan_unprepared(ended)
+            if self._is_committed(plan, version, _commit_reason(ended)):
+                return
+
+    def unfinished(self, prepared: Sequence[PreparedTrace]) -> tuple[int, list[PreparedTrace]]:
+        """Return those that no other sync has finished, and as of which change by others; count the rest."""
+        as_of = self._ledger.changed_by_others
+        known = self._planner.known([trace.trace_id for trace in prepared])
+        unfinished = []
+        for trace in prepared:
+            record = known.get(trace.trace_id)
+            if record and self._planner.is_final(record, trace.digest):
+                self._selection.count_known(record)
+            else:
+                unfinished.append(trace)
+        return as_of, unfinished
+
+    def _commit(self, result: Result) -> None:
+        for version in self._ledger.attempts():
+            if result.as_of != self._ledger.changed_by_others:
+                for again in self._link_again(result):
+                    self.settle(again)
+                return
+            try:
+                self._comparisons.resolve(result)
+                plan = self._planner.plan(result)
+            except ModelAccessError as error:
+                self._budget.note_refusal(error)
+                self.settle(replace(result, state="deferred", reason=REFUSED))
+                return
+            except ModelError as error:
+                result = replace(result, state="failed", reason=str(error), tips_dropped=Counter())
+                continue
+            if self._is_committed(plan, version, f"trace {result.linked.story.head}: {result.state}"):
+                for trace in result.linked.prepared.values():
+                    self._report.redacted.update(trace.redacted)
+                self._report.tips_dropped.update(result.tips_dropped)
+                return
+
+    def _link_again(self, result: Result) -> Iterator[Result]:
+        """Return results for the story as others have left it.
+
+        A story that is learned from the same traces as before needs no other model call.
+        """
+        before = result.linked
+        as_of, unfinished = self.unfinished(list(before.prepared.values()))
+        for linked in self._linker.link_stories(unfinished):
+            is_same = linked.learned_from == before.learned_from
+            if is_same and not (linked.is_learned or before.is_learned):
+                again = replace(result, linked=linked, as_of=as_of)
+                yield self._planner.attach_evidence(again) if result.state == "learned" else again
+            else:
+                yield self._generator.generate(linked, as_of)
+
+    def _defer(self, traces: Iterable[PreparedTrace | UnpreparedTrace], why: str) -> None:
+        for trace in traces:
+            self._selection.defer(trace.trace_id, why, trace.start_time)
+
+    def _is_committed(self, plan: Plan, version: int, reason: str) -> bool:
+        """Commit a plan and count it; return False where others were faster."""
+        if plan.changes and not self._ledger.commit(
+            plan.changes, expected=version, reason=reason, run_id=self._report.run_id
+        ):
+            return False
+        self._count(plan)
+        return True
+
+    def _count(self, plan: Plan) -> None:
+        report = self._report
+        for record in plan.known:
+            self._selection.count_known(record)
+        for record in plan.records:
+            self._selection.count_processed(record)
+            if record.state == "failed":
+                report.add_failure(record)
+        for before, after in plan.moved:
+            self._selection.recount(before, after)
+        if self._annotator:
+            self._annotator.add([*plan.records, *(after for _, after in plan.moved)], report)
+        report.tips["removed"] += sum(isinstance(change, Delete) for change in plan.changes)
+        if reconciled := plan.reconciled:
+            report.count_tips(
+                reconciled.tips.values(),
+                created=reconciled.created,
+                duplicates=reconciled.duplicates,
+                merged=reconciled.merged,
+                contradicting=reconciled.contradicting,
+            )
+
+
+def _commit_reason(traces: Sequence[UnpreparedTrace]) -> str:
+    if len(traces) == 1:
+        return f"trace {traces[0].trace_id}: {traces[0].state}"
+    states = Counter(trace.state for trace in traces)
+    return f"{len(traces)} traces: " + ", ".join(f"{count} {state}" for state, count in states.items())

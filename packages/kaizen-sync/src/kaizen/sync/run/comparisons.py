@@ -1,0 +1,103 @@
+"""Which known tips new ones repeat or contradict, asked of a model before a story's turn to be committed."""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import TYPE_CHECKING, TypeVar
+
+from kaizen.sync.errors import ModelAccessError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from concurrent.futures import Future
+
+    from kaizen.sync.knowledge.reconcile import Question
+    from kaizen.sync.llm.schemas import DecisionsAnswer
+    from kaizen.sync.run.budget import Budget
+    from kaizen.sync.run.commits import Planner, Result
+    from kaizen.sync.run.workers import StoryQueue
+
+T = TypeVar("T")
+
+_RENEW_EVERY_S = 30.0
+
+
+class Comparisons:
+    """Asks the planner's questions in worker threads, those of stories that wait for their turn too.
+
+    `renew` is called now and then while it waits.
+    """
+
+    def __init__(
+        self,
+        planner: Planner,
+        queue: StoryQueue,
+        budget: Budget,
+        *,
+        concurrency: int,
+        renew: Callable[[], None],
+    ) -> None:
+        self._planner = planner
+        self._queue = queue
+        self._budget = budget
+        self._concurrency = concurrency
+        self._renew = renew
+        self._prefetched: dict[str, tuple[Question, Future[DecisionsAnswer]]] = {}
+
+    def prefetch(self) -> None:
+        """Ask about the stories that wait for their turn, as far as their tips are generated."""
+        for result in self._queue.newly_finished():
+            self._prefetch(result)
+
+    def resolve(self, result: Result) -> None:
+        """Ask what must be known before the story is committed; raises `ModelError`.
+
+        Others may commit while this waits.
+        """
+        if prefetched := self._prefetched.pop(result.linked.story.head, None):
+            question, answer = prefetched
+            self._planner.take(result, question, self.wait_for(answer))
+        while next_question := self._planner.question(result):
+            answer = self._ask(next_question)
+            # What was not asked ahead of this story may not have been asked ahead of the next ones either.
+            for waiting in islice(self._queue.finished(), self._concurrency):
+                self._prefetch(waiting)
+            self._planner.take(result, next_question, self.wait_for(answer))
+
+    def forget(self, result: Result) -> None:
+        """Drop what is kept of a story that is committed or left for later."""
+        self._planner.end(result)
+        self._prefetched.pop(result.linked.story.head, None)
+
+    def wait_for(self, future: Future[T]) -> T:
+        """Return the future's result; ask about other stories meanwhile."""
+        while True:
+            is_done = future.done()
+            self.prefetch()
+            if is_done:
+                return future.result()
+            self._queue.wait(_RENEW_EVERY_S)
+            self._renew()
+
+    def _prefetch(self, result: Result) -> None:
+        story_id = result.linked.story.head
+        if prefetched := self._prefetched.get(story_id):
+            asked, answer = prefetched
+            if not answer.done() or answer.exception():
+                return
+            self._planner.take(result, asked, answer.result())
+            del self._prefetched[story_id]
+        if question := self._planner.prefetch_question(result):
+            self._prefetched[story_id] = question, self._ask(question)
+
+    def _ask(self, question: Question) -> Future[DecisionsAnswer]:
+        def ask() -> DecisionsAnswer:
+            if self._budget.refusal:
+                raise ModelAccessError(self._budget.refusal)
+            try:
+                return self._planner.ask(question)
+            except ModelAccessError as error:
+                self._budget.note_refusal(error)
+                raise
+
+        return self._queue.submit_urgent(ask)

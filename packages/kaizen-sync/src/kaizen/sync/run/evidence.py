@@ -1,0 +1,105 @@
+"""The evidence of new tips: which words in which span of which trace show them, and how they were made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from kaizen.store import uuid7
+from kaizen.sync.generate.grounding import quoted_span
+from kaizen.sync.generate.offline import PROMPT_VERSION
+from kaizen.sync.generate.prompt import TIPS_PROMPT
+from kaizen.sync.knowledge.reconcile import NewTip
+from kaizen.sync.settings import OFFLINE
+from kaizen.sync.trajectory.stories import joined
+from kaizen.sync.trajectory.tool_definitions import tools_of
+from kaizen.sync.trust import injection_attempt, quarantine_reason
+from kaizen.tips.text import fold
+from kaizen.tips.tip import StoredTip, TipSource
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from kaizen.sync.knowledge.shown import KnownTips, Shown
+    from kaizen.sync.model import Trajectory
+    from kaizen.sync.run.stories import LinkedStory
+    from kaizen.sync.sources.base import Source
+    from kaizen.tips.tip import Tip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """Makes the evidence of the tips that one run learns."""
+
+    source: Source
+    run_id: str
+    model: str
+
+    def details(self, redacted: Mapping[str, int]) -> dict[str, object]:
+        """Return what the record of a trace keeps of how it was processed."""
+        return {"run_id": self.run_id, **self._provenance(), "redacted": dict(redacted)}
+
+    def shown(self, linked: LinkedStory, known: KnownTips) -> list[Shown]:
+        """Return the known tips that the agent was shown in each trace of the story."""
+        return [known.shown_in(one, linked.start_time(one.trace_id)) for one in linked.trajectories()]
+
+    def learned(self, linked: LinkedStory, tips: Sequence[Tip], shown: Sequence[Shown]) -> list[NewTip]:
+        """Return the tips of a story with what backs them, but for those that the agent was shown."""
+        return list(self._learned(linked, tips, shown)) if tips else []
+
+    def _learned(self, linked: LinkedStory, tips: Sequence[Tip], shown: Sequence[Shown]) -> Iterator[NewTip]:
+        head, outcome = linked.story.head, linked.outcome
+        shown_texts = {fold(tip.content) for one in shown for tip in one.tips}
+        trajectories = linked.trajectories()
+        trajectory = joined(trajectories)
+        injection = injection_attempt(trajectory)
+        for tip in tips:
+            place = _place([one.rest for one in shown], tip.quote)
+            if place is None and (
+                fold(tip.content) in shown_texts or _place(trajectories, tip.quote) is not None
+            ):
+                continue
+            trace_id, span_id = place or (head, None)
+            source = TipSource(
+                source=self.source.name,
+                project=self.source.project,
+                trace_id=trace_id,
+                span_id=span_id or "",
+                quote=tip.quote,
+                outcome=outcome.name,
+                judged_by=outcome.judged_by,
+                url=self.source.span_url(trace_id, span_id or ""),
+                story_id=head,
+                verified=span_id is not None,
+                steps=tip.steps,
+                is_suspect=bool(injection),
+                tools=tools_of(_texts(tip), tip.quote, trajectory),
+                models=trajectory.models,
+            )
+            reason = quarantine_reason(tip, is_quoted=span_id is not None, injection=injection)
+            create = partial(self._create, tip, source, reason)
+            yield NewTip(tip=tip, source=source, create=create, quarantine_reason=reason)
+
+    def _create(self, tip: Tip, source: TipSource, quarantine_reason: str) -> StoredTip:
+        # The id only now: ids are sorted as tips are committed, however long their traces took.
+        return StoredTip.create(
+            uuid7(), tip, source, quarantine_reason=quarantine_reason, provenance=self._provenance()
+        )
+
+    def _provenance(self) -> dict[str, str]:
+        version = PROMPT_VERSION if self.model == OFFLINE else TIPS_PROMPT
+        return {"model": self.model, "prompt_version": version}
+
+
+def _texts(tip: Tip) -> tuple[str, ...]:
+    return (tip.content, tip.trigger, *tip.implementation_steps)
+
+
+def _place(trajectories: Sequence[Trajectory], quote: str) -> tuple[str, str] | None:
+    """Return the trace and the span that hold the quote; None if none does."""
+    for trajectory in trajectories:
+        span_id = quoted_span(trajectory, quote)
+        if span_id is not None:
+            return trajectory.trace_id, span_id
+    return None

@@ -1,0 +1,316 @@
+"""The sync, in order: selection -> fetch -> trajectory -> redact -> tips -> reconcile -> commit.
+
+The only module that knows this order. Stories are generated concurrently and committed one by one in the
+order of the index, each with its tips and the states of its traces in one commit, so that a sync may be
+killed anywhere and the same input gives the same store.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+from kaizen.store import ConflictError, uuid7
+from kaizen.sync.cleaning import clean_trace
+from kaizen.sync.errors import SourceError
+from kaizen.sync.llm.client import Meter, Model
+from kaizen.sync.model import utc_now
+from kaizen.sync.outcomes.judge import Judge
+from kaizen.sync.run.budget import Budget
+from kaizen.sync.run.commits import Planner
+from kaizen.sync.run.committer import Committer
+from kaizen.sync.run.comparisons import Comparisons
+from kaizen.sync.run.evidence import Evidence
+from kaizen.sync.run.generation import Generator
+from kaizen.sync.run.prepare import PreparedTrace, UnpreparedTrace, prepare_trace
+from kaizen.sync.run.preview import Preview, read_only_view
+from kaizen.sync.run.rejudge import Rejudging
+from kaizen.sync.run.selection import Selection
+from kaizen.sync.run.stories import Linker
+from kaizen.sync.run.workers import StoryQueue
+from kaizen.sync.sources.base import StoppableSource
+from kaizen.sync.state.claims import make_claims
+from kaizen.sync.state.ledger import Ledger
+from kaizen.sync.state.records import ACTOR
+from kaizen.sync.state.report import Report
+from kaizen.tips.reading import migrate_tips
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from concurrent.futures import Future
+
+    from kaizen.store import Put, Store
+    from kaizen.sync.model import Annotation, Clock, Trace
+    from kaizen.sync.run.commits import Result
+    from kaizen.sync.settings import ModelSettings, SyncSettings
+    from kaizen.sync.sources.base import Annotator, Source
+    from kaizen.sync.state.checkpoint import Checkpoint
+
+_log = logging.getLogger(__name__)
+
+_BATCH = 64
+_REQUESTS_IF_IDLE = 1
+_REQUESTS = 10
+"""How many requests one run makes to read the annotations of earlier traces again."""
+
+
+class Sync:
+    """One run over one project of a source. Use once.
+
+    `progress` is called with the report so far whenever traces are committed; `annotator` writes what became
+    of each trace into the source; `clock` gives the time in UTC.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        store: Store,
+        settings: SyncSettings,
+        models: ModelSettings,
+        *,
+        progress: Callable[[Report], None] = lambda _: None,
+        annotator: Annotator | None = None,
+        clock: Clock = utc_now,
+    ) -> None:
+        namespace_id = settings.namespace_id
+        if settings.dry_run:
+            store = read_only_view(store, namespace_id)
+        else:
+            store.create_namespace(namespace_id, exist_ok=True)
+        self._source = source
+        self._store = store
+        self._settings = settings
+        self._progress = progress
+        self._annotator = annotator
+        self._started = time.monotonic()
+        self._meter = Meter()
+        self._budget = Budget(settings, self._meter)
+        self._tips_model = Model(models.tips_model, models, self._meter)
+        self.report = Report(
+            run_id=uuid7(),
+            source=source.name,
+            project=source.project,
+            namespace_id=namespace_id,
+            started_at=clock(),
+        )
+        self._ledger = ledger = Ledger(store, namespace_id, source.name, source.project)
+        self._linker = Linker(store, namespace_id, source.name, source.project)
+        self._judge = Judge(source, settings.outcome_rules)
+        self._rejudging = Rejudging(
+            store, settings, ledger, self._linker, self._judge, self.report, clock=clock
+        )
+        self._claims = make_claims(
+            store, ledger, self.report.run_id, self._run_so_far, clock=clock, dry_run=settings.dry_run
+        )
+        self._selection = Selection(
+            source, store, settings, ledger, self.report, self._budget, self._claims, clock=clock
+        )
+        evidence = Evidence(source=source, run_id=self.report.run_id, model=models.tips_model)
+        reconcile_model = Model(models.reconcile_model, models, self._meter)
+        self._planner = Planner(source, store, settings, ledger, evidence, reconcile_model, clock=clock)
+        self._queue = StoryQueue(settings.concurrency)
+        self._generator = Generator(self._tips_model, self._planner, self._budget)
+        self._comparisons = Comparisons(
+            self._planner,
+            self._queue,
+            self._budget,
+            concurrency=settings.concurrency,
+            renew=self._claims.renew,
+        )
+        self._committer = Committer(
+            ledger,
+            self._planner,
+            self._linker,
+            self._selection,
+            self._generator,
+            self._comparisons,
+            self._budget,
+            self.report,
+            annotator,
+        )
+
+    def stop(self) -> None:
+        """Take no more traces; those whose model call is under way are finished and committed."""
+        self._budget.stop()
+        if isinstance(self._source, StoppableSource):
+            self._source.stop()
+
+    def run(self) -> Report:
+        """Process every new or changed trace; a `SourceError` or `StoreError` ends the run."""
+        self._started = time.monotonic()
+        if migrate_tips(self._store, self._settings.namespace_id, actor=ACTOR):
+            self._ledger.refresh()
+        checkpoint: Checkpoint | None = None
+        # While a batch is read and linked, the one before must keep all workers busy.
+        enough = _BATCH + 2 * self._settings.concurrency
+        try:
+            for batch in self._batches():
+                self._finish_all(but=enough)
+                self._start(batch)
+            self._finish_all()
+            self._selection.mark_moved()
+            self._ask_again()
+            found = self._selection.next_checkpoint()
+            checkpoint = replace(found, server_version=self._source.server_version)
+        finally:
+            try:
+                self._finish_all()
+                if self._annotator:
+                    self._annotator.close(self.report)
+                # A run that broke off does not move the checkpoint, but what it did and cost is kept.
+                self._keep(checkpoint or self._ledger.checkpoint)
+            finally:
+                self._queue.close()
+                self._close()
+        return self.report
+
+    def preview(self) -> Preview:
+        """Return what `run` would do, without a model call and without a change to a trace's record."""
+        preview = Preview(source=self._source.name, project=self._source.project)
+        for batch in self._batches():
+            prepared = [trace for trace in batch if isinstance(trace, PreparedTrace)]
+            preview.skipped += len(batch) - len(prepared)
+            for linked in self._linker.link_stories(prepared):
+                preview.add(linked, self._tips_model)
+        preview.price(self._tips_model)
+        return preview
+
+    def _batches(self) -> Iterator[list[PreparedTrace | UnpreparedTrace]]:
+        """Yield the traces to work on, a few at a time, since those of one story are often side by side.
+
+        What is done of the batches before is committed meanwhile.
+        """
+        batch: list[Trace] = []
+        try:
+            for trace in map(clean_trace, self._source.fetch(self._selection.traces())):
+                self.report.traces_read += 1
+                if self._selection.admits(trace):
+                    batch.append(trace)
+                if self._queue.is_next_done:
+                    self._finish(self._queue.pop())
+                self._finish_done()
+                if len(batch) == _BATCH:
+                    yield list(self._prepare(batch, self._annotations_of(batch)))
+                    batch = []
+            annotations = self._annotations_of(batch)
+        except SourceError:
+            # Without their annotations, which are asked for again later.
+            yield list(self._prepare(batch, {}))
+            raise
+        yield list(self._prepare(batch, annotations))
+
+    def _annotations_of(self, traces: Sequence[Trace]) -> Mapping[str, Sequence[Annotation]]:
+        return {} if self._budget.halt_reason() else self._judge.annotations_of(traces)
+
+    def _prepare(
+        self, traces: Sequence[Trace], annotations: Mapping[str, Sequence[Annotation]]
+    ) -> Iterator[PreparedTrace | UnpreparedTrace]:
+        for trace in traces:
+            if why := self._budget.halt_reason():
+                yield UnpreparedTrace.of(trace, "deferred", why)
+            else:
+                yield prepare_trace(
+                    trace,
+                    self._judge,
+                    annotations.get(trace.trace_id, ()),
+                    include_errors=self._settings.include_errors,
+                    redaction=self._settings.redaction,
+                )
+            self._finish_done()
+
+    def _start(self, batch: Sequence[PreparedTrace | UnpreparedTrace]) -> None:
+        """Queue what is to do, in the order in which to commit it: a story goes by the last of its traces."""
+        skipped = [t.trace_id for t in batch if isinstance(t, UnpreparedTrace) and t.state == "skipped"]
+        as_of, prepared = self._committer.unfinished([t for t in batch if isinstance(t, PreparedTrace)])
+        stories = self._linker.link_stories(prepared, skipped=skipped)
+        if self._queue.overlaps(stories):
+            self._finish_all()
+            stories = self._linker.link_stories(prepared, skipped=skipped)
+        by_last = {list(linked.prepared)[-1]: linked for linked in stories if linked.prepared}
+        if stories:
+            self._planner.start()
+        generate = partial(self._generator.generate, as_of=as_of)
+        for trace in batch:
+            if isinstance(trace, UnpreparedTrace):
+                self._queue.add(trace)
+            elif trace.trace_id in by_last:
+                self._queue.submit(by_last[trace.trace_id], generate)
+        for linked in stories:
+            if not linked.prepared:
+                self._queue.submit(linked, generate)
+
+    def _finish_done(self) -> None:
+        """Commit what is done, unless the workers would soon have nothing to do."""
+        self._comparisons.prefetch()
+        while self._queue.is_next_done and not self._queue.has_idle_workers:
+            self._finish(self._queue.pop())
+
+    def _finish_all(self, *, but: int = 0) -> None:
+        while len(self._queue) > but:
+            self._finish(self._queue.pop())
+
+    def _finish(self, next_: Future[Result] | list[UnpreparedTrace]) -> None:
+        traces: Sequence[PreparedTrace | UnpreparedTrace]
+        if isinstance(next_, list):
+            self._committer.settle_unprepared(next_)
+            traces = next_
+        else:
+            result = self._comparisons.wait_for(next_)
+            self._committer.settle(result)
+            self._comparisons.forget(result)
+            traces = list(result.linked.prepared.values())
+        for trace in traces:
+            self._claims.release(trace.trace_id)
+            self.report.share = self._selection.share_done(trace.start_time)
+        self._count_usage()
+        self._progress(self.report)
+
+    def _ask_again(self) -> None:
+        """Read the annotations of earlier traces again, if this run looks at the whole project."""
+        if self._selection.reading != "window" and not self._budget.is_stopped:
+            is_idle = self._selection.reading == "nothing"
+            try:
+                self._rejudging.run(requests=_REQUESTS_IF_IDLE if is_idle else _REQUESTS)
+            except (SourceError, ConflictError) as error:
+                # What the run is for is done; the next one asks.
+                _log.warning("could not read the annotations of earlier traces: %s", error)
+
+    def _keep(self, checkpoint: Checkpoint) -> None:
+        """Put the checkpoint, and what this run did if it did anything."""
+        self._close_counts()
+        is_kept = self.report.did_anything or self._claims.is_kept
+        self._ledger.keep(checkpoint, [self.report.to_put(ended=True)] if is_kept else [])
+
+    def _run_so_far(self) -> Put:
+        self._close_counts()
+        return self.report.to_put(ended=False)
+
+    def _count_usage(self) -> None:
+        self.report.count_usage(
+            self._meter.usage,
+            calls=self._meter.calls,
+            cost_usd=None if self._meter.unpriced_calls else self._meter.cost_usd,
+        )
+
+    def _close_counts(self) -> None:
+        report = self.report
+        self._count_usage()
+        report.stopped = self._budget.is_stopped
+        report.refusal = self._budget.refusal
+        report.reading = self._selection.reading
+        report.requests = self._source.requests
+        report.duration_s = time.monotonic() - self._started
+
+    def _close(self) -> None:
+        self._close_counts()
+        self._claims.close()
+        if self._selection.reading in ("nothing", "recent"):
+            self.report.count_unseen(self._ledger.unseen)
+        if self._selection.reading != "window":
+            listed = {failure.trace_id for failure in self.report.failures}
+            for record in self._selection.parked():
+                if record.trace_id not in listed:
+                    self.report.add_failure(replace(record, reason=f"{record.reason} (given up)"))

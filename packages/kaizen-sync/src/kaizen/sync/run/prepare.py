@@ -1,0 +1,109 @@
+"""A fetched trace as something that can be learned from, or why it cannot."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+from kaizen.sync.errors import RedactionError, UnknownShapeError
+from kaizen.sync.knowledge.shown import OWN_CALL, is_own_call
+from kaizen.sync.outcomes.judge import Judgement, sort_annotations
+from kaizen.sync.redact import Redactor
+from kaizen.sync.state.records import ERRORS_EXCLUDED
+from kaizen.sync.trajectory.build import build_trajectory
+from kaizen.sync.trajectory.stories import describe
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+
+    from kaizen.sync.model import Annotation, Trace, Trajectory
+    from kaizen.sync.outcomes.judge import Judge
+    from kaizen.sync.redact import Redaction
+    from kaizen.sync.state.records import State
+    from kaizen.sync.trajectory.stories import TraceDescription
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreparedTrace:
+    """A trace that can be learned from: its redacted trajectory, its judgement, and what linking needs."""
+
+    trace_id: str
+    digest: str
+    start_time: datetime
+    trajectory: Trajectory
+    description: TraceDescription
+    judgement: Judgement
+    redacted: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnpreparedTrace:
+    """A trace that this run learns nothing from: the state that it ends in, and why."""
+
+    trace_id: str
+    digest: str
+    start_time: datetime
+    state: State
+    reason: str
+
+    @classmethod
+    def of(cls, trace: Trace, state: State, reason: str) -> UnpreparedTrace:
+        return cls(
+            trace_id=trace.trace_id,
+            digest=trace.digest,
+            start_time=trace.start_time,
+            state=state,
+            reason=reason,
+        )
+
+
+def prepare_trace(
+    trace: Trace,
+    judge: Judge,
+    annotations: Iterable[Annotation] = (),
+    *,
+    include_errors: bool,
+    redaction: Redaction,
+) -> PreparedTrace | UnpreparedTrace:
+    """Return the trace, redacted, with its outcome. Never raises: one trace never fails another.
+
+    `annotations` are those of people, code and models; if one is a verdict, it decides whether the trace
+    failed.
+    """
+    unprepared = partial(UnpreparedTrace.of, trace)
+    try:
+        trajectory = build_trajectory(trace)
+        if is_own_call(trajectory):
+            return unprepared("skipped", OWN_CALL)
+        redactor = Redactor(redaction)
+        judgement = Judgement(
+            by_spans=redactor.outcome(trajectory.outcome),
+            annotations=sort_annotations(map(redactor.annotation, annotations)),
+            span_ids=judge.subject(trace).span_ids,
+        )
+        trajectory = replace(trajectory, outcome=judgement.outcome(judge.rules))
+        if trajectory.outcome.name == "failure" and not include_errors:
+            return unprepared("skipped", ERRORS_EXCLUDED)
+        trajectory = redactor.trajectory(trajectory)
+    except UnknownShapeError as error:
+        return unprepared("skipped", str(error))
+    except RedactionError as error:
+        return unprepared("failed", str(error))
+    except Exception as error:  # noqa: BLE001 - one trace is isolated from the next
+        _log.exception("trace %s failed", trace.trace_id)
+        return unprepared("failed", f"internal error: {error!r}")
+    return PreparedTrace(
+        trace_id=trace.trace_id,
+        digest=trace.digest,
+        start_time=trace.start_time,
+        trajectory=trajectory,
+        description=describe(trajectory, trace.start_time),
+        judgement=judgement,
+        redacted=redactor.counts,
+    )

@@ -1,0 +1,116 @@
+"""The protocol of a source of traces, and those of what a source may offer besides."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from datetime import datetime
+
+    from kaizen.sync.model import Anchor, Annotation, IndexedTrace, Target, Trace
+
+
+class Source(Protocol):
+    """One project of a system that keeps traces. Methods raise `SourceError`."""
+
+    @property
+    def name(self) -> str:
+        """The name under which the source is registered, such as `phoenix`."""
+        ...
+
+    @property
+    def project(self) -> str: ...
+
+    @property
+    def server_version(self) -> str:
+        """The version that the server names; empty if it names none."""
+        ...
+
+    @property
+    def requests(self) -> int:
+        """The number of requests made so far."""
+        ...
+
+    def probe(self) -> Anchor | None:
+        """Return the newest row; None if there is no trace."""
+        ...
+
+    def index(
+        self, *, since: datetime | None = None, until: datetime | None = None
+    ) -> Iterator[IndexedTrace]:
+        """Yield the traces that started in that time, oldest first, with the ids and times of their spans.
+
+        A source that cannot list spans without reading them whole leaves `spans` empty.
+        """
+        ...
+
+    def changed_since(self, anchor: Anchor) -> dict[str, None] | None:
+        """Return the ids of all traces with rows newer than the anchor, oldest first; None if it is gone."""
+        ...
+
+    def fetch(self, traces: Iterable[IndexedTrace]) -> Iterator[Trace]:
+        """Yield those traces, whole, in the order given; one that was deleted comes without spans."""
+        ...
+
+    def span_url(self, trace_id: str, span_id: str) -> str:
+        """Return the address at which a person can look at the span."""
+        ...
+
+
+@runtime_checkable
+class AnnotatedSource(Protocol):
+    """A source whose traces people, code and models annotate."""
+
+    @property
+    def requests(self) -> int: ...
+
+    def annotations(self, target: Target, ids: Sequence[str]) -> Mapping[str, Sequence[Annotation]]:
+        """Return the annotations of those traces, sessions or spans by their ids."""
+        ...
+
+
+@runtime_checkable
+class StoppableSource(Protocol):
+    """A source that can be told not to hold up the end of a sync."""
+
+    def stop(self) -> None:
+        """End requests soon and try none again; called by signal handlers too."""
+        ...
+
+
+class ProcessedTrace(Protocol):
+    """What a run made of a trace, as far as an annotation tells it."""
+
+    @property
+    def trace_id(self) -> str: ...
+
+    @property
+    def state(self) -> str: ...
+
+    @property
+    def reason(self) -> str: ...
+
+    @property
+    def tip_ids(self) -> Sequence[str]: ...
+
+
+class AnnotatedRun(Protocol):
+    """The run that annotates, and how many traces it has annotated or failed to."""
+
+    run_id: str
+    namespace_id: str
+    annotated: int
+    not_annotated: int
+
+
+class Annotator(Protocol):
+    """Writes into a source what became of its traces. Never raises: a sync does not depend on it."""
+
+    def add(self, traces: Iterable[ProcessedTrace], run: AnnotatedRun) -> None:
+        """Note committed traces; write them now or when there are more."""
+        ...
+
+    def close(self, run: AnnotatedRun) -> None:
+        """Write what was noted and not written yet."""
+        ...

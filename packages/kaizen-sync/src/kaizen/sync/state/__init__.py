@@ -1,0 +1,1 @@
+"""What the sync remembers: records of traces, checkpoint, claims, report."""

@@ -1,0 +1,316 @@
+"""What a sync keeps in the store, and in which form: one record per trace, and claims."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from urllib.parse import quote
+
+from kaizen.store import Put
+from kaizen.sync.model import Conversation, Message, Outcome, Trajectory, Usage, utc_now
+from kaizen.sync.trajectory.stories import TraceDescription
+from kaizen.sync.trajectory.tool_definitions import tool_versions
+
+if TYPE_CHECKING:
+    from kaizen.store import Entity, JsonValue
+
+TRAJECTORY = "trajectory"
+CHECKPOINT = "checkpoint"
+RUN = "run"
+CLAIM = "claim"
+ACTOR = "kaizen sync"
+
+State = Literal["learned", "no_lesson", "deferred", "skipped", "failed"]
+STATES: tuple[State, ...] = ("learned", "no_lesson", "deferred", "skipped", "failed")
+
+ERRORS_EXCLUDED = "errors excluded"
+GONE = "deleted meanwhile"
+WAS_SHOWN = "was shown to the agent"
+TIPS_SHOWN = "its tips were shown to the agent"
+
+_PART_OF = "part of "
+
+
+class CountedState(NamedTuple):
+    """What traces are counted by: state, kind of reason, and for failed ones failures in a row."""
+
+    state: State
+    reason: str = ""
+    attempts: int = 0
+
+    def is_open(self, *, include_errors: bool, max_attempts: int) -> bool:
+        """Whether traces counted so are tried again although they did not change."""
+        if self.state == "failed":
+            return self.attempts < max_attempts
+        return self.reason == ERRORS_EXCLUDED and include_errors
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TraceRecord:
+    """How the processing of a trace ended. `attempts` counts failures in a row.
+
+    `is_gone` says that the source has deleted it since; then it is not counted. `description` is what
+    links it with others, where it has a trajectory. `learned_from` names the traces, each with its digest,
+    whose joined trajectory was learned from. `recorded_in` is the hour of UTC in which it was processed, by
+    which it is asked for again; empty where it has no trajectory.
+    """
+
+    source: str
+    project: str
+    trace_id: str
+    digest: str
+    state: State
+    reason: str = ""
+    attempts: int = 0
+    tip_ids: tuple[str, ...] = ()
+    is_gone: bool = False
+    description: TraceDescription | None = None
+    learned_from: tuple[str, ...] = ()
+    recorded_in: str = ""
+
+    @property
+    def entity_id(self) -> str:
+        return record_id(self.source, self.project, self.trace_id)
+
+    @property
+    def head(self) -> str:
+        """The trace whose story it is a part of; empty if it is no part."""
+        return self.reason.removeprefix(_PART_OF) if self.reason.startswith(_PART_OF) else ""
+
+    @property
+    def counted_state(self) -> CountedState | None:
+        """What it is counted by; None if it is not counted."""
+        return None if self.is_gone else self._counted_state
+
+    @property
+    def _counted_state(self) -> CountedState:
+        return CountedState(
+            self.state, reason_kind(self.reason), self.attempts if self.state == "failed" else 0
+        )
+
+    def is_final(self, digest: str, *, include_errors: bool, max_attempts: int) -> bool:
+        """Whether a trace with this digest needs no more work."""
+        return self.digest == digest and not self._counted_state.is_open(
+            include_errors=include_errors, max_attempts=max_attempts
+        )
+
+    def to_put(self, trajectory: Trajectory | None, details: Mapping[str, Any]) -> Put:
+        """Return the entity that keeps this record, with the (redacted) trajectory as its content."""
+        metadata = {
+            "source": self.source,
+            "project": self.project,
+            "trace_id": self.trace_id,
+            "digest": self.digest,
+            "state": self.state,
+            "reason": self.reason,
+            "attempts": self.attempts,
+            "tip_ids": list(self.tip_ids),
+            "told_by": list(self.learned_from),
+            "recorded_in": self.recorded_in,
+            **(self._story_metadata(self.description) if self.description else {}),
+            **(_trajectory_metadata(trajectory) if trajectory else {}),
+            **details,
+        }
+        return Put(
+            id=self.entity_id, type=TRAJECTORY, content=_trajectory_content(trajectory), metadata=metadata
+        )
+
+    def _story_metadata(self, description: TraceDescription) -> dict[str, Any]:
+        keys = (story_key(self.source, self.project, key) for key in description.keys)
+        return {"story": description.to_json(), "story_keys": dict.fromkeys(keys, True)}
+
+    @classmethod
+    def of(cls, entity: Entity) -> TraceRecord:
+        metadata: Mapping[str, Any] = entity.metadata
+        story = metadata.get("story")
+        return cls(
+            source=metadata["source"],
+            project=metadata["project"],
+            trace_id=metadata["trace_id"],
+            digest=metadata["digest"],
+            state=metadata["state"],
+            reason=metadata["reason"],
+            attempts=metadata["attempts"],
+            tip_ids=tuple(metadata["tip_ids"]),
+            is_gone=bool(metadata.get("gone")),
+            description=TraceDescription.of_json(story) if story else None,
+            learned_from=tuple(metadata.get("told_by") or ()),
+            recorded_in=metadata.get("recorded_in") or "",
+        )
+
+
+def record_id(source: str, project: str, trace_id: str) -> str:
+    """`trajectory:<source>:<project>:<trace_id>`, the project percent-encoded where it must be."""
+    return f"{TRAJECTORY}:{source}:{project_part(project)}:{trace_id}"
+
+
+def project_part(project: str) -> str:
+    """The project as a part of an id."""
+    return quote(project, safe=" /@+")
+
+
+def reason_kind(reason: str) -> str:
+    """Return the reason without what differs from trace to trace: attributes, errors, ids."""
+    kind = reason.partition(":")[0]
+    return "part of another trace" if kind.startswith(_PART_OF) else kind
+
+
+def part_reason(head: str) -> str:
+    """Return the reason of a trace whose story is learned from another one."""
+    return f"{_PART_OF}{head}"
+
+
+def story_key(source: str, project: str, key: str) -> str:
+    """The name below `story_keys` in the metadata under which traces with that key are looked up."""
+    return hashlib.blake2b(repr((source, project, key)).encode(), digest_size=8).hexdigest()
+
+
+def mark_gone(entity: Entity, *, gone: bool) -> Put:
+    """Return the record of a trace that the source has deleted, or has again; all else stays as it is."""
+    metadata = {key: value for key, value in entity.metadata.items() if key != "gone"}
+    if gone:
+        metadata["gone"] = True
+    return Put(id=entity.id, type=entity.type, content=entity.content, metadata=metadata)
+
+
+def update_record(entity: Entity, record: TraceRecord, details: Mapping[str, Any]) -> Put:
+    """Return the record of a trace whose place in its story changed, while the trace did not."""
+    changed = {
+        "state": record.state,
+        "reason": record.reason,
+        "attempts": record.attempts,
+        "tip_ids": list(record.tip_ids),
+        "told_by": list(record.learned_from),
+    }
+    metadata = {**entity.metadata, **changed, **details}
+    return Put(id=entity.id, type=entity.type, content=entity.content, metadata=metadata)
+
+
+def update_judgement(entity: Entity, outcome: Outcome, judgement: Mapping[str, Any]) -> Put:
+    """Return the record of a trace that is judged otherwise now; the trace is the same."""
+    metadata = {**entity.metadata, "outcome": outcome.to_json(), "judgement": judgement}
+    return Put(id=entity.id, type=entity.type, content=entity.content, metadata=metadata)
+
+
+def stored_outcome(entity: Entity) -> Outcome:
+    """Return how a trace ended by its record; unknown if it has no trajectory."""
+    metadata: Mapping[str, Any] = entity.metadata
+    return Outcome(**metadata.get("outcome", {}))
+
+
+def stored_trajectory(entity: Entity) -> Trajectory:
+    """Return the (redacted) trajectory that a record with a description keeps."""
+    metadata: Mapping[str, Any] = entity.metadata
+    value = json.loads(entity.content)
+    description = TraceDescription.of_json(metadata["story"])
+    return Trajectory(
+        trace_id=metadata["trace_id"],
+        messages=tuple(map(Message.of_json, value["messages"])),
+        side_conversations=tuple(
+            Conversation(name=side["name"], messages=tuple(map(Message.of_json, side["messages"])))
+            for side in value["side_conversations"]
+        ),
+        errors=tuple(value["errors"]),
+        tools=tuple(value["tools"]),
+        outcome=stored_outcome(entity),
+        usage=Usage(**metadata["usage"]),
+        session_id=metadata["session_id"],
+        models=tuple(metadata["models"]),
+        response_ids=description.response_ids,
+        previous_response_id=description.previous_response_id,
+    )
+
+
+def _trajectory_metadata(trajectory: Trajectory) -> dict[str, Any]:
+    return {
+        "session_id": trajectory.session_id,
+        "outcome": trajectory.outcome.to_json(),
+        "models": list(trajectory.models),
+        "tools": tool_versions(trajectory.tools),
+        "usage": {
+            "prompt_tokens": trajectory.usage.prompt_tokens,
+            "completion_tokens": trajectory.usage.completion_tokens,
+        },
+    }
+
+
+def _trajectory_content(trajectory: Trajectory | None) -> str:
+    if trajectory is None:
+        return ""
+    value = {
+        "messages": [message.to_json() for message in trajectory.messages],
+        "side_conversations": [
+            {"name": side.name, "messages": [message.to_json() for message in side.messages]}
+            for side in trajectory.side_conversations
+        ],
+        "errors": list(trajectory.errors),
+        "tools": list(trajectory.tools),
+    }
+    return json.dumps(value, ensure_ascii=False)
+
+
+_EXPIRES = timedelta(minutes=5)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """The traces that one run has under way. It lapses when its process is gone, or is not renewed."""
+
+    run_id: str
+    source: str
+    project: str
+    trace_ids: frozenset[str] = frozenset()
+    host: str = field(default_factory=socket.gethostname)
+    pid: int = field(default_factory=os.getpid)
+    at: datetime = field(default_factory=utc_now)
+
+    @property
+    def id(self) -> str:
+        return f"{CLAIM}:{self.run_id}"
+
+    def is_alive(self, now: datetime) -> bool:
+        """Whether the run that made it is still at work, as far as can be told from here."""
+        if now - self.at > _EXPIRES:
+            return False
+        return self.host != socket.gethostname() or _is_running(self.pid)
+
+    def to_put(self) -> Put:
+        metadata: dict[str, JsonValue] = {
+            "source": self.source,
+            "project": self.project,
+            "run_id": self.run_id,
+            "trace_ids": sorted(self.trace_ids),
+            "host": self.host,
+            "pid": self.pid,
+            "at": self.at.isoformat(),
+        }
+        return Put(id=self.id, type=CLAIM, content="", metadata=metadata)
+
+    @classmethod
+    def of(cls, entity: Entity) -> Claim:
+        metadata = entity.metadata
+        return cls(
+            run_id=str(metadata["run_id"]),
+            source=str(metadata["source"]),
+            project=str(metadata["project"]),
+            trace_ids=frozenset(metadata["trace_ids"]),  # type: ignore[arg-type]  # as `to_put` writes it
+            host=str(metadata["host"]),
+            pid=int(metadata["pid"]),  # type: ignore[arg-type]
+            at=datetime.fromisoformat(str(metadata["at"])),
+        )
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        pass
+    return True

@@ -1,0 +1,1 @@
+"""From spans to the messages of a run. Pure."""

@@ -1,0 +1,245 @@
+"""Tips from one trajectory, worded by the scripted model."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from kaizen.demo.model_server import Fault, ModelServer, Scenarios
+from kaizen.sync import ModelError, ModelSettings
+from kaizen.sync.errors import PromptTooLongError
+from kaizen.sync.generate.checks import Generated
+from kaizen.sync.generate.condense import estimated_tokens
+from kaizen.sync.generate.generate import generate_tips, input_tokens
+from kaizen.sync.generate.grounding import quoted_span
+from kaizen.sync.llm.client import Model
+from kaizen.sync.model import Conversation, Message, ToolCall, Trajectory
+from kaizen.tips.text import fold
+
+MODEL = "openai/gpt-4.1-mini"
+
+TIP = {
+    "content": "Pass the city in English.",
+    "category": "recovery",
+    "rationale": "The tool knows no other names.",
+    "trigger": "When the tool answers unknown city.",
+    "implementation_steps": ["Translate the name.", "Call again."],
+    "task_description": "Weather questions.",
+    "quote": "unknown city",
+}
+
+
+@pytest.fixture
+def model() -> Model:
+    return Model(MODEL, ModelSettings(timeout_s=10, attempts=1))
+
+
+def answers(server: ModelServer, *tips: dict[str, Any]) -> None:
+    """Let the model give these tips for any run."""
+    rules = [{"pattern": "</run>", "answer": tip} for tip in tips]
+    server.scenarios = Scenarios.from_json({"tips": rules})
+
+
+def run(*messages: Message, **more: Any) -> Trajectory:
+    return Trajectory(trace_id="t", messages=messages or (Message(role="user", content="Hi"),), **more)
+
+
+def test_a_tip_is_given_as_the_model_worded_it_without_white_space_around(
+    server: ModelServer, model: Model
+) -> None:
+    padded = {
+        key: f"  {value}\n" for key, value in TIP.items() if isinstance(value, str) and key != "category"
+    }
+    answers(server, {**TIP, **padded, "implementation_steps": [" Translate the name. ", "  ", "Call again."]})
+
+    [tip] = generate_tips(run(), model).tips
+
+    assert tip.content == TIP["content"]
+    assert tip.category == "recovery"
+    assert tip.implementation_steps == ("Translate the name.", "Call again.")
+    assert (tip.trigger, tip.quote) == (TIP["trigger"], "unknown city")
+
+
+def test_the_model_is_shown_the_run_and_asked_by_schema(server: ModelServer, model: Model) -> None:
+    generate_tips(run(Message(role="user", content="Weather in Köln?")), model)
+
+    [request] = server.requests
+    assert request.schema_name == "kaizen_tips"
+    assert "Weather in Köln?" in request.body["messages"][-1]["content"]
+    assert request.body["response_format"]["json_schema"]["strict"] is True
+
+
+def test_no_tips_is_an_answer(server: ModelServer, model: Model) -> None:
+    assert generate_tips(run(), model) == Generated()
+    assert len(server.requests) == 1
+
+
+def test_one_lesson_in_two_spellings_is_one_tip(server: ModelServer, model: Model) -> None:
+    answers(
+        server, TIP, {**TIP, "content": "pass the  CITY in English!"}, {**TIP, "content": "Something else."}
+    )
+
+    generated = generate_tips(run(), model)
+
+    assert [tip.content for tip in generated.tips] == ["Pass the city in English.", "Something else."]
+    assert generated.dropped == {"repeats another": 1}
+
+
+def test_a_tip_without_content_is_none(server: ModelServer, model: Model) -> None:
+    answers(server, {**TIP, "content": " \n"})
+
+    assert generate_tips(run(), model) == Generated(dropped=Counter(empty=1))
+
+
+def test_a_tip_names_the_steps_that_there_are_and_the_one_with_its_quote(
+    server: ModelServer, model: Model
+) -> None:
+    told = run(*(Message(role="tool", content=text) for text in ("a", "b", "unknown city", "d")))
+    for given, steps in [
+        ([4, 2], (2, 3, 4)),
+        ([0, 99, 3], (3,)),
+        ([], (3,)),
+        (["2", "x", None, -1, 10**20], (2, 3)),
+        ("1", (1, 3)),
+    ]:
+        answers(server, {**TIP, "steps": given})
+        [tip] = generate_tips(told, model).tips
+        assert tip.steps == steps
+    answers(server, {**TIP, "quote": "nowhere"})
+    [tip] = generate_tips(told, model).tips
+    assert tip.steps == ()
+
+
+def test_a_quote_without_end_is_cut_where_it_is_still_one(server: ModelServer, model: Model) -> None:
+    told = run(Message(role="tool", content="so " * 2_000, span_id="s"))
+    answers(server, {**TIP, "quote": "so " * 1_500})
+    [tip] = generate_tips(told, model).tips
+
+    assert len(tip.quote) <= 1_000
+    assert quoted_span(told, tip.quote) == "s"
+
+
+def test_a_prompt_that_is_too_long_for_the_model_is_shortened(server: ModelServer, model: Model) -> None:
+    error = {
+        "message": "This model's maximum context length is 8192 tokens.",
+        "type": "invalid_request_error",
+        "code": "context_length_exceeded",
+    }
+    server.fail(Fault(kind="status", status=400, body={"error": error}), times=2)
+    told = run(*(Message(role="tool", content="x" * 1_000) for _ in range(100)))
+
+    assert generate_tips(told, model) == Generated()
+    sizes = [len(request.body["messages"][-1]["content"]) for request in server.requests]
+    assert sizes[0] > 100_000
+    assert sizes[1] <= sizes[0] / 2
+    assert sizes[2] <= sizes[1] / 2
+    server.fail(Fault(kind="status", status=400, body={"error": error}), times=None)
+    with pytest.raises(PromptTooLongError, match="no prompt of that length"):
+        generate_tips(told, model)
+
+
+@pytest.mark.parametrize(
+    ("name", "wanted", "least", "most"),
+    [
+        ("gpt-4.1-mini", None, 50_000, 50_000),
+        ("gpt-4.1-mini", 200_000, 200_000, 200_000),
+        ("gpt-4", None, 4_000, 8_192),
+        ("gpt-4", 6_000, 4_000, 6_000),
+        ("openai/no-such-model", None, 50_000, 50_000),
+        ("openai/no-such-model", 7_000, 7_000, 7_000),
+    ],
+)
+def test_a_prompt_has_the_tokens_that_the_model_takes_and_the_setting_allows(
+    name: str, wanted: int | None, least: int, most: int
+) -> None:
+    assert least <= input_tokens(Model(name, ModelSettings(max_input_tokens=wanted))) <= most
+
+
+def test_the_whole_prompt_keeps_to_the_setting(server: ModelServer) -> None:
+    told = run(*(Message(role="tool", content=f"{n} " * 500) for n in range(200)))
+    generate_tips(told, Model(MODEL, ModelSettings(timeout_s=10, attempts=1, max_input_tokens=9_000)))
+
+    [request] = server.requests
+    texts = [message["content"] for message in request.body["messages"]]
+    assert 8_000 < estimated_tokens("".join(texts) + json.dumps(request.body["response_format"])) <= 9_100
+
+
+def test_keys_that_the_schema_does_not_have_are_left_out(server: ModelServer, model: Model) -> None:
+    answers(server, {**TIP, "confidence": 0.9, "title": "City names"})
+
+    assert [tip.content for tip in generate_tips(run(), model).tips] == [TIP["content"]]
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("kind", ["nonsense", "empty"])
+def test_an_unusable_answer_is_not_no_tips(server: ModelServer, model: Model, kind: Any) -> None:
+    server.fail(Fault(kind=kind), times=None)
+
+    with pytest.raises(ModelError, match="no usable answer, asked twice"):
+        generate_tips(run(), model)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Retry once.", "retry once"),
+        ("Retry  once\n", "Retry once!"),
+        ("Retry once . ", "Retry once"),
+        ("STRASSE", "Straße"),
+    ],
+)
+def test_case_white_space_and_closing_punctuation_do_not_count(one: str, other: str) -> None:
+    assert fold(one) == fold(other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [("Retry once.", "Retry twice."), ("a b", "ab"), ("Do it?", "Do it.")]
+)
+def test_other_words_do_count(one: str, other: str) -> None:
+    assert fold(one) != fold(other)
+
+
+STORY = run(
+    Message(role="user", content="Weather in\n\tKöln?", span_id="s1"),
+    Message(
+        role="assistant",
+        span_id="s2",
+        tool_calls=(ToolCall(id="c1", name="weather", arguments='{"city":\n "Köln"}'),),
+    ),
+    Message(role="tool", content="Error: unknown   city\nTry English.", span_id="s3"),
+    Message(role="assistant", content="unknown city, sorry", span_id="s4"),
+    side_conversations=(
+        Conversation(name="x", messages=(Message(role="assistant", content="a side remark", span_id="s5"),)),
+    ),
+    errors=("LLM call: RateLimitError: 429",),
+)
+
+
+@pytest.mark.parametrize(
+    ("quote", "span_id"),
+    [
+        ("Weather in Köln?", "s1"),
+        ("  unknown city\n", "s3"),
+        ("unknown city Try English", "s3"),
+        ("unknown city, sorry", "s4"),
+        ('weather({"city": "Köln"})', "s2"),
+        ('[3f9a1c2e calls] weather({"city": "Köln"})', "s2"),
+        ("[3f9a1c2e step 3: tool]\nError: unknown city", "s3"),
+        ("a side remark", "s5"),
+        ("RateLimitError: 429", "s4"),
+        ("unknown CITY", None),
+        ("city? Error", None),
+        ("", None),
+        ("   ", None),
+        ("[3f9a1c2e calls] ", None),
+    ],
+)
+def test_a_quote_is_found_with_its_span_or_not_at_all(quote: str, span_id: str | None) -> None:
+    assert quoted_span(STORY, quote) == span_id
+
+
+def test_a_quote_of_an_error_is_found_although_no_message_is_there() -> None:
+    assert quoted_span(Trajectory(trace_id="t", messages=(), errors=("boom",)), "boom") == ""
