@@ -11,8 +11,8 @@ from opentelemetry import context, trace
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from kaizen.auto import collapse as module
-from kaizen.auto.collapse import CollapseProcessor
+from kaizen.auto.pipeline import collapse as module
+from kaizen.auto.pipeline.collapse import CollapseProcessor
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

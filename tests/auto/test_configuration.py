@@ -9,8 +9,8 @@ import pytest
 
 from kaizen.auto import status
 from kaizen.auto.configuration import resolve
-from kaizen.auto.fitting import Limits
 from kaizen.auto.options import Options
+from kaizen.auto.pipeline.fitting import Limits
 
 if TYPE_CHECKING:
     from tests.auto.conftest import RunAgent

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from kaizen.auto.options import Options
-from kaizen.auto.provider import build
+from kaizen.auto.pipeline.provider import build
 from tests.auto.collector import Collector, closed_port
 
 if TYPE_CHECKING:

@@ -13,11 +13,11 @@ import pytest
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 
-from kaizen.auto import batch
-from kaizen.auto.batch import BatchQueue
 from kaizen.auto.configuration import Configuration, resolve
-from kaizen.auto.export import HttpSender, Outcome, make_sender
 from kaizen.auto.options import Options
+from kaizen.auto.pipeline import batch
+from kaizen.auto.pipeline.batch import BatchQueue
+from kaizen.auto.pipeline.export import HttpSender, Outcome, make_sender
 from tests.auto.collector import Collector, closed_port
 from tests.support.polling import wait_until
 

@@ -10,8 +10,8 @@ import pytest
 from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.trace import Status, StatusCode
 
-from kaizen.auto.export import encode
-from kaizen.auto.fitting import Limits, fit, replace_surrogates
+from kaizen.auto.pipeline.export import encode
+from kaizen.auto.pipeline.fitting import Limits, fit, replace_surrogates
 from tests.auto.dripping import DrippingServer
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import unquote, urlsplit, urlunsplit
 
-from kaizen.auto.fitting import Limits
+from kaizen.auto.pipeline.fitting import Limits
 
 if TYPE_CHECKING:
     from types import ModuleType

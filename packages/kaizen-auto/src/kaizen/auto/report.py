@@ -15,7 +15,7 @@ from kaizen.auto.options import Options
 
 if TYPE_CHECKING:
     from kaizen.auto.configuration import Configuration
-    from kaizen.auto.provider import Pipeline
+    from kaizen.auto.pipeline.provider import Pipeline
 
 State = Literal["off", "waiting", "standing back", "tracing"]
 
@@ -121,7 +121,7 @@ def _count_spans(pipeline: Pipeline) -> SpanCounts:
 
 def ask_collector(configuration: Configuration) -> CollectorStatus:
     """Send an export without spans."""
-    from kaizen.auto.export import make_sender
+    from kaizen.auto.pipeline.export import make_sender
 
     try:
         outcome = make_sender(configuration).send(())

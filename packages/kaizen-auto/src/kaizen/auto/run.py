@@ -157,7 +157,7 @@ class _RunSpan:
     def _open(self, provider: Any, name: str, session_id: str | None) -> None:
         from opentelemetry import context, trace
 
-        from kaizen.auto.spans import is_openinference
+        from kaizen.auto.pipeline.spans import is_openinference
 
         around = trace.get_current_span()
         within_run = context.get_value(WITHIN_RUN) or is_openinference(cast("Any", around))

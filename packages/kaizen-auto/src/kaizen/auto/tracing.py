@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
 
     from kaizen.auto.options import Options
-    from kaizen.auto.provider import Pipeline
+    from kaizen.auto.pipeline.provider import Pipeline
 
 
 class Tracing:
@@ -59,7 +59,7 @@ class Tracing:
     def ensure_pipeline(self) -> Pipeline:
         """Return the pipeline, built by the first thread that needs it; another one drops what it built."""
         if self.pipeline is None:
-            from kaizen.auto.provider import build
+            from kaizen.auto.pipeline.provider import build
 
             built = build(self.options)
             with self._lock:
@@ -131,7 +131,7 @@ class Tracing:
             if not instrumentor.is_instrumented_by_opentelemetry:
                 raise RuntimeError("its instrumentor does not support the installed version")
         except (Exception, SystemExit):
-            from kaizen.auto.guard import guard
+            from kaizen.auto.guards.calls import guard
 
             # What it replaced before it failed stays replaced.
             guard(module, instrumentor)
@@ -150,7 +150,7 @@ class Tracing:
         self._register(framework, module, instrumentor)
 
     def _register(self, framework: Framework, module: ModuleType, instrumentor: Any) -> None:
-        from kaizen.auto.guard import guard
+        from kaizen.auto.guards.calls import guard
 
         self.instrumentors[framework.name] = instrumentor
         self.problems.pop(framework.name, None)

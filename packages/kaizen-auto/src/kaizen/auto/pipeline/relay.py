@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 
-from kaizen.auto.spans import copy_span, is_openinference
+from kaizen.auto.pipeline.spans import copy_span, is_openinference
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
     from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace import Span
 
-    from kaizen.auto.collapse import CollapseProcessor
+    from kaizen.auto.pipeline.collapse import CollapseProcessor
 
 
 class Relay(SpanProcessor):

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
 
     from kaizen.auto.configuration import Configuration
-    from kaizen.auto.fitting import Limits
+    from kaizen.auto.pipeline.fitting import Limits
 
 MAX_BODY_BYTES = 4_000_000
 # Worth another try later; everything else would be refused again.
@@ -55,7 +55,7 @@ def encode(spans: Sequence[ReadableSpan], limits: Limits) -> Any:
     """Return the export request for spans, within the limits."""
     from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 
-    from kaizen.auto.fitting import fit
+    from kaizen.auto.pipeline.fitting import fit
 
     return encode_spans([fit(span, limits) for span in spans])
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 from opentelemetry.trace import StatusCode
 
-from kaizen.auto.forking import call_in_child
-from kaizen.auto.spans import UNFINISHED, copy_span, is_openinference, kind_of, scope_of
+from kaizen.auto.pipeline.forking import call_in_child
+from kaizen.auto.pipeline.spans import UNFINISHED, copy_span, is_openinference, kind_of, scope_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.trace import Status
 
-from kaizen.auto.spans import copy_span
+from kaizen.auto.pipeline.spans import copy_span
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

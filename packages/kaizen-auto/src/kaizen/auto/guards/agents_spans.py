@@ -15,7 +15,7 @@ from typing import Any
 
 import wrapt
 
-from kaizen.auto.answers import Answer
+from kaizen.auto.guards.answers import Answer
 
 logger = logging.getLogger("kaizen.auto")
 

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, attach, set_value
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 
-from kaizen.auto.export import Outcome
-from kaizen.auto.forking import call_in_child
-from kaizen.auto.pool import send_before_results
+from kaizen.auto.pipeline.export import Outcome
+from kaizen.auto.pipeline.forking import call_in_child
+from kaizen.auto.pipeline.pool import send_before_results
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from kaizen.auto.export import Sender
+    from kaizen.auto.pipeline.export import Sender
 
 logger = logging.getLogger("kaizen.auto")
 

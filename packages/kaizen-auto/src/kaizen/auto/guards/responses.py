@@ -18,8 +18,8 @@ import wrapt
 from opentelemetry import trace
 from opentelemetry.trace import Status, StatusCode
 
-from kaizen.auto.answers import Answer, merge_chunks, parse_events, response_of
-from kaizen.auto.spans import UNFINISHED
+from kaizen.auto.guards.answers import Answer, merge_chunks, parse_events, response_of
+from kaizen.auto.pipeline.spans import UNFINISHED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import wrapt
 
-from kaizen.auto.fitting import replace_surrogates
+from kaizen.auto.pipeline.fitting import replace_surrogates
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

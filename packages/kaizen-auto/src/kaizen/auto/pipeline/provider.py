@@ -9,17 +9,17 @@ import sys
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
-from kaizen.auto.batch import BatchQueue
-from kaizen.auto.collapse import CollapseProcessor
 from kaizen.auto.configuration import Configuration, resolve
-from kaizen.auto.export import make_sender
-from kaizen.auto.relay import Relay
+from kaizen.auto.pipeline.batch import BatchQueue
+from kaizen.auto.pipeline.collapse import CollapseProcessor
+from kaizen.auto.pipeline.export import make_sender
+from kaizen.auto.pipeline.relay import Relay
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import SpanLimits, TracerProvider
 
+    from kaizen.auto.guards.responses import ResponseWatch
     from kaizen.auto.options import Options
-    from kaizen.auto.watching import ResponseWatch
 
 logger = logging.getLogger("kaizen.auto")
 

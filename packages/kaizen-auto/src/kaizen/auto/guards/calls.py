@@ -14,17 +14,17 @@ from typing import TYPE_CHECKING, Any
 
 import wrapt
 
-from kaizen.auto.agents_spans import guard_processor
-from kaizen.auto.cancellation import CallSpan
-from kaizen.auto.suppression import lifted, suppressed
-from kaizen.auto.watching import watch_responses
+from kaizen.auto.guards.agents_spans import guard_processor
+from kaizen.auto.guards.cancellation import CallSpan
+from kaizen.auto.guards.responses import watch_responses
+from kaizen.auto.guards.suppression import lifted, suppressed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
     from types import ModuleType
     from weakref import WeakSet
 
-    from kaizen.auto.watching import ResponseWatch
+    from kaizen.auto.guards.responses import ResponseWatch
 
 logger = logging.getLogger("kaizen.auto")
 
