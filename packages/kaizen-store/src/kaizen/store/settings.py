@@ -8,12 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from urllib.parse import unquote
 
 from pydantic import AliasChoices, Field, ValidationError, field_validator
-from pydantic_settings import (
-    BaseSettings,
-    EnvSettingsSource,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-)
+from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from kaizen.store.errors import InvalidInputError
 
@@ -39,11 +34,7 @@ class EnvironmentSettings(BaseSettings):
     """
 
     model_config = SettingsConfigDict(
-        frozen=True,
-        extra="forbid",
-        populate_by_name=True,
-        case_sensitive=True,
-        hide_input_in_errors=True,
+        frozen=True, extra="forbid", populate_by_name=True, case_sensitive=True, hide_input_in_errors=True
     )
     error_type: ClassVar[type[ValueError]] = InvalidInputError
 

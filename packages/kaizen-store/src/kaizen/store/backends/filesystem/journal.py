@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, BinaryIO
 
-from kaizen.store import files, locking
+from kaizen.store import files
 from kaizen.store.backends.filesystem.names import file_name
 from kaizen.store.backends.filesystem.state import NamespaceState, copy_entity
 from kaizen.store.commits import check_restored, next_commit
@@ -159,7 +159,7 @@ class Journal:
     @contextmanager
     def _writing(self) -> Iterator[None]:
         files.make_directory(self._lock_path.parent)
-        with self._writer, locking.lock_file(self._lock_path), self._memory:
+        with self._writer, files.lock_file(self._lock_path), self._memory:
             yield
 
     def _append(self, loaded: _Loaded, *lines: bytes) -> None:

@@ -12,7 +12,7 @@ import weakref
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
-from kaizen.store import files, locking
+from kaizen.store import files
 from kaizen.store.backends.sqlite import schema as sqlite_schema
 from kaizen.store.errors import CorruptDataError, StoreError, UnavailableError
 
@@ -196,7 +196,7 @@ class Connections:
 
     def _changing_tables(self) -> AbstractContextManager[None]:
         lock = self.path.with_name(f"{self.path.name}.lock")
-        return locking.lock_file(lock, timeout_s=BUSY_TIMEOUT_S)
+        return files.lock_file(lock, timeout_s=BUSY_TIMEOUT_S)
 
     def _check_open(self) -> None:
         if self._closed:

@@ -40,10 +40,7 @@ class Searcher:
     """Search one store. Vectors stay in memory, a kilobyte or so for each entity searched."""
 
     def __init__(
-        self,
-        connections: Connections,
-        embedder: str,
-        ns_of: Callable[[sqlite3.Connection, str], int],
+        self, connections: Connections, embedder: str, ns_of: Callable[[sqlite3.Connection, str], int]
     ) -> None:
         self._connections = connections
         self._embedder = LazyEmbedder(embedder)

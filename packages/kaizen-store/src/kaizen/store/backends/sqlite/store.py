@@ -8,13 +8,7 @@ from typing import TYPE_CHECKING
 
 from kaizen.store.backends.sqlite.connections import Connections
 from kaizen.store.backends.sqlite.reading import Selection, current, sql_int
-from kaizen.store.backends.sqlite.rows import (
-    read_commits,
-    to_entity,
-    to_microseconds,
-    to_namespace,
-    to_time,
-)
+from kaizen.store.backends.sqlite.rows import read_commits, to_entity, to_microseconds, to_namespace, to_time
 from kaizen.store.backends.sqlite.writing import delete_namespace, write_commit
 from kaizen.store.base import BaseStore
 from kaizen.store.commits import Head, check_restored, next_commit, touched
