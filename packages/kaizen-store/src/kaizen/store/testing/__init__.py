@@ -16,30 +16,27 @@ from __future__ import annotations
 
 import pytest
 
-_PARTS = (
+_PARTS = [
     "commits",
     "concurrency",
-    "crashes",
     "entities",
+    "fixtures",
     "histories",
     "hostile_input",
     "models",
     "namespaces",
-    "restoring",
     "searches",
-)
+]
 pytest.register_assert_rewrite(*(f"{__name__}.{part}" for part in _PARTS))
 
 from kaizen.store.testing.commits import CommitContract  # noqa: E402 - only now are asserts rewritten
-from kaizen.store.testing.concurrency import ConcurrencyContract  # noqa: E402
-from kaizen.store.testing.crashes import CrashContract  # noqa: E402
+from kaizen.store.testing.concurrency import ConcurrencyContract, CrashContract  # noqa: E402
 from kaizen.store.testing.entities import EntityContract  # noqa: E402
 from kaizen.store.testing.fixtures import NAMESPACE, OpenStore  # noqa: E402
-from kaizen.store.testing.histories import HistoryContract  # noqa: E402
+from kaizen.store.testing.histories import HistoryContract, RestoreContract  # noqa: E402
 from kaizen.store.testing.hostile_input import HostileInputContract  # noqa: E402
 from kaizen.store.testing.models import ModelContract  # noqa: E402
 from kaizen.store.testing.namespaces import NamespaceContract  # noqa: E402
-from kaizen.store.testing.restoring import RestoreContract  # noqa: E402
 from kaizen.store.testing.searches import SearchContract  # noqa: E402
 
 __all__ = ["NAMESPACE", "OpenStore", "StoreContract"]

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeAlias
 
 from kaizen.store.backends.postgres.rows import STATE_COLUMNS, STATE_OF_ENTITY, to_entity
-from kaizen.store.errors import StoreError
+from kaizen.store.errors import StoreError, check_schema
 from kaizen.store.text import fold_text, searched_text
 
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ def version_of(connection: psycopg.Connection) -> int:
 def is_current(connections: Connections) -> bool:
     """Return whether the tables exist; migrate older ones, and raise `StoreError` for newer ones."""
     version = connections.read(version_of)
-    _check_version(connections, version)
+    check_schema(connections.location, version, known=len(MIGRATIONS))
     if 0 < version < len(MIGRATIONS):
         migrate(connections)
     return version > 0
@@ -160,7 +160,7 @@ def migrate(connections: Connections) -> None:
     def step(connection: psycopg.Connection) -> bool:
         lock(connection)
         version = version_of(connection)
-        _check_version(connections, version)
+        check_schema(connections.location, version, known=len(MIGRATIONS))
         if version == len(MIGRATIONS):
             return False
         if version == 0:
@@ -202,11 +202,3 @@ def _begin(connections: Connections, connection: psycopg.Connection) -> None:
 def _has(connection: psycopg.Connection, rows: str) -> bool:
     """Return whether the catalog has such rows now; to_regclass may answer from an older cache."""
     return bool(connection.execute(f"SELECT EXISTS ({rows})").fetchone() == (True,))
-
-
-def _check_version(connections: Connections, version: int) -> None:
-    if version > len(MIGRATIONS):
-        raise StoreError(
-            f"{connections.location} was written by a newer kaizen-store (schema {version}, this one knows "
-            f"{len(MIGRATIONS)}): upgrade kaizen-store"
-        )

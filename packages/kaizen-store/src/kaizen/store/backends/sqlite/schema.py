@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from kaizen.store import files
 from kaizen.store.backends.sqlite.rows import OF_STATE, to_entity
-from kaizen.store.errors import StoreError
+from kaizen.store.errors import check_schema
 from kaizen.store.text import fold_text, searched_text
 
 if TYPE_CHECKING:
@@ -123,21 +123,13 @@ def version_of(connection: sqlite3.Connection) -> int:
     return version
 
 
-def check_version(version: int, path: Path, migrations: Sequence[Migration]) -> None:
-    if version > len(migrations):
-        raise StoreError(
-            f"{path} was written by a newer kaizen-store (schema {version}, this one knows "
-            f"{len(migrations)}): upgrade kaizen-store"
-        )
-
-
 def migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[Migration]) -> None:
     """Bring the database to the newest schema, one transaction for each step, after a backup of an older one.
 
     The caller sees to it that nobody else migrates at the same time.
     """
     version = version_of(connection)
-    check_version(version, path, migrations)
+    check_schema(path, version, known=len(migrations))
     if 0 < version < len(migrations):
         _back_up(connection, path.with_name(f"{path.name}.schema-{version}.bak"))
     for number, migration in enumerate(migrations[version:], version + 1):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from kaizen.store.backends.sqlite.connections import Connections
@@ -16,7 +17,7 @@ from kaizen.store.errors import ConflictError, NotFoundError
 from kaizen.store.model import Commit, Page
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from datetime import datetime
     from pathlib import Path
 
@@ -88,38 +89,29 @@ class SqliteStore(BaseStore):
             return [to_namespace(row) for row in rows]
 
     def _delete_namespace(self, namespace_id: str) -> None:
-        self._require_file(namespace_id)
-        with self._connections.writing() as connection:
-            delete_namespace(connection, self._ns(connection, namespace_id))
+        with self._writing(namespace_id) as (connection, ns, _):
+            delete_namespace(connection, ns)
 
     def _commit(self, namespace_id: str, request: CommitRequest) -> Commit:
-        self._require_file(namespace_id)
-        with self._connections.writing() as connection:
-            ns, head = self._position(connection, namespace_id)
+        with self._writing(namespace_id) as (connection, ns, head):
             known = self._current(connection, ns, namespace_id, request.entity_ids())
             commit = next_commit(namespace_id, request, head=head, current=known)
             write_commit(connection, ns, commit)
         return commit
 
     def _restore(self, namespace_id: str, commits: Sequence[Commit]) -> None:
-        self._require_file(namespace_id)
-        with self._connections.writing() as connection:
-            ns, head = self._position(connection, namespace_id)
+        with self._writing(namespace_id) as (connection, ns, head):
             known = self._current(connection, ns, namespace_id, touched(commits))
             check_restored(namespace_id, commits, version=head.version, current=known)
             for commit in commits:
                 write_commit(connection, ns, commit)
 
     def _get_many(self, namespace_id: str, entity_ids: Sequence[str]) -> dict[str, Entity]:
-        self._require_file(namespace_id)
-        with self._connections.reading() as connection:
-            ns = self._ns(connection, namespace_id)
+        with self._reading(namespace_id) as (connection, ns):
             return self._current(connection, ns, namespace_id, entity_ids)
 
     def _history(self, namespace_id: str, entity_id: str) -> list[Commit]:
-        self._require_file(namespace_id)
-        with self._connections.reading() as connection:
-            ns = self._ns(connection, namespace_id)
+        with self._reading(namespace_id) as (connection, ns):
             rows = connection.execute(
                 f"SELECT {_COMMIT_COLUMNS} FROM commits WHERE ns = ? AND version IN "  # noqa: S608
                 "(SELECT version FROM states WHERE ns = ? AND entity_id = ?) ORDER BY version",
@@ -130,9 +122,7 @@ class SqliteStore(BaseStore):
             )
 
     def _commits(self, namespace_id: str, *, run_id: str | None, after: int, limit: int) -> list[Commit]:
-        self._require_file(namespace_id)
-        with self._connections.reading() as connection:
-            ns = self._ns(connection, namespace_id)
+        with self._reading(namespace_id) as (connection, ns):
             of_run = "" if run_id is None else "AND run_id = ? "
             rows = connection.execute(
                 f"SELECT {_COMMIT_COLUMNS} FROM commits WHERE ns = ? AND version > ? {of_run}"  # noqa: S608
@@ -144,26 +134,19 @@ class SqliteStore(BaseStore):
             return read_commits(connection, namespace_id, rows, selected, (ns, versions))
 
     def _page(self, namespace_id: str, selected: Filter, *, after: str | None, limit: int) -> Page:
-        self._require_file(namespace_id)
-        with self._connections.reading() as connection:
-            selection = Selection.of(connection, self._ns(connection, namespace_id), selected)
+        with self._reading(namespace_id) as (connection, ns):
+            selection = Selection.of(connection, ns, selected)
             rows = selection.rows(connection, after=after, limit=limit + 1)
             entities = tuple(to_entity(namespace_id, row) for row in rows[:limit])
         return Page(entities=entities, cursor=entities[-1].id if len(rows) > limit else None)
 
     def _count(self, namespace_id: str, selected: Filter) -> int:
-        self._require_file(namespace_id)
-        with self._connections.reading() as connection:
-            ns = self._ns(connection, namespace_id)
-            if not selected.values:
-                only = "" if selected.type is None else "AND type = ?"
-                of_type = [] if selected.type is None else [selected.type]
-                total: int = connection.execute(
-                    f"SELECT coalesce(sum(size), 0) FROM kinds WHERE ns = ? {only}",  # noqa: S608
-                    (ns, *of_type),
-                ).fetchone()[0]
-                return total
-            return Selection.of(connection, ns, selected).count(connection)
+        if selected.values:
+            with self._reading(namespace_id) as (connection, ns):
+                return Selection.of(connection, ns, selected).count(connection)
+        # Without values to look for, the sizes that are kept anyway tell: no entity is counted.
+        counts = self._count_by_type(namespace_id)
+        return sum(counts.values()) if selected.type is None else counts.get(selected.type, 0)
 
     def search_selected(
         self, namespace_id: str, query: str, selected: Filter, *, limit: int
@@ -172,9 +155,7 @@ class SqliteStore(BaseStore):
         return self._search(namespace_id, query, selected, limit=limit)
 
     def _count_by_type(self, namespace_id: str) -> dict[str, int]:
-        self._require_file(namespace_id)
-        with self._connections.reading() as connection:
-            ns = self._ns(connection, namespace_id)
+        with self._reading(namespace_id) as (connection, ns):
             return dict(connection.execute("SELECT type, size FROM kinds WHERE ns = ?", (ns,)).fetchall())
 
     def _search(self, namespace_id: str, query: str, selected: Filter, *, limit: int) -> list[SearchHit]:
@@ -226,6 +207,18 @@ class SqliteStore(BaseStore):
 
     def _ns(self, connection: sqlite3.Connection, namespace_id: str) -> int:
         return self._position(connection, namespace_id)[0]
+
+    @contextmanager
+    def _reading(self, namespace_id: str) -> Iterator[tuple[sqlite3.Connection, int]]:
+        self._require_file(namespace_id)
+        with self._connections.reading() as connection:
+            yield connection, self._ns(connection, namespace_id)
+
+    @contextmanager
+    def _writing(self, namespace_id: str) -> Iterator[tuple[sqlite3.Connection, int, Head]]:
+        self._require_file(namespace_id)
+        with self._connections.writing() as connection:
+            yield connection, *self._position(connection, namespace_id)
 
     def _described(self, connection: sqlite3.Connection, namespace_id: str) -> Namespace:
         row = connection.execute(
