@@ -65,6 +65,7 @@ class EnvironmentSettings(BaseSettings):
         set_by = {
             name: variable
             for name, variables in cls.variables().items()
+            # The first counts, so it comes last and takes the place of the others.
             for variable in variables[::-1]
             if environ.get(variable, "").strip()
         }

@@ -53,6 +53,7 @@ def fold_text(text: str) -> str:
     text = _CAMEL.sub(" ", text)
     if not text.isascii():
         text = _ACCENTS.sub("", unicodedata.normalize("NFKD", text)).casefold().translate(_PLAIN_LETTERS)
+        # NFKD took each Hangul syllable apart, which is a word to us only as a whole.
         text = _UNSPACED.sub(r" \1 ", unicodedata.normalize("NFC", text))
     return " ".join(_WORD.findall(text.lower()))
 

@@ -72,6 +72,7 @@ def edit_tip(
     `entity` was read.
     """
     tip = StoredTip.of(entity)
+    # An earlier decision stays: a tip that was rejected is not approved by a change of its words.
     review = tip.metadata.get("review") or _review(tip, "edited")
     edited = tip.with_metadata(**fields, review=review).with_content(
         tip.content if content is None else content

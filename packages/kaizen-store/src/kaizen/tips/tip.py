@@ -124,6 +124,7 @@ class StoredTip:
     id: str
     content: str
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    # Not compared: a tip that is made anew is the same tip as the stored one.
     created_at: datetime | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:

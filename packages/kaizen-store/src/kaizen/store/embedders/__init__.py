@@ -99,6 +99,7 @@ class LazyEmbedder:
             embedder = self.get()
             if embedder is None:
                 return None, None
+            # First, so that an embedder that fails does so before all is embedded by it.
             vector = embedder.embed([text])[0]
             return embed_searched(embedder), vector
         except StoreError as error:

@@ -195,6 +195,7 @@ def _encode_time(time: datetime) -> str:
 
 def _decode_time(text: str) -> datetime:
     time = datetime.fromisoformat(text)
+    # fromisoformat gives this very object for Z; a time with another offset was not written by us.
     if time.tzinfo is not UTC:
         raise ValueError(f"time {text!r} is not in UTC")
     return time

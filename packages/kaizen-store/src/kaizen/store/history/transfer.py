@@ -76,6 +76,7 @@ def import_lines(
     store.create_namespace(namespace_id, exist_ok=True, created_at=parsed.created_at)
     known = store.get_namespace(namespace_id).version
     commits = parsed.commits()
+    # What an import that was cut short left must be the beginning of this one.
     for commit in islice(commits, known):
         _check_same(store, commit)
     added = 0

@@ -133,5 +133,6 @@ def _commit_until_killed(open_store: OpenStore, namespace_id: str) -> int:
     assert process.stdout is not None
     acknowledged = [process.stdout.readline() for _ in range(random.randint(1, 8))]  # noqa: S311
     process.kill()
+    # What it printed before it died was acknowledged too.
     rest, _ = process.communicate()
     return int([*acknowledged, *rest.splitlines()][-1])

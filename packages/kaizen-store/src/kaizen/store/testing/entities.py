@@ -84,6 +84,7 @@ class EntityContract(StoreFixtures):
         shuffled = random.Random(7).sample(ids, len(ids))  # noqa: S311
         for entity_id in shuffled[:6]:
             store.commit(NAMESPACE, [put(entity_id)])
+        # A store may index at its first read: later commits must keep that order.
         store.list(NAMESPACE)
         store.commit(NAMESPACE, [put(entity_id) for entity_id in shuffled[6:]])
         for either in both(store, open_store):

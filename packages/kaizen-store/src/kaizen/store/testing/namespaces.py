@@ -92,6 +92,7 @@ class NamespaceContract(StoreFixtures):
         self, store: Store, open_store: OpenStore
     ) -> None:
         with open_store() as other:
+            # Of one length, so that the files of the two lives look alike.
             for content in ("first", "other"):
                 store.commit(NAMESPACE, [put("e", content)])
                 assert other.get(NAMESPACE, "e").content == content

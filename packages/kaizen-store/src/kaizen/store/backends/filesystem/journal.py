@@ -112,6 +112,7 @@ class Journal:
     def delete(self) -> None:
         self._require()
         with self._writing():
+            # Somebody else may have deleted it while we waited for the lock.
             self._require()
             self.path.unlink()
             self._torn_path.unlink(missing_ok=True)
@@ -170,6 +171,7 @@ class Journal:
             yield loaded
 
     def _append(self, loaded: _Loaded, *lines: bytes) -> None:
+        # Half a line of a crash, which would swallow the whole line that follows it.
         if loaded.torn:
             files.move_tail(self.path, loaded.length, to=self._torn_path)
             loaded.torn = False
@@ -248,6 +250,7 @@ class Journal:
             except ValueError:
                 if not unterminated:
                     raise
+                # A crash, or a writer that is not done, can cut only the last line: it is no damage.
                 loaded.torn = True
                 return
             loaded.state.apply(records.decode_commit(value, self.namespace_id), loaded.end)

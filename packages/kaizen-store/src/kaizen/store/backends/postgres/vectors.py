@@ -299,6 +299,7 @@ def _make_extension(connection: psycopg.Connection) -> None:
         with connection.transaction():
             connection.execute("CREATE EXTENSION vector")
     except psycopg.Error:
+        # Not installed, or not for us to install: the transaction goes on without it.
         return
 
 

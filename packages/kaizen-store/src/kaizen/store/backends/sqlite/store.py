@@ -176,6 +176,7 @@ class SqliteStore(BaseStore):
             ((found, *_), *_) = connection.execute("PRAGMA quick_check(1)").fetchall()
             if found != "ok":
                 raise self._connections.corrupt(" ".join(found.split()))
+            # No namespace has this number, and still SQLite must be able to write.
             connection.execute("UPDATE namespaces SET version = version WHERE ns = 0")
 
     def close(self) -> None:

@@ -77,6 +77,7 @@ class _Writer:
         self._grown[kind] = self._grown.get(kind, 0) - 1
         self._connection.execute(f"DELETE FROM text_{int(kind)} WHERE rowid = ?", (state_id,))  # noqa: S608
         self._connection.execute("DELETE FROM vectors WHERE kind = ? AND state_id = ?", (kind, state_id))
+        # By the whole key: an index of fields by entity would have to be written with each of them.
         self._connection.executemany(
             "DELETE FROM fields WHERE ns = ? AND path = ? AND value = ? AND entity_id = ?",
             [(self._ns, path, value, entity.id) for path, value in flatten(entity.metadata)],
