@@ -24,7 +24,6 @@ from kaizen.store.validation import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from types import TracebackType
 
     from kaizen.store.model import Change, Commit, Entity, Expected, Metadata, Namespace, Page, SearchHit
 
@@ -217,9 +216,7 @@ class BaseStore(ABC):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 

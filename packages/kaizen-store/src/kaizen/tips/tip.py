@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, get_args
 
 from kaizen.store import Put
@@ -95,8 +95,10 @@ class TipSource:
         return self.verified and not self.is_suspect
 
     def to_json(self) -> dict[str, Any]:
+        # Not asdict, which takes a hundred times as long: a tip may have thousands of sources.
+        values = {name: getattr(self, name) for name in self.__slots__}
         # Lists, as the store gives them back: else what is the same would not compare equal.
-        values = {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(self).items()}
+        values |= {"steps": list(self.steps), "models": list(self.models), "tools": dict(self.tools)}
         return {("suspect" if name == "is_suspect" else name): value for name, value in values.items()}
 
 

@@ -14,20 +14,14 @@ does not. Needs the extra `kaizen-store[testing]`.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-_PARTS = [
-    "commits",
-    "concurrency",
-    "entities",
-    "fixtures",
-    "histories",
-    "hostile_input",
-    "models",
-    "namespaces",
-    "searches",
-]
-pytest.register_assert_rewrite(*(f"{__name__}.{part}" for part in _PARTS))
+# One by one, since pytest warns of the package itself: that is imported already.
+pytest.register_assert_rewrite(
+    *(f"{__name__}.{path.stem}" for path in Path(__file__).parent.glob("[!_]*.py"))
+)
 
 from kaizen.store.testing.commits import CommitContract  # noqa: E402 - only now are asserts rewritten
 from kaizen.store.testing.concurrency import ConcurrencyContract, CrashContract  # noqa: E402

@@ -95,14 +95,13 @@ class Journal:
     def create(self, *, exist_ok: bool, created_at: datetime) -> Namespace:
         files.make_directory(self.path.parent)
         with self._writing():
-            if self._exists():
-                if not exist_ok:
-                    raise ConflictError(
-                        f"namespace {self.namespace_id!r} exists already", namespace_id=self.namespace_id
-                    )
-            else:
+            if not self._exists():
                 header = records.encode_header(self.namespace_id, created_at)
                 files.create_file(self.path, header, by_way_of=self._new_path)
+            elif not exist_ok:
+                raise ConflictError(
+                    f"namespace {self.namespace_id!r} exists already", namespace_id=self.namespace_id
+                )
             return self.describe()
 
     def describe(self) -> Namespace:

@@ -32,7 +32,7 @@ _MAX_EF_SEARCH = 1_000
 _MAX_VECTOR, _MAX_HALFVEC = 2_000, 4_000
 _ITERATES_SINCE = (0, 8)
 _BUILD_MEMORY_KB = 262_144
-# How many vectors are read at once where they are compared here: 5 to 10 MB.
+# How many vectors are read at once where they are compared here: 5 MB of 256 dimensions.
 _STREAMED = 5_000
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -17,6 +16,7 @@ from kaizen.store.errors import ConflictError, NotFoundError
 from kaizen.store.model import Commit, Page
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from datetime import datetime
     from pathlib import Path
@@ -64,16 +64,13 @@ class SqliteStore(BaseStore):
                 pass
         with self._connections.writing(create=True) as connection:
             time = to_microseconds(created_at)
-            try:
-                connection.execute(
-                    "INSERT INTO namespaces (id, created_at, last_at, version) VALUES (?, ?, ?, 0)",
-                    (namespace_id, time, time),
-                )
-            except sqlite3.IntegrityError as exc:
-                if not exist_ok:
-                    raise ConflictError(
-                        f"namespace {namespace_id!r} exists already", namespace_id=namespace_id
-                    ) from exc
+            made = connection.execute(
+                "INSERT INTO namespaces (id, created_at, last_at, version) VALUES (?, ?, ?, 0) "
+                "ON CONFLICT (id) DO NOTHING",
+                (namespace_id, time, time),
+            )
+            if not made.rowcount and not exist_ok:
+                raise ConflictError(f"namespace {namespace_id!r} exists already", namespace_id=namespace_id)
             return self._described(connection, namespace_id)
 
     def _get_namespace(self, namespace_id: str) -> Namespace:
