@@ -22,7 +22,7 @@ def uuid7(*, after: str | None = None) -> str:
     """
     made = _next()
     least = None if after is None else _parsed(after)
-    # A small step: it must neither leave the millisecond of an id from a clock ahead, nor the ids there can be.
+    # A small step: it must leave neither the millisecond of an id from a clock ahead nor the range of ids.
     return _layout(made if least is None or made > least else least + 1 + _random(_AFTER_BITS))
 
 
