@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from kaizen.sync.cleaning import clean_text
 from kaizen.sync.errors import RedactionError, SettingsError
+from kaizen.sync.expressions import read_expressions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,72 +38,6 @@ _KNOWN = (
     "square_oauth.SquareOAuthDetector",
     "telegram_token.TelegramBotTokenDetector",
     "twilio.TwilioKeyDetector",
-)
-
-_NAME = (
-    "api[_-]?key|apikey|secret|passwd|password|passphrase|(?:access|auth|refresh|session|bearer)[_-]?token"
-    "|private[_-]?key"
-)
-_VALUE = r"[\"'`]?(?P<secret>[^\s\"'`\\,;{}<>()\[\]]{8,}+)"
-# Every repetition is bounded or possessive: traces are untrusted, and megabytes of `password` take no time.
-_KEYWORD = (
-    rf"(?i)(?:{_NAME})[\w-]{{0,40}}+\\{{0,4}}[\"']?\s{{0,16}}+(?:=>|:=|[:=])\s{{0,16}}+\\{{0,4}}[\"']?"
-    r"(?P<secret>[^\s\"'\\,;{}<>()\[\]]{8,}+)(?![(\[])"
-)
-
-_BLOCK = "[A-Z ]{0,40}PRIVATE KEY(?: BLOCK)?-----"
-# What detect-secrets does not know, knows only in part, or searches for in quadratic time.
-_FIRST = (
-    ("Private Key", rf"-----BEGIN {_BLOCK}.*?(?:-----END {_BLOCK}|\Z)"),
-    ("JSON Web Token", r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)?"),
-)
-_OWN = (
-    ("Artifactory Credentials", r"\b(?:AKC|AP[\dA-F])(?=[a-zA-Z]{0,60}\d)[a-zA-Z0-9]{20,}+\b"),
-    ("NPM Token", r"(?<=/:_authToken=)\s{0,8}+[^\s\"'\\]++|\bnpm_[A-Za-z0-9]{36,}+"),
-    ("GitHub Token", r"\bgithub_pat_[A-Za-z0-9_]{20,}+"),
-    ("Stripe Access Key", r"\b[rs]k_(?:live|test)_[0-9a-zA-Z]{16,}+"),
-    ("API Key", r"\b(?:sk|rk|pk)-(?=[A-Za-z_-]{0,100}\d)[A-Za-z0-9_-]{20,}+"),
-    ("Google API Key", r"\bAIza[0-9A-Za-z_-]{35}"),
-    ("Hugging Face Token", r"\bhf_[A-Za-z0-9]{30,}+"),
-    ("Google Token", r"\bGOCSPX-[\w-]{20,}+|\bya29\.[\w-]{20,}+"),
-    ("Slack Token", r"\bxapp-\d-[\w-]{20,}+"),
-    ("Discord Webhook", r"https://discord(?:app)?\.com/api/webhooks/\d{15,20}+/[\w-]{40,}+"),
-    ("Vault Token", r"\bhv[sbr]\.[\w-]{24,}+"),
-    (
-        "Access Token",
-        (
-            r"\b(?:whsec_[A-Za-z0-9]{24,}+|shp(?:at|ca|pa|ss)_[a-fA-F0-9]{32}|do[opr]_v1_[a-f0-9]{64}"
-            r"|dapi[a-f0-9]{32}|lin_api_[A-Za-z0-9]{32,}+|ntn_[A-Za-z0-9]{40,}+|gsk_[A-Za-z0-9]{40,}+"
-            r"|r8_[A-Za-z0-9]{32,}+|pplx-[A-Za-z0-9]{40,}+|xai-[A-Za-z0-9]{60,}+)\b"
-        ),
-    ),
-    (
-        "Authorization Header",
-        r"(?i)(?<=\bbearer )[A-Za-z0-9._~+/-]{12,}+=*|(?<=\bbasic )[A-Za-z0-9+/]{16,}+={0,2}",
-    ),
-    ("Authorization Header", rf"(?i)\bauthorization\W{{1,6}}(?:bearer|basic|token|apikey)\s{_VALUE}"),
-    (
-        "Cookie",
-        (
-            r"(?i)\bcookie\\{0,4}[\"']?:\s{0,4}+\\{0,4}[\"']?"
-            r"(?P<secret>[\w.-]{1,60}+=(?!\[redacted)[^\r\n\"'\\]{4,}+)"
-        ),
-    ),
-    ("Password in Command", rf"(?i)(?<!\S)--[\w-]{{0,30}}?(?:{_NAME})[\w-]{{0,20}}+\s{_VALUE}"),
-    ("Password in Command", rf"(?<=-u )(?!\d++:\d++\b)[\w.@-]{{1,64}}+:{_VALUE}"),
-    ("Password in Command", rf"\blogin \S{{1,64}}+ password {_VALUE}"),
-    ("Password in Text", rf"(?i)<[\w:-]{{0,20}}?(?:{_NAME})[\w:-]{{0,20}}+>{_VALUE}(?=</)"),
-    ("Password in Text", rf"(?i)\b(?:{_NAME})\s(?:is|was)(?:\s?:)?\s{_VALUE}"),
-    ("Password in URL", r"(?<=://)[^\s:/@'\"?#]*+:[^\s/'\"?#]+(?=@)"),
-    ("Secret Keyword", _KEYWORD),
-)
-_OPTIONAL = (
-    (
-        "emails",
-        "Mail Address",
-        re.compile(r"(?<![\w.+-])[\w.+-]{1,64}+@[A-Za-z0-9-]{1,63}+(?:\.[A-Za-z0-9-]{1,63}+){1,8}+"),
-    ),
-    ("cards", "Card Number", re.compile(r"(?<![\w.-])[2-6]\d{3}(?:[ -]?\d){8,15}+(?![\w-])")),
 )
 
 
@@ -163,11 +98,10 @@ class Redactor:
         for own in self.redaction.patterns:
             text, count = own.replaced(text)
             self._count(own.kind, count)
-        for kind, pattern in _patterns():
+        # In their order in `OPTIONS`, whatever order the user wrote them in.
+        options = [option for option in OPTIONS if option in self.redaction.options]
+        for kind, pattern in (*_patterns(), *(found for option in options for found in _compiled(option))):
             text = pattern.sub(self._replacement(kind), text)
-        for option, kind, pattern in _OPTIONAL:
-            if option in self.redaction.options:
-                text = pattern.sub(self._replacement(kind), text)
         return text
 
     def _count(self, kind: str, count: int) -> None:
@@ -268,12 +202,13 @@ _CHECKS = {
 @cache
 def _patterns() -> tuple[tuple[str, re.Pattern[str]], ...]:
     # Ours that the library would match in part go first.
-    return (*_compiled(_FIRST), *_library_patterns(), *_compiled(_OWN))
+    return (*_compiled("first"), *_library_patterns(), *_compiled("own"))
 
 
-def _compiled(expressions: Iterable[tuple[str, str]]) -> Iterator[tuple[str, re.Pattern[str]]]:
-    for kind, expression in expressions:
-        yield kind, re.compile(expression, re.DOTALL)
+@cache
+def _compiled(table: str) -> tuple[tuple[str, re.Pattern[str]], ...]:
+    listed = read_expressions("redact.toml", table)
+    return tuple((kind, re.compile(one, re.DOTALL)) for kind, found in listed.items() for one in found)
 
 
 def _library_patterns() -> Iterator[tuple[str, re.Pattern[str]]]:

@@ -10,6 +10,7 @@ from functools import cache
 from kaizen.sync.trust.normal import fold_letters
 
 _KEY = 2
+_EXCERPT = 60
 _BOUNDARY = r"\b"
 _LITERAL = re.compile(r"[a-z ]*")
 _OPTIONAL = tuple("?*{")
@@ -62,6 +63,14 @@ class Scanner:
 def scanner(expressions: tuple[str, ...]) -> Scanner:
     """Return the scanner of these expressions, made once."""
     return Scanner(expressions)
+
+
+def excerpt(match: re.Match[str]) -> str:
+    """Return the match with a few words around it, for a person to read."""
+    start = max(match.start() - 10, 0)
+    words = match.string[start : match.end() + 20]
+    words = words if len(words) <= 2 * _EXCERPT else f"{words[:_EXCERPT]} ... {words[-_EXCERPT:]}"
+    return "".join(c if c.isprintable() and c != "'" else " " for c in words).strip()
 
 
 def alternatives(expression: str) -> list[str]:
