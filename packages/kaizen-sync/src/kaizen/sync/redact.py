@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cache
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
 
 from kaizen.sync.cleaning import clean_text
 from kaizen.sync.errors import RedactionError, SettingsError
@@ -16,7 +16,11 @@ from kaizen.sync.expressions import read_expressions
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from _typeshed import DataclassInstance
+
     from kaizen.sync.model import Annotation, Conversation, Message, Outcome, Trajectory
+
+T = TypeVar("T", bound="DataclassInstance")
 
 Option = Literal["emails", "cards"]
 OPTIONS: tuple[Option, ...] = get_args(Option)
@@ -95,21 +99,19 @@ class Redactor:
     def text(self, text: str) -> str:
         """Return the text without the secrets that a detector knows and without what UTF-8 cannot carry."""
         text = clean_text(text)
+        # The user's patterns come first, before ours cut into what they are meant for.
         for own in self.redaction.patterns:
             text, count = own.replaced(text)
-            self._count(own.kind, count)
+            self.counts += Counter({own.kind: count})
         # In their order in `OPTIONS`, whatever order the user wrote them in.
         options = [option for option in OPTIONS if option in self.redaction.options]
         for kind, pattern in (*_patterns(), *(found for option in options for found in _compiled(option))):
             text = pattern.sub(self._replacement(kind), text)
         return text
 
-    def _count(self, kind: str, count: int) -> None:
-        if count:
-            self.counts[kind] += count
-
     def _replacement(self, kind: str) -> Callable[[re.Match[str]], str]:
         def replacement(match: re.Match[str]) -> str:
+            # A pattern that needs its surroundings names the part that is secret.
             group = "secret" if "secret" in match.re.groupindex else 0
             if kind in _CHECKS and not _CHECKS[kind](match[group]):
                 return match[0]
@@ -121,55 +123,42 @@ class Redactor:
 
     def trajectory(self, trajectory: Trajectory) -> Trajectory:
         """Redact every text of a trajectory."""
+        listed = ("errors", "tools", "models", "response_ids")
+        texts: dict[str, Any] = {name: tuple(map(self.text, getattr(trajectory, name))) for name in listed}
         return replace(
-            trajectory,
+            self._with_texts(trajectory, "session_id", "previous_response_id"),
             messages=tuple(map(self._message, trajectory.messages)),
             side_conversations=tuple(map(self._conversation, trajectory.side_conversations)),
-            errors=tuple(map(self.text, trajectory.errors)),
-            tools=tuple(map(self.text, trajectory.tools)),
             outcome=self.outcome(trajectory.outcome),
-            session_id=self.text(trajectory.session_id),
-            models=tuple(map(self.text, trajectory.models)),
-            response_ids=tuple(map(self.text, trajectory.response_ids)),
-            previous_response_id=self.text(trajectory.previous_response_id),
+            **texts,
         )
 
     def outcome(self, outcome: Outcome) -> Outcome:
         """Redact every text of an outcome."""
-        return replace(outcome, judged_by=self.text(outcome.judged_by), detail=self.text(outcome.detail))
+        return self._with_texts(outcome, "judged_by", "detail")
 
     def annotation(self, annotation: Annotation) -> Annotation:
         """Redact every text of an annotation."""
-        return replace(
-            annotation,
-            name=self.text(annotation.name),
-            label=self.text(annotation.label),
-            explanation=self.text(annotation.explanation),
-        )
+        return self._with_texts(annotation, "name", "label", "explanation")
+
+    def _with_texts(self, value: T, *names: str) -> T:
+        texts: dict[str, Any] = {name: self.text(getattr(value, name)) for name in names}
+        return replace(value, **texts)
 
     def _conversation(self, conversation: Conversation) -> Conversation:
-        return replace(
-            conversation,
-            name=self.text(conversation.name),
-            messages=tuple(map(self._message, conversation.messages)),
-        )
+        messages = tuple(map(self._message, conversation.messages))
+        return replace(self._with_texts(conversation, "name"), messages=messages)
 
     def _message(self, message: Message) -> Message:
+        # Ids are random enough to look like secrets, and without them no result finds its call.
+        calls = tuple(
+            replace(self._with_texts(call, "name", "arguments"), id=clean_text(call.id))
+            for call in message.tool_calls
+        )
         return replace(
-            message,
-            role=self.text(message.role),
-            content=self.text(message.content),
-            name=self.text(message.name),
+            self._with_texts(message, "role", "content", "name"),
             tool_call_id=clean_text(message.tool_call_id),
-            tool_calls=tuple(
-                replace(
-                    call,
-                    id=clean_text(call.id),
-                    name=self.text(call.name),
-                    arguments=self.text(call.arguments),
-                )
-                for call in message.tool_calls
-            ),
+            tool_calls=calls,
         )
 
 
@@ -177,6 +166,7 @@ def _looks_secret(value: str) -> bool:
     """Return whether a value where secrets stand is one: words and names of constants are not."""
     if any(c.isdigit() for c in value):
         return True
+    # `password=settings.DB_PASSWORD` names a constant.
     if value.rpartition(".")[2].replace("_", "").isupper():
         return False
     return value != value.lower() and value != value.title()

@@ -14,7 +14,7 @@ BYTES_PER_TOKEN = 3
 # Below this a text says nothing any more: then whole ones are left out.
 _LEAST_BYTES = 200
 _KEPT_LONGER = 2
-_NOTE_BYTES = 64
+_NOTE_BYTES = 64  # no note is longer
 _NONCE_BYTES = 8
 
 

@@ -43,8 +43,8 @@ _PERSONAL = re.compile(
     r"(?i)(?:(?:first|last|middle|full|given|family|customer|user|contact|passenger|guest)_?name|surname|zip"
     r"|(?:zip|postal)_?code|phone(?:_?number)?|street|address(?:_?line)?_?\d?)"
 )
-_PERSONAL_CHARS = (3, 100)
-_MOST_PERSONAL = 200
+_PERSONAL_CHARS = (3, 100)  # shorter ones are abbreviations, longer ones texts
+_MOST_PERSONAL = 200  # one expression looks for them all
 _BEFORE_A_FORM = re.compile(r"(?i)\b(?:e\.g|i\.e|such as|like|example|format|form|version|pattern)\b")
 _BEFORE_CHARS = 32
 
@@ -128,6 +128,7 @@ def is_common(literal: str) -> bool:
         return True
     if literal.isascii() and literal.isdigit():
         number = int(literal) if len(literal) < 20 else 1
+        # Round numbers, powers of two and their neighbours are sizes and limits.
         return number % 1_000 in (0, 999) or number & (number - 1) == 0 or number & (number + 1) == 0
     return False
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from kaizen.tips.tip import StoredTip
 
 _SAME_TASK = 0.2
-_NEIGHBOURS = 50
+_NEIGHBOURS = 50  # comparing all with all would take the square of their number
 _DIGITS = 5
 
 
@@ -96,6 +96,7 @@ def cluster(
     The sizes in a cluster add up to at most `largest`, and at most one of `fixed` is in it. No two clusters
     could be joined: whatever keeps two apart keeps apart all that they grow into.
     """
+    # Members share one list, so that `is` tells whether two are in one cluster.
     of = {item: [item] for item in range(len(sizes))}
     for one, other in sorted(similarity, key=lambda pair: (-similarity[pair], pair)):
         if of[one] is of[other]:

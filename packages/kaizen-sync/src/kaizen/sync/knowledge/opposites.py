@@ -129,6 +129,7 @@ def _compare_sentences(one: str, other: str) -> Relation:
 
 @lru_cache(maxsize=16_384)
 def _is_negated(sentence: str) -> bool:
+    # Two negations are none.
     return sum(token in _NEGATIONS or token.endswith("n't") for token in tokens(sentence)) % 2 == 1
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 OWN_CALL = "Kaizen's own model call"
 
+# Eight words where there are so many, since tips often begin with the same few.
 _LONG, _SHORT = 8, 4
 _BLANK = "\N{OBJECT REPLACEMENT CHARACTER}"
 _WORD = re.compile(r"\w+")
@@ -63,6 +64,7 @@ class KnownTips:
         shown: dict[int, None] = {}
 
         def blanked(message: Message) -> Message:
+            # What the agent says itself was not shown to it.
             if message.role == "assistant":
                 return message
             found = [
@@ -98,8 +100,10 @@ class _Index:
     def __init__(self, texts: Iterable[tuple[Words, int]]) -> None:
         self._by_start: defaultdict[Words, list[tuple[Words, int]]] = defaultdict(list)
         for words, number in texts:
-            self._by_start[words[: _size(words)]].append((words, number))
+            length = _LONG if len(words) >= _LONG else _SHORT
+            self._by_start[words[:length]].append((words, number))
         self._first = {start[0] for start in self._by_start if start}
+        # Looking up must not add a key for each word of each trace.
         self._by_start.default_factory = None
 
     def found_in(self, text: str) -> Iterator[tuple[int, tuple[int, int]]]:
@@ -122,11 +126,6 @@ class _Index:
         for size in (*range(1, _SHORT + 1), _LONG):
             if at + size <= len(words):
                 yield from self._by_start.get(words[at : at + size], ())
-
-
-def _size(words: Words) -> int:
-    """Return how many words of a text it is looked up by."""
-    return _LONG if len(words) >= _LONG else min(len(words), _SHORT)
 
 
 def _words(text: str) -> Words:

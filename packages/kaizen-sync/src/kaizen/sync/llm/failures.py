@@ -50,7 +50,7 @@ _ABOUT_LENGTH = re.compile(r"(?i)\btokens?\b|\blength\b|too (?:long|large|big)")
 _SAYS_NOTHING = re.compile(r"(?:-|Error code: \d+)\s*$")
 
 _KEY_VARIABLES = ("_API_KEY", "_TOKEN", "_SECRET_ACCESS_KEY")
-_SHORTEST_KEY = 8
+_SHORTEST_KEY = 8  # a shorter value may be part of ordinary words
 _MOST_CHARS = 300
 
 
@@ -61,6 +61,7 @@ class SchemaRefusedError(ModelError):
 def model_error(error: Exception, model: str) -> ModelError:
     """Return the error of ours that one of LiteLLM's means, worded for a person."""
     problem = said(error)[:_MOST_CHARS]
+    # From what is certain to what is vague, since one error may fit several.
     if is_filtered(error):
         return ModelRefusalError(f"model '{model}' refuses to answer: {problem}")
     if is_about_key(error):
@@ -152,6 +153,7 @@ def _says(error: BaseException, pattern: re.Pattern[str]) -> bool:
 def _texts(error: BaseException) -> Iterator[str]:
     """Yield everything that an error and its causes say: LiteLLM drops the body of some answers."""
     cause: BaseException | None = error
+    # Causes may form a circle.
     for _ in range(10):
         if cause is None:
             return

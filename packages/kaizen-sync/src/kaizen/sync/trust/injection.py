@@ -21,7 +21,7 @@ INJECTION = "the run shows an attempt to steer its reader"
 
 _PROMPT = "the prompt"
 
-_WINDOW = 120
+_WINDOW = 120  # a warning looks back 80 characters, and its own words come before these
 
 
 def injection_attempt(trajectory: Trajectory) -> str:

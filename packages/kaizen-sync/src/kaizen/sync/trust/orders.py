@@ -8,8 +8,7 @@ from typing import NamedTuple
 
 from kaizen.sync.expressions import read_expressions
 from kaizen.sync.trust.hidden import hidden_in_tip
-from kaizen.sync.trust.negation import is_forbidden, is_ruled_out
-from kaizen.sync.trust.normal import decoded, normal
+from kaizen.sync.trust.normal import decoded, normal, pattern
 from kaizen.sync.trust.scanning import excerpt, scanner
 
 FETCHES = "it tells to run or fetch something from elsewhere"
@@ -17,6 +16,10 @@ WEAKENS = "it tells to weaken a permission or a check"
 CREDENTIALS = "it tells to reveal or use a credential"
 OVERRIDES = "it tells to set instructions aside"
 CONTACTS = "it names an address to contact"
+
+
+# Looking further back would cost more than it finds: a negation stands close to what it negates.
+_WINDOW = 160
 
 
 class Rule(NamedTuple):
@@ -69,3 +72,18 @@ def _orders(text: str) -> Iterator[tuple[str, str]]:
         rule = rules[number]
         if rule.is_harmless is None or not rule.is_harmless(text, match.start()):
             yield rule.reason, excerpt(match)
+
+
+def is_forbidden(text: str, start: int) -> bool:
+    """Return whether the words right before `start` negate what begins there: `never disable TLS`."""
+    return _ends_with("directly", text, start)
+
+
+def is_ruled_out(text: str, start: int) -> bool:
+    """Return whether the clause before `start` forbids or reports a failure: `not ... without asking`."""
+    return _ends_with("earlier", text, start)
+
+
+def _ends_with(name: str, text: str, start: int) -> bool:
+    [expression] = read_expressions("trust/negation.toml")[name]
+    return pattern(expression).search(text, max(0, start - _WINDOW), start) is not None

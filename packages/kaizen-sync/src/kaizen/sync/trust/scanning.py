@@ -9,6 +9,7 @@ from functools import cache
 
 from kaizen.sync.trust.normal import fold_letters
 
+# `do` and `ai` open expressions; longer keys would leave these to the slow search.
 _KEY = 2
 _EXCERPT = 60
 _BOUNDARY = r"\b"
@@ -98,6 +99,7 @@ def openings(expression: str) -> list[str]:
         length += len(part)
         if not depth:
             break
+    # What may be missing does not show how a match begins.
     if rest[length:].startswith(_OPTIONAL):
         return []
     return [
@@ -110,4 +112,5 @@ def openings(expression: str) -> list[str]:
 def _literal(expression: str) -> str:
     found = _LITERAL.match(expression)
     literal = found[0] if found else ""
+    # The last letter may be missing, as in `tips?`.
     return literal[:-1] if expression[len(literal) :].startswith(_OPTIONAL) else literal

@@ -15,6 +15,7 @@ from kaizen.sync.trajectory.json_text import as_text
 _LONGEST_FORM = 24
 _MOST_ADDED = 4
 _MOST_LISTS = 4
+# Of units: of time, of percent, of bytes, of money in cents.
 _FACTORS = (10, 60, 100, 1_000, 1_024, 3_600, 1_000_000)
 _RUN = re.compile(r"([9Aa])\1{5,}")
 _FORM_LEGEND = "(9 stands for a digit, A and a for letters)"

@@ -69,6 +69,7 @@ def find_unread_pages(story: Story) -> Iterator[Finding]:
 
 def _more(result: str) -> re.Match[str] | None:
     """Where a result says that there is more than it holds."""
+    # Such marks stand around a list of results, not in it.
     for text in (result[-_SEARCHED_CHARS:], result[:_SEARCHED_CHARS]):
         for found in _MORE.finditer(text):
             if not found["page"] or int(found["page"]) < int(found["pages"]):

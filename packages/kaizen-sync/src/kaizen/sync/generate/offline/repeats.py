@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from kaizen.sync.generate.offline.steps import Step
     from kaizen.sync.generate.offline.story import Finding, Story
 
-_OFTEN = 3
+_OFTEN = 3  # twice may be chance
 
 
 def find_loops(story: Story) -> Iterator[Finding]:

@@ -84,6 +84,7 @@ def _violation(name: str, value: Any, schema: Mapping[str, Any]) -> Violation | 
         return None
     kind = schema.get("type")
     if isinstance(kind, str) and (types := _TYPES.get(kind)):
+        # In Python true is an int; in JSON it is not a number.
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
         fits = is_number if kind in ("integer", "number") else isinstance(value, types)
         if not fits:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _QUOTE_CHARS = 300
 _MOST_VALUES = 50
-_SHORTEST_VALUE = 3
+_SHORTEST_VALUE = 3  # shorter ones, such as 1 or no, occur in any error
 _LONGEST_VALUE = 100
 
 
