@@ -29,21 +29,6 @@ _PATTERNS = "KAIZEN_REDACT_PATTERNS"
 # What one text of a trace may take; an expression that takes longer fails the trace, and lets nothing pass.
 _TIMEOUT_S = 5.0
 
-_KNOWN = (
-    "aws.AWSKeyDetector",
-    "azure_storage_key.AzureStorageKeyDetector",
-    "discord.DiscordBotTokenDetector",
-    "github_token.GitHubTokenDetector",
-    "gitlab_token.GitLabTokenDetector",
-    "mailchimp.MailchimpDetector",
-    "pypi_token.PypiTokenDetector",
-    "sendgrid.SendGridDetector",
-    "slack.SlackDetector",
-    "square_oauth.SquareOAuthDetector",
-    "telegram_token.TelegramBotTokenDetector",
-    "twilio.TwilioKeyDetector",
-)
-
 
 @dataclass(frozen=True, slots=True)
 class OwnPattern:
@@ -205,7 +190,7 @@ def _library_patterns() -> Iterator[tuple[str, re.Pattern[str]]]:
     """Yield detect-secrets' own expressions: its scanner finds only parts of some secrets."""
     from importlib import import_module
 
-    for name in _KNOWN:
+    for name in read_expressions("redact.toml", "detect_secrets")["plugins"]:
         module, _, detector = name.partition(".")
         plugin = getattr(import_module(f"detect_secrets.plugins.{module}"), detector)
         for pattern in plugin.denylist:
