@@ -178,7 +178,7 @@ def _listening_url(host: str, port: str) -> str:
 
 
 def _base_url(value: str) -> tuple[str, dict[str, str]]:
-    """The URL without user and password, which end up in messages and in stored links, and their header."""
+    """Return the URL without user and password, which would be shown in messages and links, and their header."""
     url = value.strip().rstrip("/").removesuffix("/v1/traces").rstrip("/")
     try:
         # It raises for a broken IPv6 address, and `port` for what is not a port.
@@ -226,7 +226,7 @@ def _header_value(value: str, variable: str) -> str:
 
 
 def _shown(pair: str) -> str:
-    """The beginning of what may be a credential."""
+    """Return the beginning of what may be a credential."""
     text = pair.strip()
     return text if len(text) <= 8 else f"{text[:4]}..."
 
@@ -399,7 +399,7 @@ class RedactionSettings(_SyncEnvironment):
 
     @property
     def redaction(self) -> Redaction:
-        """The compiled patterns. Raises `SettingsError` for a kind or an expression that is not one."""
+        """Return the compiled patterns; raises `SettingsError` for what is not a kind or an expression."""
         return Redaction.from_environ({"KAIZEN_REDACT": self.kinds, "KAIZEN_REDACT_PATTERNS": self.patterns})
 
 

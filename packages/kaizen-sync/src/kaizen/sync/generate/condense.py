@@ -47,7 +47,7 @@ class Piece:
 
     @property
     def marked_size(self) -> int:
-        """The bytes of the piece without its text, including the line break after it."""
+        """Return the bytes of the piece without its text, including the line break after it."""
         return _NONCE_BYTES + size(self.mark) + (5 if self.text else 4)
 
 

@@ -80,7 +80,7 @@ class RunLiterals:
 
     @cached_property
     def _offered(self) -> str:
-        """What all runs of this agent share: its tools and its instructions."""
+        """Return what all runs of this agent share: its tools and its instructions."""
         systems = (message.content for message in self._trajectory.messages if message.role == "system")
         return "\n".join([*self._trajectory.tools, *systems])
 

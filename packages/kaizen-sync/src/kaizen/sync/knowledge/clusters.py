@@ -74,7 +74,7 @@ class PairFinder:
         return not all(tasks) or tasks[0] == tasks[1] or self._tasks.similarity(*tasks) >= _SAME_TASK
 
     def _agree(self, one: str, other: str, triggers: tuple[str, str], *, sure: bool) -> bool:
-        """Tell whether no word shows a difference; if it must be sure, they also name the same things."""
+        """Return whether no word shows a difference; if it must be sure, they also name the same things."""
         if sure and names(one) != names(other):
             return False
         key = one, other, *triggers

@@ -122,7 +122,7 @@ def _stems(sentence: str) -> frozenset[str]:
 
 @lru_cache(maxsize=1)
 def _antonyms() -> dict[str, list[tuple[str, bool]]]:
-    """The antonyms of each word by stems, each with whether only one of the two can be right."""
+    """Return the antonyms of each word by stems, each with whether only one of the two can be right."""
     found: dict[str, list[tuple[str, bool]]] = {}
     for name, only_one_is_right in (("opposites", True), ("alternatives", False)):
         for pair in _words(name):

@@ -27,7 +27,7 @@ Words = tuple[str, ...]
 
 
 def is_own_call(trajectory: Trajectory) -> bool:
-    """Tell whether Kaizen itself made the call: something else than the agent traced the sync's own calls."""
+    """Return whether Kaizen itself made the call: something traced the sync's own calls."""
     first = trajectory.messages[0] if trajectory.messages else None
     return first is not None and first.role == "system" and first.content.startswith(_openings())
 
@@ -133,7 +133,7 @@ def _words(text: str) -> Words:
 
 
 def _is_line(text: str, place: tuple[int, int]) -> bool:
-    """Tell whether there are no other words on its line."""
+    """Return whether there are no other words on its line."""
     start = text.rfind("\n", 0, place[0]) + 1
     end = text.find("\n", place[1])
     return not _WORD.search(text[start : place[0]] + text[place[1] : end if end >= 0 else len(text)])

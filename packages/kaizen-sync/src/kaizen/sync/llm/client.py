@@ -172,7 +172,7 @@ class Model:
 
     @cached_property
     def max_input_tokens(self) -> int | None:
-        """How many tokens a prompt may have by LiteLLM's table; None if it does not know the model."""
+        """Return how many tokens a prompt may have by LiteLLM's table; None if it does not know the model."""
         info = self._look_up("get_model_info") or {}
         return info.get("max_input_tokens") or None
 

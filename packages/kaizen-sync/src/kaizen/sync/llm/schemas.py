@@ -77,7 +77,7 @@ class Answer(BaseModel):
 
     @property
     def dropped(self) -> Counter[str]:
-        """How many entries of the model's answer were dropped, by reason."""
+        """Return how many entries of the model's answer were dropped, by reason."""
         return self._dropped
 
     @classmethod

@@ -40,17 +40,17 @@ class TraceDescription:
 
     @property
     def whole(self) -> str:
-        """The hash of the whole conversation; empty if nothing was answered."""
+        """Return the hash of the whole conversation; empty if nothing was answered."""
         return self.answers[-1] if self.answers else ""
 
     @property
     def history(self) -> tuple[str, ...]:
-        """The hashes of what came before this trace."""
+        """Return the hashes of what came before this trace."""
         return self.answers[:-1][: self.repeated]
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """The keys by which this trace is found; each is looked up exactly."""
+        """Return the keys by which this trace is found; each is looked up exactly."""
         own = [f"session:{self.session_id}"] if self.session_id else []
         if not self.session_id and self.answers:
             own += [f"whole:{self.whole}", *(f"begins:{answer}" for answer in self.history)]
@@ -59,7 +59,7 @@ class TraceDescription:
 
     @property
     def related_keys(self) -> tuple[str, ...]:
-        """The keys of traces that may belong to the same story."""
+        """Return the keys of traces that may belong to the same story."""
         swapped = {"whole": "begins", "begins": "whole", "response": "follows", "follows": "response"}
         parts = (key.partition(":") for key in self.keys)
         return tuple(f"{swapped.get(kind, kind)}:{value}" for kind, _, value in parts)

@@ -67,7 +67,7 @@ class PhoenixSource:
 
     @property
     def requests(self) -> int:
-        """The number of requests made so far."""
+        """Return the number of requests made so far."""
         return self._http.requests
 
     def __enter__(self) -> Self:
@@ -201,7 +201,7 @@ class PhoenixSource:
 
     @property
     def lists_traces(self) -> bool:
-        """Whether the server lists traces, by its version."""
+        """Return whether the server lists traces, by its version."""
         self._project_id()
         return reading_by(self.server_version) == "index"
 
