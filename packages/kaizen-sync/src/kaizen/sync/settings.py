@@ -178,7 +178,7 @@ def _listening_url(host: str, port: str) -> str:
 
 
 def _base_url(value: str) -> tuple[str, dict[str, str]]:
-    """Return the URL without user and password, which would be shown in messages and links, and their header."""
+    """Return the URL without user and password, which messages and links would show, and their header."""
     url = value.strip().rstrip("/").removesuffix("/v1/traces").rstrip("/")
     try:
         # It raises for a broken IPv6 address, and `port` for what is not a port.
