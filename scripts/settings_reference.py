@@ -6,8 +6,10 @@ import re
 from pathlib import Path
 from typing import Any
 
-from kaizen.store.settings import EnvironmentSettings, StoreSettings
-from kaizen.sync.settings import ModelSettings, OutcomeSettings, PhoenixSettings, RedactionSettings
+from kaizen.cli.settings import CliSettings
+from kaizen.store import EnvironmentSettings, StoreSettings
+from kaizen.sync import ModelSettings, OutcomeSettings, PhoenixSettings
+from kaizen.sync.settings import RedactionSettings
 
 TARGET = Path(__file__).resolve().parent.parent / "docs/reference/settings.md"
 
@@ -17,6 +19,7 @@ CLASSES: tuple[type[EnvironmentSettings], ...] = (
     RedactionSettings,
     OutcomeSettings,
     StoreSettings,
+    CliSettings,
 )
 
 

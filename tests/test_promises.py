@@ -153,7 +153,7 @@ BUILT_WITH = {
         "litellm": "litellm",
         "pydantic-settings": "EnvironmentSettings",
     },
-    "kaizen-cli": {"typer": "typer", "pydantic-settings": "kaizen.sync.settings"},
+    "kaizen-cli": {"typer": "typer", "pydantic-settings": "EnvironmentSettings"},
 }
 
 

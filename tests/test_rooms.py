@@ -75,6 +75,12 @@ def imports() -> tuple[Import, ...]:
     return tuple(found)
 
 
+def test_the_command_and_the_demo_use_what_the_other_packages_export() -> None:
+    shared = ("kaizen.store", "kaizen.tips", "kaizen.sync")
+    users = [found for found in imports() if package(found.importer) in ("kaizen.cli", "kaizen.demo")]
+    assert [f for f in users if package(f.imported) in shared and f.imported not in shared] == []
+
+
 def package(module: str) -> str:
     return ".".join(module.split(".")[:2])
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kaizen.cli.settings import read_env_file
+from kaizen.cli.env_file import read_env_file
 from kaizen.sync import SettingsError
 from tests.support.command import kaizen, kaizen_process
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from kaizen.cli.drawing import console, print_fields, print_table, print_text
+from kaizen.cli.output import printable
 from kaizen.store import Put, Store, StoreSettings, open_store
 from tests.support.command import kaizen
 
@@ -67,6 +68,24 @@ def test_a_tip_is_told_from_the_others_by_the_id_that_a_list_shows() -> None:
     assert len(set(rows)) == 5
     for shown in rows:
         assert kaizen("tips", "show", shown).exit_code == 0
+
+
+def test_wide_columns_give_way_so_that_the_last_one_is_whole(capsys: pytest.CaptureFixture[str]) -> None:
+    """As in `kaizen sync status`."""
+    cells = ["2026-11-27 04:08:59 UTC", "ended", "customer-service-agent", "2576", "0.0014", "4 learned"]
+    print_table(["RUN", "STATE", "PROJECT", "TOKENS", "USD", "PROCESSED"], [cells])
+    header, *lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, (header, *lines))) <= 80
+    assert header.endswith("PROCESSED")
+    assert lines[0].endswith("4 learned")
+    assert [line.split()[0] for line in lines] == ["2026-11-27", "04:08:59"]
+
+
+def test_a_long_text_is_cut_between_words(store: Store) -> None:
+    shown = kaizen("tips").stdout
+    assert "…" in shown
+    cut_words = {line.split()[-1] for line in shown.splitlines() if line.endswith("…")}
+    assert {word.rstrip("…") for word in cut_words} <= set(printable(TEXT).split())
 
 
 def test_stored_text_is_no_markup(capsys: pytest.CaptureFixture[str]) -> None:

@@ -259,7 +259,7 @@ def test_what_can_select_or_do_nothing_is_refused(options: list[str], message: s
 def test_watching_goes_on_when_the_store_fails(
     mixed_project: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from kaizen.cli.sync import _Rounds
+    from kaizen.cli.sync.rounds import Rounds
     from kaizen.store import StoreSettings, UnavailableError, open_store
     from kaizen.sync import ModelSettings, PhoenixSettings, Report, SyncSettings
 
@@ -268,7 +268,7 @@ def test_watching_goes_on_when_the_store_fails(
     # A round ends the watch from within, as a signal does.
     monkeypatch.setattr(signal, "signal", lambda *_: None)
     with open_store(StoreSettings.from_environ(os.environ)) as store:
-        rounds = _Rounds(store, SyncSettings(), ModelSettings(), quiet=True, annotate=False)
+        rounds = Rounds(store, SyncSettings(), ModelSettings(), quiet=True, annotate=False)
 
         def sync(_: PhoenixSettings) -> Report:
             answer = answers.pop(0)

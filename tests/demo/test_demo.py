@@ -71,8 +71,10 @@ def test_the_demo_runs_the_whole_loop_and_leaves_nothing_behind(
     for agent in AGENTS:
         assert agent.framework in said
         assert f"--project {agent.project}" in said
-    assert said.count("[recovery]") >= len(AGENTS)
-    assert "quote:" in said
+    tips, _, whole = said.partition("kaizen tips show ")
+    assert tips.count("  recovery  ") >= len(AGENTS)
+    assert "\nquote  " in whole
+    assert "\nproject  " in whole
     assert "Traceback" not in said
     assert list((tmp_path / "scratch").iterdir()) == []
     assert users_of(tmp_path / "scratch") == []

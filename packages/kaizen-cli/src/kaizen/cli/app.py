@@ -14,76 +14,34 @@ from kaizen.cli.__about__ import __version__
 from kaizen.cli.lazy import Commands, Group
 
 if TYPE_CHECKING:
-    from kaizen.cli.settings import EnvFile
+    from kaizen.cli.env_file import EnvFile
 
-_ENTITIES = "kaizen.cli.entities"
-_TIPS = "kaizen.cli.tips"
-
-SYNC = Group(
-    name="sync",
-    help="Turn traces into tips.",
-    sources={
-        "phoenix": "kaizen.cli.sync.phoenix:phoenix",
-        "status": "kaizen.cli.sync.status:status",
-        "retry": "kaizen.cli.sync.retry:retry",
-    },
-)
-TIPS = Group(
-    name="tips",
-    help="Look at tips, search, add, change and review them. Alone it lists them.",
-    default="list",
-    sources={
-        "list": f"{_TIPS}.list:list_tips",
-        "show": f"{_TIPS}.show:show",
-        "search": f"{_TIPS}.search:search",
-        "add": f"{_TIPS}.add:add",
-        "edit": f"{_TIPS}.edit:edit",
-        "retire": f"{_TIPS}.retire:retire",
-        "review": f"{_TIPS}.review:review",
-        "export": f"{_TIPS}.export:export",
-    },
-)
-ENTITIES = Group(
-    name="entities",
-    help="List, search, change, move and restore tips and all other entities.",
-    sources={
-        "list": f"{_ENTITIES}.list:list_entities",
-        "show": f"{_ENTITIES}.show:show",
-        "search": f"{_ENTITIES}.search:search",
-        "add": f"{_ENTITIES}.add:add",
-        "delete": f"{_ENTITIES}.delete:delete",
-        "history": f"{_ENTITIES}.history:history",
-        "revert": f"{_ENTITIES}.revert:revert",
-        "review": f"{_ENTITIES}.review:review",
-        "consolidate": f"{_ENTITIES}.consolidate:consolidate",
-        "export": f"{_ENTITIES}.export:export",
-        "import": f"{_ENTITIES}.import_:import_",
-    },
-)
-NAMESPACES = Group(
-    name="namespaces",
-    help="List, create, look at and delete namespaces.",
-    sources={
-        "list": "kaizen.cli.namespaces.list:list_namespaces",
-        "create": "kaizen.cli.namespaces.create:create",
-        "info": "kaizen.cli.namespaces.info:info",
-        "delete": "kaizen.cli.namespaces.delete:delete",
-    },
-)
-STORE = Group(
-    name="store",
-    help="Copy a store, bring its search index up to date.",
-    sources={
-        "copy": "kaizen.cli.store.copy:copy",
-        "reindex": "kaizen.cli.store.reindex:reindex",
-    },
+GROUPS = (
+    Group("sync", "Turn traces into tips.", "phoenix status retry"),
+    Group(
+        "tips",
+        "Look at tips, search, add, change and review them. Alone it lists them.",
+        "list:list_tips show search add edit retire review export",
+        default="list",
+    ),
+    Group(
+        "entities",
+        "List, search, change, move and restore tips and all other entities.",
+        "list:list_entities show search add delete history revert review consolidate export import_",
+    ),
+    Group(
+        "namespaces",
+        "List, create, look at and delete namespaces.",
+        "list:list_namespaces create info delete",
+    ),
+    Group("store", "Copy a store, bring its search index up to date.", "copy reindex"),
 )
 
 
 class _Root(TyperGroup):
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
-        groups = {str(group.name): group for group in (SYNC, TIPS, ENTITIES, NAMESPACES, STORE)}
+        groups = {str(group.name): group for group in GROUPS}
         self.commands = Commands({**groups, "doctor": "kaizen.cli.doctor:doctor"}, plugins=True)
 
 
@@ -119,8 +77,7 @@ def _kaizen(
         bool,
         typer.Option(
             "--debug",
-            help="Show a Python stack trace with an error that Kaizen did not expect.",
-            envvar="KAIZEN_DEBUG",
+            help="Show a Python stack trace with an error that Kaizen did not expect [env: KAIZEN_DEBUG]",
         ),
     ] = False,
     version: Annotated[
@@ -129,6 +86,7 @@ def _kaizen(
     ] = False,
 ) -> None:
     if debug:
+        # The error is caught outside of Typer, where no option is left.
         os.environ["KAIZEN_DEBUG"] = "true"
     env_file: EnvFile | None = context.obj
     # `kaizen doctor` says it among its checks.
@@ -156,6 +114,7 @@ def main() -> None:
     try:
         # Help must come whatever `.env` holds, and quickly.
         env_file = None if _asks_for_help(sys.argv[1:]) else _load_env_file()
+        # Left alone, Typer would print errors by itself, and nothing as JSON.
         sys.exit(app(prog_name="kaizen", standalone_mode=False, obj=env_file))
     except BrokenPipeError:
         # Whoever read our output has read enough (`kaizen tips | head`).
@@ -170,6 +129,6 @@ def main() -> None:
 def _load_env_file() -> EnvFile | None:
     if not os.path.lexists(".env"):
         return None
-    from kaizen.cli.settings import load_env_file
+    from kaizen.cli.env_file import load_env_file
 
     return load_env_file()

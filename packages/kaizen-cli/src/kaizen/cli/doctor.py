@@ -24,12 +24,12 @@ from kaizen.cli.options import (
 from kaizen.cli.output import one_line, print_json
 
 if TYPE_CHECKING:
-    from kaizen.cli.settings import EnvFile
+    from kaizen.cli.env_file import EnvFile
     from kaizen.store import StoreSettings
     from kaizen.sync import PhoenixStatus
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Check:
     """One thing looked at; `advice` says what to do if it is not `ok`."""
 
@@ -80,6 +80,7 @@ def doctor(
     for part in parts:
         for check in part():
             checks.append(check)
+            # At once, since a server that does not answer takes its time.
             if not json:
                 _print(check)
     failed = any(check.status == "fail" for check in checks)
@@ -102,28 +103,29 @@ def _versions() -> Iterator[Check]:
 
     names = ("kaizen-cli", "kaizen-sync", "kaizen-store", "litellm")
     versions = ", ".join(f"{name} {version(name)}" for name in names)
-    yield Check(name="versions", status="ok", detail=f"{versions}, Python {platform.python_version()}")
+    yield Check("versions", "ok", f"{versions}, Python {platform.python_version()}")
 
 
 def _env_file(env_file: EnvFile | None) -> Iterator[Check]:
     if env_file is not None:
         status: Literal["ok", "note"] = "note" if env_file.ignored else "ok"
-        yield Check(name="settings", status=status, detail=env_file.described())
+        yield Check("settings", status, env_file.described())
 
 
 def _tracing() -> Iterator[Check]:
     """Check whether agents started from this environment would be traced."""
+    # Found and not imported: to import it would trace this process too.
     installed = importlib.util.find_spec("kaizen.auto") is not None
     value = os.environ.get("KAIZEN_AUTO_ENABLED", "")
     enabled = value.strip().lower() in ("true", "1", "yes", "on")
     if installed and enabled:
-        yield Check(name="tracing", status="ok", detail="agents started here are traced")
+        yield Check("tracing", "ok", "agents started here are traced")
         return
     yield Check(
-        name="tracing",
-        status="note",
-        detail=f"agents started here are not traced: {_why_untraced(installed, value)}",
-        advice="where the agents run: pip install ./packages/kaizen-auto from a checkout of Kaizen, set "
+        "tracing",
+        "note",
+        f"agents started here are not traced: {_why_untraced(installed, value)}",
+        "where the agents run: pip install ./packages/kaizen-auto from a checkout of Kaizen, set "
         "KAIZEN_AUTO_ENABLED=true, "
         "then `python -m kaizen.auto` there",
     )
@@ -144,26 +146,26 @@ def _phoenix(url: str | None, project: str | None) -> Iterator[Check]:
         settings = PhoenixSettings.from_environ(os.environ, url=url, project=project)
         found = phoenix_status(settings)
     except SyncError as error:
-        yield Check(name="phoenix", status="fail", detail=str(error), advice="phoenix serve")
+        yield Check("phoenix", "fail", str(error), "phoenix serve")
         return
     if not found.version:
         yield Check(
-            name="phoenix",
-            status="note",
-            detail=f"{settings.base_url} answers, without the version header that Phoenix sends",
-            advice="check that a proxy in between passes x-phoenix-server-version",
+            "phoenix",
+            "note",
+            f"{settings.base_url} answers, without the version header that Phoenix sends",
+            "check that a proxy in between passes x-phoenix-server-version",
         )
     else:
         yield _server(found, settings.base_url)
     if settings.project in found.projects:
-        yield Check(name="project", status="ok", detail=f"'{settings.project}' exists")
+        yield Check("project", "ok", f"'{settings.project}' exists")
     else:
         others = ", ".join(found.projects[:10])
         yield Check(
-            name="project",
-            status="note",
-            detail=f"Phoenix has no project '{settings.project}' yet; it has: {others}",
-            advice="run an agent with KAIZEN_TRACING_PROJECT set to it, or choose another with --project",
+            "project",
+            "note",
+            f"Phoenix has no project '{settings.project}' yet; it has: {others}",
+            "run an agent with KAIZEN_TRACING_PROJECT set to it, or choose another with --project",
         )
 
 
@@ -171,19 +173,19 @@ def _server(found: PhoenixStatus, url: str) -> Check:
     """Check whether the server offers what a sync reads best by."""
     detail = f"version {found.version} at {url}"
     if found.reading == "index":
-        return Check(name="phoenix", status="ok", detail=detail)
+        return Check("phoenix", "ok", detail)
     if found.reading == "spans":
         return Check(
-            name="phoenix",
-            status="note",
-            detail=f"{detail} lists no traces: every span is read to find the new ones",
-            advice="update Phoenix to 13.15 or newer, which reads many times faster",
+            "phoenix",
+            "note",
+            f"{detail} lists no traces: every span is read to find the new ones",
+            "update Phoenix to 13.15 or newer, which reads many times faster",
         )
     return Check(
-        name="phoenix",
-        status="fail",
-        detail=f"{detail} cannot be asked for single traces",
-        advice="update Phoenix to 13.9 or newer, better 13.15",
+        "phoenix",
+        "fail",
+        f"{detail} cannot be asked for single traces",
+        "update Phoenix to 13.9 or newer, better 13.15",
     )
 
 
@@ -198,14 +200,14 @@ def _store(where: StoreSettings) -> Iterator[Check]:
             compared = _VECTOR_SEARCH.get(getattr(store, "vector_search", ""), "")
     except StoreError as error:
         yield Check(
-            name="store",
-            status="fail",
-            detail=str(error),
-            advice="choose another place with KAIZEN_DATA_DIR, or another backend with KAIZEN_BACKEND",
+            "store",
+            "fail",
+            str(error),
+            "choose another place with KAIZEN_DATA_DIR, or another backend with KAIZEN_BACKEND",
         )
         return
     held = f"namespaces: {', '.join(namespaces[:10])}" if namespaces else "no namespaces yet"
-    yield Check(name="store", status="ok", detail=f"{where.backend} at {location} works; {held}{compared}")
+    yield Check("store", "ok", f"{where.backend} at {location} works; {held}{compared}")
 
 
 # How a store that can do it either way compares meanings in a search.
@@ -221,24 +223,24 @@ def _model(name: str | None, *, call: bool) -> Iterator[Check]:
     try:
         settings = ModelSettings.from_environ(os.environ, model=name)
     except SyncError as error:
-        yield Check(name="model", status="fail", detail=str(error))
+        yield Check("model", "fail", str(error))
         return
     if settings.tips_model == OFFLINE:
         detail = "tips are generated offline: no model writes them, no key is needed"
-        yield Check(name="model", status="ok", detail=detail)
+        yield Check("model", "ok", detail)
     names = [n for n in dict.fromkeys((settings.tips_model, settings.reconcile_model)) if n != OFFLINE]
     if names and not call:
-        yield Check(name="model", status="note", detail=f"{', '.join(names)}; not called (--no-model)")
+        yield Check("model", "note", f"{', '.join(names)}; not called (--no-model)")
         return
     for name in names:
         try:
             ping_model(name, settings)
         except ModelError as error:
             yield Check(
-                name="model",
-                status="fail",
-                detail=str(error),
-                advice="set the provider's key (such as OPENAI_API_KEY), or another KAIZEN_TIPS_MODEL",
+                "model",
+                "fail",
+                str(error),
+                "set the provider's key (such as OPENAI_API_KEY), or another KAIZEN_TIPS_MODEL",
             )
         else:
-            yield Check(name="model", status="ok", detail=f"{name} answers")
+            yield Check("model", "ok", f"{name} answers")

@@ -20,13 +20,14 @@ from kaizen.cli.output import cut, one_line, printable
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table as RichTable
 
 # A row of a list shows the beginning of a long text: this many characters, or this many lines of a terminal.
 _EXCERPT = 200
 _LINES = 3
 _GAP = 2
+# With less room, a text would be a ribbon of single words.
 _NARROWEST = 20
-_SHORTEST_ID = 13  # the time of a UUIDv7, to the millisecond
 _SHORTEST_ID = 13  # the time of a UUIDv7, to the millisecond
 
 
@@ -64,6 +65,7 @@ class Table:
         else:
             headers = [self._headers] if self._headers else []
             typer.echo("\n".join(self._plain(line) for line in [*headers, *lines]))
+        # Further pages go on below the first, without headers of their own.
         self._headers = None
 
     def _plain(self, line: Sequence[str]) -> str:
@@ -76,8 +78,7 @@ class Table:
         from rich.table import Table as RichTable
         from rich.text import Text
 
-        screen = console()
-        room = max(_NARROWEST, screen.width - sum(self._widths) - _GAP * len(self._widths))
+        widths, room = self._fitting(console().width)
         table = RichTable(
             box=None,
             show_header=bool(self._headers),
@@ -85,12 +86,22 @@ class Table:
             pad_edge=False,
             padding=(0, _GAP, 0, 0),
         )
-        for header, width in zip(self._headers or [""] * len(self._widths), self._widths, strict=False):
-            table.add_column(header, no_wrap=True, overflow="ellipsis", width=width)
+        for header, width in zip(self._headers or [""] * len(widths), widths, strict=False):
+            table.add_column(header, overflow="ellipsis", width=width)
         table.add_column(self._headers[-1] if self._headers else "", overflow="fold", min_width=_NARROWEST)
         for *cells, text in lines:
+            # Lines that end between words are not full: about a quarter of one is lost.
             table.add_row(*map(Text, cells), Text(cut(text, _LINES * room - room // 4)))
-        screen.print(table)
+        _print(table)
+
+    def _fitting(self, screen_width: int) -> tuple[list[int], int]:
+        """Return the widths of the columns and the room of the last one; the widest give way to it."""
+        widths = list(self._widths)
+        room = screen_width - sum(widths) - _GAP * len(widths)
+        while room < _NARROWEST and max(widths, default=0) > _NARROWEST // 2:
+            widths[widths.index(max(widths))] -= 1
+            room += 1
+        return widths, max(room, _NARROWEST)
 
 
 def print_text(text: str, *, indent: int = 0, style: str = "") -> None:
@@ -129,7 +140,15 @@ def _print_grid(rows: Iterable[tuple[str, str]], *, width: int, style: str) -> N
     grid.add_column(overflow="fold", style="" if width else style)
     for name, value in rows:
         grid.add_row(*([Text(name)] if width else []), Text(value))
-    console().print(grid)
+    _print(grid)
+
+
+def _print(drawn: RichTable) -> None:
+    """Print what rich draws, without the blanks with which it fills every line to the full width."""
+    screen = console()
+    with screen.capture() as captured:
+        screen.print(drawn)
+    typer.echo("\n".join(line.rstrip() for line in captured.get().splitlines()))
 
 
 def short_ids(ids: Sequence[str]) -> list[str]:
@@ -140,6 +159,7 @@ def short_ids(ids: Sequence[str]) -> list[str]:
     longest = max(map(len, ids))
     while length < longest and len({each[:length] for each in ids}) < len(set(ids)):
         length += 1
+    # A dash at the end looks as if something were missing.
     return [each[:length].rstrip("-") for each in ids]
 
 

@@ -46,7 +46,7 @@ def _usage_error(error: Any, *, as_json: bool) -> int:
 def _unexpected(error: Exception, *, as_json: bool) -> int:
     said = error_json(error)
     message = f"this is a defect of Kaizen: {said['type']}: {one_line(said['message'])}"
-    if os.environ.get("KAIZEN_DEBUG", "").strip().lower() in ("true", "1", "yes", "on"):
+    if _is_debugging():
         traceback.print_exception(error)
     else:
         message += "; set KAIZEN_DEBUG=true for the stack trace"
@@ -54,3 +54,14 @@ def _unexpected(error: Exception, *, as_json: bool) -> int:
     if as_json:
         print_error_json(said["type"], message)
     return UNEXPECTED
+
+
+def _is_debugging() -> bool:
+    from kaizen.cli.settings import CliSettings
+    from kaizen.store import InvalidInputError
+
+    try:
+        return CliSettings.read(os.environ).debug
+    except InvalidInputError:
+        # Whoever set it wants to see more, and the error at hand matters more than how it is written.
+        return True

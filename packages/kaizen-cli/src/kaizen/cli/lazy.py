@@ -19,12 +19,19 @@ Source = str | TyperGroup
 
 
 class Group(TyperGroup):
-    """A group whose commands are imported one by one; `default` runs when no command is named."""
+    """A group whose commands are imported one by one; `default` runs when no command is named.
 
-    def __init__(
-        self, *, name: str, help: str, sources: Mapping[str, Source], default: str | None = None
-    ) -> None:
+    `commands` are words with a blank between them: the module of this group that holds a command, and after
+    a colon its function if that is called otherwise.
+    """
+
+    def __init__(self, name: str, help: str, commands: str, *, default: str | None = None) -> None:
         super().__init__(name=name, help=help, no_args_is_help=default is None, rich_markup_mode=None)
+        sources: dict[str, Source] = {}
+        for word in commands.split():
+            module, _, function = word.partition(":")
+            # `import` cannot be the name of a module.
+            sources[module.rstrip("_")] = f"kaizen.cli.{name}.{module}:{function or module}"
         self.commands = Commands(sources)
         self._default = default
 
@@ -94,6 +101,7 @@ def _function(source: str) -> Callable[..., None]:
 
 
 def _command(name: str, function: Callable[..., None]) -> Any:
+    # Completion belongs to the whole app, and errors are printed in one place, `kaizen.cli.failing`.
     app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
     app.command(name)(function)
     command: Any = typer.main.get_command(app)

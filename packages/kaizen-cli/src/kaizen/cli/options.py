@@ -58,6 +58,7 @@ WhereOption = Annotated[
         "may be given several times.",
     ),
 ]
+ReasonOption = Annotated[str | None, typer.Option("--reason", help="Why; kept in the history.")]
 NamespaceArgument = Annotated[
     str | None,
     typer.Argument(
@@ -81,6 +82,7 @@ def opened(backend: str | None, data_dir: str | None, *namespaces: str | None) -
     """Open the configured store, and give it with the id of the namespace that options or settings name."""
     from kaizen.store import open_store
 
+    # It may be written as an argument and as an option; the same one twice does no harm.
     named = list(dict.fromkeys(name for name in namespaces if name))
     if len(named) > 1:
         raise typer.BadParameter(
@@ -107,6 +109,7 @@ def split_namespace(store: Store, words: Sequence[str], namespace_id: str) -> tu
     try:
         store.get_namespace(words[0])
     except (NotFoundError, InvalidInputError):
+        # A word that cannot name a namespace may still be an id.
         return namespace_id, list(words)
     return words[0], list(words[1:])
 
@@ -130,7 +133,9 @@ def parse_where(pairs: Sequence[str]) -> Where:
         try:
             value = json.loads(text)
         except ValueError:
+            # What is not JSON is meant as it is written, without quotes.
             value = text
+        # Filters compare single values only.
         value = text if isinstance(value, dict | list) else value
         if is_unequal:
             unequal.append((path, value))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from kaizen.tips.text import one_line as one_line
-from kaizen.tips.text import printable as printable
+from kaizen.tips import one_line as one_line
+from kaizen.tips import printable as printable
 
 if TYPE_CHECKING:
     from kaizen.store import Entity
@@ -43,7 +44,17 @@ def print_error(error: Exception, *, as_json: bool) -> None:
 
 def error_json(error: Exception) -> dict[str, str]:
     """An error as `--json` shows it; its message is one line."""
-    return {"type": type(error).__name__, "message": one_line(error) + _advice(error)}
+    return {"type": _public_name(type(error)), "message": one_line(error) + _advice(error)}
+
+
+def _public_name(kind: type[BaseException]) -> str:
+    """Return the nearest class that its package exports; a private one may change in any release."""
+    for each in kind.__mro__:
+        root, _, rest = each.__module__.partition(".")
+        package = sys.modules.get(f"{root}.{rest.partition('.')[0]}") if root == "kaizen" else None
+        if each.__name__ in getattr(package, "__all__", (each.__name__,)):
+            return each.__name__
+    return kind.__name__
 
 
 def _advice(error: Exception) -> str:
@@ -67,6 +78,11 @@ def print_note(text: str) -> None:
     typer.echo(text, err=True)
 
 
+def print_undo(namespace: str, commit_id: str) -> None:
+    """Say how to undo a commit; in one line however long, since it is there to be copied."""
+    print_note(f"To undo it: kaizen entities revert {namespace} --commit {commit_id}")
+
+
 def entity_json(entity: Entity) -> dict[str, Any]:
     """An entity as `--json` shows it."""
     return {
@@ -86,7 +102,15 @@ def counted(count: int, noun: str, plural: str = "") -> str:
     return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
 
 
+def priced(cost_usd: float | None) -> str:
+    """Return a cost, or that LiteLLM knows none for the model."""
+    return "price unknown" if cost_usd is None else f"{cost_usd:.4f} USD"
+
+
 def cut(text: str, width: int) -> str:
-    """Return the text in one line of at most `width` characters, with an ellipsis where it was longer."""
+    """Return the text in one line of at most `width` characters; a longer one ends after a word, with "…"."""
     line = one_line(text)
-    return line if len(line) <= width else line[: width - 1].rstrip() + "…"
+    if len(line) <= width:
+        return line
+    # One character more, so that a word which just fits is kept.
+    return (line[:width].rpartition(" ")[0].rstrip(" …") or line[: width - 1]) + "…"

@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Self
 from kaizen.cli.output import print_note
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from rich.status import Status
 
 EVERY_S = 5.0
@@ -24,18 +22,14 @@ class Ticker:
 
     def __init__(self, *, quiet: bool) -> None:
         self._quiet = quiet
+        # As if something had just been said: short work says nothing.
         self._said_at = time.monotonic()
         self._status: Status | None = None
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._status is not None:
             self._status.stop()
             self._status = None

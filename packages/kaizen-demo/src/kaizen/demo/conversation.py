@@ -85,6 +85,7 @@ def from_responses(body: dict[str, Any]) -> Conversation:
 
 
 def _role(role: str) -> str:
+    # Newer and older names of the same roles.
     return {"developer": "system", "function": "tool"}.get(role, role)
 
 
@@ -103,6 +104,7 @@ def _item_turn(item: dict[str, Any]) -> Turn:
         case "function_call_output":
             return Turn("tool", _content_text(item.get("output")))
         case _:
+            # Reasoning and the like: the model's own, and no text for a scenario to match.
             return Turn("assistant", "")
 
 

@@ -20,8 +20,9 @@ import typer
 from kaizen.demo.model_server import ModelServer
 from kaizen.demo.phoenix_server import PhoenixError, PhoenixServer
 from kaizen.demo.scenario import load_scenarios
-from kaizen.store import Entity, Store, StoreSettings, open_store
+from kaizen.store import Store, StoreSettings, open_store
 from kaizen.sync import ModelSettings, PhoenixSettings, PhoenixSource, Sync, SyncError, SyncSettings
+from kaizen.tips import GUIDELINE, one_line
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -77,13 +78,18 @@ def run_demo(phoenix: Path | None, agent_python: Path | None) -> None:
         where = StoreSettings(backend="filesystem", data_dir=directory / "store")
         with open_store(where) as store:
             _sync_all(server.url, store, environ)
-            _say(f"4. The tips, as `kaizen entities show {NAMESPACE} ID` tells them:")
-            _print_tips(store)
+            tips = store.list(NAMESPACE, type=GUIDELINE, limit=1).entities
+        _say("4. What they teach the next run: kaizen tips")
+        _run_kaizen(where, "tips")
+        for tip in tips:
+            _say(f"5. One of them whole: kaizen tips show {tip.id}")
+            _run_kaizen(where, "tips", "show", tip.id)
         _say(f"That was the loop, in {time.monotonic() - started:.0f} s. Stopping and removing everything.")
 
 
 def _say(text: str) -> None:
     typer.echo(f"\n{text}" if text[:1].isdigit() or text.startswith("That") else text)
+    # A pipe would keep the lines back until the end.
     sys.stdout.flush()
 
 
@@ -116,6 +122,7 @@ def _phoenix_executable(given: Path | None) -> Path:
 def _agent_python(given: Path | None) -> Path:
     python = (given or Path(sys.executable)).absolute()
     names = ", ".join(map(repr, _FRAMEWORK_MODULES))
+    # They are looked for and not imported, which would take seconds.
     probe = f"import importlib.util as u; print(*(n for n in ({names}) if u.find_spec(n) is None))"
     try:
         answer = subprocess.run([python, "-c", probe], capture_output=True, text=True, timeout=60, check=True)
@@ -180,7 +187,7 @@ def _run_agents(python: Path, phoenix_url: str, environ: Mapping[str, str], dire
             lines = [line for line in output.splitlines() if line.strip()]
             traces = _wait_for_traces(phoenix_url, agent.project)
             _say(f"   {agent.framework:<18} {agent.script:<22} {traces} traces. It ended with:")
-            _say(f"      {_printable(lines[-1][:120]) if lines else '(nothing)'}")
+            _say(f"      {one_line(lines[-1][:120]) if lines else '(nothing)'}")
 
 
 @contextmanager
@@ -228,6 +235,7 @@ def _wait_for_traces(phoenix_url: str, project: str) -> int:
         except SyncError:
             traces = []
         seen = (len(traces), sum(len(trace.spans) for trace in traces))
+        # A trace without its root is still on its way.
         roots = sum(span.parent_id is None for trace in traces for span in trace.spans)
         if traces and seen == last and roots >= len(traces):
             return len(traces)
@@ -243,11 +251,13 @@ def _sync_all(phoenix_url: str, store: Store, environ: Mapping[str, str]) -> Non
     """Sync every project into one namespace, in this process: litellm takes seconds to import."""
     models = ModelSettings.from_environ(environ)
     for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL"):
+        # LiteLLM takes them from the environment of the process only.
         if value := environ.get(name):
             os.environ[name] = value
     for agent in AGENTS:
         settings = PhoenixSettings(base_url=phoenix_url, project=agent.project)
         with PhoenixSource(settings) as source:
+            # All agents have ended, so no trace has to settle.
             report = Sync(source, store, SyncSettings(namespace_id=NAMESPACE, quiet_s=0.0), models).run()
         states = ", ".join(f"{count} {state}" for state, count in report.states.items())
         _say(
@@ -259,28 +269,15 @@ def _sync_all(phoenix_url: str, store: Store, environ: Mapping[str, str]) -> Non
             raise DemoError(f"the sync of project '{agent.project}' failed: {reason}")
 
 
-def _print_tips(store: Store) -> None:
-    tips = list(store.iterate(NAMESPACE, type="guideline"))
-    if not tips:
-        typer.echo("   None: the model saw nothing worth a tip in these runs.")
-    for tip in tips:
-        _print_tip(tip)
-
-
-def _print_tip(tip: Entity) -> None:
-    metadata = tip.metadata
-    typer.echo(_printable(f"\n   [{metadata['category']}] {tip.content}"))
-    typer.echo(_printable(f"      when:   {metadata['trigger']}"))
-    sources = metadata["sources"]
-    assert isinstance(sources, list)
-    for source in sources:
-        assert isinstance(source, dict)
-        typer.echo(f"      from:   project {source['project']}, trace {source['trace_id']}")
-        typer.echo(_printable(f'      quote:  "{source["quote"]}"'))
-
-
-def _printable(text: str) -> str:
-    """Replace control characters: models and traces may contain codes that a terminal obeys."""
-    return "".join(
-        char if char.isprintable() or char == "\n" else "\N{REPLACEMENT CHARACTER}" for char in text
+def _run_kaizen(where: StoreSettings, *arguments: str) -> None:
+    """Run the command as the user will, so that what is shown is what they will see."""
+    where_to = {
+        "KAIZEN_BACKEND": where.backend,
+        "KAIZEN_DATA_DIR": str(where.data_dir),
+        "KAIZEN_NAMESPACE_ID": NAMESPACE,
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "kaizen.cli", *arguments], env={**os.environ, **where_to}, check=False
     )
+    if done.returncode:
+        raise DemoError(f"`kaizen {' '.join(arguments)}` failed, as it says above")

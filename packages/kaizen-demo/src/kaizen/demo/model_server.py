@@ -28,7 +28,7 @@ from kaizen.demo.wire_responses import response, response_events
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from types import FrameType, TracebackType
+    from types import FrameType
 
 __all__ = ["Fault", "ModelServer", "RecordedRequest", "Scenarios", "load_scenarios"]
 
@@ -44,6 +44,7 @@ class RecordedRequest:
 
     path: str
     body: Any
+    # They may hold a key.
     headers: dict[str, str] = field(repr=False)
     at: float
     schema_name: str | None
@@ -123,9 +124,7 @@ class ModelServer:
     def __enter__(self) -> ModelServer:
         return self.start()
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
     def remember(self, request: RecordedRequest) -> None:
@@ -139,6 +138,7 @@ class ModelServer:
 
 class _HttpServer(ThreadingHTTPServer):
     daemon_threads = True
+    # Syncs open many connections at once; by default 5 may wait.
     request_queue_size = 256
 
     def __init__(self, owner: ModelServer, port: int) -> None:

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pathlib import Path
-    from types import TracebackType
 
+# Free ports on loopback, and nothing that calls home or waits for the network.
 PRIVATE = {
     "PHOENIX_HOST": "127.0.0.1",
     "PHOENIX_PORT": "0",
@@ -29,8 +29,10 @@ PRIVATE = {
     "PHOENIX_ALLOWED_SANDBOX_PROVIDERS": "NONE",
 }
 
+# The settings of the user's own Phoenix must not reach this one.
 INHERITED = ("PATH", "LANG", "LC_ALL", "TMPDIR", "TEMP", "SYSTEMROOT")
 
+# Phoenix ends with the process that started it, also if that is killed.
 LAUNCHER = """
 import ctypes, os, signal, sys
 try:
@@ -90,6 +92,7 @@ class PhoenixServer:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
+                # A group of its own, so that what Phoenix starts can be ended with it.
                 start_new_session=True,
             )
         try:
@@ -116,9 +119,7 @@ class PhoenixServer:
     def __enter__(self) -> PhoenixServer:
         return self.start()
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
     def _environment(self) -> dict[str, str]:

@@ -46,6 +46,7 @@ def chat_chunks(body: dict[str, Any], answer: Answer) -> Iterator[dict[str, Any]
     head = _head(body, "chat.completion.chunk")
     include_usage = bool((body.get("stream_options") or {}).get("include_usage"))
     if include_usage:
+        # If usage is asked for, OpenAI has the key in every chunk.
         head["usage"] = None
     for delta in _deltas(body, answer):
         yield {**head, "choices": [_chunk_choice(delta, None)]}

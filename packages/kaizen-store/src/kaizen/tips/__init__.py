@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from kaizen.tips.checks import GUIDELINE, InvalidTipError, check_tip
+    from kaizen.tips.markdown import TipsPage
     from kaizen.tips.reading import migrate_tips, read_tip, read_tips
+    from kaizen.tips.review import ReviewDecision, decide, edit_tip, quarantined, retire_tips
+    from kaizen.tips.text import one_line, printable
     from kaizen.tips.tip import (
         CATEGORIES,
         SCHEMA_VERSION,
@@ -20,24 +23,43 @@ if TYPE_CHECKING:
         manual_tip,
     )
 
-__all__ = ["CATEGORIES", "GUIDELINE", "SCHEMA_VERSION", "STATUSES", "Category", "InvalidTipError", "Status"]
-__all__ += [
+__all__ = [
+    "CATEGORIES",
+    "GUIDELINE",
+    "SCHEMA_VERSION",
+    "STATUSES",
+    "Category",
+    "InvalidTipError",
+    "ReviewDecision",
+    "Status",
     "StoredTip",
     "Tip",
     "TipSource",
+    "TipsPage",
     "check_tip",
+    "decide",
+    "edit_tip",
     "manual_tip",
     "migrate_tips",
+    "one_line",
+    "printable",
+    "quarantined",
     "read_tip",
     "read_tips",
+    "retire_tips",
 ]
 
-_CHECKS = ("GUIDELINE", "InvalidTipError", "check_tip")
-_READING = ("migrate_tips", "read_tip", "read_tips")
+_NAMES = {
+    "checks": "GUIDELINE InvalidTipError check_tip",
+    "markdown": "TipsPage",
+    "reading": "migrate_tips read_tip read_tips",
+    "review": "ReviewDecision decide edit_tip quarantined retire_tips",
+    "text": "one_line printable",
+}
+_MODULE_OF = {name: module for module, names in _NAMES.items() for name in names.split()}
 
 
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module = "checks" if name in _CHECKS else "reading" if name in _READING else "tip"
-    return getattr(import_module(f"{__name__}.{module}"), name)
+    return getattr(import_module(f"{__name__}.{_MODULE_OF.get(name, 'tip')}"), name)

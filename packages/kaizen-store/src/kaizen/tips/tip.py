@@ -193,6 +193,10 @@ class StoredTip:
         return status
 
     @property
+    def quarantine_reasons(self) -> list[str]:
+        return self.quarantine_reason.split(REASON_SEPARATOR) if self.quarantine_reason else []
+
+    @property
     def is_active(self) -> bool:
         return self.status == "active"
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from kaizen.sync.__about__ import __version__
 
 if TYPE_CHECKING:
+    from kaizen.sync.durations import parse_duration
     from kaizen.sync.errors import (
         ModelAccessError,
         ModelError,
@@ -102,6 +103,7 @@ __all__ = [
     "check_price",
     "check_watch",
     "load_embedder",
+    "parse_duration",
     "phoenix_status",
     "ping_model",
     "read_staleness",
@@ -113,6 +115,7 @@ __all__ = [
 ]
 
 _NAMES = {
+    "durations": ("parse_duration",),
     "knowledge.consolidate": ("Consolidated", "Consolidation"),
     "knowledge.similarity": ("load_embedder",),
     "knowledge.staleness": ("Staleness",),

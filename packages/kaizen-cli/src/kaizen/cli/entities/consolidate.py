@@ -16,7 +16,7 @@ from kaizen.cli.options import (
     NamespaceOption,
     opened,
 )
-from kaizen.cli.output import counted, one_line, print_json, print_note
+from kaizen.cli.output import counted, one_line, priced, print_json, print_note, print_undo
 from kaizen.cli.ticker import Ticker
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def _print(done: Consolidated, *, applied: bool) -> None:
         f"{counted(fewer, 'tip')} and {counted(saved, 'token')} fewer to read."
     )
     if done.questions:
-        cost = "price unknown" if done.cost_usd is None else f"{done.cost_usd:.4f} USD"
+        cost = priced(done.cost_usd)
         tokens = counted(done.usage.prompt_tokens + done.usage.completion_tokens, "token")
         clusters = counted(done.questions, "cluster")
         if applied:
@@ -96,6 +96,6 @@ def _print(done: Consolidated, *, applied: bool) -> None:
         else:
             print_note(f"{clusters} for {done.model}, which may keep some apart: about {tokens}, {cost}")
     if done.commit_id:
-        print_note(f"To undo it: kaizen entities revert {done.namespace_id} --commit {done.commit_id}")
+        print_undo(done.namespace_id, done.commit_id)
     elif fewer and not applied:
         print_note(f"To do it: kaizen entities consolidate {done.namespace_id} --apply")

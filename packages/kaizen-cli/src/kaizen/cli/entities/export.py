@@ -72,12 +72,12 @@ def _json_lines(store: Store, namespace: str, ticker: Ticker) -> Iterator[bytes]
 
     for number, line in enumerate(export_lines(store, namespace)):
         ticker.say(f"{counted(number, 'commit')} exported")
+        # The escapes are read back as the same text, so the digest of an import is that of the export.
         yield harmless(line.decode()).encode()
 
 
 def _markdown(store: Store, namespace: str, type_: str, where: Where) -> Iterator[bytes]:
-    from kaizen.tips import read_tips
-    from kaizen.tips.markdown import TipsPage
+    from kaizen.tips import TipsPage, read_tips
 
     page = TipsPage(namespace)
     for read in read_pages(store, namespace, types=(type_,), where=where):
@@ -104,6 +104,7 @@ def _print(lines: Iterator[bytes]) -> None:
 
 def _write(output: str, lines: Iterator[bytes]) -> None:
     target = Path(os.path.realpath(output))
+    # In the same directory: to replace a file in one step works within one file system only.
     beside = target.with_name(f".{target.name}.{os.getpid()}")
     try:
         if target.exists() and not target.is_file():  # a device or a pipe, which no file may replace
@@ -113,6 +114,7 @@ def _write(output: str, lines: Iterator[bytes]) -> None:
         try:
             with beside.open("wb") as file:
                 file.writelines(lines)
+                # Else a power cut could leave the new name with nothing in it.
                 file.flush()
                 os.fsync(file.fileno())
             beside.replace(target)

@@ -70,7 +70,9 @@ def history(
             found = [c for c in found if c.version > (after or 0)]
         else:
             if after is None and run is None:
+                # The newest ones, which a store cannot be asked for from the end.
                 after = max(0, newest - limit)
+            # One more than is shown says whether there are more.
             found = store.commits(namespace, run_id=run, after=after or 0, limit=limit + 1)
     commits = found[:limit]
     cursor = commits[-1].version if len(found) > limit else None

@@ -109,6 +109,7 @@ def _read(file: str, name: str) -> Iterator[bytes]:
     else:
         lines = _file_lines(file)
     first = next(lines, b"")
+    # JSON lines begin with a brace; Markdown with a comment, a heading or an item of a list.
     if name.lower().endswith(_MARKDOWN_SUFFIXES) or first.lstrip()[:1] in (b"<", b"#", b"-"):
         raise InvalidInputError(
             f"{name} is Markdown, which is for reading: import what `kaizen entities export` writes without "

@@ -87,6 +87,7 @@ def list_entities(
             if page is None:
                 _print_nothing(store, namespace_id, types, filters, type_, is_stale=stale, after=after)
             elif page.cursor and not all_:
+                # A store counts by equality; to count anything else, all would have to be read.
                 is_counted = keep is None and not filters.unequal
                 total = f" of {_count(store, namespace_id, types, filters)}" if is_counted else ""
                 shown = f"{len(page.entities)}{total}"
@@ -162,6 +163,7 @@ def _print_json_pages(head: dict[str, Any], pages: Iterator[Page]) -> None:
     out.write(("\n  ]" if last else "]") + "," + harmless(json.dumps(tail, ensure_ascii=False, indent=2))[1:])
     out.write("\n")
     out.flush()
+    # The error was printed above, and the document has to end in order first.
     if "error" in tail:
         raise typer.Exit(1)
 

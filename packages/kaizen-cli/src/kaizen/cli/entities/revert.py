@@ -14,6 +14,7 @@ from kaizen.cli.options import (
     JsonOption,
     NamespaceArgument,
     NamespaceOption,
+    ReasonOption,
     opened,
 )
 from kaizen.cli.output import one_line, print_json
@@ -28,7 +29,7 @@ def revert(
     run: Annotated[
         str | None, typer.Option("--run", help="Take out what this run contributed, and keep the rest.")
     ] = None,
-    reason: Annotated[str | None, typer.Option("--reason", help="Why; kept in the history.")] = None,
+    reason: ReasonOption = None,
     force: Annotated[
         bool, typer.Option("--force", help="Also give up what other commits did to the same entities since.")
     ] = False,
@@ -51,6 +52,7 @@ def revert(
     actor = "kaizen entities revert"
     with opened(backend, data_dir, namespace, in_namespace) as (store, namespace_id):
         if run:
+            # Only this needs the sync, which takes longer to import than the store.
             from kaizen.sync import undo_run
 
             undone = undo_run(store, namespace_id, run, dry_run=dry_run, actor=actor, reason=reason or "")

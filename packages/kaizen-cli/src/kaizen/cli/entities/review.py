@@ -14,17 +14,18 @@ from kaizen.cli.options import (
     JsonOption,
     NamespaceArgument,
     NamespaceOption,
+    ReasonOption,
     opened,
 )
-from kaizen.cli.output import counted, entity_json, one_line, print_json, print_note
+from kaizen.cli.output import counted, entity_json, one_line, print_json, print_note, print_undo
 from kaizen.store import find_entity
-from kaizen.tips.tip import REASON_SEPARATOR, StoredTip
+from kaizen.tips import StoredTip
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from kaizen.store import Commit, Entity, Store
-    from kaizen.tips.review import ReviewDecision
+    from kaizen.tips import ReviewDecision
 
 _DECISIONS: dict[str, ReviewDecision] = {"a": "approved", "r": "rejected"}
 _TEXTS = ("category", "trigger", "implementation_steps", "rationale", "task_description")
@@ -48,7 +49,7 @@ def review(
             help="Retire this tip, so that no sync learns it anew; may be given several times.",
         ),
     ] = None,
-    reason: Annotated[str | None, typer.Option("--reason", help="Why; kept in the history.")] = None,
+    reason: ReasonOption = None,
     interactive: Annotated[
         bool, typer.Option("--interactive", "-i", help="Ask about each tip, on a terminal.")
     ] = False,
@@ -63,7 +64,7 @@ def review(
     agent sees it. All decisions of one command are one commit: `kaizen entities revert` undoes it. Where a
     tip was changed since it was shown, nothing is decided.
     """
-    from kaizen.tips.review import decide, quarantined
+    from kaizen.tips import decide, quarantined
 
     given = _given(approve or [], reject or [])
     if interactive and (given or json or not _is_terminal()):
@@ -72,6 +73,7 @@ def review(
             param_hint="--interactive",
         )
     with opened(backend, data_dir, namespace, in_namespace) as (store, namespace_id):
+        # One that does not exist would look like one in which no tip waits.
         store.get_namespace(namespace_id)
         if interactive:
             decisions, revisions = _ask(quarantined(store, namespace_id))
@@ -130,6 +132,7 @@ def _ask(waiting: Iterable[Entity]) -> tuple[dict[str, ReviewDecision], dict[str
             break
         if answer in _DECISIONS:
             decisions[entity.id] = _DECISIONS[answer]
+            # What changes while the person thinks is not decided on unseen.
             revisions[entity.id] = entity.revision
     return decisions, revisions
 
@@ -170,7 +173,7 @@ def _print_waiting(namespace: str, waiting: list[Entity]) -> None:
 
 
 def _reasons(entity: Entity) -> list[str]:
-    return (StoredTip.of(entity).quarantine_reason or "not said").split(REASON_SEPARATOR)
+    return StoredTip.of(entity).quarantine_reasons or ["not said"]
 
 
 def _print_tip(entity: Entity) -> None:
@@ -190,4 +193,4 @@ def _print_tip(entity: Entity) -> None:
 def _print_decided(namespace: str, decisions: dict[str, ReviewDecision], commit: Commit) -> None:
     for tip_id, decision in decisions.items():
         typer.echo(f"{decision.capitalize()}: {one_line(tip_id)}")
-    print_note(f"To undo it: kaizen entities revert {namespace} --commit {commit.id}")
+    print_undo(namespace, commit.id)

@@ -49,6 +49,7 @@ def search(
     """
     filters = parse_where(where or [])
     with opened(backend, data_dir, in_namespace) as (store, namespace_id):
+        # With --namespace no word can be one, so all belong to the query, quoted or not.
         words = words if in_namespace is None else [" ".join(words)]
         namespace_id, query = one_word(words, namespace_id, in_namespace, "QUERY in quotes")
         types = shown_types(store, namespace_id, type_, all_types=all_types)

@@ -19,6 +19,7 @@ from kaizen.cli.options import (
 from kaizen.cli.output import entity_json, print_json
 from kaizen.cli.times import local_time
 from kaizen.store import find_entity
+from kaizen.tips import GUIDELINE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -48,7 +49,7 @@ def show(
         namespace_id, prefix = one_word(words, namespace_id, in_namespace, "ID")
         entity = find_entity(store, namespace_id, prefix, type=type_)
         changed: Sequence[ChangedTool] = ()
-        if entity.type == "guideline":
+        if entity.type == GUIDELINE:
             from kaizen.sync import read_staleness
 
             changed = read_staleness(store, namespace_id).changed(entity)
@@ -69,13 +70,13 @@ def print_entity(entity: Entity, changed: Sequence[ChangedTool]) -> None:
         del metadata[name]
     record = {key: value for key, value in entity_json(entity).items() if key not in ("content", "metadata")}
     record |= {"created_at": local_time(entity.created_at), "updated_at": local_time(entity.updated_at)}
-    print_fields({key: value for key, value in metadata.items() if key not in record} | record)
-    for each in merged:
-        print_fields({"merged from": f"{each.get('id')}: {each.get('content')}"})
-    for tool in changed:
-        print_fields({"tool changed": _changed(tool)})
-    if entity.type == "guideline" and not evidence:
-        print_fields({"evidence": _without_evidence(metadata)})
+    # Metadata must not pass for what the store itself says.
+    fields = {key: value for key, value in metadata.items() if key not in record} | record
+    fields["merged from"] = [f"{each.get('id')}: {each.get('content')}" for each in merged]
+    fields["tool changed"] = [_changed(tool) for tool in changed]
+    if entity.type == GUIDELINE and not evidence:
+        fields["evidence"] = _without_evidence(metadata)
+    print_fields(fields)
     for source in evidence:
         print_text("")
         place = f"trace {source.get('trace_id')} of project {source.get('project')}"

@@ -19,6 +19,7 @@ def delete(
 ) -> None:
     """Delete a namespace with all its entities and its history. This cannot be undone."""
     with opened(backend, data_dir, namespace) as (store, _):
+        # Nobody is asked about a namespace that does not exist.
         store.get_namespace(namespace)
         entities = store.count(namespace)
         held = counted(entities, "entity", "entities")

@@ -53,6 +53,7 @@ def info(
 def _values(store: Store, namespace: str, type_: str, field: str, known: Sequence[str]) -> dict[str, int]:
     """Entities of a type by a field of their metadata, likewise; without it they count as `known[0]`."""
     counts = {value: store.count(namespace, type=type_, where={field: value}) for value in known}
+    # Counting is quick; only values that Kaizen does not write need a look at each entity.
     if sum(counts.values()) != store.count(namespace, type=type_):
         found = store.iterate(namespace, type=type_)
         counts = Counter(str(entity.metadata.get(field) or known[0]) for entity in found)

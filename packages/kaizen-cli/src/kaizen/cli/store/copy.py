@@ -69,4 +69,5 @@ def _say_copied(ticker: Ticker, namespace_id: str, total: int, version: int) -> 
 
 
 def _place(settings: StoreSettings, store: Store) -> tuple[str, str]:
+    # By a link or another spelling it is the same directory.
     return settings.backend, os.path.realpath(store.location)

@@ -149,12 +149,14 @@ def phoenix(
         max_cost_usd=max_cost_usd,
     )
     models = ModelSettings.from_environ(os.environ, model=model)
+    # Before anything is opened: without a price there is no limit to keep.
     check_price(settings, models)
     server = PhoenixSettings.from_environ(os.environ, url=url)
     annotate = annotate and not dry_run
     with open_store(where) as store:
         rounds = Rounds(store, settings, models, quiet=json, annotate=annotate)
         if every_s is not None:
+            # With --all-projects, each round asks which projects there are.
             rounds.watch(lambda: _sources(server, project, all_projects), every_s, json=json)
             return
         sources = _sources(server, project, all_projects)

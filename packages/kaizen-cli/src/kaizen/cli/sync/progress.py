@@ -7,17 +7,16 @@ import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Self
 
-from kaizen.cli.output import counted, print_note
+from kaizen.cli.output import counted, priced, print_note
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from rich.live import Live
     from rich.table import Table
 
     from kaizen.sync import Report
 
 _EVERY_S = 10.0
+# Before that, the guess of the time left jumps about.
 _SMALLEST_SHARE = 0.02
 # Traces come in quick succession while they are read; what takes longer is a model's answer.
 _READING_S = 1.0
@@ -48,12 +47,7 @@ class SyncProgress:
             self._live.start()
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._live is not None:
             self._live.stop()
 
@@ -101,12 +95,11 @@ class SyncProgress:
 def _line(report: Report) -> str:
     states = ", ".join(f"{n} {state}" for state, n in sorted(report.states.items()) if n) or "none yet"
     took_s = (datetime.now(UTC) - report.started_at).total_seconds()
-    cost = "price unknown" if report.cost_usd is None else f"{report.cost_usd:.4f} USD"
     return (
         f"{counted(report.traces, 'trace')}: {states}; "
         f"{report.processed.total() / max(took_s, 0.001):.1f} a second, "
         f"{counted(report.tips['created'], 'new tip')}, {counted(report.model_calls, 'model call')}, "
-        f"{counted(report.prompt_tokens + report.completion_tokens, 'token')}, {cost}"
+        f"{counted(report.prompt_tokens + report.completion_tokens, 'token')}, {priced(report.cost_usd)}"
         f"{_left(report.share, took_s)}"
     )
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from kaizen.cli.drawing import print_table, print_text
-from kaizen.cli.output import counted, cut, one_line, print_note
+from kaizen.cli.output import counted, cut, one_line, priced, print_note
 from kaizen.cli.times import local_time
 
 if TYPE_CHECKING:
@@ -79,12 +79,13 @@ def _summary(reports: Sequence[Report]) -> str:
     tips = sum((report.tips for report in reports), Counter())
     tokens = sum(report.prompt_tokens + report.completion_tokens for report in reports)
     costs = [report.cost_usd for report in reports]
+    # One unknown price makes the sum unknown.
     cost = None if None in costs else sum(each or 0.0 for each in costs)
     return (
         f"Tips: {tips['created']} new, {tips['duplicates']} seen before, {tips['merged']} merged, "
         f"{tips['removed']} removed, {tips['quarantined']} quarantined. "
         f"Model calls: {sum(report.model_calls for report in reports)} "
-        f"({counted(tokens, 'token')}, {_cost(cost)}). "
+        f"({counted(tokens, 'token')}, {priced(cost)}). "
         f"{sum(report.duration_s for report in reports):.1f} s."
     )
 
@@ -106,12 +107,13 @@ def _print_next(report: Report) -> None:
     elif report.states["failed"]:
         print_note("The next sync tries failed traces again.")
     elif not report.traces and report.reading == "window":
-        print_note(f"Project '{project}' has no traces between --since and --until.")
+        print_note(f"No trace of project '{project}' started between --since and --until.")
     elif not report.traces:
         print_note(
             f"Project '{project}' has no traces yet: run an agent with "
             f"KAIZEN_AUTO_ENABLED=true and KAIZEN_TRACING_PROJECT={project}"
         )
+    # A program that reads the output needs no advice.
     elif sys.stdout.isatty():
         print_note(f"Look at the tips: kaizen entities list {report.namespace_id} --type guideline")
     if running := report.reasons["deferred", "still running"]:
@@ -124,7 +126,7 @@ def print_line(report: Report) -> None:
     typer.echo(
         f"{local_time(report.started_at)} {one_line(report.project)}: {counted(report.traces, 'trace')}; "
         f"this round: {states or 'nothing new'}; {counted(report.tips['created'], 'new tip')}, "
-        f"{_cost(report.cost_usd)}"
+        f"{priced(report.cost_usd)}"
         + (f"; {report.outcomes_updated} outcomes updated" if report.outcomes_updated else "")
         + (f"; {one_line(report.refusal)}" if report.refusal else "")
     )
@@ -138,10 +140,6 @@ def print_preview(preview: Preview, *, named: bool = False) -> None:
     print_text("")
     print_text(
         f"Would process {counted(len(preview.tokens), 'trace')} and skip {preview.skipped}: about "
-        f"{counted(sum(preview.tokens.values()), 'token')} for {preview.model}, {_cost(preview.cost_usd)}. "
+        f"{counted(sum(preview.tokens.values()), 'token')} for {preview.model}, {priced(preview.cost_usd)}. "
         "Nothing was done."
     )
-
-
-def _cost(cost_usd: float | None) -> str:
-    return "price unknown" if cost_usd is None else f"{cost_usd:.4f} USD"

@@ -87,6 +87,7 @@ class Rounds:
                 else:
                     print_line(report)
 
+        # One line a round is progress enough, and it goes into logs.
         self._quiet = True
         report_error = partial(print_error, as_json=False)
         watch(sync_once, every_s, stopping=self._stopping, report_error=report_error)

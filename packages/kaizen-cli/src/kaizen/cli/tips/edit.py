@@ -15,8 +15,8 @@ from kaizen.cli.entities.add import (
     text_of,
     tip_fields,
 )
-from kaizen.cli.options import BackendOption, DataDirOption, JsonOption, NamespaceOption, opened
-from kaizen.cli.output import entity_json, print_json, print_note
+from kaizen.cli.options import BackendOption, DataDirOption, JsonOption, NamespaceOption, ReasonOption, opened
+from kaizen.cli.output import entity_json, print_json, print_undo
 from kaizen.store import find_entity
 from kaizen.tips import GUIDELINE
 
@@ -33,7 +33,7 @@ def edit(
     step: StepOption = None,
     rationale: RationaleOption = None,
     task: TaskOption = None,
-    reason: Annotated[str | None, typer.Option("--reason", help="Why; kept in the history.")] = None,
+    reason: ReasonOption = None,
     in_namespace: NamespaceOption = None,
     backend: BackendOption = None,
     data_dir: DataDirOption = None,
@@ -45,7 +45,7 @@ def edit(
 
     Example: kaizen tips edit 019a1b2c --trigger "Before an order is cancelled."
     """
-    from kaizen.tips.review import edit_tip
+    from kaizen.tips import edit_tip
 
     fields = tip_fields(category, trigger, step, rationale, task)
     if content is None and not fields:
@@ -62,4 +62,4 @@ def edit(
         print_json(entity_json(after))
     else:
         typer.echo(f"Changed tip {after.id}.")
-        print_note(f"To undo it: kaizen entities revert {namespace_id} --commit {commit.id}")
+        print_undo(namespace_id, commit.id)

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from kaizen.cli.options import BackendOption, DataDirOption, JsonOption, NamespaceOption, opened
-from kaizen.cli.output import counted, print_json, print_note
+from kaizen.cli.options import BackendOption, DataDirOption, JsonOption, NamespaceOption, ReasonOption, opened
+from kaizen.cli.output import counted, print_json, print_undo
 from kaizen.store import find_entity
 from kaizen.tips import GUIDELINE
 
@@ -17,7 +17,7 @@ def retire(
         list[str],
         typer.Argument(metavar="ID...", help="Ids of the tips, or beginnings of them that no others have."),
     ],
-    reason: Annotated[str | None, typer.Option("--reason", help="Why; kept in the history.")] = None,
+    reason: ReasonOption = None,
     in_namespace: NamespaceOption = None,
     backend: BackendOption = None,
     data_dir: DataDirOption = None,
@@ -27,7 +27,7 @@ def retire(
 
     They stay in the store with their evidence. All of one command are one commit, which can be undone.
     """
-    from kaizen.tips.review import retire_tips
+    from kaizen.tips import retire_tips
 
     with opened(backend, data_dir, in_namespace) as (store, namespace_id):
         found = {
@@ -38,4 +38,4 @@ def retire(
         print_json({"namespace": namespace_id, "retired": list(found), "commit_id": commit.id})
     else:
         typer.echo(f"Retired {counted(len(found), 'tip')}.")
-        print_note(f"To undo it: kaizen entities revert {namespace_id} --commit {commit.id}")
+        print_undo(namespace_id, commit.id)
