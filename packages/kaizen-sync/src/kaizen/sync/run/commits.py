@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from kaizen.store import Delete
+from kaizen.sync.cleaning import clean_text
 from kaizen.sync.errors import RedactionError
 from kaizen.sync.knowledge.reconcile import NewTip, Reconciled, Reconciler, update_outcome
 from kaizen.sync.knowledge.shown import KnownTips
@@ -151,7 +152,8 @@ class Planner:
 
     def plan(self, result: Result) -> Plan:
         """Return the commit for a story, once `question` has nothing more to ask."""
-        return self._plan_failed(result) if result.state == "failed" else self._plan_story(result)
+        is_open = result.state in ("failed", "deferred")
+        return self._plan_failed(result) if is_open else self._plan_story(result)
 
     def plan_unprepared(self, traces: Sequence[UnpreparedTrace]) -> Plan:
         """Return one commit for traces that nothing can be learned from."""
@@ -188,8 +190,9 @@ class Planner:
         if not linked.prepared:
             entity = linked.stored[linked.story.head]
             before = TraceRecord.of(entity)
-            reason = self._redacted(result.reason)
-            after = _failed(replace(before, state="failed", reason=reason), before)
+            # Only as a failed one is a trace found again that is not new; one that waits was not attempted.
+            after = replace(before, state="failed", reason=self._redacted(result.reason))
+            after = _failed(after, before) if result.state == "failed" else after
             plan.moved.append((before, after))
             plan.changes.append(update_record(entity, after, self._evidence.details({})))
         return plan
@@ -287,7 +290,7 @@ class Planner:
     def _redacted(self, reason: str) -> str:
         """Return the reason, which may be a span's error text, as it may be stored and shown."""
         try:
-            return Redactor(self._settings.redaction).text(reason)
+            return Redactor(self._settings.redaction).text(clean_text(reason))
         except RedactionError as error:
             return str(error)
 

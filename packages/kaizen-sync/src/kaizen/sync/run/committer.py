@@ -7,8 +7,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from kaizen.store import Delete
-from kaizen.sync.errors import ModelAccessError, ModelError
-from kaizen.sync.run.budget import REFUSED
+from kaizen.sync.errors import ModelAccessError, ModelUnavailableError
+from kaizen.sync.run.isolation import failure_reason
+from kaizen.sync.run.prepare import PreparedTrace, UnpreparedTrace
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from kaizen.sync.run.commits import Plan, Planner, Result
     from kaizen.sync.run.comparisons import Comparisons
     from kaizen.sync.run.generation import Generator
-    from kaizen.sync.run.prepare import PreparedTrace, UnpreparedTrace
     from kaizen.sync.run.selection import Selection
     from kaizen.sync.run.stories import Linker
     from kaizen.sync.sources.base import Annotator
@@ -51,26 +51,34 @@ class Committer:
         self._annotator = annotator
 
     def settle(self, result: Result) -> None:
-        """Commit a story's result, or leave its traces for a later sync."""
+        """Commit a story's result, or leave its traces for a later sync.
+
+        An error that nobody foresaw fails the story and not the run.
+        """
         prepared = result.linked.prepared.values()
-        if result.state != "deferred":
-            self._commit(result)
-        elif prepared:
-            self._defer(prepared, result.reason)
-        else:
-            # Only as a failed one is a trace found again that is not new.
-            self._commit(replace(result, state="failed"))
+        try:
+            if result.state == "deferred" and prepared:
+                self._defer(prepared, result.reason)
+            else:
+                self._commit(result)
+        except Exception as error:  # noqa: BLE001 - one story is isolated from the next
+            self._settle_failed(result, failure_reason(error, result.linked.story.head))
 
     def settle_unprepared(self, traces: Sequence[UnpreparedTrace]) -> None:
         """Commit the states of these traces together, or leave them for a later sync."""
         ended = [trace for trace in traces if trace.state != "deferred"]
+        try:
+            self._commit_unprepared(ended)
+        except Exception as error:  # noqa: BLE001 - one trace is isolated from the next
+            reason = failure_reason(error, ended[0].trace_id)
+            if len(ended) == 1:
+                self._defer(ended, reason)
+            else:
+                for trace in ended:
+                    self.settle_unprepared([trace])
         for trace in traces:
             if trace.state == "deferred":
                 self._defer([trace], trace.reason)
-        for version in self._ledger.attempts() if ended else ():
-            plan = self._planner.plan_unprepared(ended)
-            if self._is_committed(plan, version, _commit_reason(ended)):
-                return
 
     def unfinished(self, prepared: Sequence[PreparedTrace]) -> tuple[int, list[PreparedTrace]]:
         """Return those that no other sync has finished, and as of which change by others; count the rest."""
@@ -85,6 +93,20 @@ class Committer:
                 unfinished.append(trace)
         return as_of, unfinished
 
+    def _settle_failed(self, result: Result, reason: str) -> None:
+        try:
+            self._commit(replace(result, state="failed", reason=reason, tips_dropped=Counter()))
+        except Exception as error:  # noqa: BLE001 - what cannot be stored may be in the trajectory: without it
+            failure_reason(error, result.linked.story.head)
+            traces = result.linked.prepared.values()
+            self.settle_unprepared([UnpreparedTrace.of(trace, "failed", reason) for trace in traces])
+
+    def _commit_unprepared(self, traces: Sequence[UnpreparedTrace]) -> None:
+        for version in self._ledger.attempts() if traces else ():
+            plan = self._planner.plan_unprepared(traces)
+            if self._is_committed(plan, version, _commit_reason(traces)):
+                return
+
     def _commit(self, result: Result) -> None:
         for version in self._ledger.attempts():
             if result.as_of != self._ledger.changed_by_others:
@@ -94,13 +116,10 @@ class Committer:
             try:
                 self._comparisons.resolve(result)
                 plan = self._planner.plan(result)
-            except ModelAccessError as error:
-                self._budget.note_refusal(error)
-                self.settle(replace(result, state="deferred", reason=REFUSED))
+            except (ModelAccessError, ModelUnavailableError) as error:
+                why = self._budget.waiting_reason(error)
+                self.settle(replace(result, state="deferred", reason=why))
                 return
-            except ModelError as error:
-                result = replace(result, state="failed", reason=str(error), tips_dropped=Counter())
-                continue
             if self._is_committed(plan, version, f"trace {result.linked.story.head}: {result.state}"):
                 for trace in result.linked.prepared.values():
                     self._report.redacted.update(trace.redacted)

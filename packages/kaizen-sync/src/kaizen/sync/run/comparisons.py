@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
 
-from kaizen.sync.errors import ModelAccessError
+from kaizen.sync.run.isolation import failure_reason
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -85,19 +86,18 @@ class Comparisons:
             asked, answer = prefetched
             if not answer.done() or answer.exception():
                 return
-            self._planner.take(result, asked, answer.result())
             del self._prefetched[story_id]
-        if question := self._planner.prefetch_question(result):
+            self._isolated(result, partial(self._planner.take, result, asked, answer.result()))
+        if question := self._isolated(result, partial(self._planner.prefetch_question, result)):
             self._prefetched[story_id] = question, self._ask(question)
 
-    def _ask(self, question: Question) -> Future[DecisionsAnswer]:
-        def ask() -> DecisionsAnswer:
-            if self._budget.refusal:
-                raise ModelAccessError(self._budget.refusal)
-            try:
-                return self._planner.ask(question)
-            except ModelAccessError as error:
-                self._budget.note_refusal(error)
-                raise
+    def _isolated(self, result: Result, step: Callable[[], T]) -> T | None:
+        """Take a step for a story that waits, whose error must not be that of the one whose turn it is."""
+        try:
+            return step()
+        except Exception as error:  # noqa: BLE001 - its own turn comes, and finds the error again
+            failure_reason(error, result.linked.story.head)
+            return None
 
-        return self._queue.submit_urgent(ask)
+    def _ask(self, question: Question) -> Future[DecisionsAnswer]:
+        return self._queue.submit_urgent(lambda: self._budget.ask(lambda: self._planner.ask(question)))

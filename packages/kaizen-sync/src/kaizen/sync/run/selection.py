@@ -254,9 +254,8 @@ class Selection:
             )
         }
         if any(counted_state.state == "failed" for counted_state in is_open):
-            for record in self._records_where(state="failed"):
-                if record.counted_state in is_open:
-                    yield record.trace_id
+            failed = [r for r in self._records_where(state="failed") if r.counted_state in is_open]
+            yield from (record.trace_id for record in sorted(failed, key=_start_time))
         if any(counted_state.reason == ERRORS_EXCLUDED for counted_state in is_open):
             for record in self._records_where(state="skipped", reason=ERRORS_EXCLUDED):
                 if not record.is_gone:
@@ -354,6 +353,11 @@ class Selection:
         # A clock that is ahead must not hide what comes after.
         start = min(trace.start_time, self._clock())
         self._newest_start = max(start, self._newest_start or start)
+
+
+def _start_time(record: TraceRecord) -> str:
+    """Return when the trace started, as text that sorts; nothing is known of those without a trajectory."""
+    return record.description.start_time if record.description else ""
 
 
 def _short(trace_id: str) -> int:

@@ -103,6 +103,11 @@ class StoryQueue:
             isinstance(item, _QueuedStory) and not looked_for.isdisjoint(item.marks) for item in self._waiting
         )
 
+    def clear(self) -> None:
+        """Drop everything that waits."""
+        self._waiting.clear()
+        self._unreported.clear()
+
     def close(self) -> None:
         """Take no more steps; those under way end by themselves."""
         self._executor.shutdown(wait=False, cancel_futures=True)
