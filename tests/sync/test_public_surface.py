@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from typing import TYPE_CHECKING
 
 import pytest
 
 import kaizen.sync
+import kaizen.sync.sources
+
+if TYPE_CHECKING:
+    from types import ModuleType
 
 
-def test_every_exported_name_can_be_imported() -> None:
-    for name in kaizen.sync.__all__:
-        assert getattr(kaizen.sync, name) is not None
-    assert dir(kaizen.sync) == sorted(kaizen.sync.__all__)
+@pytest.mark.parametrize("package", [kaizen.sync, kaizen.sync.sources], ids=lambda package: package.__name__)
+def test_every_exported_name_can_be_imported(package: ModuleType) -> None:
+    for name in package.__all__:
+        assert getattr(package, name) is not None
+    assert dir(package) == sorted(package.__all__)
     with pytest.raises(AttributeError, match="no_such_name"):
-        kaizen.sync.no_such_name  # noqa: B018
+        package.no_such_name  # noqa: B018
 
 
 def loaded_by(statement: str) -> set[str]:
