@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from kaizen.demo.model_server import Fault, ModelServer, Scenarios
 from kaizen.store import Delete, Put, StoreSettings, open_store, revert
 from kaizen.sync import ModelSettings
-from kaizen.sync.errors import ModelAccessError
+from kaizen.sync.errors import ModelAccessError, ModelError, ModelUnavailableError
 from kaizen.sync.knowledge.clusters import PairFinder
 from kaizen.sync.knowledge.consolidate import Consolidated, Consolidation
 from kaizen.sync.knowledge.merge_plan import LARGEST, MergePlan, merge_all

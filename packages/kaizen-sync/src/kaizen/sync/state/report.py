@@ -133,7 +133,7 @@ class Report:
 
     @property
     def is_failure(self) -> bool:
-        """Whether a trace failed, the model refused, or the run was stopped."""
+        """Whether a trace failed, the model refused or was unavailable, or the run was stopped."""
         return bool(self.states["failed"] or self.refusal or self.stopped)
 
     @property
