@@ -22,6 +22,7 @@ OVER_LIMIT = "beyond --limit"
 REFUSED = "the model refuses every call"
 UNAVAILABLE = "the model is unavailable"
 
+# One may be a hiccup; each may take the time limit of a call twice.
 _MOST_OUTAGES = 3
 
 
@@ -57,6 +58,7 @@ class Budget:
         Raises what the call raises, or else the error that ended the calls.
         """
         if error := self._halting:
+            # A new one, since a traceback grows each time the same error is raised.
             raise type(error)(str(error))
         try:
             answer = call()

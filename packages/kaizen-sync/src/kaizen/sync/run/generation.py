@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -17,13 +18,13 @@ if TYPE_CHECKING:
     from kaizen.sync.run.stories import LinkedStory
 
 
+@dataclass(frozen=True, slots=True)
 class Generator:
     """Asks the tips model about stories, within the run's budget."""
 
-    def __init__(self, model: Model, planner: Planner, budget: Budget) -> None:
-        self._model = model
-        self._planner = planner
-        self._budget = budget
+    model: Model
+    planner: Planner
+    budget: Budget
 
     def generate(self, linked: LinkedStory, as_of: int) -> Result:
         """Return the story's tips or why there are none: one story never fails another."""
@@ -31,16 +32,16 @@ class Generator:
         try:
             if linked.is_learned:
                 return result(state="learned")
-            if why := self._budget.halt_reason():
+            if why := self.budget.halt_reason():
                 return result(state="deferred", reason=why)
             trajectory = linked.trajectory()
-            made = self._budget.ask(lambda: generate_tips(trajectory, self._model))
-            return self._planner.attach_evidence(
+            made = self.budget.ask(lambda: generate_tips(trajectory, self.model))
+            return self.planner.attach_evidence(
                 result(
                     state="learned" if made.tips else "no_lesson", tips=made.tips, tips_dropped=made.dropped
                 )
             )
         except (ModelAccessError, ModelUnavailableError) as error:
-            return result(state="deferred", reason=self._budget.waiting_reason(error))
+            return result(state="deferred", reason=self.budget.waiting_reason(error))
         except Exception as error:  # noqa: BLE001 - one story is isolated from the next
             return result(state="failed", reason=failure_reason(error, linked.story.head))

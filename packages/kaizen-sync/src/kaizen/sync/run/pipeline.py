@@ -33,7 +33,7 @@ from kaizen.sync.run.selection import Selection
 from kaizen.sync.run.stories import Linker
 from kaizen.sync.run.workers import StoryQueue
 from kaizen.sync.sources.base import StoppableSource
-from kaizen.sync.state.claims import make_claims
+from kaizen.sync.state.claims import Claims
 from kaizen.sync.state.ledger import Ledger
 from kaizen.sync.state.records import ACTOR
 from kaizen.sync.state.report import Report
@@ -55,8 +55,8 @@ _log = logging.getLogger(__name__)
 
 _BATCH = 64
 _REQUESTS_IF_IDLE = 1
+# How many requests one run makes to read annotations again: a source that is asked every minute stays idle.
 _REQUESTS = 10
-"""How many requests one run makes to read the annotations of earlier traces again."""
 
 
 class Sync:
@@ -105,7 +105,7 @@ class Sync:
         self._rejudging = Rejudging(
             store, settings, ledger, self._linker, self._judge, self.report, clock=clock
         )
-        self._claims = make_claims(
+        self._claims = Claims(
             store, ledger, self.report.run_id, self._run_so_far, clock=clock, dry_run=settings.dry_run
         )
         self._selection = Selection(
@@ -113,7 +113,7 @@ class Sync:
         )
         evidence = Evidence(source=source, run_id=self.report.run_id, model=models.tips_model)
         reconcile_model = Model(models.reconcile_model, models, self._meter, stopping=stopping)
-        self._planner = Planner(source, store, settings, ledger, evidence, reconcile_model, clock=clock)
+        self._planner = Planner(source, settings, ledger, evidence, reconcile_model, clock=clock)
         self._queue = StoryQueue(settings.concurrency)
         self._generator = Generator(self._tips_model, self._planner, self._budget)
         self._comparisons = Comparisons(
@@ -331,11 +331,11 @@ class Sync:
         return self.report.to_put(ended=False)
 
     def _count_usage(self) -> None:
-        self.report.count_usage(
-            self._meter.usage,
-            calls=self._meter.calls,
-            cost_usd=None if self._meter.unpriced_calls else self._meter.cost_usd,
-        )
+        report, meter = self.report, self._meter
+        report.model_calls = meter.calls
+        report.cost_usd = None if meter.unpriced_calls else meter.cost_usd
+        report.prompt_tokens = meter.usage.prompt_tokens
+        report.completion_tokens = meter.usage.completion_tokens
 
     def _close_counts(self) -> None:
         report = self.report
@@ -355,7 +355,7 @@ class Sync:
             listed = {failure.trace_id for failure in self.report.failures}
             for record in self._selection.parked():
                 if record.trace_id not in listed:
-                    self.report.add_failure(replace(record, reason=f"{record.reason} (given up)"))
+                    self.report.failures.append(replace(record, reason=f"{record.reason} (given up)"))
 
 
 def _cleaned(trace: Trace) -> Trace | UnpreparedTrace:

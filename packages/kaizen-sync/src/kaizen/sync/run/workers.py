@@ -122,6 +122,7 @@ class StoryQueue:
     def _run_next(self) -> None:
         """Run the most urgent step: there are as many as calls of this."""
         try:
+            # Two deques and not a priority queue: popping is atomic, and the order within each is kept.
             future, step = self._urgent.popleft()
         except IndexError:
             future, step = self._steps.popleft()
