@@ -101,11 +101,6 @@ class Ledger:
             if claim.id != own_id and (claim.source, claim.project) == (self.source, self.project)
         ]
 
-    @property
-    def is_far(self) -> bool:
-        """Whether a later sync would have many commits to read before it knows the counts."""
-        return self.version - self.checkpoint.version >= _FEW_COMMITS
-
     def refresh(self) -> None:
         """Apply what others committed since."""
         while commits := self._store.commits(self.namespace_id, after=self.version):
@@ -149,7 +144,8 @@ class Ledger:
                 asks=tuple(ask for _, ask in sorted(self.asks.items())),
                 version=version,
             )
-            if not run and not self.is_far and now.is_equivalent_to(self.kept):
+            is_near = self.version - self.checkpoint.version < _FEW_COMMITS
+            if not run and is_near and now.is_equivalent_to(self.kept):
                 return
             if self.commit([now.to_put(), *run], expected=version, reason="how far the sync has come"):
                 return
