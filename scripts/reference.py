@@ -39,7 +39,8 @@ Results go to stdout, everything else (progress, notes, errors) to stderr.
 |---|---|
 | 0 | done |
 | 1 | something failed: one line `Error: ...` on stderr says what, and what to do. Also: a sync in which a \
-trace failed, that was stopped, or whose model refuses every call or was unavailable; a `kaizen doctor` in which a check failed |
+trace failed, that was stopped, or whose model refuses every call or was unavailable; \
+a `kaizen doctor` in which a check failed |
 | 2 | the command is not written as it should be: stderr shows how |
 | 70 | a defect of Kaizen; `KAIZEN_DEBUG=true` or `kaizen --debug` shows the stack trace |
 
