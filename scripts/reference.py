@@ -122,7 +122,7 @@ JSON_KEYS: dict[str, dict[str, str]] = {
         "model.cost_usd": "what the calls cost by LiteLLM's table; null: it knows no price",
         "reading": "how much was listed: `nothing`, `recent`, `full`, or the `window` of --since and --until",
         "requests": "requests made to the source",
-        "refusal": "why the model refuses every call; empty where it does not",
+        "refusal": "why the model refuses every call, or was unavailable; empty where it was there",
         "started_at": "time, RFC 3339",
         "duration_s": "seconds the run took",
         "stopped": "whether it was stopped before the end",
