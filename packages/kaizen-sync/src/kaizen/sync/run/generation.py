@@ -34,6 +34,7 @@ class Generator:
                 return result(state="learned")
             if why := self.budget.halt_reason():
                 return result(state="deferred", reason=why)
+            # Joined before the model is asked: what fails here says nothing about the model.
             trajectory = linked.trajectory()
             made = self.budget.ask(lambda: generate_tips(trajectory, self.model))
             return self.planner.attach_evidence(

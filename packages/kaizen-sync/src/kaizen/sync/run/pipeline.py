@@ -201,7 +201,7 @@ class Sync:
                     batch = []
             annotations = self._annotations_of(batch)
         except SourceError:
-            # Without their annotations, which are asked for again later.
+            # Without their annotations, which are asked for again later: what was read so far is whole.
             yield list(self._prepare(batch, {}))
             raise
         yield list(self._prepare(batch, annotations))
