@@ -20,14 +20,8 @@ if TYPE_CHECKING:
         manual_tip,
     )
 
-__all__ = [
-    "CATEGORIES",
-    "GUIDELINE",
-    "SCHEMA_VERSION",
-    "STATUSES",
-    "Category",
-    "InvalidTipError",
-    "Status",
+__all__ = ["CATEGORIES", "GUIDELINE", "SCHEMA_VERSION", "STATUSES", "Category", "InvalidTipError", "Status"]
+__all__ += [
     "StoredTip",
     "Tip",
     "TipSource",

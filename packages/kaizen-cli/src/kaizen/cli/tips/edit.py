@@ -45,7 +45,7 @@ def edit(
 
     Example: kaizen tips edit 019a1b2c --trigger "Before an order is cancelled."
     """
-    from kaizen.tips.editing import edit_tip
+    from kaizen.tips.review import edit_tip
 
     fields = tip_fields(category, trigger, step, rationale, task)
     if content is None and not fields:

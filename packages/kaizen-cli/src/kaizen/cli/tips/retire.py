@@ -27,7 +27,7 @@ def retire(
 
     They stay in the store with their evidence. All of one command are one commit, which can be undone.
     """
-    from kaizen.tips.editing import retire_tips
+    from kaizen.tips.review import retire_tips
 
     with opened(backend, data_dir, in_namespace) as (store, namespace_id):
         found = {

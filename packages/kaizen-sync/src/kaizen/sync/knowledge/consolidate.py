@@ -164,6 +164,7 @@ class Consolidation:
                     reason=f"of {report.tips_before} tips {report.tips_after} are left",
                     run_id=run_id,
                 )
+            # Somebody changed one of these tips: plan again, with the answers that are known.
             except ConflictError:
                 continue
             report.commit_id = commit.id

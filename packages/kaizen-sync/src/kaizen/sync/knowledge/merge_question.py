@@ -78,7 +78,7 @@ def question_usage(tips: Sequence[StoredTip]) -> Usage:
 
 
 def is_usable(group: MergedTips, members: Sequence[StoredTip]) -> bool:
-    """Tell whether a wording says no more than its parts: it is not longer and names no other address."""
+    """Return whether a wording says no more than its parts: it is not longer and names no other address."""
     content, trigger = group.content.strip(), group.trigger.strip()
     contents = [tip.content for tip in members]
     triggers = [tip.trigger for tip in members]
