@@ -267,7 +267,7 @@ def test_each_agent_of_the_loop_is_selected_by_its_name(agent: str, repository: 
         cwd=repository,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
         check=True,
     ).stdout
     assert [line for line in said.splitlines() if "::" in line] == [f"tests/{module}::{function}[{agent}]"]

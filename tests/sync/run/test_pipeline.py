@@ -432,7 +432,7 @@ def test_two_syncs_at_once_lose_nothing_and_double_nothing(
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(timeout=60)
+        thread.join(timeout=180)
     # Each counts every trace, in the state in which it saw it; none is worked on by both.
     assert [report.traces for report in reports] == [12, 12]
     assert sum(report.processed["learned"] for report in reports) == 12
