@@ -39,7 +39,8 @@ Results go to stdout, everything else (progress, notes, errors) to stderr.
 |---|---|
 | 0 | done |
 | 1 | something failed: one line `Error: ...` on stderr says what, and what to do. Also: a sync in which a \
-trace failed, that was stopped, or whose model refuses every call; a `kaizen doctor` in which a check failed |
+trace failed, that was stopped, or whose model refuses every call or was unavailable; \
+a `kaizen doctor` in which a check failed |
 | 2 | the command is not written as it should be: stderr shows how |
 | 70 | a defect of Kaizen; `KAIZEN_DEBUG=true` or `kaizen --debug` shows the stack trace |
 
@@ -121,7 +122,7 @@ JSON_KEYS: dict[str, dict[str, str]] = {
         "model.cost_usd": "what the calls cost by LiteLLM's table; null: it knows no price",
         "reading": "how much was listed: `nothing`, `recent`, `full`, or the `window` of --since and --until",
         "requests": "requests made to the source",
-        "refusal": "why the model refuses every call; empty where it does not",
+        "refusal": "why the model refuses every call, or was unavailable; empty where it was there",
         "started_at": "time, RFC 3339",
         "duration_s": "seconds the run took",
         "stopped": "whether it was stopped before the end",

@@ -16,7 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from kaizen.auto import configuration, tracing
+from kaizen.auto import configuration
+from kaizen.auto.options import Options
 from kaizen.store import StoreSettings
 from kaizen.sync import ModelSettings, PhoenixSettings
 
@@ -216,7 +217,7 @@ def promised_rows(text: str) -> list[str]:
 
 
 def test_the_defaults_are_those_promised() -> None:
-    traced = configuration.resolve(tracing.Options())
+    traced = configuration.resolve(Options())
     assert (traced.project, traced.endpoint) == ("kaizen-agent", "http://localhost:6006/v1/traces")
     read = PhoenixSettings.from_environ(os.environ)
     assert (read.project, read.base_url) == ("kaizen-agent", "http://localhost:6006")
@@ -250,7 +251,7 @@ def test_one_environment_means_the_same_place_to_tracing_and_to_the_sync(
 ) -> None:
     for variable, value in environ.items():
         monkeypatch.setenv(variable, value)
-    traced = configuration.resolve(tracing.Options())
+    traced = configuration.resolve(Options())
     read = PhoenixSettings.from_environ(os.environ)
     assert traced.project == read.project
     assert traced.endpoint == f"{read.base_url}/v1/traces"
@@ -266,7 +267,7 @@ def test_each_agent_of_the_loop_is_selected_by_its_name(agent: str, repository: 
         cwd=repository,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
         check=True,
     ).stdout
     assert [line for line in said.splitlines() if "::" in line] == [f"tests/{module}::{function}[{agent}]"]

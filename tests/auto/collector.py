@@ -32,6 +32,9 @@ class Span:
     parent_id: str | None
     attributes: dict[str, Any] = field(repr=False)
     resource: dict[str, Any] = field(repr=False)
+    status: str = "UNSET"
+    said: str = ""
+    exceptions: tuple[str, ...] = ()
 
     @property
     def project(self) -> str:
@@ -160,6 +163,13 @@ def decode(body: bytes) -> list[Span]:
             parent_id=span.parent_span_id.hex() or None,
             attributes=_attributes(span.attributes),
             resource=_attributes(resource_spans.resource.attributes),
+            status=("UNSET", "OK", "ERROR")[span.status.code],
+            said=span.status.message,
+            exceptions=tuple(
+                str(_attributes(event.attributes).get("exception.type", ""))
+                for event in span.events
+                if event.name == "exception"
+            ),
         )
         for resource_spans in request.resource_spans
         for scope_spans in resource_spans.scope_spans

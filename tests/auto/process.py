@@ -39,6 +39,7 @@ def run_python(
     collector_url: str,
     model_url: str,
     enabled: bool = True,
+    timeout_s: float = TIMEOUT_S,
     **environment: str,
 ) -> subprocess.CompletedProcess[str]:
     """Run source as `agent.py` in a folder, and return how it ended, with stdout and stderr as text.
@@ -53,7 +54,7 @@ def run_python(
         cwd=folder,
         capture_output=True,
         text=True,
-        timeout=TIMEOUT_S,
+        timeout=timeout_s,
         check=False,
     )
 

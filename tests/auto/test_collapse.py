@@ -11,8 +11,8 @@ from opentelemetry import context, trace
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from kaizen.auto import collapse as module
-from kaizen.auto.collapse import CollapseProcessor
+from kaizen.auto.pipeline import collapse as module
+from kaizen.auto.pipeline.collapse import CollapseProcessor
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -177,3 +177,68 @@ def test_what_is_held_goes_out_at_the_end(layers: Layers) -> None:
     layers.processor.release()
     assert layers.names == ["openai LLM"]
     assert context.get_current() == {}
+
+
+def fail(span: trace.Span, name: str = "Boom") -> None:
+    span.add_event("exception", {"exception.type": name})
+    span.set_status(trace.Status(trace.StatusCode.ERROR, f"{name}: it broke"))
+
+
+@pytest.mark.parametrize("status", [trace.StatusCode.UNSET, trace.StatusCode.OK])
+def test_a_survivor_that_knows_no_answer_takes_over_how_the_call_below_failed(
+    status: trace.StatusCode, layers: Layers
+) -> None:
+    with layers.span("openai_agents") as outer, layers.span("openai") as inner:
+        fail(inner)
+        outer.set_status(trace.Status(status))
+    (span,) = layers.out
+    assert span.status.status_code is trace.StatusCode.ERROR
+    assert span.status.description == "Boom: it broke"
+    assert [dict(event.attributes or {}) for event in span.events] == [{"exception.type": "Boom"}]
+
+
+def test_a_survivor_whose_retry_succeeded_stays_as_it_is(layers: Layers) -> None:
+    with layers.span("litellm") as outer:
+        with layers.span("openai") as first:
+            fail(first)
+        with layers.span("openai", output__value="the answer"):
+            pass
+    with layers.span("litellm", output__value="the answer") as outer:
+        with layers.span("openai") as first:
+            fail(first)
+        outer.set_status(trace.Status(trace.StatusCode.OK))
+    assert [span.status.status_code for span in layers.out] == [trace.StatusCode.UNSET, trace.StatusCode.OK]
+    assert [span.events for span in layers.out] == [(), ()]
+
+
+def test_a_survivor_keeps_an_error_of_its_own(layers: Layers) -> None:
+    with layers.span("litellm") as outer, layers.span("openai") as inner:
+        fail(inner, "Inner")
+        fail(outer, "Outer")
+    (span,) = layers.out
+    assert span.status.description == "Outer: it broke"
+    assert len(span.events) == 1
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_open_spans_are_handed_on_as_they_are_once(enabled: bool) -> None:
+    layers = Layers(enabled=enabled)
+    outer = layers.start("smolagents", "AGENT", input__value="task")
+    with trace.use_span(outer):
+        inner = layers.start("openai", output__value="half")
+    assert layers.processor.open_count == 2
+    assert layers.processor.end_open() == 2
+    assert layers.processor.open_count == 0
+    assert layers.names == ["openai LLM", "smolagents AGENT"]
+    assert all((span.attributes or {})["kaizen.unfinished"] for span in layers.out)
+    assert all(span.end_time for span in layers.out)
+    # The agent's threads may still use them.
+    assert inner.is_recording()
+    assert layers.processor.end_open() == 0
+
+
+def test_layers_that_are_open_at_the_end_are_collapsed_too(layers: Layers) -> None:
+    with trace.use_span(layers.start("litellm")):
+        layers.start("openai", output__value="half")
+    layers.processor.end_open()
+    assert layers.names == ["litellm LLM"]

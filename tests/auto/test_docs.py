@@ -9,7 +9,7 @@ import pytest
 from openinference.instrumentation import config
 
 from kaizen import auto
-from kaizen.auto.export import Outcome
+from kaizen.auto.pipeline.export import Outcome
 
 ROOT = Path(__file__).parents[2]
 PAGES = ("packages/kaizen-auto/README.md", "docs/guides/tracing-details.md")
@@ -26,7 +26,7 @@ def test_the_snippet_runs(page: str, number: int, snippet: str, monkeypatch: pyt
     monkeypatch.setattr("logging.Logger.setLevel", lambda *_: None)
     monkeypatch.setenv("KAIZEN_TRACING_EXIT_TIMEOUT", "0")
     # Whoever has a Phoenix on the port of the examples must not find them in it.
-    monkeypatch.setattr("kaizen.auto.export.HttpSender.send", lambda *_: Outcome(True))
+    monkeypatch.setattr("kaizen.auto.pipeline.export.HttpSender.send", lambda *_: Outcome(True))
     try:
         exec(compile(snippet, f"{page}:{number}", "exec"), {"__name__": "snippet"})
     finally:

@@ -69,7 +69,7 @@ def test_opentelemetry_s_own_switches_are_respected(setting: dict[str, str], run
         """
         import sys, kaizen.auto, openai
         assert kaizen.auto.get_instrumented_frameworks() == []
-        assert "kaizen.auto.provider" not in sys.modules
+        assert "kaizen.auto.pipeline.provider" not in sys.modules
         """,
         **setting,
     )

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kaizen.auto.provider import build
-from kaizen.auto.tracing import Options
+from kaizen.auto.options import Options
+from kaizen.auto.pipeline.provider import build
 from tests.auto.collector import Collector, closed_port
 
 if TYPE_CHECKING:
@@ -49,6 +49,13 @@ from concurrent.futures import ProcessPoolExecutor
 with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("fork")) as pool:
     pool.submit(ask).result()
 """
+# Leaving the block terminates the workers.
+LEFT_POOL = """
+if __name__ == "__main__":
+    import multiprocessing
+    with multiprocessing.get_context("{}").Pool(1) as pool:
+        pool.apply(ask)
+"""
 ENDS = {
     "normally": (0, "ask()"),
     "with an exception": (1, "ask(); raise ZeroDivisionError"),
@@ -59,6 +66,8 @@ ENDS = {
     "in a multiprocessing child": (0, MULTIPROCESSING.format("fork")),
     "in a spawned child": (0, MULTIPROCESSING.format("spawn")),
     "in a process pool": (0, POOL),
+    "in a forked pool that is left": (0, LEFT_POOL.format("fork")),
+    "in a spawned pool that is left": (0, LEFT_POOL.format("spawn")),
 }
 
 
@@ -70,6 +79,96 @@ def test_the_span_survives_a_process_that_ends(end: str, run_agent: RunAgent, co
     assert process.returncode == returncode, process.stderr
     assert [span.name for span in collector.spans] == ["call"]
     assert process.stdout == ""
+
+
+def test_a_pool_waits_little_for_a_collector_that_is_silent(run_agent: RunAgent) -> None:
+    source = """
+import multiprocessing
+with multiprocessing.get_context("fork").Pool(1) as pool:
+    started = time.monotonic()
+    for _ in range(3): pool.apply(ask)
+    print(time.monotonic() - started)
+"""
+    with Collector(silent=True) as silent:
+        process = run_agent(CALL + source, KAIZEN_TRACING_ENDPOINT=silent.url)
+    assert (process.returncode, process.stderr) == (0, "")
+    # Half a second for each task, were it not for a machine that is busy.
+    assert float(process.stdout) < 10
+
+
+STILL_OPEN = """
+import kaizen.auto
+import openai
+client = openai.OpenAI()
+ask = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "hello"}]}
+def read_two(lines): next(lines); next(lines); return lines
+"""
+UNFINISHED = {
+    "a stream that is read in part": "kept = client.chat.completions.create(**ask, stream=True); next(kept)",
+    "a raw stream that is read by hand": (
+        "kept = client.chat.completions.with_raw_response.create(**ask, stream=True).http_response\n"
+        "lines = kept.iter_lines(); next(lines)"
+    ),
+    "a streaming response that is not closed": (
+        "kept = client.chat.completions.with_streaming_response.create(**ask, stream=True).__enter__()\n"
+        "lines = kept.iter_lines(); next(lines)"
+    ),
+    "a run that has not ended": "kept = kaizen.auto.agent_run('run').__enter__()",
+}
+
+
+@pytest.mark.parametrize("collapse", ["true", "false"])
+@pytest.mark.parametrize("what", UNFINISHED)
+def test_a_call_that_is_open_at_the_exit_is_sent_and_marked(
+    what: str, collapse: str, run_agent: RunAgent, collector: Collector
+) -> None:
+    source = (
+        STILL_OPEN
+        + UNFINISHED[what]
+        + """
+import atexit, gc
+assert kaizen.auto.flush_traces()
+assert kaizen.auto.status().spans.open == 1, kaizen.auto.status()
+pipeline = kaizen.auto.tracing.current().pipeline
+atexit.unregister(pipeline.exit)
+atexit.register(lambda: (pipeline.exit(), print(kaizen.auto.status().spans)))
+"""
+    )
+    process = run_agent(source, teardown=True, KAIZEN_TRACING_COLLAPSE=collapse)
+    counts = "SpanCounts(sent=1, queued=0, dropped=0, failed=0, open=0, unfinished=1)\n"
+    assert (process.returncode, process.stderr, process.stdout) == (0, "", counts)
+    (span,) = collector.spans
+    assert span.attributes["kaizen.unfinished"] is True
+    assert span.status == "UNSET"
+    assert span.kind == "AGENT" or "output.value" in span.attributes
+
+
+def test_a_forked_child_does_not_end_the_calls_of_its_parent(
+    run_agent: RunAgent, collector: Collector
+) -> None:
+    source = (
+        STILL_OPEN
+        + """
+import os, sys
+stream = client.chat.completions.create(**ask, stream=True)
+next(stream)
+with kaizen.auto.agent_run("run"):
+    child = os.fork()
+    if child == 0:
+        del stream
+        assert kaizen.auto.status().spans.open == 0
+        kaizen.auto.tracing.current().pipeline.exit()
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+list(stream)
+"""
+    )
+    process = run_agent(source)
+    assert (process.returncode, process.stderr) == (0, "")
+    assert sorted((span.name, span.status) for span in collector.spans) == [
+        ("ChatCompletion", "OK"),
+        ("run", "OK"),
+    ]
 
 
 def test_workers_forked_by_a_server_that_traced_already_send_their_own(

@@ -13,10 +13,11 @@ import pytest
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 
-from kaizen.auto import batch, tracing
-from kaizen.auto.batch import BatchQueue
 from kaizen.auto.configuration import Configuration, resolve
-from kaizen.auto.export import HttpSender, Outcome, make_sender
+from kaizen.auto.options import Options
+from kaizen.auto.pipeline import batch
+from kaizen.auto.pipeline.batch import BatchQueue
+from kaizen.auto.pipeline.export import HttpSender, Outcome, make_sender
 from tests.auto.collector import Collector, closed_port
 from tests.support.polling import wait_until
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 
 def configuration(url: str, **options: Any) -> Configuration:
-    return resolve(tracing.Options(endpoint=url, **options))
+    return resolve(Options(endpoint=url, **options))
 
 
 def make_queue(sender: Any, **settings: Any) -> BatchQueue:
@@ -39,7 +40,7 @@ def end_spans(queue: BatchQueue, count: int, *, size: int = 0) -> None:
     provider.add_span_processor(queue)
     for number in range(count):
         with provider.get_tracer("test").start_as_current_span(f"span {number}") as span:
-            span.set_attribute("text", "x" * size)
+            span.set_attribute("text", "x " * (size // 2))
 
 
 class Recorder:
@@ -105,7 +106,7 @@ def test_the_oldest_are_dropped_and_counted_when_the_queue_is_full() -> None:
 
 
 def test_a_short_outage_loses_nothing_and_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
-    recorder = Recorder(Outcome(False, again=True, error="refused"))
+    recorder = Recorder(Outcome(False, may_retry=True, error="refused"))
     queue = make_queue(recorder)
     with caplog.at_level(logging.INFO, "kaizen.auto"):
         end_spans(queue, 25)
@@ -122,7 +123,7 @@ def test_a_short_outage_loses_nothing_and_is_told_once(caplog: pytest.LogCapture
 
 
 def test_a_long_outage_loses_the_oldest_and_says_how_many(caplog: pytest.LogCaptureFixture) -> None:
-    recorder = Recorder(Outcome(False, again=True, error="refused"))
+    recorder = Recorder(Outcome(False, may_retry=True, error="refused"))
     queue = make_queue(recorder, queue_size=10)
     end_spans(queue, 30)
     wait_until(lambda: queue.dropped == 20, what="the oldest are dropped")
@@ -136,7 +137,7 @@ def test_a_long_outage_loses_the_oldest_and_says_how_many(caplog: pytest.LogCapt
 
 
 def test_what_the_collector_refuses_is_not_sent_again() -> None:
-    recorder = Recorder(Outcome(False, again=False, error="answered 400"))
+    recorder = Recorder(Outcome(False, may_retry=False, error="answered 400"))
     queue = make_queue(recorder)
     end_spans(queue, 3)
     wait_until(lambda: queue.failed == 3, what="the refusal is counted")
@@ -222,7 +223,7 @@ def test_a_forked_child_starts_empty_and_sends_its_own(collector: Collector) -> 
 def test_an_error_answer_says_whether_another_try_makes_sense(status: int, again: bool, said: str) -> None:
     with Collector(status=status) as collector:
         outcome = HttpSender(configuration(collector.url)).send(())
-    assert (outcome.delivered, outcome.again) == (False, again)
+    assert (outcome.delivered, outcome.may_retry) == (False, again)
     assert said in outcome.error
     assert collector.url in outcome.error
 
@@ -232,7 +233,7 @@ def test_a_closed_port_a_silent_collector_and_an_unknown_host_fail_within_the_ti
         for url in (f"http://127.0.0.1:{closed_port()}", silent.url, "http://nowhere.invalid:6006"):
             sender = HttpSender(configuration(url)._replace(read_timeout_s=0.1))
             outcome = sender.send(())
-            assert (outcome.delivered, outcome.again) == (False, True)
+            assert (outcome.delivered, outcome.may_retry) == (False, True)
 
 
 def test_a_batch_too_large_for_the_collector_is_halved() -> None:
@@ -334,4 +335,4 @@ def test_grpc_delivers_without_a_proxy_and_fails_within_its_timeout(monkeypatch:
     assert len(request.resource_spans[0].scope_spans[0].spans) == 2
     assert metadata["authorization"] == "Bearer secret"
     outcome = sender.send(())
-    assert (outcome.delivered, outcome.again) == (False, True)
+    assert (outcome.delivered, outcome.may_retry) == (False, True)

@@ -70,7 +70,7 @@ spec.loader = importlib.util.LazyLoader(spec.loader)
 module = importlib.util.module_from_spec(spec)
 sys.modules["openai"] = module
 spec.loader.exec_module(module)
-assert "kaizen.auto.provider" not in sys.modules
+assert "kaizen.auto.pipeline.provider" not in sys.modules
 ask(module.OpenAI())
 """,
     "lazily loaded before kaizen, used after": """
@@ -81,7 +81,7 @@ module = importlib.util.module_from_spec(spec)
 sys.modules["openai"] = module
 spec.loader.exec_module(module)
 import kaizen.auto
-assert "kaizen.auto.provider" not in sys.modules
+assert "kaizen.auto.pipeline.provider" not in sys.modules
 ask(module.OpenAI())
 """,
     "six threads at once": COLD

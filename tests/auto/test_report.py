@@ -55,6 +55,17 @@ def test_an_enabled_machine_without_a_collector(monkeypatch: pytest.MonkeyPatch)
     assert ended.stderr == ""
 
 
+def test_headers_that_are_meant_for_another_host_are_named_and_not_shown(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://theirs.example")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer%20secret")
+    monkeypatch.setenv("KAIZEN_TRACING_ENDPOINT", f"http://127.0.0.1:{closed_port()}")
+    ended = report()
+    assert "OTEL_EXPORTER_OTLP_HEADERS is not sent" in ended.stdout
+    assert "secret" not in ended.stdout
+
+
 def test_a_machine_where_it_is_off() -> None:
     status = auto.status()
     assert (status.state, status.reason) == ("off", "KAIZEN_AUTO_ENABLED is not set")
@@ -72,4 +83,6 @@ def test_counts_of_a_running_agent(run_agent: RunAgent) -> None:
         assert (status.state, status.reason) == ("tracing", None)
         print(status.spans, [one.name for one in status.frameworks if one.traced and one.imported])
     """)
-    assert ended.stdout == "SpanCounts(sent=1, queued=0, dropped=0, failed=0) ['openai']\n", ended.stderr
+    assert (
+        ended.stdout == "SpanCounts(sent=1, queued=0, dropped=0, failed=0, open=0, unfinished=0) ['openai']\n"
+    ), ended.stderr

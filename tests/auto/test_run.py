@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import json
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -35,6 +37,10 @@ class Traced:
     @property
     def spans(self) -> dict[str, ReadableSpan]:
         return {span.name: span for span in self._memory.get_finished_spans()}
+
+    @property
+    def all(self) -> list[ReadableSpan]:
+        return list(self._memory.get_finished_spans())
 
     def attributes(self, name: str = "run") -> dict[str, Any]:
         return dict(self.spans[name].attributes or {})
@@ -193,3 +199,24 @@ def test_inputs_and_outputs_are_hidden_when_openinference_is_told_to(
     with agent_run("run") as run:
         run.set_input("secret")
     assert "secret" not in str(memory.get_finished_spans()[0].attributes)
+
+
+def test_threads_begin_traces_of_their_own_unless_they_get_the_context(traced: Traced) -> None:
+    def call_in_pool() -> None:
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(traced.call).result()
+
+    def call_in_pool_with_context() -> None:
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(contextvars.copy_context().run, traced.call).result()
+
+    def call_in_thread_of_asyncio() -> None:
+        asyncio.run(asyncio.to_thread(traced.call))
+
+    traces = []
+    for call in (call_in_pool, call_in_pool_with_context, call_in_thread_of_asyncio):
+        with agent_run("run"):
+            call()
+        inner, run = [span.context.trace_id for span in traced.all[-2:] if span.context is not None]
+        traces.append(inner == run)
+    assert traces == [False, True, True]

@@ -102,12 +102,12 @@ def fail(*args, **kwargs): raise RuntimeError("broken")
 Tracer.start_span = fail
 """,
     "span processing raises": """
-import kaizen.auto.collapse as collapse
+import kaizen.auto.pipeline.collapse as collapse
 def fail(*args, **kwargs): raise RuntimeError("broken")
 collapse.scope_of = fail
 """,
     "the exporter raises": """
-import kaizen.auto.export as export
+import kaizen.auto.pipeline.export as export
 def fail(*args, **kwargs): raise RuntimeError("broken")
 export.HttpSender.send = fail
 """,

@@ -12,6 +12,7 @@ import pytest
 from kaizen.cli.env_file import read_env_file
 from kaizen.sync import SettingsError
 from tests.support.command import kaizen, kaizen_process
+from tests.support.slow import SLOW
 
 if TYPE_CHECKING:
     from kaizen.demo.model_server import ModelServer
@@ -151,6 +152,7 @@ def test_what_is_ignored_is_said_once_with_the_reason_and_no_value(monkeypatch: 
     assert not any(value in ended.stderr for value in ("mine", ELSEWHERE))
 
 
+@pytest.mark.skipif(not SLOW, reason="imports litellm twice; runs with KAIZEN_TEST_SLOW=true, as CI sets it")
 def test_no_model_call_goes_to_the_endpoint_of_a_cloned_repository(
     model_server: ModelServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -179,7 +179,7 @@ def test_interrupted_it_finishes_what_is_under_way_and_the_next_sync_does_the_re
     ) as process:
         wait_until(lambda: model_server.requests, what="the first model call")
         process.send_signal(signal.SIGINT)
-        stdout, stderr = process.communicate(timeout=30)
+        stdout, stderr = process.communicate(timeout=180)
     assert process.returncode == 1
     assert "Stopping: finishing what is under way." in stderr
     assert "Traceback" not in stderr
@@ -422,7 +422,7 @@ def test_watching_goes_on_with_one_line_a_round(mixed_project: str, model_server
         assert process.stdout is not None
         lines = [process.stdout.readline() for _ in range(3)]
         process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=30)
+        process.communicate(timeout=180)
     assert process.returncode == 0
     assert "5 traces; this round: 2 learned" in lines[0]
     assert "this round: nothing new" in lines[2]

@@ -100,7 +100,7 @@ def test_a_demo_terminated_while_phoenix_starts_stops_it(phoenix_executable: Pat
 
 def interrupted(process: subprocess.Popen[str], number: signal.Signals, scratch: Path) -> None:
     process.send_signal(number)
-    said, _ = process.communicate(timeout=60)
+    said, _ = process.communicate(timeout=180)
     assert process.returncode not in (0, None)
     assert "Traceback" not in said
     wait_until(lambda: not users_of(scratch), what="no process left")
@@ -112,7 +112,7 @@ def test_a_demo_whose_phoenix_dies_says_so_and_cleans_up(tmp_path: Path) -> None
     broken.write_text("#!/bin/sh\necho no database for you >&2\nexit 3\n")
     broken.chmod(0o755)
     with start_demo(broken, tmp_path) as process:
-        said, _ = process.communicate(timeout=60)
+        said, _ = process.communicate(timeout=180)
     assert process.returncode == 1
     assert "Error: " in said
     assert "no database for you" in said
@@ -131,7 +131,7 @@ def test_a_demo_without_its_parts_says_how_to_get_them(
     options: list[str], words: str, phoenix_executable: Path, tmp_path: Path
 ) -> None:
     with start_demo(phoenix_executable, tmp_path, *options) as process:
-        said, _ = process.communicate(timeout=60)
+        said, _ = process.communicate(timeout=180)
     assert process.returncode == 1
     assert said.startswith("Error: ")
     assert words in said

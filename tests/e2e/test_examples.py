@@ -23,7 +23,7 @@ def _run(example: Path, server: ModelServer) -> subprocess.CompletedProcess[str]
         env={**os.environ, **model, "KAIZEN_TIPS_MODEL": "openai/gpt-4.1"},
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=200,
     )
 
 

@@ -70,7 +70,7 @@ def kaizen_process(
     *arguments: object,
     program: tuple[str, ...] = PROGRAM,
     environ: Mapping[str, str] | None = None,
-    timeout_s: float = 60,
+    timeout_s: float = 180,
 ) -> Ended:
     """Run the command in a process of its own, with these variables besides the test's."""
     done = subprocess.run(

@@ -12,7 +12,7 @@ Value = TypeVar("Value")
 
 
 def wait_until(
-    ready: Callable[[], Value], *, what: str, timeout_s: float = 30.0, every_s: float = 0.05
+    ready: Callable[[], Value], *, what: str, timeout_s: float = 120.0, every_s: float = 0.05
 ) -> Value:
     """Call ``ready`` until it returns something true, and return that."""
     deadline = time.monotonic() + timeout_s

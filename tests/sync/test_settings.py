@@ -113,6 +113,7 @@ def test_a_host_to_listen_on_becomes_one_to_connect_to(host: str, port: str, bas
         "http://ho st",
         "http://ho\nst",
         "http://host/\x00",
+        "http://xn--\x00a",
         "http://host?project=x",
         "http://host#x",
         "phoenix",

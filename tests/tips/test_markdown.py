@@ -146,9 +146,6 @@ def test_tips_are_grouped_by_category_with_trigger_steps_and_support() -> None:
 
 def test_only_active_tips_are_in_it() -> None:
     written = page(
-        tip("a", status="active"),
-        tip("b"),
-        tip("c", status="quarantined"),
-        tip("d", status="retired"),
+        tip("a", status="active"), tip("b"), tip("c", status="quarantined"), tip("d", status="retired")
     )
     assert (written.tips, dict(written.left_out)) == (2, {"quarantined": 1, "retired": 1})

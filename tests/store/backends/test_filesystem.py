@@ -21,8 +21,8 @@ from kaizen.store import (
 )
 from kaizen.store.backends.filesystem.names import file_name, namespace_id_of
 from kaizen.store.backends.filesystem.store import FilesystemBackend
+from kaizen.store.files import lock_file
 from kaizen.store.filtering import Filter
-from kaizen.store.locking import lock_file
 from kaizen.store.testing import OpenStore, StoreContract
 from tests.support.slow import KILL_ROUNDS, SLOW
 

@@ -10,9 +10,8 @@ from kaizen.store import StoreSettings
 from kaizen.store.backends.postgres import PostgresBackend
 from kaizen.store.testing import OpenStore, StoreContract
 from kaizen.store.testing.commits import CommitContract
-from kaizen.store.testing.crashes import CrashContract
-from kaizen.store.testing.histories import HistoryContract
-from kaizen.store.testing.restoring import RestoreContract
+from kaizen.store.testing.concurrency import CrashContract
+from kaizen.store.testing.histories import HistoryContract, RestoreContract
 from kaizen.store.testing.searches import SearchContract
 from tests.support.slow import KILL_ROUNDS, SLOW
 

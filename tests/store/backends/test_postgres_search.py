@@ -197,9 +197,7 @@ def test_reindexing_embeds_all_for_the_model_of_today(store: PostgresStore, embe
 
 
 def test_hnsw_and_exact_give_the_same(
-    store: PostgresStore,
-    admin: psycopg.Connection,
-    monkeypatch: pytest.MonkeyPatch,
+    store: PostgresStore, admin: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put(store, *(f"tip {number} of part {number % 7}" for number in range(150)))
     store.reindex("n")
@@ -221,10 +219,7 @@ def test_hnsw_and_exact_give_the_same(
 
 
 def test_pgvector_that_comes_later_is_used_after_reindexing(
-    dsn: str,
-    admin: psycopg.Connection,
-    embedder: WordEmbedder,
-    monkeypatch: pytest.MonkeyPatch,
+    dsn: str, admin: psycopg.Connection, embedder: WordEmbedder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     admin.execute("DROP EXTENSION IF EXISTS vector CASCADE")
     with PostgresStore(dsn, embedder="words") as store, monkeypatch.context() as without_rights:

@@ -106,8 +106,7 @@ def test_words_that_an_older_version_indexed_are_found_like_new_ones(
 
 
 def test_an_older_schema_is_migrated_and_a_newer_one_refused(
-    no_tables: str,
-    monkeypatch: pytest.MonkeyPatch,
+    no_tables: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ours = postgres_schema.MIGRATIONS
     with PostgresStore(no_tables, embedder="none") as store:
@@ -162,9 +161,7 @@ def kill_sessions(admin: psycopg.Connection) -> None:
 
 
 def test_a_connection_lost_amid_a_call_is_replaced_once(
-    store: PostgresStore,
-    admin: psycopg.Connection,
-    monkeypatch: pytest.MonkeyPatch,
+    store: PostgresStore, admin: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lost = []
 
@@ -188,9 +185,7 @@ def test_a_connection_lost_amid_a_call_is_replaced_once(
 
 
 def test_a_commit_whose_outcome_is_unknown_says_so(
-    store: PostgresStore,
-    admin: psycopg.Connection,
-    monkeypatch: pytest.MonkeyPatch,
+    store: PostgresStore, admin: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     execute = psycopg.Connection.execute
 

@@ -78,7 +78,7 @@ def test_processes_that_search_at_once_all_find_everything(store: Store, tmp_pat
         assert process.stdin is not None
         process.stdin.write("\n")
         process.stdin.flush()
-    assert [process.communicate(timeout=60)[0] for process in processes] == [f"{COMMITS}\n"] * 3
+    assert [process.communicate(timeout=180)[0] for process in processes] == [f"{COMMITS}\n"] * 3
 
 
 def test_a_copy_that_got_lost_is_made_anew_without_opening_the_store_again(

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from kaizen.demo.model_server import Fault, ModelServer, Scenarios
 from kaizen.store import Delete, Put, StoreSettings, open_store, revert
 from kaizen.sync import ModelSettings
-from kaizen.sync.errors import ModelAccessError
+from kaizen.sync.errors import ModelAccessError, ModelError, ModelUnavailableError
 from kaizen.sync.knowledge.clusters import PairFinder
 from kaizen.sync.knowledge.consolidate import Consolidated, Consolidation
 from kaizen.sync.knowledge.merge_plan import LARGEST, MergePlan, merge_all
@@ -287,8 +287,11 @@ def test_an_unusable_answer_leaves_it_to_the_words(store: Store, scripted: Model
     assert tips(store)["t1"].metadata["support"] == 3
 
 
-def test_a_model_that_refuses_the_key_changes_nothing(store: Store, scripted: ModelServer) -> None:
-    scripted.fail(Fault(kind="status", status=401), times=None)
+@pytest.mark.parametrize(("status", "error"), [(401, ModelAccessError), (503, ModelUnavailableError)])
+def test_a_model_that_refuses_the_key_or_is_down_changes_nothing(
+    status: int, error: type[ModelError], store: Store, scripted: ModelServer
+) -> None:
+    scripted.fail(Fault(kind="status", status=status), times=None)
     put(
         store,
         stored_tip("t1", READ_ALL, "a"),
@@ -298,7 +301,7 @@ def test_a_model_that_refuses_the_key_changes_nothing(store: Store, scripted: Mo
     )
     before = tips(store)
 
-    with pytest.raises(ModelAccessError):
+    with pytest.raises(error):
         apply(store, MODEL)
 
     assert tips(store) == before

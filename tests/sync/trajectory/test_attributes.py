@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kaizen.sync.trajectory.attributes import input_messages, output_messages, tool_schemas
+from kaizen.sync.trajectory.attributes import tool_schemas
+from kaizen.sync.trajectory.dialects import read_span
 from kaizen.sync.trajectory.json_text import canonical_arguments
 from kaizen.sync.trajectory.parts import image_placeholder
 from tests.support.traces import says, span, told
@@ -23,11 +24,11 @@ def llm_span(attributes: dict[str, Any]) -> Span:
 
 
 def given(attributes: dict[str, Any]) -> list[Message]:
-    return input_messages(llm_span(attributes))
+    return read_span(llm_span(attributes)).given
 
 
 def answered(attributes: dict[str, Any]) -> list[Message]:
-    return output_messages(llm_span(attributes))
+    return read_span(llm_span(attributes)).answer
 
 
 def request(**body: Any) -> dict[str, Any]:

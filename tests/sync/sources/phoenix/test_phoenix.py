@@ -440,9 +440,7 @@ def test_a_host_that_does_not_exist_is_said_so(waits: list[float]) -> None:
         one.ping()
 
 
-@pytest.mark.parametrize(
-    "url", ["http://exa%mple:6006", "http://" + "a" * 300 + ":6006", "http://xn--\u0000a"]
-)
+@pytest.mark.parametrize("url", ["http://exa%mple:6006", "http://" + "a" * 300 + ":6006"])
 def test_a_host_that_cannot_exist_is_no_stack_trace(waits: list[float], url: str) -> None:
     with source(url, timeout_s=5) as one, pytest.raises(SourceError):
         one.ping()

@@ -65,9 +65,10 @@ def enable_tracing(
     """
     try:
         from kaizen.auto import tracing
+        from kaizen.auto.options import Options
 
         return tracing.enable(
-            tracing.Options(
+            Options(
                 project=project,
                 endpoint=endpoint,
                 frameworks=frameworks,
@@ -91,14 +92,14 @@ def disable_tracing() -> None:
 
 
 def is_already_instrumented() -> bool:
-    """Whether something traces already: Kaizen itself, or tracing that the application set up."""
+    """Return whether something traces already: Kaizen itself, or tracing that the application set up."""
     from kaizen.auto import tracing
 
     return tracing.is_already_instrumented()
 
 
 def get_tracer_provider() -> TracerProvider | None:
-    """Kaizen's provider, for spans of your own; built if tracing is enabled and it is not yet there.
+    """Return Kaizen's provider, for spans of your own; build it if tracing is enabled and has none yet.
 
     None where tracing is off or the application's own tracing is in charge.
     """
@@ -108,21 +109,24 @@ def get_tracer_provider() -> TracerProvider | None:
 
 
 def get_instrumented_frameworks() -> list[str]:
-    """The names of the frameworks that Kaizen traces in this process, sorted."""
+    """Return the names of the frameworks that Kaizen traces in this process, sorted."""
     from kaizen.auto import tracing
 
     return tracing.instrumented_frameworks()
 
 
 def flush_traces(timeout_s: float = 5.0) -> bool:
-    """Send the finished spans now, waiting at most `timeout_s`; True when nothing is left to send."""
+    """Send the finished spans now, waiting at most `timeout_s`; return whether nothing is left to send.
+
+    Spans of calls that are still running are not finished; `status().spans.open` counts them.
+    """
     from kaizen.auto import tracing
 
     return tracing.flush(timeout_s)
 
 
 def agent_run(name: str, session_id: str | None = None) -> AgentRun:
-    """A root AGENT span around one run of an agent: a decorator or a context manager, sync or async.
+    """Put a root AGENT span around one run of an agent: as a decorator or a context manager, sync or async.
 
     As a decorator it records arguments and result; as a context manager, what is given to `set_input` and
     `set_output` of the value it yields. It does nothing when tracing is off.
@@ -133,7 +137,7 @@ def agent_run(name: str, session_id: str | None = None) -> AgentRun:
 
 
 def status() -> Status:
-    """What is traced, where to, and how many spans were sent, dropped and failed."""
+    """Return what is traced, where to, and how many spans were sent, dropped and failed."""
     from kaizen.auto import report
 
     return report.status()

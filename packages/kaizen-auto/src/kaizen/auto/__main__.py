@@ -27,6 +27,10 @@ def as_text(report: Status) -> str:
         f"  project    {report.project}",
         f"  endpoint   {report.endpoint} ({report.protocol})",
     ]
+    lines += [
+        f"  headers    {name} is not sent: OpenTelemetry's variables name the endpoint of another host"
+        for name in report.unused_headers
+    ]
     if report.collector is not None:
         lines.append(
             f"  collector  {'answers' if report.collector.answers else 'FAILS'}: {report.collector.detail}"

@@ -1,4 +1,4 @@
-"""Tracing that the application, not Kaizen, has set up. Looks, never imports."""
+"""Detects tracing that the application has set up, without importing anything."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ if TYPE_CHECKING:
 
 
 def is_switched_off() -> bool:
-    """`OTEL_SDK_DISABLED`: no provider would record anything, so there is nothing to force."""
+    """Return whether `OTEL_SDK_DISABLED` is set: no provider would record anything, forced or not."""
     return os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
 
 
 def global_provider() -> Any:
-    """OpenTelemetry's global provider if one was set, else None."""
+    """Return OpenTelemetry's global provider if one was set, else None."""
     return getattr(sys.modules.get("opentelemetry.trace"), "_TRACER_PROVIDER", None)
 
 
 def reason(ours: object) -> str | None:
-    """Why the application's tracing is in charge, or None. `ours` is the provider that does not count."""
+    """Return why the application's tracing is in charge, or None; `ours` is Kaizen's own provider."""
     if is_switched_off():
         return "OTEL_SDK_DISABLED is true"
     if os.environ.get("OTEL_PYTHON_TRACER_PROVIDER", "").strip():
@@ -36,7 +36,7 @@ def reason(ours: object) -> str | None:
 
 
 def is_instrumented(framework: Framework) -> bool:
-    """Whether the framework's instrumentor is at work already, whoever started it."""
+    """Return whether the framework's instrumentor is active already, whoever started it."""
     package = sys.modules.get(framework.package)
     instrumentor = getattr(getattr(package, framework.instrumentor, None), "_instance", None)
     return bool(getattr(instrumentor, "_is_instrumented_by_opentelemetry", False))

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class Framework:
-    """One framework and the OpenInference instrumentor that traces it."""
+    """Describe one framework and the OpenInference instrumentor that traces it."""
 
     __slots__ = (
         "aliases",
@@ -57,7 +57,7 @@ class Framework:
         return self.package.replace(".", "-").replace("_", "-")
 
     def is_framework(self, module: ModuleType) -> bool:
-        """Whether an executed module is the framework, and not the user's own of the same name."""
+        """Return whether an executed module is the framework, and not the user's own of the same name."""
         return self.marker in object.__getattribute__(module, "__dict__")
 
     def load_instrumentor(self) -> Any:
@@ -67,7 +67,7 @@ class Framework:
         return getattr(import_module(self.package), self.instrumentor)()
 
     def instrument(self, instrumentor: Any, provider: Any) -> None:
-        """Have the framework traced, but for an extension of it that the agent has not imported.
+        """Instrument the framework, except for an extension that the agent has not imported.
 
         The instrumentor would import it; whoever watches for its import calls this again.
         """
@@ -131,7 +131,7 @@ FRAMEWORKS = (
 
 
 def select(names: Iterable[str] | str | None) -> tuple[tuple[Framework, ...], tuple[str, ...]]:
-    """The frameworks that go by `names` (all for None), and the names that none goes by."""
+    """Return the frameworks with these names (all for None), and the names that are unknown."""
     if names is None:
         return FRAMEWORKS, ()
     wanted = [str(name).strip().lower() for name in (names.split(",") if isinstance(names, str) else names)]

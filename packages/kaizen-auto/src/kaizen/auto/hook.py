@@ -1,4 +1,4 @@
-"""The import hook: says when a watched top-level module has just been executed."""
+"""The import hook: calls back when a watched top-level module has just been executed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Finder:
-    """A finder that lets the others find, and wraps the loader of a watched module.
+    """Find a watched module through the other finders, and wrap its loader.
 
     Holds no lock: another thread may own the import lock of a framework while this one imports.
     """
@@ -43,7 +43,7 @@ class Finder:
 
 
 class WatchingLoader:
-    """Stands in for a loader until it has executed its module, then steps out of sight."""
+    """Stand in for a loader until it has executed its module."""
 
     def __init__(self, loader: Any, imported: Callable[[str, ModuleType], None]) -> None:
         self._loader = loader
@@ -70,7 +70,7 @@ class WatchingLoader:
 
 
 def watch(spec: ModuleSpec, imported: Callable[[str, ModuleType], None]) -> None:
-    """Have `imported` called once the module of this spec has been executed."""
+    """Call `imported` once the module of this spec has been executed."""
     loader: Any = spec.loader
     if loader is not None and hasattr(loader, "exec_module") and not isinstance(loader, WatchingLoader):
         spec.loader = WatchingLoader(loader, imported)  # type: ignore[assignment]

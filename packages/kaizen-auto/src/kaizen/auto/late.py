@@ -37,7 +37,7 @@ def wait_for(module: ModuleType, then: Callable[[], None]) -> None:
 
 
 def warn_of_kept_functions(framework: Framework, module: ModuleType, before: dict[str, object]) -> None:
-    """Say once which modules hold functions of the framework from before they were replaced."""
+    """Warn of modules that hold functions of the framework from before they were replaced."""
     replaced = {
         id(value): name
         for name, value in before.items()

@@ -1,4 +1,4 @@
-"""What is traced in this process, where to, and what became of the spans."""
+"""Reports what is traced in this process, where to, and how many spans arrived."""
 
 from __future__ import annotations
 
@@ -11,16 +11,18 @@ from typing import TYPE_CHECKING, Any, Literal
 from kaizen.auto import existing, tracing
 from kaizen.auto.__about__ import __version__
 from kaizen.auto.frameworks import FRAMEWORKS, Framework
+from kaizen.auto.options import Options
 
 if TYPE_CHECKING:
     from kaizen.auto.configuration import Configuration
+    from kaizen.auto.pipeline.provider import Pipeline
 
 State = Literal["off", "waiting", "standing back", "tracing"]
 
 
 @dataclass(frozen=True)
 class FrameworkStatus:
-    """One framework: what is installed, and whether its calls are traced."""
+    """Say of one framework what is installed, and whether its calls are traced."""
 
     name: str
     version: str | None
@@ -33,17 +35,23 @@ class FrameworkStatus:
 
 @dataclass(frozen=True)
 class SpanCounts:
-    """Spans of this process; `failed` were refused by the collector, `dropped` never sent."""
+    """Count the spans of this process.
+
+    `failed` were refused by the collector, `dropped` were never sent. `open` belong to calls that are still
+    running; when the process ends, they are sent as they are and counted as `unfinished`.
+    """
 
     sent: int = 0
     queued: int = 0
     dropped: int = 0
     failed: int = 0
+    open: int = 0
+    unfinished: int = 0
 
 
 @dataclass(frozen=True)
 class CollectorStatus:
-    """What the collector said to an empty export."""
+    """Hold the collector's answer to an empty export."""
 
     answers: bool
     detail: str
@@ -51,7 +59,12 @@ class CollectorStatus:
 
 @dataclass(frozen=True)
 class Status:
-    """`off`: not enabled. `waiting`: no framework imported yet. `standing back`: `reason` says to whom."""
+    """Hold the state of tracing.
+
+    `off`: not enabled. `waiting`: no framework imported yet. `standing back`: `reason` says why.
+
+    `unused_headers` names variables of OpenTelemetry whose headers are meant for another host.
+    """
 
     version: str
     state: State
@@ -62,6 +75,7 @@ class Status:
     frameworks: tuple[FrameworkStatus, ...]
     spans: SpanCounts
     last_error: str | None
+    unused_headers: tuple[str, ...] = ()
     collector: CollectorStatus | None = None
 
     def to_json(self) -> dict[str, Any]:
@@ -69,12 +83,12 @@ class Status:
 
 
 def status(*, probe: bool = False) -> Status:
-    """The state of tracing in this process; `probe` also asks the collector, for at most a few seconds."""
-    from kaizen.auto.configuration import resolve
+    """Return the state of tracing in this process; `probe` also asks the collector, for a few seconds."""
+    from kaizen.auto.configuration import foreign_headers, resolve
 
     current = tracing.current()
     pipeline = current.pipeline if current is not None else None
-    options = current.options if current is not None else tracing.Options()
+    options = current.options if current is not None else Options()
     configuration = pipeline.configuration if pipeline is not None else resolve(options)
     state, reason = _state(current)
     queue = pipeline.queue if pipeline is not None else None
@@ -86,15 +100,28 @@ def status(*, probe: bool = False) -> Status:
         endpoint=configuration.endpoint,
         protocol=configuration.protocol,
         frameworks=tuple(_framework(framework, current) for framework in FRAMEWORKS),
-        spans=SpanCounts(queue.sent, queue.queued, queue.dropped, queue.failed) if queue else SpanCounts(),
+        spans=_count_spans(pipeline) if pipeline is not None else SpanCounts(),
         last_error=queue.last_error if queue is not None else None,
+        unused_headers=foreign_headers(configuration.endpoint),
         collector=ask_collector(configuration) if probe else None,
+    )
+
+
+def _count_spans(pipeline: Pipeline) -> SpanCounts:
+    queue = pipeline.queue
+    return SpanCounts(
+        sent=queue.sent,
+        queued=queue.queued,
+        dropped=queue.dropped,
+        failed=queue.failed,
+        open=pipeline.collapse.open_count,
+        unfinished=pipeline.unfinished,
     )
 
 
 def ask_collector(configuration: Configuration) -> CollectorStatus:
     """Send an export without spans."""
-    from kaizen.auto.export import make_sender
+    from kaizen.auto.pipeline.export import make_sender
 
     try:
         outcome = make_sender(configuration).send(())

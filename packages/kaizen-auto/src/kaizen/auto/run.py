@@ -1,4 +1,4 @@
-"""One run of an agent as a root AGENT span, so that its model calls are one trace and not many."""
+"""Makes one run of an agent a root AGENT span, so that its model calls are one trace and not many."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ WITHIN_RUN = "kaizen.auto.within_run"
 
 
 class AgentRun:
-    """A decorator, and a context manager for one use. Without tracing it does nothing."""
+    """Trace a run, as a decorator or as a context manager for one use. Do nothing without tracing."""
 
     def __init__(self, name: str, session_id: str | None = None) -> None:
         self._name = name
@@ -144,7 +144,7 @@ class AgentRun:
 
 
 class _RunSpan:
-    """The span of one run, or nothing. Whatever goes wrong in here stays in here."""
+    """Hold the span of one run, or nothing; no error of it reaches the agent."""
 
     def __init__(self, name: str, session_id: str | None) -> None:
         self._span: Any = None
@@ -157,7 +157,7 @@ class _RunSpan:
     def _open(self, provider: Any, name: str, session_id: str | None) -> None:
         from opentelemetry import context, trace
 
-        from kaizen.auto.spans import is_openinference
+        from kaizen.auto.pipeline.spans import is_openinference
 
         around = trace.get_current_span()
         within_run = context.get_value(WITHIN_RUN) or is_openinference(cast("Any", around))

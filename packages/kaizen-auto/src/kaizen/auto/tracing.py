@@ -1,4 +1,4 @@
-"""What this process traces: switched on, one framework after the other, and switched off again.
+"""Switches tracing on, one framework after the other, and off again.
 
 Only the hook is loaded here; OpenTelemetry, Phoenix and the instrumentors come with the first framework.
 No lock is held while anything is imported: another thread may own the import lock this one waits for.
@@ -10,53 +10,22 @@ import sys
 import threading
 
 from kaizen.auto import existing, hook
-from kaizen.auto.frameworks import FRAMEWORKS, Framework, select
+from kaizen.auto.frameworks import FRAMEWORKS, Framework
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
     from types import ModuleType
     from typing import Any
 
     from opentelemetry.sdk.trace import TracerProvider
 
-    from kaizen.auto.provider import Pipeline
-
-
-class Options:
-    """The arguments of `enable_tracing`; None leaves the choice to the environment."""
-
-    def __init__(
-        self,
-        *,
-        project: str | None = None,
-        endpoint: str | None = None,
-        frameworks: Iterable[str] | str | None = None,
-        force: bool = False,
-        protocol: str | None = None,
-        headers: dict[str, str] | None = None,
-        api_key: str | None = None,
-        collapse: bool | None = None,
-        set_global: bool = False,
-    ) -> None:
-        self.project = project
-        self.endpoint = endpoint
-        self.frameworks, self.unknown_frameworks = select(frameworks)
-        self.force = force
-        self.protocol = protocol
-        self.headers = headers
-        self.api_key = api_key
-        self.collapse = collapse
-        self.set_global = set_global
-
-    @property
-    def destination(self) -> tuple[object, ...]:
-        """What cannot change any more once the provider is there."""
-        return (self.project, self.endpoint, self.protocol, self.headers, self.api_key, self.collapse)
+    from kaizen.auto.options import Options
+    from kaizen.auto.pipeline.provider import Pipeline
 
 
 class Tracing:
-    """Tracing as switched on once: the hook, the pipeline when there is one, the frameworks traced."""
+    """Hold what one `enable_tracing` set up: the hook, the pipeline, the traced frameworks."""
 
     def __init__(self, options: Options) -> None:
         self.options = options
@@ -77,7 +46,7 @@ class Tracing:
         for framework in self.options.frameworks:
             module = sys.modules.get(framework.module)
             if module is not None:
-                self._found(framework, module)
+                self._adopt_module(framework, module)
 
     def stop(self) -> None:
         hook.remove(self._finder)
@@ -88,9 +57,9 @@ class Tracing:
             self.pipeline.close()
 
     def ensure_pipeline(self) -> Pipeline:
-        """The pipeline, built by whoever comes first; a thread that built one in vain drops it."""
+        """Return the pipeline, built by the first thread that needs it; another one drops what it built."""
         if self.pipeline is None:
-            from kaizen.auto.provider import build
+            from kaizen.auto.pipeline.provider import build
 
             built = build(self.options)
             with self._lock:
@@ -101,7 +70,7 @@ class Tracing:
         return self.pipeline
 
     def blocked(self) -> str | None:
-        """Why nothing may be traced: tracing is switched off, or the application's own is in charge."""
+        """Return why nothing may be traced: it is switched off, or the application traces itself."""
         if existing.is_switched_off() or not self.options.force:
             return existing.reason(self.pipeline.provider if self.pipeline else None)
         return None
@@ -113,8 +82,8 @@ class Tracing:
             elif framework.extension == name and framework.name in self.instrumentors:
                 self._instrument_safely(framework, sys.modules[framework.module])
 
-    def _found(self, framework: Framework, module: ModuleType) -> None:
-        """Take care of a module that was there before: executed, being executed, or waiting to be."""
+    def _adopt_module(self, framework: Framework, module: ModuleType) -> None:
+        """Instrument a module that is there already: now, or when it has been executed."""
         spec = object.__getattribute__(module, "__dict__").get("__spec__")
         if type(module).__name__ == "_LazyModule":
             if spec is not None:
@@ -145,7 +114,7 @@ class Tracing:
     def _instrument(self, framework: Framework, module: ModuleType, *, late: bool) -> None:
         if framework.name in self.instrumentors:
             if not late:
-                self._again(framework, module)
+                self._reinstrument(framework, module)
             return
         self.standing_back = self.blocked()
         if self.standing_back is not None:
@@ -162,33 +131,35 @@ class Tracing:
             if not instrumentor.is_instrumented_by_opentelemetry:
                 raise RuntimeError("its instrumentor does not support the installed version")
         except (Exception, SystemExit):
-            from kaizen.auto.guard import guard
+            from kaizen.auto.guards.calls import guard
 
             # What it replaced before it failed stays replaced.
             guard(module, instrumentor)
             raise
-        self._take(framework, module, instrumentor)
+        self._register(framework, module, instrumentor)
         if late:
             from kaizen.auto.late import warn_of_kept_functions
 
             warn_of_kept_functions(framework, module, before)
 
-    def _again(self, framework: Framework, module: ModuleType) -> None:
+    def _reinstrument(self, framework: Framework, module: ModuleType) -> None:
         """Instrument anew after a reload, which put the original functions back, or with an extension."""
         instrumentor = self.instrumentors[framework.name]
         self._uninstrument(framework.name, instrumentor)
         framework.instrument(instrumentor, self.ensure_pipeline().provider)
-        self._take(framework, module, instrumentor)
+        self._register(framework, module, instrumentor)
 
-    def _take(self, framework: Framework, module: ModuleType, instrumentor: Any) -> None:
-        from kaizen.auto.guard import guard
+    def _register(self, framework: Framework, module: ModuleType, instrumentor: Any) -> None:
+        from kaizen.auto.guards.calls import guard
 
         self.instrumentors[framework.name] = instrumentor
         self.problems.pop(framework.name, None)
         # Set on the one object of its class that there is, so that an `instrument()` by the application,
         # now or later, gets the framework instead of being refused.
         instrumentor.instrument = lambda **kwargs: self._hand_over(framework, kwargs)
-        self._unguard[framework.name] = guard(module, instrumentor, force=lambda: self.options.force)
+        self._unguard[framework.name] = guard(
+            module, instrumentor, force=lambda: self.options.force, watches=self.ensure_pipeline().watches
+        )
 
     def _uninstrument(self, name: str, instrumentor: Any) -> None:
         vars(instrumentor).pop("instrument", None)
@@ -206,7 +177,7 @@ class Tracing:
             warn("%s is traced by the application through a provider that cannot be found", framework.name)
 
     def _hand_over(self, framework: Framework, arguments: dict[str, Any]) -> Any:
-        """The application instruments the framework itself: its own set-up wins, whenever it comes."""
+        """Hand a framework over to the application, which instruments it itself."""
         instrumentor = self.instrumentors.pop(framework.name, None) or framework.load_instrumentor()
         self._uninstrument(framework.name, instrumentor)
         result = instrumentor.instrument(**arguments)

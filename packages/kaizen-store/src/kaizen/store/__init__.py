@@ -74,43 +74,20 @@ __all__ = [
     "CorruptDataError",
     "Delete",
     "Embedder",
-    "Entity",
-    "EnvironmentSettings",
-    "Expected",
-    "InvalidInputError",
-    "JsonValue",
-    "Metadata",
-    "Namespace",
-    "NotFoundError",
-    "Page",
-    "Put",
-    "Reindexable",
-    "RevertPlan",
-    "SearchHit",
-    "Store",
-    "StoreError",
-    "StoreSettings",
-    "TransferResult",
-    "UnavailableError",
-    "Where",
-    "apply_revert",
-    "available_backends",
-    "copy_namespace",
-    "export_lines",
-    "find_entity",
-    "import_lines",
+]
+__all__ += ["Entity", "EnvironmentSettings", "Expected", "InvalidInputError", "JsonValue", "Metadata"]
+__all__ += ["Namespace", "NotFoundError", "Page", "Put", "Reindexable", "RevertPlan", "SearchHit", "Store"]
+__all__ += ["StoreError", "StoreSettings", "TransferResult", "UnavailableError", "Where", "apply_revert"]
+__all__ += ["available_backends", "copy_namespace", "export_lines", "find_entity", "import_lines"]
+__all__ += [
     "load_embedder",
     "merge_entities",
     "namespace_digest",
     "open_store",
     "plan_revert",
     "read_entities",
-    "read_page",
-    "read_pages",
-    "revert",
-    "search_page",
-    "uuid7",
 ]
+__all__ += ["read_page", "read_pages", "revert", "search_page", "uuid7"]
 
 
 def __getattr__(name: str) -> object:

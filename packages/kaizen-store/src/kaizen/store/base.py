@@ -23,10 +23,9 @@ from kaizen.store.validation import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-    from types import TracebackType
+    from collections.abc import Iterator, Sequence
 
-    from kaizen.store.model import Change, Commit, Entity, Expected, JsonValue, Namespace, Page, SearchHit
+    from kaizen.store.model import Change, Commit, Entity, Expected, Metadata, Namespace, Page, SearchHit
 
 _ITERATE_PAGE = 500
 
@@ -166,7 +165,7 @@ class BaseStore(ABC):
         namespace_id: str,
         *,
         type: str | None = None,
-        where: Mapping[str, JsonValue] | None = None,
+        where: Metadata | None = None,
         after: str | None = None,
         limit: int = 100,
     ) -> Page:
@@ -178,7 +177,7 @@ class BaseStore(ABC):
         )
 
     def iterate(
-        self, namespace_id: str, *, type: str | None = None, where: Mapping[str, JsonValue] | None = None
+        self, namespace_id: str, *, type: str | None = None, where: Metadata | None = None
     ) -> Iterator[Entity]:
         # The first page is read here, so that a wrong argument is raised at the call already.
         first = self.list(namespace_id, type=type, where=where, limit=_ITERATE_PAGE)
@@ -191,9 +190,7 @@ class BaseStore(ABC):
 
         return entities(first)
 
-    def count(
-        self, namespace_id: str, *, type: str | None = None, where: Mapping[str, JsonValue] | None = None
-    ) -> int:
+    def count(self, namespace_id: str, *, type: str | None = None, where: Metadata | None = None) -> int:
         return self._count(check_namespace_id(namespace_id), Filter.parse(type, where))
 
     def count_by_type(self, namespace_id: str) -> dict[str, int]:
@@ -206,7 +203,7 @@ class BaseStore(ABC):
         query: str,
         *,
         type: str | None = None,
-        where: Mapping[str, JsonValue] | None = None,
+        where: Metadata | None = None,
         limit: int = 10,
     ) -> Sequence[SearchHit]:
         return self._search(
@@ -219,12 +216,7 @@ class BaseStore(ABC):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 

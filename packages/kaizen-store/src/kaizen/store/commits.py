@@ -47,7 +47,9 @@ def next_commit(
     `current` holds those of `request.entity_ids()` that exist. Raises `ConflictError` unless the namespace
     is as expected, and `NotFoundError` for a `Delete` of what does not exist.
     """
+    # Before the changes: a delete of what somebody deleted meanwhile is a conflict, not a mistake.
     _check_expected(namespace_id, request.expected, version=head.version, current=current)
+    # A clock that was set back must not let history run backwards.
     at = max(datetime.now(UTC), head.at)
     return Commit(
         id=uuid7(after=head.commit_id),

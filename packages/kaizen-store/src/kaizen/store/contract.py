@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol, Self, runtime_checkable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from datetime import datetime
     from types import TracebackType
 
-    from kaizen.store.model import Change, Commit, Entity, Expected, JsonValue, Namespace, Page, SearchHit
+    from kaizen.store.model import Change, Commit, Entity, Expected, Metadata, Namespace, Page, SearchHit
     from kaizen.store.settings import StoreSettings
 
 
@@ -100,7 +100,7 @@ class Store(Protocol):
         namespace_id: str,
         *,
         type: str | None = None,
-        where: Mapping[str, JsonValue] | None = None,
+        where: Metadata | None = None,
         after: str | None = None,
         limit: int = 100,
     ) -> Page:
@@ -112,14 +112,12 @@ class Store(Protocol):
         ...
 
     def iterate(
-        self, namespace_id: str, *, type: str | None = None, where: Mapping[str, JsonValue] | None = None
+        self, namespace_id: str, *, type: str | None = None, where: Metadata | None = None
     ) -> Iterator[Entity]:
         """Read all matching entities in order of id, page by page."""
         ...
 
-    def count(
-        self, namespace_id: str, *, type: str | None = None, where: Mapping[str, JsonValue] | None = None
-    ) -> int: ...
+    def count(self, namespace_id: str, *, type: str | None = None, where: Metadata | None = None) -> int: ...
 
     def count_by_type(self, namespace_id: str) -> dict[str, int]:
         """Count the entities of each type that there is, in order of the type."""
@@ -131,7 +129,7 @@ class Store(Protocol):
         query: str,
         *,
         type: str | None = None,
-        where: Mapping[str, JsonValue] | None = None,
+        where: Metadata | None = None,
         limit: int = 10,
     ) -> Sequence[SearchHit]:
         """Return the entities that fit the query best, best first, of those that `type` and `where` select.
@@ -152,10 +150,7 @@ class Store(Protocol):
     def __enter__(self) -> Self: ...
 
     def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None: ...
 
 

@@ -46,3 +46,12 @@ class CorruptDataError(StoreError):
 
 class UnavailableError(StoreError):
     """The backend cannot be reached, read or written now: mend the cause, then try again."""
+
+
+def check_schema(where: object, version: int, *, known: int) -> None:
+    """Raise `StoreError` if a database has had more migrations than this kaizen-store knows."""
+    if version > known:
+        raise StoreError(
+            f"{where} was written by a newer kaizen-store (schema {version}, this one knows {known}): "
+            "upgrade kaizen-store"
+        )

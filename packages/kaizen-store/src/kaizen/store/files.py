@@ -1,10 +1,11 @@
-"""Write files durably, and say what an `OSError` means to whoever runs into it."""
+"""Write files durably, lock them, and say what an `OSError` means to whoever runs into it."""
 
 from __future__ import annotations
 
 import errno
 import os
 import sys
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -14,8 +15,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-PRIVATE = 0o600
-"""The mode of every file in a data directory: what agents did concerns nobody but their user."""
+if sys.platform == "win32":
+    import msvcrt
+else:
+    import fcntl
+
+# The mode of every file in a data directory: what agents did concerns nobody but their user.
+_PRIVATE = 0o600
+_LOCK_TIMEOUT_S = 60.0
 
 _BINARY: int = getattr(os, "O_BINARY", 0)
 _ELSEWHERE = "or set KAIZEN_DATA_DIR to another directory"
@@ -61,8 +68,7 @@ def status(path: Path) -> os.stat_result | None:
 
 def append_to_file(path: Path, data: bytes) -> None:
     """Add the data at the end of the file, durably; if that fails, leave the file as long as it was."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | _BINARY)
-    try:
+    with _opened(path, os.O_APPEND) as descriptor:
         length = os.fstat(descriptor).st_size
         try:
             _write_all(descriptor, data)
@@ -71,25 +77,21 @@ def append_to_file(path: Path, data: bytes) -> None:
             os.ftruncate(descriptor, length)
             os.fsync(descriptor)
             raise
-    finally:
-        os.close(descriptor)
 
 
 def create_file(path: Path, data: bytes, *, by_way_of: Path) -> None:
     """Make a file that is there with all its data or not at all; `by_way_of` is a path on the same disk."""
-    descriptor = os.open(by_way_of, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | _BINARY, PRIVATE)
-    try:
+    with _opened(by_way_of, os.O_CREAT | os.O_TRUNC) as descriptor:
         _write_all(descriptor, data)
         os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
     os.replace(by_way_of, path)
     sync_directory(path.parent)
 
 
 def create_empty_file(path: Path) -> None:
     """Make an empty file for others to fill; raise `FileExistsError` if there is one, or a link."""
-    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY, PRIVATE))
+    with _opened(path, os.O_CREAT | os.O_EXCL):
+        pass
 
 
 def move_tail(source: Path, offset: int, *, to: Path) -> None:
@@ -97,23 +99,13 @@ def move_tail(source: Path, offset: int, *, to: Path) -> None:
     with source.open("rb") as file:
         file.seek(offset)
         tail = file.read()
-    descriptor = os.open(to, os.O_WRONLY | os.O_CREAT | os.O_APPEND | _BINARY, PRIVATE)
-    try:
+    with _opened(to, os.O_CREAT | os.O_APPEND) as descriptor:
         _write_all(descriptor, tail + b"\n")
         os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
     sync_directory(to.parent)
-    truncate(source, offset)
-
-
-def truncate(path: Path, length: int) -> None:
-    descriptor = os.open(path, os.O_WRONLY | _BINARY)
-    try:
-        os.ftruncate(descriptor, length)
+    with _opened(source) as descriptor:
+        os.ftruncate(descriptor, offset)
         os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def make_directory(path: Path) -> None:
@@ -140,7 +132,70 @@ def sync_directory(path: Path) -> None:
         os.close(descriptor)
 
 
+@contextmanager
+def lock_file(path: Path, *, timeout_s: float = _LOCK_TIMEOUT_S) -> Iterator[None]:
+    """Hold the lock that the file at `path` stands for; raise `UnavailableError` if it is not free in time.
+
+    It excludes processes and threads, and no crash leaves it behind. The file is created and then stays: were
+    it removed, one process could hold the lock of the removed file while another holds that of its successor.
+    """
+    # Not the package filelock: it polls every 50 ms, which is what 50 commits take.
+    with _opened(path, os.O_CREAT) as descriptor:
+        deadline = time.monotonic() + timeout_s
+        while not _try_lock(descriptor):
+            if time.monotonic() > deadline:
+                raise UnavailableError(
+                    f"{path}: another process has held this lock for {timeout_s:.0f} seconds; "
+                    "end it if it hangs, then try again"
+                )
+            # Of random length, so that writers do not wait in step; the module random takes 10 ms to import.
+            time.sleep(0.0002 + os.urandom(1)[0] / 255 * 0.0018)
+        try:
+            yield
+        finally:
+            # Closing would not do: a process forked meanwhile still has the descriptor, and with it the lock.
+            _unlock(descriptor)
+
+
+if sys.platform == "win32":
+
+    def _try_lock(descriptor: int) -> bool:
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        try:
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
+        return True
+
+    def _unlock(descriptor: int) -> None:
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        msvcrt.locking(descriptor, msvcrt.LK_UNLCK, 1)
+
+else:
+
+    def _try_lock(descriptor: int) -> bool:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+    def _unlock(descriptor: int) -> None:
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
+
+
+@contextmanager
+def _opened(path: Path, flags: int = 0) -> Iterator[int]:
+    """Give a descriptor for writing; Python's own files buffer, and would write again what failed once."""
+    descriptor = os.open(path, os.O_WRONLY | flags | _BINARY, _PRIVATE)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
 def _write_all(descriptor: int, data: bytes) -> None:
     view = memoryview(data)
     while view:
+        # A write may take only part of it, as one does that reaches a limit on the file's size.
         view = view[os.write(descriptor, view) :]

@@ -45,6 +45,7 @@ class Filter:
 
 def json_equal(left: JsonValue, right: JsonValue) -> bool:
     """Return whether two values are equal as JSON: `true` is not a number, and 1 equals 1.0."""
+    # To Python, True == 1.
     if isinstance(left, bool) or isinstance(right, bool):
         return left is right
     if isinstance(left, Mapping) and isinstance(right, Mapping):
@@ -118,6 +119,7 @@ def _canonical(value: JsonValue) -> str:
         return _object({key: _canonical(item) for key, item in value.items()})
     if isinstance(value, Sequence) and not isinstance(value, str):
         return f"[{','.join(map(_canonical, value))}]"
+    # 1.0 and 1 are one number to JSON.
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     return json.dumps(value, ensure_ascii=False)

@@ -9,6 +9,7 @@ import time
 _TAIL_BITS = 74
 # So large that ids of one millisecond differ in their first 20 characters, which people type.
 _STEP_BITS = 64
+_AFTER_BITS = 32
 _lock = threading.Lock()
 _last = 0
 
@@ -21,7 +22,8 @@ def uuid7(*, after: str | None = None) -> str:
     """
     made = _next()
     least = None if after is None else _parsed(after)
-    return _layout(made if least is None or made > least else least + 1 + _random(_STEP_BITS))
+    # A small step: it must leave neither the millisecond of an id from a clock ahead nor the range of ids.
+    return _layout(made if least is None or made > least else least + 1 + _random(_AFTER_BITS))
 
 
 def _next() -> int:
@@ -52,5 +54,5 @@ def _parsed(text: str) -> int | None:
     except ValueError:
         return None
     value = number >> 80 << _TAIL_BITS | (number >> 64 & 0xFFF) << 62 | number & (1 << 62) - 1
-    room_left = value + (1 << 33) < 1 << 48 + _TAIL_BITS
+    room_left = value + (1 << _AFTER_BITS + 1) < 1 << 48 + _TAIL_BITS
     return value if room_left and _layout(value) == text else None

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _PAGE = 1_000
 _CANDIDATES = 5
+# No id goes on with a greater one: the two after it are no characters to Unicode.
 _AFTER_ALL = "\U0010fffd"
 
 
@@ -109,6 +110,7 @@ def search_page(
         kept = [hit for hit in hits if hit.entity.type in types and where.keeps(hit.entity)]
         if len(kept) >= limit or len(hits) < asked:
             return kept[:limit]
+        # Too few of them passed: a store cannot search by what a field must not be.
         asked *= 4
 
 

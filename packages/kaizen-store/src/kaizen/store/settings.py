@@ -8,12 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from urllib.parse import unquote
 
 from pydantic import AliasChoices, Field, ValidationError, field_validator
-from pydantic_settings import (
-    BaseSettings,
-    EnvSettingsSource,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-)
+from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from kaizen.store.errors import InvalidInputError
 
@@ -39,11 +34,7 @@ class EnvironmentSettings(BaseSettings):
     """
 
     model_config = SettingsConfigDict(
-        frozen=True,
-        extra="forbid",
-        populate_by_name=True,
-        case_sensitive=True,
-        hide_input_in_errors=True,
+        frozen=True, extra="forbid", populate_by_name=True, case_sensitive=True, hide_input_in_errors=True
     )
     error_type: ClassVar[type[ValueError]] = InvalidInputError
 
@@ -55,12 +46,7 @@ class EnvironmentSettings(BaseSettings):
 
     @classmethod
     def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
+        cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource, *_: Any, **__: Any
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Leave only what is passed, so that a caller who names all fields gets nothing else."""
         return (init_settings,)
@@ -79,6 +65,7 @@ class EnvironmentSettings(BaseSettings):
         set_by = {
             name: variable
             for name, variables in cls.variables().items()
+            # The first counts, so it comes last and takes the place of the others.
             for variable in variables[::-1]
             if environ.get(variable, "").strip()
         }

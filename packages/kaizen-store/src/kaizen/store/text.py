@@ -24,20 +24,7 @@ _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _WORD = re.compile(r"[^\W_]+")
 _ACCENTS = re.compile("[\u0300-\u036f]+")
 # Unicode decomposes no letter of these into another and an accent, though people type them so.
-_PLAIN_LETTERS = str.maketrans(
-    {
-        "ø": "o",
-        "ł": "l",
-        "đ": "d",
-        "ð": "d",
-        "þ": "th",
-        "æ": "ae",
-        "œ": "oe",
-        "\u0131": "i",
-        "ħ": "h",
-        "ŧ": "t",
-    }
-)
+_PLAIN_LETTERS = str.maketrans("øłđð\u0131ħŧ", "olddiht") | str.maketrans({"þ": "th", "æ": "ae", "œ": "oe"})
 # fmt: off
 STOPWORDS = frozenset((
     "a", "an", "and", "any", "are", "as", "at", "be", "been", "by", "can", "could", "did", "do", "does",
@@ -66,6 +53,7 @@ def fold_text(text: str) -> str:
     text = _CAMEL.sub(" ", text)
     if not text.isascii():
         text = _ACCENTS.sub("", unicodedata.normalize("NFKD", text)).casefold().translate(_PLAIN_LETTERS)
+        # NFKD took each Hangul syllable apart, which is a word to us only as a whole.
         text = _UNSPACED.sub(r" \1 ", unicodedata.normalize("NFC", text))
     return " ".join(_WORD.findall(text.lower()))
 

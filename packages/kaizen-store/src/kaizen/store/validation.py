@@ -57,6 +57,7 @@ def check_text(what: str, text: str) -> str:
         raise InvalidInputError(
             f"{what} has a lone surrogate at character {exc.start}, which UTF-8 cannot carry: replace it"
         ) from exc
+    # A subclass of str may be anything when it is looked at again; this is a copy that is not.
     return str.__str__(text)
 
 
@@ -124,6 +125,7 @@ def clean_expected(expected: Expected | None) -> Expected | None:
 
 def clean_json(what: str, value: object, depth: int = 0) -> CleanJson:
     """Return a deep copy of the value; `what` names it in the message of the `InvalidInputError`."""
+    # First, since a bool is an int to Python and would come back as one.
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, str):

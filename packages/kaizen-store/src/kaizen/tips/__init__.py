@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from kaizen.tips.checks import GUIDELINE, InvalidTipError, check_tip
-    from kaizen.tips.editing import edit_tip, retire_tips
     from kaizen.tips.markdown import TipsPage
     from kaizen.tips.reading import migrate_tips, read_tip, read_tips
-    from kaizen.tips.review import ReviewDecision, decide, quarantined
+    from kaizen.tips.review import ReviewDecision, decide, edit_tip, quarantined, retire_tips
     from kaizen.tips.text import one_line, printable
     from kaizen.tips.tip import (
         CATEGORIES,
@@ -52,10 +51,9 @@ __all__ = [
 
 _NAMES = {
     "checks": "GUIDELINE InvalidTipError check_tip",
-    "editing": "edit_tip retire_tips",
     "markdown": "TipsPage",
     "reading": "migrate_tips read_tip read_tips",
-    "review": "ReviewDecision decide quarantined",
+    "review": "ReviewDecision decide edit_tip quarantined retire_tips",
     "text": "one_line printable",
 }
 _MODULE_OF = {name: module for module, names in _NAMES.items() for name in names.split()}

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from kaizen.store import InvalidInputError
 from kaizen.tips.text import one_line
 
 if TYPE_CHECKING:
-    from pydantic import BaseModel
-
     from kaizen.store import Entity, Put
 
 GUIDELINE = "guideline"
 """The type of entity that tips are stored as."""
 
+# A field that holds something else may hold a whole trace.
 _LONGEST_SHOWN = 80
 
 
@@ -42,10 +40,13 @@ def check_tip(tip: Entity | Put) -> None:
 
 def check_metadata(entity_id: str | None, metadata: Any) -> None:
     """Raise `InvalidTipError`, naming that entity and the first wrong field, if there is one."""
+    # pydantic takes longer to import than most commands to run.
     from pydantic import ValidationError
 
+    from kaizen.tips.schema import TipMetadata
+
     try:
-        _metadata_model().model_validate(metadata)
+        TipMetadata.model_validate(metadata)
     except ValidationError as error:
         problem = error.errors(include_url=False)[0]
     else:
@@ -61,11 +62,3 @@ def check_metadata(entity_id: str | None, metadata: Any) -> None:
         entity_id=entity_id,
         field=field,
     )
-
-
-@cache
-def _metadata_model() -> type[BaseModel]:
-    # pydantic takes longer to import than most commands to run.
-    from kaizen.tips.schema import TipMetadata
-
-    return TipMetadata

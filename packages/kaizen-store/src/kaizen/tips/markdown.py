@@ -53,11 +53,8 @@ class TipsPage:
 def plain(text: str) -> str:
     """Return the text in one line that Markdown shows as it is, without markup, link, HTML or code."""
     escaped = _MARKUP.sub(lambda match: f"\\{match[0]}", one_line(text))
-    return _BEGINNING.sub(_escape_beginning, escaped)
-
-
-def _escape_beginning(match: re.Match[str]) -> str:
-    return f"{match[0]}\\" if match[0].isdigit() else f"\\{match[0]}"
+    # A number is escaped behind it: Markdown shows a backslash before a digit.
+    return _BEGINNING.sub(lambda m: f"{m[0]}\\" if m[0].isdigit() else f"\\{m[0]}", escaped)
 
 
 def _item(tip: StoredTip) -> Iterator[str]:

@@ -22,6 +22,7 @@ def follow_merges(tips: Mapping[str, StoredTip], tip_id: str) -> StoredTip | Non
     seen: set[str] = set()
     while (tip := tips.get(tip_id)) and tip.merged_into:
         seen.add(tip_id)
+        # Metadata that somebody edited may lead in a circle.
         if tip.merged_into in seen:
             return None
         tip_id = tip.merged_into

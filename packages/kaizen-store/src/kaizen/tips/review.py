@@ -1,8 +1,8 @@
-"""Decide on quarantined tips: agents may see them, or they are retired and not learned anew."""
+"""Let a person decide on quarantined tips, edit tips or retire them. What a person did, no sync undoes."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from kaizen.store import ConflictError, InvalidInputError
 from kaizen.tips.checks import GUIDELINE
@@ -10,7 +10,7 @@ from kaizen.tips.reading import read_tip
 from kaizen.tips.tip import StoredTip
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from kaizen.store import Commit, Entity, Store
 
@@ -63,11 +63,53 @@ def decide(
     )
 
 
+def edit_tip(
+    store: Store, entity: Entity, *, content: str | None, fields: Mapping[str, Any], reason: str = ""
+) -> Commit:
+    """Put the tip with this content, unless it is None, and these fields of its metadata.
+
+    It counts as a person's then, so that syncs keep its words. Raises `ConflictError` if it was changed since
+    `entity` was read.
+    """
+    tip = StoredTip.of(entity)
+    # An earlier decision stays: a tip that was rejected is not approved by a change of its words.
+    review = tip.metadata.get("review") or _review(tip, "edited")
+    edited = tip.with_metadata(**fields, review=review).with_content(
+        tip.content if content is None else content
+    )
+    return store.commit(
+        entity.namespace_id,
+        [edited.to_put()],
+        expected={entity.id: entity.revision},
+        actor="kaizen tips edit",
+        reason=reason or "edited by hand",
+    )
+
+
+def retire_tips(store: Store, entities: Sequence[Entity], *, reason: str = "") -> Commit:
+    """Take the tips out of use, in one commit; no sync learns them anew.
+
+    Raises `ConflictError` if one was changed since it was read.
+    """
+    tips = [StoredTip.of(entity) for entity in entities]
+    return store.commit(
+        entities[0].namespace_id,
+        [tip.with_metadata(status="retired", review=_review(tip, "rejected")).to_put() for tip in tips],
+        expected={entity.id: entity.revision for entity in entities},
+        actor="kaizen tips retire",
+        reason=reason or "retired by hand",
+    )
+
+
 def _decided(tip: StoredTip, decision: ReviewDecision) -> StoredTip:
     """Return the tip as decided; `review` keeps syncs from quarantining or learning it once more."""
     is_approved = decision == "approved"
     return tip.with_metadata(
         status="active" if is_approved else "retired",
         quarantine_reason="" if is_approved else tip.quarantine_reason,
-        review={"decision": decision, "quarantine_reason": tip.quarantine_reason},
+        review=_review(tip, decision),
     )
+
+
+def _review(tip: StoredTip, decision: str) -> dict[str, str]:
+    return {"decision": decision, "quarantine_reason": tip.quarantine_reason}

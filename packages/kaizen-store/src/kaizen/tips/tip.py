@@ -65,6 +65,7 @@ class TipSource:
     span_id: str
     quote: str
     outcome: str
+    judged_by: str = ""
     url: str
     story_id: str = ""
     verified: bool = True
@@ -72,16 +73,13 @@ class TipSource:
     is_suspect: bool = False
     tools: Mapping[str, str] = field(default_factory=dict)
     models: tuple[str, ...] = ()
-    judged_by: str = ""
 
     @classmethod
     def of(cls, value: Mapping[str, Any]) -> TipSource:
         """Read a source as `to_json` writes it; what a person left out is empty."""
-        names = ("source", "project", "span_id", "quote", "url", "judged_by")
-        texts = {name: value.get(name) or "" for name in names}
+        names = ("source", "project", "trace_id", "span_id", "quote", "url", "judged_by")
         return cls(
-            **texts,
-            trace_id=value["trace_id"],
+            **{name: value.get(name) or "" for name in names},
             story_id=story_of(value),
             outcome=value.get("outcome") or "unknown",
             verified=value.get("verified", True),
@@ -97,22 +95,11 @@ class TipSource:
         return self.verified and not self.is_suspect
 
     def to_json(self) -> dict[str, Any]:
-        return {
-            "source": self.source,
-            "project": self.project,
-            "trace_id": self.trace_id,
-            "span_id": self.span_id,
-            "quote": self.quote,
-            "outcome": self.outcome,
-            "judged_by": self.judged_by,
-            "url": self.url,
-            "story_id": self.story_id,
-            "verified": self.verified,
-            "steps": list(self.steps),
-            "suspect": self.is_suspect,
-            "tools": dict(self.tools),
-            "models": list(self.models),
-        }
+        # Not asdict, which takes a hundred times as long: a tip may have thousands of sources.
+        values = {name: getattr(self, name) for name in self.__slots__}
+        # Lists, as the store gives them back: else what is the same would not compare equal.
+        values |= {"steps": list(self.steps), "models": list(self.models), "tools": dict(self.tools)}
+        return {("suspect" if name == "is_suspect" else name): value for name, value in values.items()}
 
 
 class _Field(Generic[T]):
@@ -139,6 +126,7 @@ class StoredTip:
     id: str
     content: str
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    # Not compared: a tip that is made anew is the same tip as the stored one.
     created_at: datetime | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
@@ -164,9 +152,7 @@ class StoredTip:
     ) -> StoredTip:
         """Make a tip that a trace taught; it is quarantined if there is a reason."""
         metadata = {
-            "category": tip.category,
-            "rationale": tip.rationale,
-            "trigger": tip.trigger,
+            **{name: getattr(tip, name) for name in ("category", "rationale", "trigger")},
             "implementation_steps": list(tip.implementation_steps),
             "task_description": tip.task_description,
             "creation_mode": "auto-phoenix",

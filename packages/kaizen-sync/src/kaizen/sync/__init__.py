@@ -115,43 +115,29 @@ __all__ = [
 ]
 
 _NAMES = {
-    "durations": ("parse_duration",),
-    "knowledge.consolidate": ("Consolidated", "Consolidation"),
-    "knowledge.similarity": ("load_embedder",),
-    "knowledge.staleness": ("Staleness",),
-    "model": ("OutcomeRules", "utc_now"),
-    "redact": ("Redaction",),
-    "run.budget": ("check_price",),
-    "run.pipeline": ("Sync",),
-    "run.preview": ("Preview",),
-    "run.watch": ("check_watch", "watch"),
-    "settings": (
-        "DEFAULT_MODEL",
-        "OFFLINE",
-        "ModelSettings",
-        "OutcomeSettings",
-        "PhoenixSettings",
-        "SyncSettings",
-    ),
-    "sources.base": ("Annotator",),
-    "sources.phoenix.annotate": ("PhoenixAnnotator",),
-    "sources.phoenix.source": ("PhoenixSource",),
-    "state.report": ("Report",),
+    "durations": "parse_duration",
+    "knowledge.consolidate": "Consolidated Consolidation",
+    "knowledge.similarity": "load_embedder",
+    "knowledge.staleness": "Staleness",
+    "model": "OutcomeRules utc_now",
+    "redact": "Redaction",
+    "run.budget": "check_price",
+    "run.pipeline": "Sync",
+    "run.preview": "Preview",
+    "run.watch": "check_watch watch",
+    "settings": "DEFAULT_MODEL OFFLINE ModelSettings OutcomeSettings PhoenixSettings SyncSettings",
+    "sources.base": "Annotator",
+    "sources.phoenix.annotate": "PhoenixAnnotator",
+    "sources.phoenix.source": "PhoenixSource",
+    "state.report": "Report",
     "status": (
-        "FailedTrace",
-        "PhoenixStatus",
-        "ProjectStatus",
-        "SyncStatus",
-        "phoenix_status",
-        "ping_model",
-        "read_staleness",
-        "retry_failed",
-        "sync_status",
+        "FailedTrace PhoenixStatus ProjectStatus SyncStatus phoenix_status ping_model read_staleness "
+        "retry_failed sync_status"
     ),
-    "trajectory.tool_definitions": ("ChangedTool",),
-    "undo": ("UndoneRun", "undo_run"),
+    "trajectory.tool_definitions": "ChangedTool",
+    "undo": "UndoneRun undo_run",
 }
-_MODULES = {name: module for module, names in _NAMES.items() for name in names}
+_MODULES = {name: module for module, names in _NAMES.items() for name in names.split()}
 
 
 def __getattr__(name: str) -> Any:

@@ -18,6 +18,7 @@ def parse_duration(text: str, *, at_least_s: float = 0.0, at_most_s: float = _LO
     Raises `SettingsError` for what is not a duration, and for one outside the bounds.
     """
     written = text.strip()
+    # ASCII only: `\d` matches the digits of every script.
     if re.fullmatch(r"\d+(?:\.\d+)?", written, re.ASCII):
         seconds = float(written)
     elif re.fullmatch(f"(?:{_PART})+", written, re.ASCII):

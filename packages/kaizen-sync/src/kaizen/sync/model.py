@@ -96,6 +96,7 @@ def is_settled(trace: IndexedTrace | Trace, now: datetime, *, quiet_s: float, ma
     root: a run that raises may never export its root. A clock that is ahead by more says nothing.
     """
     newest = max((span.end_time for span in trace.spans), default=trace.start_time)
+    # Negative where the clock of the agent is ahead.
     age_s = (now - newest).total_seconds()
     if any(span.parent_id is None for span in trace.spans):
         return age_s >= quiet_s or age_s < -max_wait_s
@@ -140,13 +141,8 @@ class Message:
                 }
                 for call in self.tool_calls
             ]
-        if self.tool_call_id:
-            value["tool_call_id"] = self.tool_call_id
-        if self.name:
-            value["name"] = self.name
-        if self.span_id:
-            value["span_id"] = self.span_id
-        return value
+        more = {"tool_call_id": self.tool_call_id, "name": self.name, "span_id": self.span_id}
+        return value | {key: text for key, text in more.items() if text}
 
     @classmethod
     def of_json(cls, value: Mapping[str, Any]) -> Message:
@@ -179,12 +175,7 @@ class Outcome:
     annotator_kind: str = ""
 
     def to_json(self) -> dict[str, str]:
-        return {
-            "name": self.name,
-            "judged_by": self.judged_by,
-            "detail": self.detail,
-            "annotator_kind": self.annotator_kind,
-        }
+        return asdict(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -258,10 +249,6 @@ class Annotation:
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
-
-    @classmethod
-    def of_json(cls, value: Mapping[str, Any]) -> Annotation:
-        return cls(**value)
 
 
 OWN_NAME = "kaizen"

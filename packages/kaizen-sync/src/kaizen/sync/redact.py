@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cache
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
 
 from kaizen.sync.cleaning import clean_text
 from kaizen.sync.errors import RedactionError, SettingsError
+from kaizen.sync.expressions import read_expressions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from _typeshed import DataclassInstance
+
     from kaizen.sync.model import Annotation, Conversation, Message, Outcome, Trajectory
+
+T = TypeVar("T", bound="DataclassInstance")
 
 Option = Literal["emails", "cards"]
 OPTIONS: tuple[Option, ...] = get_args(Option)
@@ -23,87 +28,6 @@ OPTIONS: tuple[Option, ...] = get_args(Option)
 _PATTERNS = "KAIZEN_REDACT_PATTERNS"
 # What one text of a trace may take; an expression that takes longer fails the trace, and lets nothing pass.
 _TIMEOUT_S = 5.0
-
-_KNOWN = (
-    "aws.AWSKeyDetector",
-    "azure_storage_key.AzureStorageKeyDetector",
-    "discord.DiscordBotTokenDetector",
-    "github_token.GitHubTokenDetector",
-    "gitlab_token.GitLabTokenDetector",
-    "mailchimp.MailchimpDetector",
-    "pypi_token.PypiTokenDetector",
-    "sendgrid.SendGridDetector",
-    "slack.SlackDetector",
-    "square_oauth.SquareOAuthDetector",
-    "telegram_token.TelegramBotTokenDetector",
-    "twilio.TwilioKeyDetector",
-)
-
-_NAME = (
-    "api[_-]?key|apikey|secret|passwd|password|passphrase|(?:access|auth|refresh|session|bearer)[_-]?token"
-    "|private[_-]?key"
-)
-_VALUE = r"[\"'`]?(?P<secret>[^\s\"'`\\,;{}<>()\[\]]{8,}+)"
-# Every repetition is bounded or possessive: traces are untrusted, and megabytes of `password` take no time.
-_KEYWORD = (
-    rf"(?i)(?:{_NAME})[\w-]{{0,40}}+\\{{0,4}}[\"']?\s{{0,16}}+(?:=>|:=|[:=])\s{{0,16}}+\\{{0,4}}[\"']?"
-    r"(?P<secret>[^\s\"'\\,;{}<>()\[\]]{8,}+)(?![(\[])"
-)
-
-_BLOCK = "[A-Z ]{0,40}PRIVATE KEY(?: BLOCK)?-----"
-# What detect-secrets does not know, knows only in part, or searches for in quadratic time.
-_FIRST = (
-    ("Private Key", rf"-----BEGIN {_BLOCK}.*?(?:-----END {_BLOCK}|\Z)"),
-    ("JSON Web Token", r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)?"),
-)
-_OWN = (
-    ("Artifactory Credentials", r"\b(?:AKC|AP[\dA-F])(?=[a-zA-Z]{0,60}\d)[a-zA-Z0-9]{20,}+\b"),
-    ("NPM Token", r"(?<=/:_authToken=)\s{0,8}+[^\s\"'\\]++|\bnpm_[A-Za-z0-9]{36,}+"),
-    ("GitHub Token", r"\bgithub_pat_[A-Za-z0-9_]{20,}+"),
-    ("Stripe Access Key", r"\b[rs]k_(?:live|test)_[0-9a-zA-Z]{16,}+"),
-    ("API Key", r"\b(?:sk|rk|pk)-(?=[A-Za-z_-]{0,100}\d)[A-Za-z0-9_-]{20,}+"),
-    ("Google API Key", r"\bAIza[0-9A-Za-z_-]{35}"),
-    ("Hugging Face Token", r"\bhf_[A-Za-z0-9]{30,}+"),
-    ("Google Token", r"\bGOCSPX-[\w-]{20,}+|\bya29\.[\w-]{20,}+"),
-    ("Slack Token", r"\bxapp-\d-[\w-]{20,}+"),
-    ("Discord Webhook", r"https://discord(?:app)?\.com/api/webhooks/\d{15,20}+/[\w-]{40,}+"),
-    ("Vault Token", r"\bhv[sbr]\.[\w-]{24,}+"),
-    (
-        "Access Token",
-        (
-            r"\b(?:whsec_[A-Za-z0-9]{24,}+|shp(?:at|ca|pa|ss)_[a-fA-F0-9]{32}|do[opr]_v1_[a-f0-9]{64}"
-            r"|dapi[a-f0-9]{32}|lin_api_[A-Za-z0-9]{32,}+|ntn_[A-Za-z0-9]{40,}+|gsk_[A-Za-z0-9]{40,}+"
-            r"|r8_[A-Za-z0-9]{32,}+|pplx-[A-Za-z0-9]{40,}+|xai-[A-Za-z0-9]{60,}+)\b"
-        ),
-    ),
-    (
-        "Authorization Header",
-        r"(?i)(?<=\bbearer )[A-Za-z0-9._~+/-]{12,}+=*|(?<=\bbasic )[A-Za-z0-9+/]{16,}+={0,2}",
-    ),
-    ("Authorization Header", rf"(?i)\bauthorization\W{{1,6}}(?:bearer|basic|token|apikey)\s{_VALUE}"),
-    (
-        "Cookie",
-        (
-            r"(?i)\bcookie\\{0,4}[\"']?:\s{0,4}+\\{0,4}[\"']?"
-            r"(?P<secret>[\w.-]{1,60}+=(?!\[redacted)[^\r\n\"'\\]{4,}+)"
-        ),
-    ),
-    ("Password in Command", rf"(?i)(?<!\S)--[\w-]{{0,30}}?(?:{_NAME})[\w-]{{0,20}}+\s{_VALUE}"),
-    ("Password in Command", rf"(?<=-u )(?!\d++:\d++\b)[\w.@-]{{1,64}}+:{_VALUE}"),
-    ("Password in Command", rf"\blogin \S{{1,64}}+ password {_VALUE}"),
-    ("Password in Text", rf"(?i)<[\w:-]{{0,20}}?(?:{_NAME})[\w:-]{{0,20}}+>{_VALUE}(?=</)"),
-    ("Password in Text", rf"(?i)\b(?:{_NAME})\s(?:is|was)(?:\s?:)?\s{_VALUE}"),
-    ("Password in URL", r"(?<=://)[^\s:/@'\"?#]*+:[^\s/'\"?#]+(?=@)"),
-    ("Secret Keyword", _KEYWORD),
-)
-_OPTIONAL = (
-    (
-        "emails",
-        "Mail Address",
-        re.compile(r"(?<![\w.+-])[\w.+-]{1,64}+@[A-Za-z0-9-]{1,63}+(?:\.[A-Za-z0-9-]{1,63}+){1,8}+"),
-    ),
-    ("cards", "Card Number", re.compile(r"(?<![\w.-])[2-6]\d{3}(?:[ -]?\d){8,15}+(?![\w-])")),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,22 +84,19 @@ class Redactor:
     def text(self, text: str) -> str:
         """Return the text without the secrets that a detector knows and without what UTF-8 cannot carry."""
         text = clean_text(text)
+        # The user's patterns come first, before ours cut into what they are meant for.
         for own in self.redaction.patterns:
             text, count = own.replaced(text)
-            self._count(own.kind, count)
-        for kind, pattern in _patterns():
+            self.counts += Counter({own.kind: count})
+        # In their order in `OPTIONS`, whatever order the user wrote them in.
+        options = [option for option in OPTIONS if option in self.redaction.options]
+        for kind, pattern in (*_patterns(), *(found for option in options for found in _compiled(option))):
             text = pattern.sub(self._replacement(kind), text)
-        for option, kind, pattern in _OPTIONAL:
-            if option in self.redaction.options:
-                text = pattern.sub(self._replacement(kind), text)
         return text
-
-    def _count(self, kind: str, count: int) -> None:
-        if count:
-            self.counts[kind] += count
 
     def _replacement(self, kind: str) -> Callable[[re.Match[str]], str]:
         def replacement(match: re.Match[str]) -> str:
+            # A pattern that needs its surroundings names the part that is secret.
             group = "secret" if "secret" in match.re.groupindex else 0
             if kind in _CHECKS and not _CHECKS[kind](match[group]):
                 return match[0]
@@ -187,55 +108,42 @@ class Redactor:
 
     def trajectory(self, trajectory: Trajectory) -> Trajectory:
         """Redact every text of a trajectory."""
+        listed = ("errors", "tools", "models", "response_ids")
+        texts: dict[str, Any] = {name: tuple(map(self.text, getattr(trajectory, name))) for name in listed}
         return replace(
-            trajectory,
+            self._with_texts(trajectory, "session_id", "previous_response_id"),
             messages=tuple(map(self._message, trajectory.messages)),
             side_conversations=tuple(map(self._conversation, trajectory.side_conversations)),
-            errors=tuple(map(self.text, trajectory.errors)),
-            tools=tuple(map(self.text, trajectory.tools)),
             outcome=self.outcome(trajectory.outcome),
-            session_id=self.text(trajectory.session_id),
-            models=tuple(map(self.text, trajectory.models)),
-            response_ids=tuple(map(self.text, trajectory.response_ids)),
-            previous_response_id=self.text(trajectory.previous_response_id),
+            **texts,
         )
 
     def outcome(self, outcome: Outcome) -> Outcome:
         """Redact every text of an outcome."""
-        return replace(outcome, judged_by=self.text(outcome.judged_by), detail=self.text(outcome.detail))
+        return self._with_texts(outcome, "judged_by", "detail")
 
     def annotation(self, annotation: Annotation) -> Annotation:
         """Redact every text of an annotation."""
-        return replace(
-            annotation,
-            name=self.text(annotation.name),
-            label=self.text(annotation.label),
-            explanation=self.text(annotation.explanation),
-        )
+        return self._with_texts(annotation, "name", "label", "explanation")
+
+    def _with_texts(self, value: T, *names: str) -> T:
+        texts: dict[str, Any] = {name: self.text(getattr(value, name)) for name in names}
+        return replace(value, **texts)
 
     def _conversation(self, conversation: Conversation) -> Conversation:
-        return replace(
-            conversation,
-            name=self.text(conversation.name),
-            messages=tuple(map(self._message, conversation.messages)),
-        )
+        messages = tuple(map(self._message, conversation.messages))
+        return replace(self._with_texts(conversation, "name"), messages=messages)
 
     def _message(self, message: Message) -> Message:
+        # Ids are random enough to look like secrets, and without them no result finds its call.
+        calls = tuple(
+            replace(self._with_texts(call, "name", "arguments"), id=clean_text(call.id))
+            for call in message.tool_calls
+        )
         return replace(
-            message,
-            role=self.text(message.role),
-            content=self.text(message.content),
-            name=self.text(message.name),
+            self._with_texts(message, "role", "content", "name"),
             tool_call_id=clean_text(message.tool_call_id),
-            tool_calls=tuple(
-                replace(
-                    call,
-                    id=clean_text(call.id),
-                    name=self.text(call.name),
-                    arguments=self.text(call.arguments),
-                )
-                for call in message.tool_calls
-            ),
+            tool_calls=calls,
         )
 
 
@@ -243,6 +151,7 @@ def _looks_secret(value: str) -> bool:
     """Return whether a value where secrets stand is one: words and names of constants are not."""
     if any(c.isdigit() for c in value):
         return True
+    # `password=settings.DB_PASSWORD` names a constant.
     if value.rpartition(".")[2].replace("_", "").isupper():
         return False
     return value != value.lower() and value != value.title()
@@ -268,19 +177,20 @@ _CHECKS = {
 @cache
 def _patterns() -> tuple[tuple[str, re.Pattern[str]], ...]:
     # Ours that the library would match in part go first.
-    return (*_compiled(_FIRST), *_library_patterns(), *_compiled(_OWN))
+    return (*_compiled("first"), *_library_patterns(), *_compiled("own"))
 
 
-def _compiled(expressions: Iterable[tuple[str, str]]) -> Iterator[tuple[str, re.Pattern[str]]]:
-    for kind, expression in expressions:
-        yield kind, re.compile(expression, re.DOTALL)
+@cache
+def _compiled(table: str) -> tuple[tuple[str, re.Pattern[str]], ...]:
+    listed = read_expressions("redact.toml", table)
+    return tuple((kind, re.compile(one, re.DOTALL)) for kind, found in listed.items() for one in found)
 
 
 def _library_patterns() -> Iterator[tuple[str, re.Pattern[str]]]:
     """Yield detect-secrets' own expressions: its scanner finds only parts of some secrets."""
     from importlib import import_module
 
-    for name in _KNOWN:
+    for name in read_expressions("redact.toml", "detect_secrets")["plugins"]:
         module, _, detector = name.partition(".")
         plugin = getattr(import_module(f"detect_secrets.plugins.{module}"), detector)
         for pattern in plugin.denylist:

@@ -41,7 +41,9 @@ _ON = ("true", "1", "yes", "on")
 _OFF = ("", "false", "0", "no", "off")
 _USUAL = OutcomeRules()
 
+# A token, RFC 9110 section 5.6.2.
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+# `urlsplit` drops line breaks and tabs silently, so that a broken URL would look valid.
 _NO_URL = re.compile(r"[\s\x00-\x1f\x7f\\]")
 _USER = re.compile(r"(?<=//)[^/]*@")
 
@@ -85,7 +87,11 @@ Switch = Annotated[bool, BeforeValidator(_switch)]
 Words = Annotated[tuple[str, ...], BeforeValidator(_words)]
 
 
-class PhoenixSettings(EnvironmentSettings):
+class _SyncEnvironment(EnvironmentSettings):
+    error_type: ClassVar[type[ValueError]] = SettingsError
+
+
+class PhoenixSettings(_SyncEnvironment):
     """Say where Phoenix is, and how to ask it.
 
     `base_url` loses a trailing slash or `/v1/traces`, and user and password, which become a header. `headers`
@@ -94,8 +100,6 @@ class PhoenixSettings(EnvironmentSettings):
 
     Raises `SettingsError` for a value that is not acceptable.
     """
-
-    error_type: ClassVar[type[ValueError]] = SettingsError
 
     project: str = Field(
         default=DEFAULT_PROJECT,
@@ -174,9 +178,10 @@ def _listening_url(host: str, port: str) -> str:
 
 
 def _base_url(value: str) -> tuple[str, dict[str, str]]:
-    """The URL without user and password, which end up in messages and in stored links, and their header."""
+    """Return the URL without user and password, which messages and links would show, and their header."""
     url = value.strip().rstrip("/").removesuffix("/v1/traces").rstrip("/")
     try:
+        # It raises for a broken IPv6 address, and `port` for what is not a port.
         parts = urlsplit(url)
         valid = (
             parts.scheme in ("http", "https")
@@ -191,6 +196,7 @@ def _base_url(value: str) -> tuple[str, dict[str, str]]:
             f"'{_USER.sub('', value)}' is not the URL of a Phoenix server; "
             f"write it like {DEFAULT_PHOENIX_URL} (--url, or PHOENIX_URL in the environment)"
         )
+    # A password may contain an @: the last one ends it.
     user, at, address = parts.netloc.rpartition("@")
     if not at:
         return url, {}
@@ -220,12 +226,12 @@ def _header_value(value: str, variable: str) -> str:
 
 
 def _shown(pair: str) -> str:
-    """The beginning of what may be a credential."""
+    """Return the beginning of what may be a credential."""
     text = pair.strip()
     return text if len(text) <= 8 else f"{text[:4]}..."
 
 
-class ModelSettings(EnvironmentSettings):
+class ModelSettings(_SyncEnvironment):
     """Say which models write and reconcile tips, by any name that LiteLLM knows, or `offline` for none.
 
     `timeout_s` holds for one call, `attempts` for all of one question. `max_input_tokens` bounds what a tips
@@ -234,8 +240,6 @@ class ModelSettings(EnvironmentSettings):
 
     Raises `SettingsError` for a value that is not acceptable.
     """
-
-    error_type: ClassVar[type[ValueError]] = SettingsError
 
     tips_model: str = Field(
         default=DEFAULT_MODEL,
@@ -296,7 +300,7 @@ class ModelSettings(EnvironmentSettings):
         return None if value is None else int(text[:10])
 
 
-class OutcomeSettings(EnvironmentSettings):
+class OutcomeSettings(_SyncEnvironment):
     """Say which annotations count as outcomes, and how long traces are asked for again.
 
     `rules` holds all but `wait_s`: how long after it was learned from a trace is asked for again; 0 is not
@@ -304,8 +308,6 @@ class OutcomeSettings(EnvironmentSettings):
 
     Raises `SettingsError` for a value that is not acceptable.
     """
-
-    error_type: ClassVar[type[ValueError]] = SettingsError
 
     names: Words = Field(
         default=_USUAL.names,
@@ -375,10 +377,8 @@ class OutcomeSettings(EnvironmentSettings):
         return self
 
 
-class RedactionSettings(EnvironmentSettings):
+class RedactionSettings(_SyncEnvironment):
     """Say what is redacted besides secrets: `kinds` with commas between them, `patterns` one a line."""
-
-    error_type: ClassVar[type[ValueError]] = SettingsError
 
     kinds: str = Field(
         default="",
@@ -399,11 +399,11 @@ class RedactionSettings(EnvironmentSettings):
 
     @property
     def redaction(self) -> Redaction:
-        """The compiled patterns. Raises `SettingsError` for a kind or an expression that is not one."""
+        """Return the compiled patterns; raises `SettingsError` for what is not a kind or an expression."""
         return Redaction.from_environ({"KAIZEN_REDACT": self.kinds, "KAIZEN_REDACT_PATTERNS": self.patterns})
 
 
-class SyncSettings(EnvironmentSettings):
+class SyncSettings(_SyncEnvironment):
     """Say how one sync goes about it.
 
     `limit` is the greatest number of new or changed traces to process, oldest first (None: all).
@@ -417,8 +417,6 @@ class SyncSettings(EnvironmentSettings):
 
     Raises `SettingsError` for a value that is not acceptable.
     """
-
-    error_type: ClassVar[type[ValueError]] = SettingsError
 
     namespace_id: str = "kaizen"
     include_errors: bool = False

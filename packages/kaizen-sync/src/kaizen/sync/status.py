@@ -6,10 +6,10 @@ from collections import Counter, deque
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from kaizen.store import NotFoundError, Put
+from kaizen.store import NotFoundError
 from kaizen.sync.model import utc_now
 from kaizen.sync.state.ledger import Ledger
-from kaizen.sync.state.records import CHECKPOINT, CLAIM, RUN, TRAJECTORY, Claim, TraceRecord
+from kaizen.sync.state.records import CHECKPOINT, CLAIM, RUN, TRAJECTORY, Claim, TraceRecord, put_again
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -74,6 +74,7 @@ def sync_status(store: Store, namespace_id: str, *, max_runs: int = 10, clock: C
     return SyncStatus(
         namespace_id=namespace_id,
         projects=[_project_status(store, entity) for entity in store.iterate(namespace_id, type=CHECKPOINT)],
+        # Runs are listed by id, and their ids sort by time.
         runs=list(deque(_runs(store, namespace_id, clock), maxlen=max_runs)),
         failed=[_failed_trace(entity) for entity in _failed(store, namespace_id)],
     )
@@ -95,10 +96,9 @@ def retry_failed(store: Store, namespace_id: str, trace_ids: Sequence[str] = ())
     retried = [trace_id for trace_id in failed if trace_id in trace_ids or not trace_ids]
     for trace_id in retried:
         entity = failed[trace_id]
-        metadata = {**entity.metadata, "attempts": 0}
         store.commit(
             namespace_id,
-            [Put(id=entity.id, type=entity.type, content=entity.content, metadata=metadata)],
+            [put_again(entity, {**entity.metadata, "attempts": 0})],
             expected={entity.id: entity.revision},
             actor="kaizen sync retry",
             reason=f"trace {trace_id} is tried again",

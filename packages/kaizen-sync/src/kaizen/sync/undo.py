@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from kaizen.store import Applied, ConflictError, Delete, InvalidInputError, NotFoundError, Put
-from kaizen.sync.state.records import TRAJECTORY, TraceRecord
+from kaizen.store import Applied, ConflictError, Delete, InvalidInputError, NotFoundError
+from kaizen.sync.state.records import TRAJECTORY, TraceRecord, put_again
 from kaizen.tips.checks import GUIDELINE
 from kaizen.tips.contradictions import resolve_contradictions
 from kaizen.tips.merge import follow_merges
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from kaizen.store import Change, Commit, Entity, Store
     from kaizen.tips.tip import StoredTip
 
+# A run may have made thousands of commits, each with whole entities.
 _PAGE = 500
 _ATTEMPTS = 5
 
@@ -103,6 +104,7 @@ def _plan(store: Store, namespace_id: str, run_id: str) -> UndoneRun:
         if not entity.is_shared and _is_same(entity.after, current.get(entity_id))
     }
     traces = [TraceRecord.of(entity) for entity in records.values()]
+    # Checkpoints and claims: as they were, for records and tips go by what others contributed.
     wanted = {i: entity for i, entity in before.items() if touched[i].type not in (GUIDELINE, TRAJECTORY)}
     wanted |= dict.fromkeys(records)
     wanted |= _tips_without(traces, tips, [i for i in touched if touched[i].type == GUIDELINE], before)
@@ -199,4 +201,4 @@ def _change(applied: Applied) -> Change:
     after = applied.after
     if after is None:
         return Delete(id=applied.entity_id)
-    return Put(id=after.id, type=after.type, content=after.content, metadata=after.metadata)
+    return put_again(after, after.metadata)

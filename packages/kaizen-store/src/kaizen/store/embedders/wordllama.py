@@ -10,7 +10,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kaizen.store.errors import InvalidInputError, StoreError
+from kaizen.store.embedders import refuse_model, scale_to_unit
+from kaizen.store.errors import StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -30,8 +31,7 @@ def load(model: str) -> WordLlama:
 
     Raises `ImportError` where the package is missing, `StoreError` where its files are not what they were.
     """
-    if model:
-        raise InvalidInputError(f"there is no embedder 'wordllama/{model}': set KAIZEN_EMBEDDER=wordllama")
+    refuse_model("wordllama", model)
     spec = find_spec("wordllama")
     if spec is None or not spec.submodule_search_locations:
         raise ModuleNotFoundError("No module named 'wordllama'", name="wordllama")
@@ -72,9 +72,7 @@ class WordLlama:
         embedded = np.zeros((len(texts), self.dimension), dtype=np.float32)
         for rows, token_ids, starts in self._batches(texts):
             embedded[rows] = np.add.reduceat(self._vectors[token_ids].astype(np.float32), starts)
-        lengths = np.linalg.norm(embedded, axis=1, keepdims=True)
-        np.divide(embedded, lengths, out=embedded, where=lengths > 0)
-        return embedded
+        return scale_to_unit(embedded)
 
     def _batches(self, texts: Sequence[str]) -> Iterator[tuple[list[int], list[int], list[int]]]:
         """Give rows, all their tokens, and where those of each row start; leave out rows without tokens.

@@ -31,6 +31,19 @@ class CommitRecord:
     run_id: str | None
     after: dict[str, Entity | None]
 
+    def commit(self, namespace_id: str, changes: Iterable[Applied]) -> Commit:
+        """Return the commit, given its changes with what was there before."""
+        return Commit(
+            id=self.id,
+            namespace_id=namespace_id,
+            version=self.version,
+            at=self.at,
+            actor=self.actor,
+            reason=self.reason,
+            run_id=self.run_id,
+            changes=tuple(changes),
+        )
+
 
 def encode_header(namespace_id: str, created_at: datetime) -> bytes:
     """Write the first line of a journal."""
@@ -109,16 +122,7 @@ def replay_commits(records: Iterable[CommitRecord], namespace_id: str) -> Iterat
             check_follows(entity_id, before, after)
             changes.append(Applied(before=before, after=after))
         current |= record.after
-        yield Commit(
-            id=record.id,
-            namespace_id=namespace_id,
-            version=version,
-            at=record.at,
-            actor=record.actor,
-            reason=record.reason,
-            run_id=record.run_id,
-            changes=tuple(changes),
-        )
+        yield record.commit(namespace_id, changes)
 
 
 def parse_line(line: bytes) -> object:
@@ -191,6 +195,7 @@ def _encode_time(time: datetime) -> str:
 
 def _decode_time(text: str) -> datetime:
     time = datetime.fromisoformat(text)
+    # fromisoformat gives this very object for Z; a time with another offset was not written by us.
     if time.tzinfo is not UTC:
         raise ValueError(f"time {text!r} is not in UTC")
     return time

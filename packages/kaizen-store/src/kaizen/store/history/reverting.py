@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from kaizen.store.contract import Store
     from kaizen.store.model import Change, Commit, Entity
 
-_PAGE = 500
+# Few enough that a page of long trajectories fits into memory.
+_PAGE = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,14 +69,11 @@ def plan_revert(
     before: dict[str, Entity | None] = {}
     after: dict[str, Entity | None] = {}
     changed_between: set[str] = set()
-    commits = (
-        _named(store, namespace_id, commit_ids) if run_id is None else _of_run(store, namespace_id, run_id)
-    )
-    for commit in commits:
+    for commit in _commits_to_undo(store, namespace_id, commit_ids, run_id):
         for applied in commit.changes:
             entity_id = applied.entity_id
             before.setdefault(entity_id, applied.before)
-            if not _is_same(after.get(entity_id, applied.before), applied.before):
+            if not is_same(after.get(entity_id, applied.before), applied.before):
                 changed_between.add(entity_id)
             after[entity_id] = applied.after
     # Not the history of each entity, of which a run may have touched thousands.
@@ -83,7 +81,7 @@ def plan_revert(
     touched = [
         entity_id
         for entity_id, left in after.items()
-        if entity_id in changed_between or not _is_same(left, current.get(entity_id))
+        if entity_id in changed_between or not is_same(left, current.get(entity_id))
     ]
     if touched and not force:
         raise ConflictError(
@@ -95,7 +93,7 @@ def plan_revert(
     changes = tuple(
         Applied(before=current.get(entity_id), after=entity)
         for entity_id, entity in before.items()
-        if not _is_same(entity, current.get(entity_id))
+        if not is_same(entity, current.get(entity_id))
     )
     if not changes:
         raise InvalidInputError("there is nothing to revert: all is as it was before these commits")
@@ -122,34 +120,35 @@ def apply_revert(
     )
 
 
-def _of_run(store: Store, namespace_id: str, run_id: str) -> Iterator[Commit]:
-    after = 0
+def read_commits(
+    store: Store, namespace_id: str, *, after: int = 0, run_id: str | None = None
+) -> Iterator[Commit]:
+    """Read all commits after a version, oldest first, page by page."""
     while commits := store.commits(namespace_id, run_id=run_id, after=after, limit=_PAGE):
         yield from commits
         after = commits[-1].version
-    if after == 0:
-        raise NotFoundError(
-            f"namespace {namespace_id!r} has no commit of run {run_id!r}", namespace_id=namespace_id
-        )
 
 
-def _named(store: Store, namespace_id: str, commit_ids: Iterable[str]) -> Iterator[Commit]:
-    """Find the commits with these ids, oldest first."""
+def _commits_to_undo(
+    store: Store, namespace_id: str, commit_ids: Iterable[str], run_id: str | None
+) -> Iterator[Commit]:
+    """Find the commits of the run, or those with these ids, oldest first."""
     missing = set(commit_ids)
-    after = 0
-    while missing and (commits := store.commits(namespace_id, after=after, limit=_PAGE)):
-        for commit in commits:
-            if commit.id in missing:
-                missing.remove(commit.id)
-                yield commit
-        after = commits[-1].version
-    if missing:
-        raise NotFoundError(
-            f"namespace {namespace_id!r} has no commit {_listed(sorted(missing))}", namespace_id=namespace_id
-        )
+    found = False
+    for commit in read_commits(store, namespace_id, run_id=run_id):
+        if run_id is not None or commit.id in missing:
+            found = True
+            missing.discard(commit.id)
+            yield commit
+            if run_id is None and not missing:
+                # No history is read further than the last commit that was named.
+                return
+    if missing or not found:
+        which = f"of run {run_id!r}" if run_id is not None else _listed(sorted(missing))
+        raise NotFoundError(f"namespace {namespace_id!r} has no commit {which}", namespace_id=namespace_id)
 
 
-def _is_same(wanted: Entity | None, current: Entity | None) -> bool:
+def is_same(wanted: Entity | None, current: Entity | None) -> bool:
     """Return whether two states hold the same, whatever their revisions: undoing a change makes another."""
     if wanted is None or current is None:
         return wanted is current

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from kaizen.store.errors import ConflictError, CorruptDataError, NotFoundError
 from kaizen.store.history import lines as records
+from kaizen.store.history.reverting import is_same, read_commits
 from kaizen.store.model import Put
 
 if TYPE_CHECKING:
@@ -43,19 +44,24 @@ def copy_namespace(
     """
     namespace = source.get_namespace(namespace_id)
     added = 0
-    for commits in _read(source, namespace_id, after=_common(source, target, namespace)):
-        target.restore(namespace_id, commits)
-        added += len(commits)
-        progress(commits[-1].version)
-    return _verified(source, target, namespace, added)
+    to_copy = read_commits(source, namespace_id, after=_common(source, target, namespace))
+    while batch := list(islice(to_copy, _COMMITS_AT_ONCE)):
+        target.restore(namespace_id, batch)
+        added += len(batch)
+        progress(batch[-1].version)
+    digest = namespace_digest(target, namespace_id)
+    if digest != namespace_digest(source, namespace_id) or source.count(namespace_id) != target.count(
+        namespace_id
+    ):
+        raise _differs(namespace_id, "differs from what was copied; was one of them changed meanwhile?")
+    return _result(target, namespace_id, added, digest)
 
 
 def export_lines(store: Store, namespace_id: str) -> Iterator[bytes]:
     """Write the namespace as JSON lines: a header, then a line for each commit, as in a journal."""
     namespace = store.get_namespace(namespace_id)
     yield records.encode_header(namespace_id, namespace.created_at)
-    for commits in _read(store, namespace_id, after=0):
-        yield from map(records.encode_commit, commits)
+    yield from map(records.encode_commit, read_commits(store, namespace_id))
 
 
 def import_lines(
@@ -70,6 +76,7 @@ def import_lines(
     store.create_namespace(namespace_id, exist_ok=True, created_at=parsed.created_at)
     known = store.get_namespace(namespace_id).version
     commits = parsed.commits()
+    # What an import that was cut short left must be the beginning of this one.
     for commit in islice(commits, known):
         _check_same(store, commit)
     added = 0
@@ -77,16 +84,9 @@ def import_lines(
         store.restore(namespace_id, batch)
         added += len(batch)
         progress(parsed.version)
-    namespace = store.get_namespace(namespace_id)
-    if namespace.version != parsed.version:
+    if store.get_namespace(namespace_id).version != parsed.version:
         raise _differs(namespace_id, "has more commits than the file")
-    return TransferResult(
-        namespace_id=namespace_id,
-        commits=added,
-        version=namespace.version,
-        entities=store.count(namespace_id),
-        digest=namespace_digest(store, namespace_id),
-    )
+    return _result(store, namespace_id, added, namespace_digest(store, namespace_id))
 
 
 def read_entities(lines: Iterable[bytes], namespace_id: str, *, name: str) -> dict[str, Entity]:
@@ -105,7 +105,7 @@ def merge_entities(
     puts = [
         Put(id=entity.id, type=entity.type, content=entity.content, metadata=entity.metadata)
         for entity in entities.values()
-        if entity.id not in current or not _same(entity, current[entity.id])
+        if entity.id not in current or not is_same(entity, current[entity.id])
     ]
     if not puts:
         return None
@@ -116,9 +116,8 @@ def merge_entities(
 def namespace_digest(store: Store, namespace_id: str) -> str:
     """Return the SHA-256 of a namespace's creation time and commits, the same in every store."""
     total = sha256(records.encode_header("", store.get_namespace(namespace_id).created_at))
-    for commits in _read(store, namespace_id, after=0):
-        for commit in commits:
-            total.update(records.encode_commit(commit))
+    for commit in read_commits(store, namespace_id):
+        total.update(records.encode_commit(commit))
     return total.hexdigest()
 
 
@@ -157,12 +156,6 @@ class _Lines:
             ) from error
 
 
-def _read(store: Store, namespace_id: str, *, after: int) -> Iterator[list[Commit]]:
-    while commits := store.commits(namespace_id, after=after, limit=_COMMITS_AT_ONCE):
-        yield commits
-        after = commits[-1].version
-
-
 def _common(source: Store, target: Store, namespace: Namespace) -> int:
     """Return the version up to which the target has the same commits, which is all that it has."""
     try:
@@ -183,17 +176,13 @@ def _check_same(store: Store, commit: Commit) -> None:
         raise _differs(commit.namespace_id, f"has another commit of version {commit.version}")
 
 
-def _verified(source: Store, target: Store, namespace: Namespace, added: int) -> TransferResult:
-    expected, found = namespace_digest(source, namespace.id), namespace_digest(target, namespace.id)
-    counts = source.count(namespace.id), target.count(namespace.id)
-    if expected != found or counts[0] != counts[1]:
-        raise _differs(namespace.id, "differs from what was copy_entity; was one of them changed meanwhile?")
+def _result(store: Store, namespace_id: str, added: int, digest: str) -> TransferResult:
     return TransferResult(
-        namespace_id=namespace.id,
+        namespace_id=namespace_id,
         commits=added,
-        version=target.get_namespace(namespace.id).version,
-        entities=counts[1],
-        digest=found,
+        version=store.get_namespace(namespace_id).version,
+        entities=store.count(namespace_id),
+        digest=digest,
     )
 
 
@@ -202,7 +191,3 @@ def _differs(namespace_id: str, how: str) -> ConflictError:
         f"namespace {namespace_id!r} of the target {how}: choose another namespace or store",
         namespace_id=namespace_id,
     )
-
-
-def _same(left: Entity, right: Entity) -> bool:
-    return (left.type, left.content, left.metadata) == (right.type, right.content, right.metadata)

@@ -14,32 +14,23 @@ does not. Needs the extra `kaizen-store[testing]`.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-_PARTS = (
-    "commits",
-    "concurrency",
-    "crashes",
-    "entities",
-    "histories",
-    "hostile_input",
-    "models",
-    "namespaces",
-    "restoring",
-    "searches",
+# One by one, since pytest warns of the package itself: that is imported already.
+pytest.register_assert_rewrite(
+    *(f"{__name__}.{path.stem}" for path in Path(__file__).parent.glob("[!_]*.py"))
 )
-pytest.register_assert_rewrite(*(f"{__name__}.{part}" for part in _PARTS))
 
 from kaizen.store.testing.commits import CommitContract  # noqa: E402 - only now are asserts rewritten
-from kaizen.store.testing.concurrency import ConcurrencyContract  # noqa: E402
-from kaizen.store.testing.crashes import CrashContract  # noqa: E402
+from kaizen.store.testing.concurrency import ConcurrencyContract, CrashContract  # noqa: E402
 from kaizen.store.testing.entities import EntityContract  # noqa: E402
 from kaizen.store.testing.fixtures import NAMESPACE, OpenStore  # noqa: E402
-from kaizen.store.testing.histories import HistoryContract  # noqa: E402
+from kaizen.store.testing.histories import HistoryContract, RestoreContract  # noqa: E402
 from kaizen.store.testing.hostile_input import HostileInputContract  # noqa: E402
 from kaizen.store.testing.models import ModelContract  # noqa: E402
 from kaizen.store.testing.namespaces import NamespaceContract  # noqa: E402
-from kaizen.store.testing.restoring import RestoreContract  # noqa: E402
 from kaizen.store.testing.searches import SearchContract  # noqa: E402
 
 __all__ = ["NAMESPACE", "OpenStore", "StoreContract"]

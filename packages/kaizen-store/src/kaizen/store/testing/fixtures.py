@@ -8,6 +8,7 @@ from typing import TypeAlias
 import pytest
 
 from kaizen.store.contract import Store
+from kaizen.store.model import Metadata, Put
 
 OpenStore: TypeAlias = Callable[[], Store]
 
@@ -27,3 +28,32 @@ class StoreFixtures:
         with open_store() as store:
             store.create_namespace(NAMESPACE)
             yield store
+
+
+def put(
+    entity_id: str | None = None, content: str = "", *, type: str = "t", metadata: Metadata | None = None
+) -> Put:
+    """Return a `Put` of which only what a test is about is written out."""
+    return Put(id=entity_id, type=type, content=content, metadata={} if metadata is None else metadata)
+
+
+def both(store: Store, open_store: OpenStore) -> Iterator[Store]:
+    """Give the store, which may remember what it wrote, then one opened since, which must read it."""
+    with open_store() as reopened:
+        yield from (store, reopened)
+
+
+def calls_on(store: Store, namespace_id: str) -> list[Callable[[], object]]:
+    """Return a call of each method that needs the namespace."""
+    return [
+        lambda: store.get_namespace(namespace_id),
+        lambda: store.delete_namespace(namespace_id),
+        lambda: store.commit(namespace_id, [put()]),
+        lambda: store.get(namespace_id, "e"),
+        lambda: store.get_many(namespace_id, ["e"]),
+        lambda: store.list(namespace_id),
+        lambda: store.iterate(namespace_id),
+        lambda: store.count(namespace_id),
+        lambda: store.history(namespace_id, "e"),
+        lambda: store.commits(namespace_id),
+    ]

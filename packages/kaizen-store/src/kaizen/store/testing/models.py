@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from kaizen.store.contract import Store
 
 _texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
+# So few that commits meet again and again.
 _ids = st.sampled_from(["a", "b", "c", "B", "a b", "é"])
 _types = st.sampled_from(["guideline", "trajectory"])
 _json: st.SearchStrategy[JsonValue] = st.recursive(

@@ -8,8 +8,7 @@ import pytest
 
 from kaizen.store.contract import Store
 from kaizen.store.errors import ConflictError, NotFoundError, StoreError
-from kaizen.store.model import Put
-from kaizen.store.testing.fixtures import NAMESPACE, OpenStore, StoreFixtures
+from kaizen.store.testing.fixtures import NAMESPACE, OpenStore, StoreFixtures, both, calls_on, put
 
 
 class NamespaceContract(StoreFixtures):
@@ -28,7 +27,7 @@ class NamespaceContract(StoreFixtures):
             assert store.get_namespace("new") == namespace
 
     def test_creating_a_namespace_twice_is_a_conflict_unless_that_is_fine(self, store: Store) -> None:
-        store.commit(NAMESPACE, [Put(type="t", content="kept")])
+        store.commit(NAMESPACE, [put(content="kept")])
         with pytest.raises(ConflictError, match=NAMESPACE) as caught:
             store.create_namespace(NAMESPACE)
         assert caught.value.namespace_id == NAMESPACE
@@ -43,8 +42,8 @@ class NamespaceContract(StoreFixtures):
 
     def test_namespaces_are_isolated(self, store: Store) -> None:
         store.create_namespace("other")
-        store.commit(NAMESPACE, [Put(id="e", type="t", content="here")])
-        store.commit("other", [Put(id="e", type="t", content="there")])
+        store.commit(NAMESPACE, [put("e", "here")])
+        store.commit("other", [put("e", "there")])
         assert store.get(NAMESPACE, "e").content == "here"
         assert store.get("other", "e").content == "there"
 
@@ -52,7 +51,7 @@ class NamespaceContract(StoreFixtures):
         with open_store() as store:
             for namespace_id in ("team", "Team", "TEAM"):
                 store.create_namespace(namespace_id)
-                store.commit(namespace_id, [Put(id="e", type="t", content=namespace_id)])
+                store.commit(namespace_id, [put("e", namespace_id)])
         with open_store() as store:
             for namespace_id in ("team", "Team", "TEAM"):
                 assert store.get(namespace_id, "e").content == namespace_id
@@ -63,27 +62,26 @@ class NamespaceContract(StoreFixtures):
     def test_any_allowed_id_works(self, open_store: OpenStore, namespace_id: str) -> None:
         with open_store() as store:
             store.create_namespace(namespace_id)
-            store.commit(namespace_id, [Put(id="e", type="t", content="text")])
+            store.commit(namespace_id, [put("e", "text")])
         with open_store() as store:
             assert [n.id for n in store.list_namespaces()] == [namespace_id]
             assert store.get(namespace_id, "e").content == "text"
 
     def test_the_version_counts_the_commits(self, store: Store) -> None:
         for version in (1, 2, 3):
-            store.commit(NAMESPACE, [Put(type="t", content="a"), Put(type="t", content="b")])
+            store.commit(NAMESPACE, [put(content="a"), put(content="b")])
             assert store.get_namespace(NAMESPACE).version == version
 
     def test_a_deleted_namespace_is_gone_with_all_it_held(self, store: Store, open_store: OpenStore) -> None:
-        store.commit(NAMESPACE, [Put(id="e", type="t", content="text")])
+        store.commit(NAMESPACE, [put("e", "text")])
         store.delete_namespace(NAMESPACE)
-        with open_store() as reopened:
-            for either in (store, reopened):
-                assert either.list_namespaces() == []
-                with pytest.raises(NotFoundError):
-                    either.get(NAMESPACE, "e")
+        for either in both(store, open_store):
+            assert either.list_namespaces() == []
+            with pytest.raises(NotFoundError):
+                either.get(NAMESPACE, "e")
 
     def test_a_namespace_created_again_starts_empty(self, store: Store) -> None:
-        store.commit(NAMESPACE, [Put(id="e", type="t", content="text")])
+        store.commit(NAMESPACE, [put("e", "text")])
         store.delete_namespace(NAMESPACE)
         assert store.create_namespace(NAMESPACE).version == 0
         assert store.count(NAMESPACE) == 0
@@ -94,8 +92,9 @@ class NamespaceContract(StoreFixtures):
         self, store: Store, open_store: OpenStore
     ) -> None:
         with open_store() as other:
+            # Of one length, so that the files of the two lives look alike.
             for content in ("first", "other"):
-                store.commit(NAMESPACE, [Put(id="e", type="t", content=content)])
+                store.commit(NAMESPACE, [put("e", content)])
                 assert other.get(NAMESPACE, "e").content == content
                 store.delete_namespace(NAMESPACE)
                 with pytest.raises(NotFoundError):
@@ -104,18 +103,7 @@ class NamespaceContract(StoreFixtures):
                 assert other.count(NAMESPACE) == 0
 
     def test_what_needs_a_namespace_says_which_one_is_missing(self, store: Store) -> None:
-        for call in (
-            lambda: store.get_namespace("missing"),
-            lambda: store.delete_namespace("missing"),
-            lambda: store.commit("missing", [Put(type="t", content="")]),
-            lambda: store.get("missing", "e"),
-            lambda: store.get_many("missing", ["e"]),
-            lambda: store.list("missing"),
-            lambda: store.iterate("missing"),
-            lambda: store.count("missing"),
-            lambda: store.history("missing", "e"),
-            lambda: store.commits("missing"),
-        ):
+        for call in calls_on(store, "missing"):
             with pytest.raises(NotFoundError, match="missing") as caught:
                 call()
             assert (caught.value.namespace_id, caught.value.entity_id) == ("missing", None)
@@ -141,7 +129,6 @@ class NamespaceContract(StoreFixtures):
     def test_a_store_can_be_closed_twice_and_not_used_afterwards(self, store: Store) -> None:
         store.close()
         store.close()
-        with pytest.raises(StoreError, match="closed"):
-            store.get_namespace(NAMESPACE)
-        with pytest.raises(StoreError, match="closed"):
-            store.list_namespaces()
+        for call in (*calls_on(store, NAMESPACE), store.list_namespaces):
+            with pytest.raises(StoreError, match="closed"):
+                call()

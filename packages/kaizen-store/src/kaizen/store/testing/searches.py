@@ -8,7 +8,7 @@ import pytest
 
 from kaizen.store.errors import InvalidInputError, NotFoundError
 from kaizen.store.model import Delete, Put
-from kaizen.store.testing.fixtures import NAMESPACE, OpenStore, StoreFixtures
+from kaizen.store.testing.fixtures import NAMESPACE, OpenStore, StoreFixtures, both, put
 
 if TYPE_CHECKING:
     from kaizen.store.contract import Store
@@ -18,6 +18,15 @@ _ANY_TEXTS = (
     *("'; DROP TABLE entities; --", "%", "\\", "&|!:*<->"),
     *("retry AND", "NEAR(a b)", "re*", "content:x", "-retry", "(", "^retry", "{a}"),
 )
+# Texts that share no word, and ways in which people ask for one of theirs.
+_WRITTEN = {
+    "Herr Müller zahlt per Rechnung.": ("Muller", "MÜLLER", "mu\u0308ller"),
+    "Die Straße ist gesperrt.": ("strasse", "STRASSE", "straße"),
+    "DIE GRÖSSTE ÜBERWEISUNG": ("größte", "uberweisung"),
+    "Smørrebrød w Łodzi": ("smorrebrod", "łodzi", "LODZI"),
+    "결제가 실패했다": ("결제", "실패"),
+    "\uff21\uff30\uff29 \uff2b\uff45\uff59": ("api", "api_key"),
+}
 
 
 class SearchContract(StoreFixtures):
@@ -25,12 +34,11 @@ class SearchContract(StoreFixtures):
         self, store: Store, open_store: OpenStore
     ) -> None:
         _fill(store)
-        with open_store() as reopened:
-            for either in (store, reopened):
-                hits = either.search(NAMESPACE, "How should I behave when the payment gateway returns 429?")
-                assert hits[0].entity == either.get(NAMESPACE, "retry")
-                assert hits[0].lexical is not None
-                assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
+        for either in both(store, open_store):
+            hits = either.search(NAMESPACE, "How should I behave when the payment gateway returns 429?")
+            assert hits[0].entity == either.get(NAMESPACE, "retry")
+            assert hits[0].lexical is not None
+            assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
 
     def test_names_are_found_by_their_parts(self, store: Store) -> None:
         _fill(store)
@@ -52,8 +60,8 @@ class SearchContract(StoreFixtures):
         assert _ids(store, "retry", type="trajectory", where={"category": "recovery"}) == []
 
     def test_a_selective_filter_does_not_starve(self, store: Store) -> None:
-        others: list[Put] = [Put(id=f"other-{n}", type="t", content="retry retry retry") for n in range(300)]
-        wanted = Put(id="wanted", type="t", content="a long text that also says retry", metadata={"w": 1})
+        others: list[Put] = [put(f"other-{n}", "retry retry retry") for n in range(300)]
+        wanted = put("wanted", "a long text that also says retry", metadata={"w": 1})
         store.commit(NAMESPACE, [*others, wanted])
         assert _ids(store, "retry", where={"w": 1}, limit=1) == ["wanted"]
         assert len(_ids(store, "retry", where={"w": None}, limit=200)) == 200
@@ -62,9 +70,9 @@ class SearchContract(StoreFixtures):
         _fill(store)
         with open_store() as other:
             assert "songs" in _ids(store, "song library")
-            other.commit(NAMESPACE, [Put(id="songs", type="guideline", content="Nothing of the kind.")])
+            other.commit(NAMESPACE, [put("songs", "Nothing of the kind.", type="guideline")])
             other.commit(NAMESPACE, [Delete(id="retry")])
-            other.commit(NAMESPACE, [Put(id="new", type="guideline", content="The song library has pages.")])
+            other.commit(NAMESPACE, [put("new", "The song library has pages.", type="guideline")])
             for either in (store, other):
                 assert _ids(either, "song library")[0] == "new"
                 assert "retry" not in _ids(either, "payment gateway 429")
@@ -73,8 +81,8 @@ class SearchContract(StoreFixtures):
                 assert _ids(either, "nothing of the kind")[0] == "songs"
 
     def test_a_change_of_type_moves_an_entity(self, store: Store) -> None:
-        store.commit(NAMESPACE, [Put(id="e", type="a", content="retry")])
-        store.commit(NAMESPACE, [Put(id="e", type="b", content="retry")])
+        store.commit(NAMESPACE, [put("e", "retry", type="a")])
+        store.commit(NAMESPACE, [put("e", "retry", type="b")])
         assert _ids(store, "retry", type="a") == []
         assert _ids(store, "retry", type="b") == ["e"]
 
@@ -86,7 +94,7 @@ class SearchContract(StoreFixtures):
             store.search("missing", "retry")
 
     def test_the_limit_holds(self, store: Store) -> None:
-        store.commit(NAMESPACE, [Put(id=str(n), type="t", content="retry") for n in range(20)])
+        store.commit(NAMESPACE, [put(str(n), "retry") for n in range(20)])
         assert len(store.search(NAMESPACE, "retry")) == 10
         assert len(store.search(NAMESPACE, "retry", limit=3)) == 3
         with pytest.raises(InvalidInputError):
@@ -104,67 +112,35 @@ class SearchContract(StoreFixtures):
                 store.search(NAMESPACE, cast("str", query))
 
     def test_scripts_without_spaces_are_searched_by_character(self, store: Store) -> None:
-        store.commit(NAMESPACE, [Put(id="ja", type="t", content="支払いが失敗したら再試行する")])
-        store.commit(NAMESPACE, [Put(id="en", type="t", content="Retry a payment that failed.")])
+        store.commit(NAMESPACE, [put("ja", "支払いが失敗したら再試行する")])
+        store.commit(NAMESPACE, [put("en", "Retry a payment that failed.")])
         assert _ids(store, "再試行")[0] == "ja"
 
     def test_words_are_found_however_they_are_written(self, store: Store, open_store: OpenStore) -> None:
-        texts = {
-            "umlaut": "Herr Müller zahlt per Rechnung.",
-            "sharp s": "Die Straße ist gesperrt.",
-            "capitals": "DIE GRÖSSTE ÜBERWEISUNG",
-            "no accent letter": "Smørrebrød w Łodzi",
-            "particle": "결제가 실패했다",
-            "wide": "\uff21\uff30\uff29 \uff2b\uff45\uff59",
-        }
-        queries = {
-            "umlaut": ("Muller", "MÜLLER", "mu\u0308ller"),
-            "sharp s": ("strasse", "STRASSE", "straße"),
-            "capitals": ("größte", "uberweisung"),
-            "no accent letter": ("smorrebrod", "łodzi", "LODZI"),
-            "particle": ("결제", "실패"),
-            "wide": ("api", "api_key"),
-        }
-        store.commit(NAMESPACE, [Put(id=name, type="t", content=text) for name, text in texts.items()])
-        with open_store() as reopened:
-            for either in (store, reopened):
-                for name, ways in queries.items():
-                    for query in ways:
-                        (first, *_) = either.search(NAMESPACE, query)
-                        assert first.entity.id == name, query
-                        assert first.lexical is not None, query
+        store.commit(NAMESPACE, [put(text, text) for text in _WRITTEN])
+        for either in both(store, open_store):
+            for text, query in ((text, query) for text, queries in _WRITTEN.items() for query in queries):
+                (first, *_) = either.search(NAMESPACE, query)
+                assert first.entity.id == text, query
+                assert first.lexical is not None, query
 
     def test_any_content_is_searched(self, store: Store) -> None:
         contents = ["", "\0", "a\0needle", "needle " * 20_000, '"needle', "ne\u0301edle\n\t needle"]
-        store.commit(NAMESPACE, [Put(id=str(n), type="t", content=text) for n, text in enumerate(contents)])
+        store.commit(NAMESPACE, [put(str(n), text) for n, text in enumerate(contents)])
         assert {"2", "3", "4", "5"} <= set(_ids(store, "needle"))
 
 
 def _fill(store: Store) -> None:
+    retry = "When a payment is answered with 429, wait for Retry-After and retry."
+    songs = "show_song_library() returns one page; go on until it is empty."
+    task = {"trigger": "the customer wants to cancel a reservation", "task_description": "airline"}
     store.commit(
         NAMESPACE,
         [
-            Put(
-                id="retry",
-                type="guideline",
-                content="When a payment is answered with 429, wait for Retry-After and retry.",
-                metadata={"category": "recovery"},
-            ),
-            Put(
-                id="songs",
-                type="guideline",
-                content="show_song_library() returns one page; go on until it is empty.",
-            ),
-            Put(
-                id="ask",
-                type="guideline",
-                content="Ask for a confirmation first.",
-                metadata={
-                    "trigger": "the customer wants to cancel a reservation",
-                    "task_description": "airline",
-                },
-            ),
-            Put(id="run", type="trajectory", content="The agent had to retry a payment once."),
+            put("retry", retry, type="guideline", metadata={"category": "recovery"}),
+            put("songs", songs, type="guideline"),
+            put("ask", "Ask for a confirmation first.", type="guideline", metadata=task),
+            put("run", "The agent had to retry a payment once.", type="trajectory"),
         ],
     )
 

@@ -33,7 +33,8 @@ _LIKE_REQUEST = 0.75
 _LIKE_ANOTHER = 0.8
 _SENTENCE_WORDS = 60
 _FEWEST_WORDS = 3
-_REQUEST_CHARS = 100_000
+_REQUEST_CHARS = 100_000  # users paste whole files, and each tip is compared with all of it
+_PLACEHOLDER = re.compile(r"<[\w -]{1,20}>")
 _SENTENCE = re.compile(r"(?<=[.!?])\s|[\n;]")
 
 # A tip that names more of what only one run had is about that run.
@@ -97,9 +98,8 @@ def _generalised(tip: Tip, literals: RunLiterals) -> Tip | None:
         return text
 
     content = general(tip.content)
-    if found and (
-        len(found) > _CONTENT_LITERALS or len(words(_without_placeholders(content))) < _GENERAL_WORDS
-    ):
+    left = words(_PLACEHOLDER.sub(" ", content))
+    if found and (len(found) > _CONTENT_LITERALS or len(left) < _GENERAL_WORDS):
         return None
     changed = replace(
         tip,
@@ -110,10 +110,6 @@ def _generalised(tip: Tip, literals: RunLiterals) -> Tip | None:
         task_description=general(tip.task_description),
     )
     return changed if len(found) <= _ALL_LITERALS else None
-
-
-def _without_placeholders(text: str) -> str:
-    return re.sub(r"<[\w -]{1,20}>", " ", text)
 
 
 def _is_alike(one: str, other: str) -> bool:

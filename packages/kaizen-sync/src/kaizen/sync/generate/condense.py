@@ -14,7 +14,7 @@ BYTES_PER_TOKEN = 3
 # Below this a text says nothing any more: then whole ones are left out.
 _LEAST_BYTES = 200
 _KEPT_LONGER = 2
-_NOTE_BYTES = 64
+_NOTE_BYTES = 64  # no note is longer
 _NONCE_BYTES = 8
 
 
@@ -47,7 +47,7 @@ class Piece:
 
     @property
     def marked_size(self) -> int:
-        """The bytes of the piece without its text, including the line break after it."""
+        """Return the bytes of the piece without its text, including the line break after it."""
         return _NONCE_BYTES + size(self.mark) + (5 if self.text else 4)
 
 

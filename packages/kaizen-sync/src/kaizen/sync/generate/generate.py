@@ -39,7 +39,7 @@ MOST_SEGMENTS = 8
 
 _LONG_STEPS = 20
 _LONG_REQUESTS = 4
-_QUOTE_CHARS = 1_000
+_QUOTE_CHARS = 1_000  # models may quote whole messages
 # Room for the answer, and for one that has to be asked for again.
 _ANSWER_TOKENS = 8_000
 

@@ -4,48 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from functools import cached_property
+from functools import cache, cached_property
 from typing import TYPE_CHECKING
 
+from kaizen.sync.expressions import read_expressions
 from kaizen.sync.generate.prompt import in_data
 from kaizen.sync.trajectory.json_text import json_or_none
 
 if TYPE_CHECKING:
     from kaizen.sync.model import Trajectory
 
-# Every repetition is bounded or unambiguous: what models write is as untrusted as what they read.
-_LITERAL = re.compile(
-    r"""
-    (?P<address> \b[\w.+-]{1,64}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63}){0,4}\.[A-Za-z]{2,24}\b )
-  | (?P<path>
-        (?<![\w./~-])(?:~|/(?:home|Users|root|tmp|workspaces?|testbed|mnt|private|Volumes|scratch|repo))
-        (?:/[\w.@+%-]{0,100}[\w@+%]){1,30}
-      | \b[A-Za-z]:(?:\\{1,2}[\w.@+%-]{0,100}[\w@+%]){1,30} )
-  | (?P<id>
-        \b[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\b
-      | \b(?=[0-9a-f]{0,63}[0-9])(?=[0-9a-f]{0,63}[a-f])[0-9a-f]{7,64}\b
-      | \b[a-z]{1,40}(?:_[a-z]{1,40}){1,6}_\d{4,}\b
-      | \#[A-Za-z]{0,4}\d{4,}\b
-      | \b[A-Za-z]{1,6}[-_]?\d{6,}\b
-      | (?<![\w.,-])\d{6,}(?![\w,]|\.\d) )
-  | (?P<date>
-        \b\d{4}-\d{2}-\d{2}\b
-      | \b\d{1,2}[/.]\d{1,2}[/.]\d{4}\b
-      | \b\d{1,2}\ (?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]{0,6}\ \d{4}\b
-      | \b(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]{0,6}\ \d{1,2},?\ \d{4}\b )
-    """,
-    re.VERBOSE,
-)
 _PLACEHOLDERS = {"address": "<e-mail address>", "path": "<path>", "id": "<id>", "date": "<date>"}
 
-# Parameters whose arguments are about a person.
-_PERSONAL = re.compile(
-    r"(?i)(?:(?:first|last|middle|full|given|family|customer|user|contact|passenger|guest)_?name|surname|zip"
-    r"|(?:zip|postal)_?code|phone(?:_?number)?|street|address(?:_?line)?_?\d?)"
-)
-_PERSONAL_CHARS = (3, 100)
-_MOST_PERSONAL = 200
-_BEFORE_A_FORM = re.compile(r"(?i)\b(?:e\.g|i\.e|such as|like|example|format|form|version|pattern)\b")
+_PERSONAL_CHARS = (3, 100)  # shorter ones are abbreviations, longer ones texts
+_MOST_PERSONAL = 200  # one expression looks for them all
 _BEFORE_CHARS = 32
 
 _WORD = re.compile(r"\w+")
@@ -71,14 +43,14 @@ class RunLiterals:
             found[literal] = None
             return _PLACEHOLDERS[kind]
 
-        text = _LITERAL.sub(replacement, text)
+        text = _literals().sub(replacement, text)
         if self._personal:
             found |= dict.fromkeys(self._personal.findall(text))
             text = self._personal.sub("<personal data>", text)
         return text, list(found)
 
     def _is_of_run(self, kind: str, literal: str, before: str) -> bool:
-        if kind == "date" and _BEFORE_A_FORM.search(before):
+        if kind == "date" and _word_pattern("before_a_form").search(before):
             # It shows how dates are written.
             return False
         return not is_common(literal) and literal in self._data and literal not in self._offered
@@ -108,9 +80,21 @@ class RunLiterals:
 
     @cached_property
     def _offered(self) -> str:
-        """What all runs of this agent share: its tools and its instructions."""
+        """Return what all runs of this agent share: its tools and its instructions."""
         systems = (message.content for message in self._trajectory.messages if message.role == "system")
         return "\n".join([*self._trajectory.tools, *systems])
+
+
+@cache
+def _literals() -> re.Pattern[str]:
+    kinds = read_expressions("generate/grounding.toml", "literals").items()
+    return re.compile("|".join(f"(?P<{kind}>{'|'.join(forms)})" for kind, forms in kinds))
+
+
+@cache
+def _word_pattern(name: str) -> re.Pattern[str]:
+    words = "|".join(read_expressions("generate/grounding.toml", "words")[name])
+    return re.compile(rf"\b(?:{words})\b", re.IGNORECASE)
 
 
 def _personal_values(arguments: object) -> Iterator[str]:
@@ -118,7 +102,7 @@ def _personal_values(arguments: object) -> Iterator[str]:
         for name, value in arguments.items():
             # `admin` is nobody.
             is_word = isinstance(value, str) and value.isalpha() and value.islower()
-            if isinstance(value, str) and not is_word and _PERSONAL.fullmatch(name):
+            if isinstance(value, str) and not is_word and _word_pattern("personal").fullmatch(name):
                 yield value
 
 
@@ -128,6 +112,7 @@ def is_common(literal: str) -> bool:
         return True
     if literal.isascii() and literal.isdigit():
         number = int(literal) if len(literal) < 20 else 1
+        # Round numbers, powers of two and their neighbours are sizes and limits.
         return number % 1_000 in (0, 999) or number & (number - 1) == 0 or number & (number + 1) == 0
     return False
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from kaizen.tips.tip import StoredTip
 
 _SAME_TASK = 0.2
-_NEIGHBOURS = 50
+_NEIGHBOURS = 50  # comparing all with all would take the square of their number
 _DIGITS = 5
 
 
@@ -74,7 +74,7 @@ class PairFinder:
         return not all(tasks) or tasks[0] == tasks[1] or self._tasks.similarity(*tasks) >= _SAME_TASK
 
     def _agree(self, one: str, other: str, triggers: tuple[str, str], *, sure: bool) -> bool:
-        """Tell whether no word shows a difference; if it must be sure, they also name the same things."""
+        """Return whether no word shows a difference; if it must be sure, they also name the same things."""
         if sure and names(one) != names(other):
             return False
         key = one, other, *triggers
@@ -96,6 +96,7 @@ def cluster(
     The sizes in a cluster add up to at most `largest`, and at most one of `fixed` is in it. No two clusters
     could be joined: whatever keeps two apart keeps apart all that they grow into.
     """
+    # Members share one list, so that `is` tells whether two are in one cluster.
     of = {item: [item] for item in range(len(sizes))}
     for one, other in sorted(similarity, key=lambda pair: (-similarity[pair], pair)):
         if of[one] is of[other]:

@@ -139,7 +139,8 @@ class Consolidation:
     def apply(self) -> Consolidated:
         """Merge what is one lesson, in one commit, on top of what others committed meanwhile.
 
-        Raises `ModelAccessError` if the model refuses every call; then nothing is changed.
+        Raises `ModelAccessError` if the model refuses every call, `ModelUnavailableError` if it cannot be
+        reached; then nothing is changed.
         """
         run_id = uuid7()
         for _ in range(_ATTEMPTS):
@@ -163,6 +164,7 @@ class Consolidation:
                     reason=f"of {report.tips_before} tips {report.tips_after} are left",
                     run_id=run_id,
                 )
+            # Somebody changed one of these tips: plan again, with the answers that are known.
             except ConflictError:
                 continue
             report.commit_id = commit.id

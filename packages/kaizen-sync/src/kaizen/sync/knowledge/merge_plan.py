@@ -117,7 +117,7 @@ class MergePlan:
         return [Merge(tip=self._tips[tip_id], merged=tuple(tips)) for tip_id, tips in sorted(merged.items())]
 
     def _apart(self) -> Iterable[tuple[str, str]]:
-        """The pairs that are known to be two lessons, by the ids of the tips that they were merged into."""
+        """Yield the pairs known to be two lessons, by the ids of the tips that they were merged into."""
         named = [
             (tip.id, other_id) for tip in self.active() for other_id in (*tip.kept_apart, *tip.opponents)
         ]

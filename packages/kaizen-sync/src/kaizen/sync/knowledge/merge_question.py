@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from kaizen.sync.errors import ModelAccessError, ModelError
+from kaizen.sync.errors import ModelAccessError, ModelError, ModelUnavailableError
 from kaizen.sync.knowledge.opposites import compare_statements
 from kaizen.sync.knowledge.prompts import load_prompt
 from kaizen.sync.llm.client import count_tokens
@@ -31,7 +31,8 @@ _REACHES_OUT = re.compile(r"(?i)\b[a-z][a-z0-9+.-]*://\S+|\bwww\.\S+|\S+@\S+\.\w
 def ask_groups(tips: Sequence[StoredTip], model: Model) -> list[MergedTips] | None:
     """Return the groups of two or more of the tips, by numbers from 1, each with a wording that may be used.
 
-    None if the model gives no usable answer. Raises `ModelAccessError` if it refuses every call.
+    None if the model gives no usable answer. Raises `ModelAccessError` if it refuses every call, and
+    `ModelUnavailableError` if it cannot be reached.
     """
     from kaizen.sync.llm.schemas import GroupsAnswer
 
@@ -42,7 +43,7 @@ def ask_groups(tips: Sequence[StoredTip], model: Model) -> list[MergedTips] | No
             answer=GroupsAnswer,
             name=ANSWER_NAME,
         )
-    except ModelAccessError:
+    except (ModelAccessError, ModelUnavailableError):
         raise
     except ModelError:
         return None
@@ -77,7 +78,7 @@ def question_usage(tips: Sequence[StoredTip]) -> Usage:
 
 
 def is_usable(group: MergedTips, members: Sequence[StoredTip]) -> bool:
-    """Tell whether a wording says no more than its parts: it is not longer and names no other address."""
+    """Return whether a wording says no more than its parts: it is not longer and names no other address."""
     content, trigger = group.content.strip(), group.trigger.strip()
     contents = [tip.content for tip in members]
     triggers = [tip.trigger for tip in members]

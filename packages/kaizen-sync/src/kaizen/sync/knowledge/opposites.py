@@ -12,6 +12,7 @@ from itertools import product
 from textwrap import shorten
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from kaizen.sync.expressions import read_expressions
 from kaizen.tips.text import names, stem, tokens, word_stems
 
 if TYPE_CHECKING:
@@ -26,28 +27,6 @@ _NO_NEGATION = re.compile(
     r"|\b(?:do not|don't|never) (?:forget|fail|hesitate) to\b"
 )
 _NUMBER = re.compile(r"(?<![\w.])\d+(?:\.\d+)?(?![\w)])")
-_NEGATIONS = frozenset(
-    re.findall(
-        r"\w+",
-        "not no never none nothing nor neither cannot without avoid avoids avoiding unable refrain",
-    )
-)
-_EMPHASIS = frozenset(re.findall(r"\w+", "always directly ever first simply"))
-# Of two like statements with one of these each, only one can be right.
-_OPPOSITES = """
-include/exclude include/omit include/missing required/optional required/unnecessary need/unnecessary
-mandatory/optional enable/disable allow/forbid allow/deny accept/reject accept/decline approve/reject
-approve/decline succeed/fail valid/invalid safe/unsafe safe/dangerous possible/impossible true/false
-correct/incorrect correct/wrong right/wrong inclusive/exclusive sensitive/insensitive sorted/unsorted
-supported/unsupported available/unavailable
-"""
-# Of these both may be right, each in its own case.
-_ALTERNATIVES = """
-before/after first/last newest/oldest latest/oldest latest/earliest newer/older increase/decrease
-ascending/descending most/least more/less more/fewer highest/lowest largest/smallest longest/shortest
-maximum/minimum max/min sent/received sender/receiver add/remove open/close local/remote public/private
-parallel/sequential synchronous/asynchronous keep/strip
-"""
 _LEAST_WORDS = 2
 _SHARED_OF_SHORTER = 0.75
 _SHARED_OF_BOTH = 0.5
@@ -129,23 +108,29 @@ def _compare_sentences(one: str, other: str) -> Relation:
 
 @lru_cache(maxsize=16_384)
 def _is_negated(sentence: str) -> bool:
-    return sum(token in _NEGATIONS or token.endswith("n't") for token in tokens(sentence)) % 2 == 1
+    # Two negations are none.
+    negations = _words("negations")
+    return sum(token in negations or token.endswith("n't") for token in tokens(sentence)) % 2 == 1
 
 
 @lru_cache(maxsize=16_384)
 def _stems(sentence: str) -> frozenset[str]:
     """Return the stems of the words of a sentence, without those that negate it or add nothing."""
-    left_out = word_stems(" ".join(sorted(_NEGATIONS | _EMPHASIS)))
+    left_out = word_stems(" ".join((*_words("negations"), *_words("emphasis"))))
     return frozenset(found for found in word_stems(sentence) - left_out if not found.endswith("n't"))
 
 
 @lru_cache(maxsize=1)
 def _antonyms() -> dict[str, list[tuple[str, bool]]]:
-    """The antonyms of each word by stems, each with whether only one of the two can be right."""
+    """Return the antonyms of each word by stems, each with whether only one of the two can be right."""
     found: dict[str, list[tuple[str, bool]]] = {}
-    for pairs, only_one_is_right in ((_OPPOSITES, True), (_ALTERNATIVES, False)):
-        for pair in pairs.split():
+    for name, only_one_is_right in (("opposites", True), ("alternatives", False)):
+        for pair in _words(name):
             one, other = map(stem, pair.split("/"))
             found.setdefault(one, []).append((other, only_one_is_right))
             found.setdefault(other, []).append((one, only_one_is_right))
     return found
+
+
+def _words(name: str) -> tuple[str, ...]:
+    return read_expressions("knowledge/opposites.toml")[name]

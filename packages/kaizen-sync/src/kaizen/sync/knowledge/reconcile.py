@@ -37,8 +37,8 @@ MODEL_SAYS_SO = "the model says so"
 Relation = Literal["new", "duplicate", "merge", "contradicts"]
 
 _MOST_FIRST: tuple[Relation, ...] = ("duplicate", "merge", "contradicts")
-_MOST_DECISIONS = 10_000
-_SHOWN_CHARS = 1_000
+_MOST_DECISIONS = 10_000  # the oldest are about stories long committed
+_SHOWN_CHARS = 1_000  # no generated tip is longer; one of a person may be
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,6 +157,7 @@ class Reconciler:
         """Keep what the model decided."""
         numbers = {_as_shown(known): number for number, known in enumerate(question.shown, 1)}
         for number, (tip, neighbours) in enumerate(question.asked, 1):
+            # Reversed, so that of two decisions on one pair the first holds.
             about = {said.known: said for said in reversed(answer.decisions) if said.new == number}
             for near in neighbours:
                 # One without a number is about them all.
@@ -176,6 +177,7 @@ class Reconciler:
         if not learned:
             return result
         placed = self._placed(learned, known)
+        # First what needs no decision, so that the others find it in the result.
         for new, same, neighbours in placed:
             if same:
                 _add_source(result, result.tips.get(same.id, same), new)

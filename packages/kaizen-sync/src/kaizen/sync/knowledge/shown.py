@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 OWN_CALL = "Kaizen's own model call"
 
+# Eight words where there are so many, since tips often begin with the same few.
 _LONG, _SHORT = 8, 4
 _BLANK = "\N{OBJECT REPLACEMENT CHARACTER}"
 _WORD = re.compile(r"\w+")
@@ -26,7 +27,7 @@ Words = tuple[str, ...]
 
 
 def is_own_call(trajectory: Trajectory) -> bool:
-    """Tell whether Kaizen itself made the call: something else than the agent traced the sync's own calls."""
+    """Return whether Kaizen itself made the call: something traced the sync's own calls."""
     first = trajectory.messages[0] if trajectory.messages else None
     return first is not None and first.role == "system" and first.content.startswith(_openings())
 
@@ -63,6 +64,7 @@ class KnownTips:
         shown: dict[int, None] = {}
 
         def blanked(message: Message) -> Message:
+            # What the agent says itself was not shown to it.
             if message.role == "assistant":
                 return message
             found = [
@@ -98,8 +100,10 @@ class _Index:
     def __init__(self, texts: Iterable[tuple[Words, int]]) -> None:
         self._by_start: defaultdict[Words, list[tuple[Words, int]]] = defaultdict(list)
         for words, number in texts:
-            self._by_start[words[: _size(words)]].append((words, number))
+            length = _LONG if len(words) >= _LONG else _SHORT
+            self._by_start[words[:length]].append((words, number))
         self._first = {start[0] for start in self._by_start if start}
+        # Looking up must not add a key for each word of each trace.
         self._by_start.default_factory = None
 
     def found_in(self, text: str) -> Iterator[tuple[int, tuple[int, int]]]:
@@ -124,17 +128,12 @@ class _Index:
                 yield from self._by_start.get(words[at : at + size], ())
 
 
-def _size(words: Words) -> int:
-    """Return how many words of a text it is looked up by."""
-    return _LONG if len(words) >= _LONG else min(len(words), _SHORT)
-
-
 def _words(text: str) -> Words:
     return tuple(word.casefold() for word in _WORD.findall(text))
 
 
 def _is_line(text: str, place: tuple[int, int]) -> bool:
-    """Tell whether there are no other words on its line."""
+    """Return whether there are no other words on its line."""
     start = text.rfind("\n", 0, place[0]) + 1
     end = text.find("\n", place[1])
     return not _WORD.search(text[start : place[0]] + text[place[1] : end if end >= 0 else len(text)])

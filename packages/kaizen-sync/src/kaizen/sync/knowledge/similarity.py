@@ -93,6 +93,7 @@ class SimilarityIndex:
             self.discard(key)
         first, count = len(self._keys), len(self._keys) + len(texts)
         if count > len(self._sizes):
+            # Doubled, so that adding one by one does not copy all each time.
             self._grow(2 * count)
         for row, (key, text) in enumerate(texts.items(), first):
             words = word_stems(text)

@@ -24,7 +24,7 @@ CUT_OFF = "cut off"
 
 # Repairing takes time that grows with the square of the length.
 _REPAIRABLE_CHARS = 40_000
-_MOST_FAILURES = 500
+_MOST_FAILURES = 500  # each may have read to the end of the text
 _EXCERPT_CHARS = 100
 
 _KINDS = r"(?:seed:|budget:|ant)?(?:think(?:ing)?|thoughts?|reasoning|reflection|analysis|scratchpad)"
@@ -37,6 +37,7 @@ _CHANNEL = "<|channel|>"
 _FINAL = re.compile(r"<\|channel\|>\s*final\b[^<]{0,100}<\|message\|>")
 _SPECIAL = re.compile(r"<\|(?:end|return|call|start|message)\|>")
 _FENCED = re.compile(r"\A```\w*\s(.*?)\s*```\Z", re.DOTALL)
+# Strings are tokens, since brackets in them close nothing.
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*+"|[{}\[\]]', re.DOTALL)
 
 
@@ -92,6 +93,7 @@ class _Form(NamedTuple):
         return found
 
     def is_entry(self, value: Any) -> bool:
+        # One key alone may be anybody's: many objects have a `content`.
         return isinstance(value, dict) and self.keys[0] in value and len(value.keys() & set(self.keys)) > 1
 
     def _listed(self, value: Any) -> list[Any] | None:
@@ -129,6 +131,7 @@ def find_answer(text: str, answer: type[BaseModel], *, is_cut: bool = False) -> 
     spoken = without_reasoning(text)
     if not spoken.strip():
         return Found(problem="thinking and no answer", is_cut=is_cut)
+    # The last, since drafts come before what is meant.
     last = _last_complete(spoken, form)
     opening = _last_opening(spoken, form)
     if opening and not (last and _stands_after(last, opening, spoken)):
@@ -172,6 +175,7 @@ def _complete(text: str) -> Any:
     text = text.strip()
     fenced = _FENCED.match(text)
     try:
+        # Not strict: models put raw line breaks into strings.
         return json.loads(fenced[1] if fenced else text, strict=False)
     except (ValueError, RecursionError):
         return None
@@ -250,6 +254,7 @@ def _from_opening(text: str, entries_at: int, form: _Form, is_cut: bool) -> Foun
 
 
 def _repaired(text: str, form: _Form) -> Found:
+    # Here, since few answers need it.
     import json_repair
 
     value: Any = None

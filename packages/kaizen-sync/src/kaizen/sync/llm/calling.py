@@ -22,7 +22,7 @@ T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 _LONGEST_WAIT_S = 60.0
-_MOST_TIMEOUTS = 2
+_MOST_TIMEOUTS = 2  # a model that was too slow twice will be so again
 # A provider's own limit holds for one read; it only has to end the call that nobody waits for any more.
 _LATER_S = 5.0
 
@@ -62,6 +62,7 @@ def call(
                 timeout_s,
                 timeout=timeout_s + _LATER_S,
                 max_retries=_NO_RETRIES,
+                # Providers refuse parameters that they do not know.
                 drop_params=True,
                 **arguments,
             )
@@ -102,6 +103,7 @@ def _in_time(function: Callable[..., T], seconds: float, **arguments: Any) -> T:
         except BaseException as error:  # noqa: BLE001 - whoever waits for the result gets it
             result.set_exception(error)
 
+    # A thread of our own: an executor would wait for it when the process ends.
     Thread(target=work, name="kaizen-model-call", daemon=True).start()
     try:
         return result.result(timeout=seconds)

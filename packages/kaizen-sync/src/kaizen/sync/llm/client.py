@@ -6,7 +6,6 @@ import json
 import logging
 import sys
 from collections import Counter
-from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import cache, cached_property
@@ -31,12 +30,13 @@ A = TypeVar("A", bound="Answer")
 
 _log = logging.getLogger(__name__)
 
-CHARS_PER_TOKEN = 4
+CHARS_PER_TOKEN = 4  # of English; other languages have more tokens
 
 _SERVER_ERROR = 500
 _TOO_MANY_REQUESTS = 429
-_MOST_SENT_BACK_CHARS = 4_000
+_MOST_SENT_BACK_CHARS = 4_000  # enough to see what was wrong with it
 
+_IN_WORDS = "\n\nAnswer with one JSON object `{name}` of this JSON schema and nothing else:\n{schema}"
 _REASK = "That was no JSON object of the given schema ({problem}). Answer again, with the JSON object alone."
 _SHORTER = "That answer was cut off at its greatest length. Answer again, in far fewer words."
 _THE_REST = (
@@ -86,6 +86,7 @@ class _Reply:
         # Proxies put an error of the provider behind them beside an empty text.
         error: Any = more.get("error")
         error = error if isinstance(error, dict) else {}
+        code = error.get("code")
         finish = str(choice.finish_reason or "")
         reason = error.get("message") or more.get("native_finish_reason") or finish
         filtered = f"content filter ({reason})" if finish == "content_filter" else ""
@@ -96,7 +97,7 @@ class _Reply:
             is_cut=finish == "length",
             refusal=getattr(message, "refusal", None) or filtered,
             reason="" if reason in ("stop", "tool_calls") else str(reason),
-            is_unavailable=_is_passing(error.get("code")),
+            is_unavailable=isinstance(code, int) and (code >= _SERVER_ERROR or code == _TOO_MANY_REQUESTS),
         )
 
     def find(self, answer: type[BaseModel]) -> Found:
@@ -165,27 +166,23 @@ class Model:
         """Return what so many tokens cost by LiteLLM's table; None if it does not know the model."""
         if self.is_offline:
             return 0.0
-        try:
-            prompt, completion = import_litellm().cost_per_token(
-                model=self.name,
-                prompt_tokens=usage.prompt_tokens,
-                completion_tokens=usage.completion_tokens,
-                custom_llm_provider=self.settings.custom_llm_provider,
-            )
-        except Exception:  # noqa: BLE001 - it raises whatever its lookup happens to raise
-            return None
-        return float(prompt + completion)
+        tokens = {"prompt_tokens": usage.prompt_tokens, "completion_tokens": usage.completion_tokens}
+        found = self._look_up("cost_per_token", **tokens)
+        return None if found is None else float(sum(found))
 
     @cached_property
     def max_input_tokens(self) -> int | None:
-        """How many tokens a prompt may have by LiteLLM's table; None if it does not know the model."""
+        """Return how many tokens a prompt may have by LiteLLM's table; None if it does not know the model."""
+        info = self._look_up("get_model_info") or {}
+        return info.get("max_input_tokens") or None
+
+    def _look_up(self, function: str, **arguments: Any) -> Any:
+        """Return what a function of LiteLLM's finds in its table; None if it does not know the model."""
+        litellm, provider = import_litellm(), self.settings.custom_llm_provider
         try:
-            info = import_litellm().get_model_info(
-                model=self.name, custom_llm_provider=self.settings.custom_llm_provider
-            )
+            return getattr(litellm, function)(model=self.name, custom_llm_provider=provider, **arguments)
         except Exception:  # noqa: BLE001 - it raises whatever its lookup happens to raise
             return None
-        return info.get("max_input_tokens") or None
 
     @cached_property
     def _supports_schema(self) -> bool:
@@ -209,14 +206,17 @@ class Model:
         return reply, found
 
     def _reply(self, messages: list[dict[str, str]], answer: type[A], name: str) -> _Reply:
+        # LiteLLM may change what it is given, and the schema is made once.
         schema = deepcopy(_schema(answer))
         if self._supports_schema and not self._schema_refused:
             try:
-                return self._complete(messages, _response_format(schema, name))
+                wanted = {"name": name, "schema": schema, "strict": True}
+                return self._complete(messages, {"type": "json_schema", "json_schema": wanted})
             except SchemaRefusedError as error:
                 _log.info("%s; asking with the schema in words from now on", error)
+                # Not tried again, since each refusal costs a call.
                 self._schema_refused = True
-        system = messages[0]["content"] + _schema_in_words(schema, name)
+        system = messages[0]["content"] + _IN_WORDS.format(name=name, schema=json.dumps(schema, indent=1))
         return self._complete([{"role": "system", "content": system}, *messages[1:]], None)
 
     def _complete(self, messages: list[dict[str, str]], response_format: dict[str, Any] | None) -> _Reply:
@@ -259,21 +259,6 @@ def counted_by() -> Literal["cl100k", "characters"]:
 @cache
 def _schema(answer: type[BaseModel]) -> dict[str, Any]:
     return answer.model_json_schema()
-
-
-def _response_format(schema: Mapping[str, Any], name: str) -> dict[str, Any]:
-    return {"type": "json_schema", "json_schema": {"name": name, "schema": schema, "strict": True}}
-
-
-def _schema_in_words(schema: Mapping[str, Any], name: str) -> str:
-    return (
-        f"\n\nAnswer with one JSON object `{name}` of this JSON schema and nothing else:\n"
-        f"{json.dumps(schema, indent=1)}"
-    )
-
-
-def _is_passing(code: object) -> bool:
-    return isinstance(code, int) and (code >= _SERVER_ERROR or code == _TOO_MANY_REQUESTS)
 
 
 def _asking_again(reply: _Reply, found: Found, answer: type[Answer]) -> list[dict[str, str]]:

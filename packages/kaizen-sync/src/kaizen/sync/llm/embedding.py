@@ -76,11 +76,13 @@ class LiteLLMEmbedder:
                 attempts=_ATTEMPTS_FOR_ONE if alone else _ATTEMPTS,
                 model=self._name,
                 input=texts,
+                # OpenAI's client asks for base64 otherwise, which few other servers know.
                 encoding_format="float",
                 timeout_s=_TIMEOUT_FOR_ONE_S if alone else _TIMEOUT_S,
             )
         except Exception as error:  # litellm's errors share no root, and providers' own come through
             raise self._wrapped(error) from error
+        # The API promises an index for each, and no order.
         data = sorted(response.data or [], key=lambda item: int(item["index"]))
         vectors: list[list[float]] = [item["embedding"] for item in data]
         sizes = {len(vector) for vector in vectors}

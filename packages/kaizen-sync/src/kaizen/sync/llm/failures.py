@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from functools import cache
 from typing import TYPE_CHECKING
 
 from kaizen.sync.errors import (
@@ -14,6 +15,7 @@ from kaizen.sync.errors import (
     ModelUnavailableError,
     PromptTooLongError,
 )
+from kaizen.sync.expressions import read_expressions
 from kaizen.sync.redact import Redactor
 
 if TYPE_CHECKING:
@@ -28,29 +30,11 @@ _SERVER_ERROR = 500
 _KEY_REFUSED = frozenset({401, 403})
 _TRANSIENT = frozenset({408, 409, 425, 429})
 
-_KEY_MISSING = re.compile(r"(?i)missing (?:\w+ ){0,2}(?:credentials|api[ _-]?key)")
-_QUOTA_USED_UP = re.compile(r"(?i)insufficient_quota|exceeded your current quota|credit balance is too low")
-# LiteLLM knows some of these wordings, by provider; proxies and local servers have their own.
-_TOO_LONG = re.compile(
-    r"(?i)context[ _-]?(?:length|window|size|limit)|max_model_len|\bn_ctx\b|prompt is too (?:long|large|big)"
-    r"|input is too (?:long|large)|too many (?:input )?tokens|request too large|request entity too large"
-    r"|(?:exceed\w*|longer than|greater than|more than|over) (?:\w+ ){0,4}(?:maximum|limit|number)"
-    r" (?:\w+ ){0,3}tokens|reduce the length of|maximum (?:input|prompt) length|only \d[\d,]* tokens"
-)
-_TOO_LARGE_REQUEST = re.compile(r"(?i)request too large")
-_SCHEMA_REFUSED = re.compile(
-    r"(?i)response[ _-]?(?:format|schema|mime_type)|json[ _-]?schema|json[ _-]?mode|structured[ _-]?output"
-    r"|guided[ _-](?:json|decoding)|output_config|support the requested parameters"
-)
-_FILTERED = re.compile(
-    r"(?i)content[ _-]?(?:management[ _-]?)?(?:policy|filter)|responsibleaipolicy|safety system|was flagged"
-)
-_ABOUT_LENGTH = re.compile(r"(?i)\btokens?\b|\blength\b|too (?:long|large|big)")
 # What LiteLLM says where it lost the provider's words.
 _SAYS_NOTHING = re.compile(r"(?:-|Error code: \d+)\s*$")
 
 _KEY_VARIABLES = ("_API_KEY", "_TOKEN", "_SECRET_ACCESS_KEY")
-_SHORTEST_KEY = 8
+_SHORTEST_KEY = 8  # a shorter value may be part of ordinary words
 _MOST_CHARS = 300
 
 
@@ -61,6 +45,7 @@ class SchemaRefusedError(ModelError):
 def model_error(error: Exception, model: str) -> ModelError:
     """Return the error of ours that one of LiteLLM's means, worded for a person."""
     problem = said(error)[:_MOST_CHARS]
+    # From what is certain to what is vague, since one error may fit several.
     if is_filtered(error):
         return ModelRefusalError(f"model '{model}' refuses to answer: {problem}")
     if is_about_key(error):
@@ -88,18 +73,18 @@ def model_error(error: Exception, model: str) -> ModelError:
     failed = f"model '{model}' failed: {type(error).__name__}: {problem}"
     if is_unavailable(error):
         return ModelUnavailableError(failed)
-    if _ABOUT_LENGTH.search(problem):
+    if _wording("about_length").search(problem):
         failed += "; if the prompt is too long for it, set KAIZEN_TIPS_MAX_INPUT_TOKENS to what it takes"
     return ModelError(failed)
 
 
 def is_about_key(error: BaseException) -> bool:
     """Return whether a key is missing or refused; LiteLLM has a type for that with some providers only."""
-    return _status(error) in _KEY_REFUSED or bool(_KEY_MISSING.search(str(error)))
+    return _status(error) in _KEY_REFUSED or bool(_wording("key_missing").search(str(error)))
 
 
 def is_quota_used_up(error: BaseException) -> bool:
-    return _status(error) == _PAYMENT_REQUIRED or _says(error, _QUOTA_USED_UP)
+    return _status(error) == _PAYMENT_REQUIRED or _says(error, "quota_used_up")
 
 
 def is_unknown_model(error: BaseException) -> bool:
@@ -108,19 +93,19 @@ def is_unknown_model(error: BaseException) -> bool:
 
 def is_filtered(error: BaseException) -> bool:
     """Return whether a provider's filter refused the prompt or the answer."""
-    return _BAD_REQUEST <= _status(error) < _SERVER_ERROR and _says(error, _FILTERED)
+    return _BAD_REQUEST <= _status(error) < _SERVER_ERROR and _says(error, "filtered")
 
 
 def is_too_long(error: BaseException) -> bool:
     status = _status(error)
     if status == _TOO_MANY_REQUESTS:
         # Most limits of tokens a minute pass; one that a single request exceeds does not.
-        return _says(error, _TOO_LARGE_REQUEST)
-    return status == _TOO_LARGE or (status >= _BAD_REQUEST and _says(error, _TOO_LONG))
+        return _says(error, "too_large_request")
+    return status == _TOO_LARGE or (status >= _BAD_REQUEST and _says(error, "too_long"))
 
 
 def is_schema_refused(error: BaseException) -> bool:
-    return _BAD_REQUEST <= _status(error) < _SERVER_ERROR and _says(error, _SCHEMA_REFUSED)
+    return _BAD_REQUEST <= _status(error) < _SERVER_ERROR and _says(error, "schema_refused")
 
 
 def is_unavailable(error: BaseException) -> bool:
@@ -145,13 +130,19 @@ def said(error: object) -> str:
     return Redactor().text(text)
 
 
-def _says(error: BaseException, pattern: re.Pattern[str]) -> bool:
-    return any(pattern.search(text) for text in _texts(error))
+def _says(error: BaseException, name: str) -> bool:
+    return any(_wording(name).search(text) for text in _texts(error))
+
+
+@cache
+def _wording(name: str) -> re.Pattern[str]:
+    return re.compile("|".join(read_expressions("llm/failures.toml")[name]), re.IGNORECASE)
 
 
 def _texts(error: BaseException) -> Iterator[str]:
     """Yield everything that an error and its causes say: LiteLLM drops the body of some answers."""
     cause: BaseException | None = error
+    # Causes may form a circle.
     for _ in range(10):
         if cause is None:
             return

@@ -27,6 +27,7 @@ def wait_s(
     asked = retry_after_s(retry_after, time.time)
     if asked is not None:
         return min(asked, longest_asked_s)
+    # With jitter, since all threads of a sync fail at the same moment.
     backoff = tenacity.wait_exponential(multiplier=first_s, max=longest_s)
     return (backoff + tenacity.wait_random(0, jitter_s))(state)
 

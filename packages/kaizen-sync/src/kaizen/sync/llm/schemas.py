@@ -64,6 +64,7 @@ def _word(value: Any) -> Any:
     return value.strip().casefold() if isinstance(value, str) else value
 
 
+# Defaults come from factories below: as values they would be in the schema, which providers refuse.
 _Text = Annotated[str, BeforeValidator(lambda value: "" if value is None else value)]
 
 
@@ -76,13 +77,14 @@ class Answer(BaseModel):
 
     @property
     def dropped(self) -> Counter[str]:
-        """How many entries of the model's answer were dropped, by reason."""
+        """Return how many entries of the model's answer were dropped, by reason."""
         return self._dropped
 
     @classmethod
     def of(cls, entries: Sequence[Answer], dropped: Counter[str] | None = None) -> Self:
         """Return the answer with these entries in its list, and how many others were dropped."""
         answer = cls.model_validate({next(iter(cls.model_fields)): entries})
+        # The plus leaves out what was counted zero times.
         answer._dropped = +(dropped or Counter())
         return answer
 

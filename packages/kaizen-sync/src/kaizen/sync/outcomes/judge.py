@@ -59,7 +59,7 @@ class Judgement:
     def of_json(cls, value: Mapping[str, Any]) -> Judgement:
         return cls(
             by_spans=Outcome(**value["by_spans"]),
-            annotations=tuple(map(Annotation.of_json, value["said"])),
+            annotations=tuple(Annotation(**said) for said in value["said"]),
             span_ids=tuple(value["span_ids"]),
         )
 

@@ -25,9 +25,11 @@ def verdict(annotation: Annotation, rules: OutcomeRules) -> OutcomeName:
     if annotation.label:
         is_success = _is_among(annotation.label, rules.success_labels)
         is_failure = _is_among(annotation.label, rules.failure_labels)
+        # A label in both lists, by somebody's settings, says nothing.
         if is_success != is_failure:
             return "success" if is_success else "failure"
     score = annotation.score
+    # A score of 4 may be one of 5 or of 100.
     if score is None or (score > 1 and rules.success_score <= 1):
         return "unknown"
     if score >= rules.success_score:

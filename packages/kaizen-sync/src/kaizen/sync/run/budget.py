@@ -3,44 +3,91 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from kaizen.sync.errors import SettingsError
+from kaizen.sync.errors import ModelAccessError, ModelError, ModelUnavailableError, SettingsError
 from kaizen.sync.model import Usage
 
 if TYPE_CHECKING:
-    from kaizen.sync.errors import ModelAccessError
+    from collections.abc import Callable
+
     from kaizen.sync.llm.client import Meter
     from kaizen.sync.settings import ModelSettings, SyncSettings
+
+T = TypeVar("T")
 
 STOPPED = "sync was stopped"
 OVER_BUDGET = "beyond --max-cost-usd"
 OVER_LIMIT = "beyond --limit"
 REFUSED = "the model refuses every call"
+UNAVAILABLE = "the model is unavailable"
+
+# One may be a hiccup; each may take the time limit of a call twice.
+_MOST_OUTAGES = 3
 
 
 class Budget:
-    """Counts the traces that a run takes. Any thread may ask it, stop it, or note a refusal."""
+    """Counts the traces that a run takes. Any thread may ask it, stop it, or call a model through it.
+
+    `stopping` is set once the run is to stop. `refusal` is the first error of a model that refuses every call
+    or is unavailable.
+    """
 
     def __init__(self, settings: SyncSettings, meter: Meter) -> None:
         self._limit = settings.limit
         self._max_cost_usd = settings.max_cost_usd
         self._meter = meter
-        self._stopping = threading.Event()
+        self.stopping = threading.Event()
         self.traces = 0
         self.refusal = ""
+        self._halting: ModelError | None = None
+        self._outages = 0
+        self._lock = threading.Lock()
 
     @property
     def is_stopped(self) -> bool:
-        return self._stopping.is_set()
+        return self.stopping.is_set()
 
     def stop(self) -> None:
         """Take no more traces and start no more model calls."""
-        self._stopping.set()
+        self.stopping.set()
 
-    def note_refusal(self, error: ModelAccessError) -> None:
-        """Start no more model calls, since the model refuses them; keep the first error."""
-        self.refusal = self.refusal or str(error)
+    def ask(self, call: Callable[[], T]) -> T:
+        """Call a model; start no more calls once it refused one, or was unavailable three times in a row.
+
+        Raises what the call raises, or else the error that ended the calls.
+        """
+        if error := self._halting:
+            # A new one, since a traceback grows each time the same error is raised.
+            raise type(error)(str(error))
+        try:
+            answer = call()
+        except (ModelAccessError, ModelUnavailableError) as error:
+            self._note(error)
+            raise
+        except ModelError:
+            # It is there: what it says is about one trace.
+            self._outages = 0
+            raise
+        self._outages = 0
+        return answer
+
+    def waiting_reason(self, error: ModelError) -> str:
+        """Return why a story waits whose call raised that error."""
+        if isinstance(error, ModelAccessError):
+            return REFUSED
+        return STOPPED if self.is_stopped else UNAVAILABLE
+
+    def _note(self, error: ModelError) -> None:
+        is_refused = isinstance(error, ModelAccessError)
+        if self.is_stopped and not is_refused:
+            # It was not asked again, which it might have answered.
+            return
+        with self._lock:
+            self.refusal = self.refusal or str(error)
+            self._outages += 1
+            if is_refused or self._outages >= _MOST_OUTAGES:
+                self._halting = self._halting or error
 
     def take_trace(self) -> None:
         """Count one trace towards `limit`."""
@@ -48,15 +95,16 @@ class Budget:
 
     def full_reason(self) -> str:
         """Return why no more traces may be taken; empty while there is room."""
+        why = self.halt_reason()
         is_over = self._limit is not None and self.traces >= self._limit
-        return OVER_LIMIT if is_over and not (self.is_stopped or self.refusal) else self.halt_reason()
+        return OVER_LIMIT if is_over and why in ("", OVER_BUDGET) else why
 
     def halt_reason(self) -> str:
         """Return why no work is started on traces that were taken; empty while it goes on."""
         if self.is_stopped:
             return STOPPED
-        if self.refusal:
-            return REFUSED
+        if self._halting:
+            return self.waiting_reason(self._halting)
         is_over = self._max_cost_usd is not None and self._meter.cost_usd >= self._max_cost_usd
         return OVER_BUDGET if is_over else ""
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from kaizen.store import Delete
+from kaizen.sync.cleaning import clean_text
 from kaizen.sync.errors import RedactionError
 from kaizen.sync.knowledge.reconcile import NewTip, Reconciled, Reconciler, update_outcome
 from kaizen.sync.knowledge.shown import KnownTips
@@ -18,8 +19,6 @@ from kaizen.sync.state.records import (
     WAS_SHOWN,
     TraceRecord,
     part_reason,
-    record_id,
-    update_record,
 )
 from kaizen.sync.state.rejudge_schedule import hour_of
 from kaizen.tips.contradictions import resolve_contradictions
@@ -27,10 +26,9 @@ from kaizen.tips.merge import follow_merges, unmerged_tips
 from kaizen.tips.text import load_stemmer
 
 if TYPE_CHECKING:
-    from kaizen.store import Change, Put, Store
+    from kaizen.store import Change, Put
     from kaizen.sync.knowledge.reconcile import Question
     from kaizen.sync.llm.client import Model
-    from kaizen.sync.llm.schemas import DecisionsAnswer
     from kaizen.sync.model import Clock
     from kaizen.sync.run.evidence import Evidence
     from kaizen.sync.run.prepare import UnpreparedTrace
@@ -80,7 +78,6 @@ class Planner:
     def __init__(
         self,
         source: Source,
-        store: Store,
         settings: SyncSettings,
         ledger: Ledger,
         evidence: Evidence,
@@ -89,12 +86,11 @@ class Planner:
         clock: Clock,
     ) -> None:
         self._source = source
-        self._store = store
         self._settings = settings
         self._ledger = ledger
         self._evidence = evidence
         self._clock = clock
-        self._reconciler = Reconciler(None if reconcile_model.is_offline else reconcile_model)
+        self.reconciler = Reconciler(None if reconcile_model.is_offline else reconcile_model)
         self._known_tips: KnownTips | None = None
 
     def start(self) -> None:
@@ -112,13 +108,13 @@ class Planner:
         assert self._known_tips is not None
         linked, tips = result.linked, result.tips
         shown = self._evidence.shown(linked, self._known_tips)
-        learned = self._evidence.learned(linked, tips, shown)
+        learned = tuple(self._evidence.learned(linked, tips, shown))
         is_all_shown = bool(tips) and not learned
         return replace(
             result,
             state="no_lesson" if is_all_shown else result.state,
             reason=TIPS_SHOWN if is_all_shown else result.reason,
-            learned=tuple(learned),
+            learned=learned,
             shown_tip_ids=tuple(dict.fromkeys(tip.id for one in shown for tip in one.tips)),
             tips_dropped=+Counter({**result.tips_dropped, WAS_SHOWN: len(tips) - len(learned)}),
         )
@@ -128,36 +124,26 @@ class Planner:
         if not result.learned:
             return None
         story_id, known = result.linked.story.head, self._ledger.standing_tips
-        return self._reconciler.prefetch_question(story_id, result.learned, known)
-
-    def end(self, result: Result) -> None:
-        """Forget what was asked about a story that is committed or left for later."""
-        self._reconciler.finish(result.linked.story.head)
+        return self.reconciler.prefetch_question(story_id, result.learned, known)
 
     def question(self, result: Result) -> Question | None:
         """Return what must be asked before the story can be committed as of now; None for nothing."""
         if result.state != "learned":
             return None
+        # Not with the tips that go because this story replaces what it taught.
         known = self._standing(self._replaced(result.linked))
-        return self._reconciler.question(result.linked.story.head, result.learned, known)
-
-    def ask(self, question: Question) -> DecisionsAnswer:
-        """Ask a model that question, in any thread; raises `ModelError`."""
-        return self._reconciler.ask(question)
-
-    def take(self, result: Result, question: Question, answer: DecisionsAnswer) -> None:
-        """Keep the model's answer to a question about that story."""
-        self._reconciler.record_answer(result.linked.story.head, question, answer)
+        return self.reconciler.question(result.linked.story.head, result.learned, known)
 
     def plan(self, result: Result) -> Plan:
         """Return the commit for a story, once `question` has nothing more to ask."""
-        return self._plan_failed(result) if result.state == "failed" else self._plan_story(result)
+        is_open = result.state in ("failed", "deferred")
+        return self._plan_failed(result) if is_open else self._plan_story(result)
 
     def plan_unprepared(self, traces: Sequence[UnpreparedTrace]) -> Plan:
         """Return one commit for traces that nothing can be learned from."""
         plan = Plan(changes=[], records=[])
         by_id = {trace.trace_id: trace for trace in traces}
-        known = self.known(list(by_id))
+        known = self._ledger.records(list(by_id))
         replaced: list[TraceRecord] = []
         for trace in by_id.values():
             before = known.get(trace.trace_id)
@@ -170,6 +156,7 @@ class Planner:
             elif before:
                 replaced.append(before)
             plan.records.append(record)
+            # Nothing is learned from its messages, so that they are not kept either.
             plan.changes.append(record.to_put(None, self._evidence.details({})))
         plan.changes += self._tip_changes(self._withdrawn(replaced))
         return plan
@@ -188,10 +175,11 @@ class Planner:
         if not linked.prepared:
             entity = linked.stored[linked.story.head]
             before = TraceRecord.of(entity)
-            reason = self._redacted(result.reason)
-            after = _failed(replace(before, state="failed", reason=reason), before)
+            # Only as a failed one is a trace found again that is not new; one that waits was not attempted.
+            after = replace(before, state="failed", reason=self._redacted(result.reason))
+            after = _failed(after, before) if result.state == "failed" else after
             plan.moved.append((before, after))
-            plan.changes.append(update_record(entity, after, self._evidence.details({})))
+            plan.changes.append(after.updated(entity, self._evidence.details({})))
         return plan
 
     def _plan_story(self, result: Result) -> Plan:
@@ -213,7 +201,7 @@ class Planner:
                 "tips_dropped": dict(result.tips_dropped),
                 "shown_tip_ids": list(result.shown_tip_ids),
             }
-            plan.reconciled = self._reconciler.reconcile(result.learned, self._standing(withdrawn))
+            plan.reconciled = self.reconciler.reconcile(result.learned, self._standing(withdrawn))
             tips, backed_ids = {**withdrawn, **plan.reconciled.tips}, plan.reconciled.backed_ids
         for trace_id in linked.trace_ids:
             is_head = trace_id == head
@@ -235,7 +223,7 @@ class Planner:
             elif record != before:
                 plan.moved.append((before, record))
                 now = {"run_id": self._evidence.run_id, **(details if is_head else {})}
-                plan.changes.append(update_record(linked.stored[trace_id], record, now))
+                plan.changes.append(record.updated(linked.stored[trace_id], now))
         plan.changes += self._tip_changes(tips)
         return plan
 
@@ -255,6 +243,7 @@ class Planner:
 
     def _replaced(self, linked: LinkedStory) -> dict[str, StoredTip]:
         """Return the tips that a story's traces backed as they were recorded, without that evidence."""
+        # What the head taught stays, if only a part of its story was recorded anew.
         valid = linked.story.head if linked.is_learned else None
         records = (TraceRecord.of(entity) for entity in linked.stored.values())
         return self._withdrawn(record for record in records if record.trace_id != valid)
@@ -287,21 +276,13 @@ class Planner:
     def _redacted(self, reason: str) -> str:
         """Return the reason, which may be a span's error text, as it may be stored and shown."""
         try:
-            return Redactor(self._settings.redaction).text(reason)
+            return Redactor(self._settings.redaction).text(clean_text(reason))
         except RedactionError as error:
             return str(error)
 
-    def known(self, trace_ids: Sequence[str]) -> dict[str, TraceRecord]:
-        """Return the records of those of the traces that have one."""
-        ids = [record_id(self._source.name, self._source.project, trace_id) for trace_id in trace_ids]
-        entities = self._store.get_many(self._settings.namespace_id, ids)
-        return {record.trace_id: record for record in map(TraceRecord.of, entities.values())}
-
     def is_final(self, record: TraceRecord, digest: str) -> bool:
         """Whether a trace with this digest needs no more work in this run."""
-        return record.is_final(
-            digest, include_errors=self._settings.include_errors, max_attempts=self._settings.max_attempts
-        )
+        return record.is_final(digest, self._settings)
 
 
 def _failed(record: TraceRecord, known: TraceRecord | None) -> TraceRecord:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from kaizen.store import Delete
-from kaizen.sync.errors import ModelAccessError, ModelError
-from kaizen.sync.run.budget import REFUSED
+from kaizen.sync.errors import ModelAccessError, ModelUnavailableError
+from kaizen.sync.run.isolation import failure_reason
+from kaizen.sync.run.prepare import PreparedTrace, UnpreparedTrace
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from kaizen.sync.run.commits import Plan, Planner, Result
     from kaizen.sync.run.comparisons import Comparisons
     from kaizen.sync.run.generation import Generator
-    from kaizen.sync.run.prepare import PreparedTrace, UnpreparedTrace
     from kaizen.sync.run.selection import Selection
     from kaizen.sync.run.stories import Linker
     from kaizen.sync.sources.base import Annotator
@@ -25,86 +25,95 @@ if TYPE_CHECKING:
     from kaizen.sync.state.report import Report
 
 
+@dataclass(frozen=True, slots=True)
 class Committer:
     """Turns results into commits; a story that others changed meanwhile is linked again first."""
 
-    def __init__(
-        self,
-        ledger: Ledger,
-        planner: Planner,
-        linker: Linker,
-        selection: Selection,
-        generator: Generator,
-        comparisons: Comparisons,
-        budget: Budget,
-        report: Report,
-        annotator: Annotator | None,
-    ) -> None:
-        self._ledger = ledger
-        self._planner = planner
-        self._linker = linker
-        self._selection = selection
-        self._generator = generator
-        self._comparisons = comparisons
-        self._budget = budget
-        self._report = report
-        self._annotator = annotator
+    ledger: Ledger
+    planner: Planner
+    linker: Linker
+    selection: Selection
+    generator: Generator
+    comparisons: Comparisons
+    budget: Budget
+    report: Report
+    annotator: Annotator | None
 
     def settle(self, result: Result) -> None:
-        """Commit a story's result, or leave its traces for a later sync."""
+        """Commit a story's result, or leave its traces for a later sync.
+
+        An error that nobody foresaw fails the story and not the run.
+        """
         prepared = result.linked.prepared.values()
-        if result.state != "deferred":
-            self._commit(result)
-        elif prepared:
-            self._defer(prepared, result.reason)
-        else:
-            # Only as a failed one is a trace found again that is not new.
-            self._commit(replace(result, state="failed"))
+        try:
+            if result.state == "deferred" and prepared:
+                self._defer(prepared, result.reason)
+            else:
+                self._commit(result)
+        except Exception as error:  # noqa: BLE001 - one story is isolated from the next
+            self._settle_failed(result, failure_reason(error, result.linked.story.head))
 
     def settle_unprepared(self, traces: Sequence[UnpreparedTrace]) -> None:
         """Commit the states of these traces together, or leave them for a later sync."""
         ended = [trace for trace in traces if trace.state != "deferred"]
+        try:
+            self._commit_unprepared(ended)
+        except Exception as error:  # noqa: BLE001 - one trace is isolated from the next
+            reason = failure_reason(error, ended[0].trace_id)
+            if len(ended) == 1:
+                self._defer(ended, reason)
+            else:
+                for trace in ended:
+                    self.settle_unprepared([trace])
         for trace in traces:
             if trace.state == "deferred":
                 self._defer([trace], trace.reason)
-        for version in self._ledger.attempts() if ended else ():
-            plan = self._planner.plan_unprepared(ended)
-            if self._is_committed(plan, version, _commit_reason(ended)):
-                return
 
     def unfinished(self, prepared: Sequence[PreparedTrace]) -> tuple[int, list[PreparedTrace]]:
         """Return those that no other sync has finished, and as of which change by others; count the rest."""
-        as_of = self._ledger.changed_by_others
-        known = self._planner.known([trace.trace_id for trace in prepared])
+        as_of = self.ledger.changed_by_others
+        known = self.ledger.records([trace.trace_id for trace in prepared])
         unfinished = []
         for trace in prepared:
             record = known.get(trace.trace_id)
-            if record and self._planner.is_final(record, trace.digest):
-                self._selection.count_known(record)
+            if record and self.planner.is_final(record, trace.digest):
+                self.selection.count_known(record)
             else:
                 unfinished.append(trace)
         return as_of, unfinished
 
+    def _settle_failed(self, result: Result, reason: str) -> None:
+        try:
+            self._commit(replace(result, state="failed", reason=reason, tips_dropped=Counter()))
+        except Exception as error:  # noqa: BLE001 - what cannot be stored may be in the trajectory: without it
+            failure_reason(error, result.linked.story.head)
+            traces = result.linked.prepared.values()
+            self.settle_unprepared([UnpreparedTrace.of(trace, "failed", reason) for trace in traces])
+
+    def _commit_unprepared(self, traces: Sequence[UnpreparedTrace]) -> None:
+        for version in self.ledger.attempts() if traces else ():
+            plan = self.planner.plan_unprepared(traces)
+            if self._is_committed(plan, version, _commit_reason(traces)):
+                return
+
     def _commit(self, result: Result) -> None:
-        for version in self._ledger.attempts():
-            if result.as_of != self._ledger.changed_by_others:
+        for version in self.ledger.attempts():
+            # Checked anew for each attempt: the commit that was faster may be the one that changed the story.
+            if result.as_of != self.ledger.changed_by_others:
                 for again in self._link_again(result):
                     self.settle(again)
                 return
             try:
-                self._comparisons.resolve(result)
-                plan = self._planner.plan(result)
-            except ModelAccessError as error:
-                self._budget.note_refusal(error)
-                self.settle(replace(result, state="deferred", reason=REFUSED))
+                self.comparisons.resolve(result)
+                plan = self.planner.plan(result)
+            except (ModelAccessError, ModelUnavailableError) as error:
+                why = self.budget.waiting_reason(error)
+                self.settle(replace(result, state="deferred", reason=why))
                 return
-            except ModelError as error:
-                result = replace(result, state="failed", reason=str(error), tips_dropped=Counter())
-                continue
             if self._is_committed(plan, version, f"trace {result.linked.story.head}: {result.state}"):
                 for trace in result.linked.prepared.values():
-                    self._report.redacted.update(trace.redacted)
-                self._report.tips_dropped.update(result.tips_dropped)
+                    self.report.redacted.update(trace.redacted)
+                self.report.tips_dropped.update(result.tips_dropped)
                 return
 
     def _link_again(self, result: Result) -> Iterator[Result]:
@@ -114,39 +123,39 @@ class Committer:
         """
         before = result.linked
         as_of, unfinished = self.unfinished(list(before.prepared.values()))
-        for linked in self._linker.link_stories(unfinished):
+        for linked in self.linker.link_stories(unfinished):
             is_same = linked.learned_from == before.learned_from
             if is_same and not (linked.is_learned or before.is_learned):
                 again = replace(result, linked=linked, as_of=as_of)
-                yield self._planner.attach_evidence(again) if result.state == "learned" else again
+                yield self.planner.attach_evidence(again) if result.state == "learned" else again
             else:
-                yield self._generator.generate(linked, as_of)
+                yield self.generator.generate(linked, as_of)
 
     def _defer(self, traces: Iterable[PreparedTrace | UnpreparedTrace], why: str) -> None:
         for trace in traces:
-            self._selection.defer(trace.trace_id, why, trace.start_time)
+            self.selection.defer(trace.trace_id, why, trace.start_time)
 
     def _is_committed(self, plan: Plan, version: int, reason: str) -> bool:
         """Commit a plan and count it; return False where others were faster."""
-        if plan.changes and not self._ledger.commit(
-            plan.changes, expected=version, reason=reason, run_id=self._report.run_id
+        if plan.changes and not self.ledger.commit(
+            plan.changes, expected=version, reason=reason, run_id=self.report.run_id
         ):
             return False
         self._count(plan)
         return True
 
     def _count(self, plan: Plan) -> None:
-        report = self._report
+        report = self.report
         for record in plan.known:
-            self._selection.count_known(record)
+            self.selection.count_known(record)
         for record in plan.records:
-            self._selection.count_processed(record)
+            self.selection.count_processed(record)
             if record.state == "failed":
-                report.add_failure(record)
+                report.failures.append(record)
         for before, after in plan.moved:
-            self._selection.recount(before, after)
-        if self._annotator:
-            self._annotator.add([*plan.records, *(after for _, after in plan.moved)], report)
+            self.selection.recount(before, after)
+        if self.annotator:
+            self.annotator.add([*plan.records, *(after for _, after in plan.moved)], report)
         report.tips["removed"] += sum(isinstance(change, Delete) for change in plan.changes)
         if reconciled := plan.reconciled:
             report.count_tips(

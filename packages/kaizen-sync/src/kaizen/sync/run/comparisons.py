@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
 
-from kaizen.sync.errors import ModelAccessError
+from kaizen.sync.run.isolation import failure_reason
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+# Well below the minute after which a claim is renewed, and the five after which it lapses.
 _RENEW_EVERY_S = 30.0
 
 
@@ -56,17 +58,17 @@ class Comparisons:
         """
         if prefetched := self._prefetched.pop(result.linked.story.head, None):
             question, answer = prefetched
-            self._planner.take(result, question, self.wait_for(answer))
+            self._take(result, question, self.wait_for(answer))
         while next_question := self._planner.question(result):
             answer = self._ask(next_question)
             # What was not asked ahead of this story may not have been asked ahead of the next ones either.
             for waiting in islice(self._queue.finished(), self._concurrency):
                 self._prefetch(waiting)
-            self._planner.take(result, next_question, self.wait_for(answer))
+            self._take(result, next_question, self.wait_for(answer))
 
     def forget(self, result: Result) -> None:
         """Drop what is kept of a story that is committed or left for later."""
-        self._planner.end(result)
+        self._planner.reconciler.finish(result.linked.story.head)
         self._prefetched.pop(result.linked.story.head, None)
 
     def wait_for(self, future: Future[T]) -> T:
@@ -83,21 +85,25 @@ class Comparisons:
         story_id = result.linked.story.head
         if prefetched := self._prefetched.get(story_id):
             asked, answer = prefetched
+            # An error is raised when it is this story's turn.
             if not answer.done() or answer.exception():
                 return
-            self._planner.take(result, asked, answer.result())
             del self._prefetched[story_id]
-        if question := self._planner.prefetch_question(result):
+            self._isolated(result, partial(self._take, result, asked, answer.result()))
+        if question := self._isolated(result, partial(self._planner.prefetch_question, result)):
             self._prefetched[story_id] = question, self._ask(question)
 
-    def _ask(self, question: Question) -> Future[DecisionsAnswer]:
-        def ask() -> DecisionsAnswer:
-            if self._budget.refusal:
-                raise ModelAccessError(self._budget.refusal)
-            try:
-                return self._planner.ask(question)
-            except ModelAccessError as error:
-                self._budget.note_refusal(error)
-                raise
+    def _isolated(self, result: Result, step: Callable[[], T]) -> T | None:
+        """Take a step for a story that waits, whose error must not be that of the one whose turn it is."""
+        try:
+            return step()
+        except Exception as error:  # noqa: BLE001 - its own turn comes, and finds the error again
+            failure_reason(error, result.linked.story.head)
+            return None
 
-        return self._queue.submit_urgent(ask)
+    def _ask(self, question: Question) -> Future[DecisionsAnswer]:
+        ask = partial(self._planner.reconciler.ask, question)
+        return self._queue.submit_urgent(lambda: self._budget.ask(ask))
+
+    def _take(self, result: Result, question: Question, answer: DecisionsAnswer) -> None:
+        self._planner.reconciler.record_answer(result.linked.story.head, question, answer)

@@ -44,17 +44,17 @@ class Evidence:
         """Return the known tips that the agent was shown in each trace of the story."""
         return [known.shown_in(one, linked.start_time(one.trace_id)) for one in linked.trajectories()]
 
-    def learned(self, linked: LinkedStory, tips: Sequence[Tip], shown: Sequence[Shown]) -> list[NewTip]:
-        """Return the tips of a story with what backs them, but for those that the agent was shown."""
-        return list(self._learned(linked, tips, shown)) if tips else []
-
-    def _learned(self, linked: LinkedStory, tips: Sequence[Tip], shown: Sequence[Shown]) -> Iterator[NewTip]:
+    def learned(self, linked: LinkedStory, tips: Sequence[Tip], shown: Sequence[Shown]) -> Iterator[NewTip]:
+        """Yield the tips of a story with what backs them, but for those that the agent was shown."""
+        if not tips:
+            return
         head, outcome = linked.story.head, linked.outcome
         shown_texts = {fold(tip.content) for one in shown for tip in one.tips}
         trajectories = linked.trajectories()
         trajectory = joined(trajectories)
         injection = injection_attempt(trajectory)
         for tip in tips:
+            # Not in what the agent was shown: a tip must not be its own evidence.
             place = _place([one.rest for one in shown], tip.quote)
             if place is None and (
                 fold(tip.content) in shown_texts or _place(trajectories, tip.quote) is not None

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import logging
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from kaizen.sync.errors import ModelAccessError, ModelError
+from kaizen.sync.errors import ModelAccessError, ModelUnavailableError
 from kaizen.sync.generate.generate import generate_tips
-from kaizen.sync.run.budget import REFUSED
 from kaizen.sync.run.commits import Result
+from kaizen.sync.run.isolation import failure_reason
 
 if TYPE_CHECKING:
     from kaizen.sync.llm.client import Model
@@ -17,36 +17,32 @@ if TYPE_CHECKING:
     from kaizen.sync.run.commits import Planner
     from kaizen.sync.run.stories import LinkedStory
 
-_log = logging.getLogger(__name__)
 
-
+@dataclass(frozen=True, slots=True)
 class Generator:
     """Asks the tips model about stories, within the run's budget."""
 
-    def __init__(self, model: Model, planner: Planner, budget: Budget) -> None:
-        self._model = model
-        self._planner = planner
-        self._budget = budget
+    model: Model
+    planner: Planner
+    budget: Budget
 
     def generate(self, linked: LinkedStory, as_of: int) -> Result:
-        """Return the story's tips or why there are none. Never raises: one story never fails another."""
+        """Return the story's tips or why there are none: one story never fails another."""
         result = partial(Result, linked=linked, as_of=as_of)
-        if linked.is_learned:
-            return result(state="learned")
-        if why := self._budget.halt_reason():
-            return result(state="deferred", reason=why)
         try:
-            made = generate_tips(linked.trajectory(), self._model)
-            return self._planner.attach_evidence(
+            if linked.is_learned:
+                return result(state="learned")
+            if why := self.budget.halt_reason():
+                return result(state="deferred", reason=why)
+            # Joined before the model is asked: what fails here says nothing about the model.
+            trajectory = linked.trajectory()
+            made = self.budget.ask(lambda: generate_tips(trajectory, self.model))
+            return self.planner.attach_evidence(
                 result(
                     state="learned" if made.tips else "no_lesson", tips=made.tips, tips_dropped=made.dropped
                 )
             )
-        except ModelAccessError as error:
-            self._budget.note_refusal(error)
-            return result(state="deferred", reason=REFUSED)
-        except ModelError as error:
-            return result(state="failed", reason=str(error))
+        except (ModelAccessError, ModelUnavailableError) as error:
+            return result(state="deferred", reason=self.budget.waiting_reason(error))
         except Exception as error:  # noqa: BLE001 - one story is isolated from the next
-            _log.exception("trace %s failed", linked.story.head)
-            return result(state="failed", reason=f"internal error: {error!r}")
+            return result(state="failed", reason=failure_reason(error, linked.story.head))

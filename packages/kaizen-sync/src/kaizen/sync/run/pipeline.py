@@ -13,11 +13,11 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from kaizen.store import ConflictError, uuid7
+from kaizen.store import CorruptDataError, UnavailableError, uuid7
 from kaizen.sync.cleaning import clean_trace
 from kaizen.sync.errors import SourceError
 from kaizen.sync.llm.client import Meter, Model
-from kaizen.sync.model import utc_now
+from kaizen.sync.model import Trace, utc_now
 from kaizen.sync.outcomes.judge import Judge
 from kaizen.sync.run.budget import Budget
 from kaizen.sync.run.commits import Planner
@@ -25,6 +25,7 @@ from kaizen.sync.run.committer import Committer
 from kaizen.sync.run.comparisons import Comparisons
 from kaizen.sync.run.evidence import Evidence
 from kaizen.sync.run.generation import Generator
+from kaizen.sync.run.isolation import failure_reason
 from kaizen.sync.run.prepare import PreparedTrace, UnpreparedTrace, prepare_trace
 from kaizen.sync.run.preview import Preview, read_only_view
 from kaizen.sync.run.rejudge import Rejudging
@@ -32,7 +33,7 @@ from kaizen.sync.run.selection import Selection
 from kaizen.sync.run.stories import Linker
 from kaizen.sync.run.workers import StoryQueue
 from kaizen.sync.sources.base import StoppableSource
-from kaizen.sync.state.claims import make_claims
+from kaizen.sync.state.claims import Claims
 from kaizen.sync.state.ledger import Ledger
 from kaizen.sync.state.records import ACTOR
 from kaizen.sync.state.report import Report
@@ -43,8 +44,9 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from kaizen.store import Put, Store
-    from kaizen.sync.model import Annotation, Clock, Trace
+    from kaizen.sync.model import Annotation, Clock
     from kaizen.sync.run.commits import Result
+    from kaizen.sync.run.stories import LinkedStory
     from kaizen.sync.settings import ModelSettings, SyncSettings
     from kaizen.sync.sources.base import Annotator, Source
     from kaizen.sync.state.checkpoint import Checkpoint
@@ -53,8 +55,8 @@ _log = logging.getLogger(__name__)
 
 _BATCH = 64
 _REQUESTS_IF_IDLE = 1
+# How many requests one run makes to read annotations again: a source that is asked every minute stays idle.
 _REQUESTS = 10
-"""How many requests one run makes to read the annotations of earlier traces again."""
 
 
 class Sync:
@@ -88,7 +90,8 @@ class Sync:
         self._started = time.monotonic()
         self._meter = Meter()
         self._budget = Budget(settings, self._meter)
-        self._tips_model = Model(models.tips_model, models, self._meter)
+        stopping = self._budget.stopping
+        self._tips_model = Model(models.tips_model, models, self._meter, stopping=stopping)
         self.report = Report(
             run_id=uuid7(),
             source=source.name,
@@ -102,15 +105,15 @@ class Sync:
         self._rejudging = Rejudging(
             store, settings, ledger, self._linker, self._judge, self.report, clock=clock
         )
-        self._claims = make_claims(
+        self._claims = Claims(
             store, ledger, self.report.run_id, self._run_so_far, clock=clock, dry_run=settings.dry_run
         )
         self._selection = Selection(
             source, store, settings, ledger, self.report, self._budget, self._claims, clock=clock
         )
         evidence = Evidence(source=source, run_id=self.report.run_id, model=models.tips_model)
-        reconcile_model = Model(models.reconcile_model, models, self._meter)
-        self._planner = Planner(source, store, settings, ledger, evidence, reconcile_model, clock=clock)
+        reconcile_model = Model(models.reconcile_model, models, self._meter, stopping=stopping)
+        self._planner = Planner(source, settings, ledger, evidence, reconcile_model, clock=clock)
         self._queue = StoryQueue(settings.concurrency)
         self._generator = Generator(self._tips_model, self._planner, self._budget)
         self._comparisons = Comparisons(
@@ -172,8 +175,9 @@ class Sync:
         preview = Preview(source=self._source.name, project=self._source.project)
         for batch in self._batches():
             prepared = [trace for trace in batch if isinstance(trace, PreparedTrace)]
-            preview.skipped += len(batch) - len(prepared)
-            for linked in self._linker.link_stories(prepared):
+            stories, failed = self._link(prepared)
+            preview.skipped += len(batch) - len(prepared) + len(failed)
+            for linked in stories:
                 preview.add(linked, self._tips_model)
         preview.price(self._tips_model)
         return preview
@@ -183,12 +187,12 @@ class Sync:
 
         What is done of the batches before is committed meanwhile.
         """
-        batch: list[Trace] = []
+        batch: list[Trace | UnpreparedTrace] = []
         try:
-            for trace in map(clean_trace, self._source.fetch(self._selection.traces())):
+            for trace in self._source.fetch(self._selection.traces()):
                 self.report.traces_read += 1
                 if self._selection.admits(trace):
-                    batch.append(trace)
+                    batch.append(_cleaned(trace))
                 if self._queue.is_next_done:
                     self._finish(self._queue.pop())
                 self._finish_done()
@@ -197,19 +201,30 @@ class Sync:
                     batch = []
             annotations = self._annotations_of(batch)
         except SourceError:
-            # Without their annotations, which are asked for again later.
+            # Without their annotations, which are asked for again later: what was read so far is whole.
             yield list(self._prepare(batch, {}))
             raise
         yield list(self._prepare(batch, annotations))
 
-    def _annotations_of(self, traces: Sequence[Trace]) -> Mapping[str, Sequence[Annotation]]:
-        return {} if self._budget.halt_reason() else self._judge.annotations_of(traces)
+    def _annotations_of(self, batch: Sequence[Trace | UnpreparedTrace]) -> Mapping[str, Sequence[Annotation]]:
+        traces = [trace for trace in batch if isinstance(trace, Trace)]
+        if not traces or self._budget.halt_reason():
+            return {}
+        try:
+            return self._judge.annotations_of(traces)
+        except Exception as error:  # noqa: BLE001 - an odd one must not keep these traces from being learned
+            failure_reason(error, f"{traces[0].trace_id}, or one read with it,")
+            return {}
 
     def _prepare(
-        self, traces: Sequence[Trace], annotations: Mapping[str, Sequence[Annotation]]
+        self,
+        traces: Sequence[Trace | UnpreparedTrace],
+        annotations: Mapping[str, Sequence[Annotation]],
     ) -> Iterator[PreparedTrace | UnpreparedTrace]:
         for trace in traces:
-            if why := self._budget.halt_reason():
+            if isinstance(trace, UnpreparedTrace):
+                yield trace
+            elif why := self._budget.halt_reason():
                 yield UnpreparedTrace.of(trace, "deferred", why)
             else:
                 yield prepare_trace(
@@ -225,22 +240,40 @@ class Sync:
         """Queue what is to do, in the order in which to commit it: a story goes by the last of its traces."""
         skipped = [t.trace_id for t in batch if isinstance(t, UnpreparedTrace) and t.state == "skipped"]
         as_of, prepared = self._committer.unfinished([t for t in batch if isinstance(t, PreparedTrace)])
-        stories = self._linker.link_stories(prepared, skipped=skipped)
+        stories, failed = self._link(prepared, skipped)
         if self._queue.overlaps(stories):
             self._finish_all()
-            stories = self._linker.link_stories(prepared, skipped=skipped)
+            stories, failed = self._link(prepared, skipped)
         by_last = {list(linked.prepared)[-1]: linked for linked in stories if linked.prepared}
         if stories:
             self._planner.start()
         generate = partial(self._generator.generate, as_of=as_of)
         for trace in batch:
-            if isinstance(trace, UnpreparedTrace):
-                self._queue.add(trace)
+            unprepared = trace if isinstance(trace, UnpreparedTrace) else failed.get(trace.trace_id)
+            if unprepared:
+                self._queue.add(unprepared)
             elif trace.trace_id in by_last:
                 self._queue.submit(by_last[trace.trace_id], generate)
         for linked in stories:
             if not linked.prepared:
                 self._queue.submit(linked, generate)
+
+    def _link(
+        self, prepared: Sequence[PreparedTrace], skipped: Sequence[str] = ()
+    ) -> tuple[list[LinkedStory], dict[str, UnpreparedTrace]]:
+        """Return the stories of these traces, and by id those that cannot be linked."""
+        try:
+            return self._linker.link_stories(prepared, skipped=skipped), {}
+        except Exception as error:  # noqa: BLE001 - one trace is isolated from the next
+            reason = failure_reason(error, ", ".join(trace.trace_id for trace in prepared))
+        failed: dict[str, UnpreparedTrace] = {}
+        for trace in prepared if len(prepared) > 1 else ():
+            failed |= self._link([trace])[1]
+        if not failed:
+            # None is to blame alone, so all of them are.
+            return [], {trace.trace_id: UnpreparedTrace.of(trace, "failed", reason) for trace in prepared}
+        stories, more = self._link([trace for trace in prepared if trace.trace_id not in failed], skipped)
+        return stories, failed | more
 
     def _finish_done(self) -> None:
         """Commit what is done, unless the workers would soon have nothing to do."""
@@ -253,20 +286,28 @@ class Sync:
             self._finish(self._queue.pop())
 
     def _finish(self, next_: Future[Result] | list[UnpreparedTrace]) -> None:
-        traces: Sequence[PreparedTrace | UnpreparedTrace]
-        if isinstance(next_, list):
-            self._committer.settle_unprepared(next_)
-            traces = next_
-        else:
-            result = self._comparisons.wait_for(next_)
-            self._committer.settle(result)
-            self._comparisons.forget(result)
-            traces = list(result.linked.prepared.values())
+        try:
+            traces = self._settle(next_)
+        except BaseException:
+            # If the store is back before the run has ended, later stories are not committed before this one.
+            self._queue.clear()
+            raise
         for trace in traces:
             self._claims.release(trace.trace_id)
             self.report.share = self._selection.share_done(trace.start_time)
         self._count_usage()
         self._progress(self.report)
+
+    def _settle(
+        self, next_: Future[Result] | list[UnpreparedTrace]
+    ) -> Sequence[PreparedTrace | UnpreparedTrace]:
+        if isinstance(next_, list):
+            self._committer.settle_unprepared(next_)
+            return next_
+        result = self._comparisons.wait_for(next_)
+        self._committer.settle(result)
+        self._comparisons.forget(result)
+        return list(result.linked.prepared.values())
 
     def _ask_again(self) -> None:
         """Read the annotations of earlier traces again, if this run looks at the whole project."""
@@ -274,8 +315,9 @@ class Sync:
             is_idle = self._selection.reading == "nothing"
             try:
                 self._rejudging.run(requests=_REQUESTS_IF_IDLE if is_idle else _REQUESTS)
-            except (SourceError, ConflictError) as error:
-                # What the run is for is done; the next one asks.
+            except (UnavailableError, CorruptDataError):
+                raise
+            except Exception as error:  # noqa: BLE001 - what the run is for is done; the next one asks
                 _log.warning("could not read the annotations of earlier traces: %s", error)
 
     def _keep(self, checkpoint: Checkpoint) -> None:
@@ -289,11 +331,11 @@ class Sync:
         return self.report.to_put(ended=False)
 
     def _count_usage(self) -> None:
-        self.report.count_usage(
-            self._meter.usage,
-            calls=self._meter.calls,
-            cost_usd=None if self._meter.unpriced_calls else self._meter.cost_usd,
-        )
+        report, meter = self.report, self._meter
+        report.model_calls = meter.calls
+        report.cost_usd = None if meter.unpriced_calls else meter.cost_usd
+        report.prompt_tokens = meter.usage.prompt_tokens
+        report.completion_tokens = meter.usage.completion_tokens
 
     def _close_counts(self) -> None:
         report = self.report
@@ -313,4 +355,11 @@ class Sync:
             listed = {failure.trace_id for failure in self.report.failures}
             for record in self._selection.parked():
                 if record.trace_id not in listed:
-                    self.report.add_failure(replace(record, reason=f"{record.reason} (given up)"))
+                    self.report.failures.append(replace(record, reason=f"{record.reason} (given up)"))
+
+
+def _cleaned(trace: Trace) -> Trace | UnpreparedTrace:
+    try:
+        return clean_trace(trace)
+    except Exception as error:  # noqa: BLE001 - one trace is isolated from the next
+        return UnpreparedTrace.of(trace, "failed", failure_reason(error, trace.trace_id))

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from kaizen.sync.errors import RedactionError, UnknownShapeError
+from kaizen.sync.errors import UnknownShapeError
 from kaizen.sync.knowledge.shown import OWN_CALL, is_own_call
 from kaizen.sync.outcomes.judge import Judgement, sort_annotations
 from kaizen.sync.redact import Redactor
+from kaizen.sync.run.isolation import failure_reason
 from kaizen.sync.state.records import ERRORS_EXCLUDED
 from kaizen.sync.trajectory.build import build_trajectory
 from kaizen.sync.trajectory.stories import describe
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from kaizen.sync.redact import Redaction
     from kaizen.sync.state.records import State
     from kaizen.sync.trajectory.stories import TraceDescription
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +51,7 @@ class UnpreparedTrace:
     reason: str
 
     @classmethod
-    def of(cls, trace: Trace, state: State, reason: str) -> UnpreparedTrace:
+    def of(cls, trace: Trace | PreparedTrace, state: State, reason: str) -> UnpreparedTrace:
         return cls(
             trace_id=trace.trace_id,
             digest=trace.digest,
@@ -71,7 +69,7 @@ def prepare_trace(
     include_errors: bool,
     redaction: Redaction,
 ) -> PreparedTrace | UnpreparedTrace:
-    """Return the trace, redacted, with its outcome. Never raises: one trace never fails another.
+    """Return the trace, redacted, with its outcome, or why it has none: one trace never fails another.
 
     `annotations` are those of people, code and models; if one is a verdict, it decides whether the trace
     failed.
@@ -91,19 +89,16 @@ def prepare_trace(
         if trajectory.outcome.name == "failure" and not include_errors:
             return unprepared("skipped", ERRORS_EXCLUDED)
         trajectory = redactor.trajectory(trajectory)
+        return PreparedTrace(
+            trace_id=trace.trace_id,
+            digest=trace.digest,
+            start_time=trace.start_time,
+            trajectory=trajectory,
+            description=describe(trajectory, trace.start_time),
+            judgement=judgement,
+            redacted=redactor.counts,
+        )
     except UnknownShapeError as error:
         return unprepared("skipped", str(error))
-    except RedactionError as error:
-        return unprepared("failed", str(error))
     except Exception as error:  # noqa: BLE001 - one trace is isolated from the next
-        _log.exception("trace %s failed", trace.trace_id)
-        return unprepared("failed", f"internal error: {error!r}")
-    return PreparedTrace(
-        trace_id=trace.trace_id,
-        digest=trace.digest,
-        start_time=trace.start_time,
-        trajectory=trajectory,
-        description=describe(trajectory, trace.start_time),
-        judgement=judgement,
-        redacted=redactor.counts,
-    )
+        return unprepared("failed", failure_reason(error, trace.trace_id))

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from kaizen.sync.llm.client import Model
     from kaizen.sync.run.stories import LinkedStory
 
+# One or two tips: nothing is known of an answer beforehand.
 _ANSWER_TOKENS = 400
 
 

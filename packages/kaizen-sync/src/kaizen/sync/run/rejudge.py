@@ -13,12 +13,7 @@ from kaizen.sync.model import TARGETS
 from kaizen.sync.outcomes.judge import Judgement, Subject
 from kaizen.sync.redact import Redactor
 from kaizen.sync.run.stories import outcome_of
-from kaizen.sync.state.records import (
-    TRAJECTORY,
-    TraceRecord,
-    stored_outcome,
-    update_judgement,
-)
+from kaizen.sync.state.records import TRAJECTORY, TraceRecord, put_again, stored_outcome
 from kaizen.tips.contradictions import resolve_contradictions
 
 if TYPE_CHECKING:
@@ -37,8 +32,8 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _PAGE = 100
+# Some steps need no request, such as asking for sessions where there are none.
 _STEPS_PER_REQUEST = 10
-"""Some steps need no request, such as asking for sessions where there are none."""
 
 
 class Rejudging:
@@ -74,7 +69,9 @@ class Rejudging:
             due = [hour for hour, ask in asks.items() if ask.is_due(now, self._wait)]
             if not due or self._judge.requests - began >= requests:
                 break
+            # The newest first: people judge what has just happened.
             asks[max(due)] = self._step(asks[max(due)], now)
+        # A copy, since the dictionary changes.
         for hour in [hour for hour, ask in asks.items() if ask.is_over(self._wait)]:
             del asks[hour]
 
@@ -128,7 +125,8 @@ class Rejudging:
         if judgement == before:
             return [], False
         outcome = judgement.outcome(self._judge.rules)
-        changes: list[Change] = [update_judgement(entity, outcome, judgement.to_json())]
+        judged = {"outcome": outcome.to_json(), "judgement": judgement.to_json()}
+        changes: list[Change] = [put_again(entity, {**entity.metadata, **judged})]
         return [*changes, *self._evidence(entity, outcome)], outcome != stored_outcome(entity)
 
     def _evidence(self, entity: Entity, outcome: Outcome) -> list[Change]:

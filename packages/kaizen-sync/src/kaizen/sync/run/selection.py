@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 from kaizen.store import ConflictError
 from kaizen.sync.model import IndexedTrace, is_settled
 from kaizen.sync.state.checkpoint import Checkpoint, Waiting
-from kaizen.sync.state.records import ACTOR, ERRORS_EXCLUDED, TRAJECTORY, TraceRecord, mark_gone, record_id
+from kaizen.sync.state.records import ACTOR, ERRORS_EXCLUDED, TRAJECTORY, TraceRecord, mark_gone
 
 if TYPE_CHECKING:
     from kaizen.store import Store
@@ -34,9 +34,11 @@ CHANGED = "changed while it was read"
 
 _PAGE = 200
 _MARKED_AT_ONCE = 100
+# Clocks of agents differ, and spans arrive later than they start.
 _OVERLAP = timedelta(minutes=10)
+# Measured: so many spans are listed by the index in the time that one is read with its attributes.
 _INDEXED_PER_READ = 20
-"""How many spans the index lists in the time that it takes to read one with its attributes."""
+# Aware, so that it compares; such a trace is fetched before its start is known.
 _UNKNOWN_START = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -57,11 +59,10 @@ def plan_reading(
     # A clock that was ahead once must not put the next whole index off.
     if not -_OVERLAP.total_seconds() <= (now - full_at).total_seconds() < settings.full_every_s:
         return "full"
+    # The number alone is no proof: databases give numbers again after deletes.
     if newest == anchor:
-        awaits_work = checkpoint.awaits_work(
-            include_errors=settings.include_errors, max_attempts=settings.max_attempts
-        )
-        return "recent" if awaits_work else "nothing"
+        return "recent" if checkpoint.deferred or checkpoint.open_states(settings) else "nothing"
+    # A number below the anchor's means that rows were deleted, so that rows in between may be new.
     new_rows = newest.row - anchor.row
     is_cheap = new_rows * _INDEXED_PER_READ < checkpoint.spans
     return "recent" if new_rows > 0 and is_cheap else "full"
@@ -97,14 +98,15 @@ class Selection:
         self._newest_start: datetime | None = None
         self._first_taken: datetime | None = None
         self._spans = 0
+        # Numbers of 8 bytes instead of ids: a project may have millions of traces.
         self._listed = array("Q")
         self._counted = array("Q")
         self._processed = array("Q")
         self._expected: dict[str, tuple[IndexedTrace, TraceRecord | None]] = {}
         self._waiting = Waiting()
         self.reading: Reading = "nothing"
+        # Records of traces that are gone from the source (True), or are there again (False).
         self._moved: dict[str, bool] = {}
-        """Records of traces that are gone from the source (True), or are there again (False)."""
 
     def traces(self) -> Iterator[IndexedTrace]:
         """What must be fetched, oldest first but for late spans of old traces."""
@@ -122,6 +124,7 @@ class Selection:
         if self.reading == "recent" and self._newest != checkpoint.anchor:
             assert checkpoint.anchor is not None
             late = self._source.changed_since(checkpoint.anchor)
+        # Without row numbers, late spans of old traces show in a whole index alone.
         if self.reading == "full" or late is None:
             self.reading = "full"
             yield from self._of_index(self._source.index())
@@ -130,6 +133,7 @@ class Selection:
         yield from self._by_id(named)
         index = self._source.index(since=checkpoint.index_from)
         yield from self._of_index(index, but=named, late=late)
+        # Traces with late spans that started before the index does.
         yield from self._by_id([trace_id for trace_id in late if trace_id not in named])
 
     def admits(self, trace: Trace) -> bool:
@@ -140,6 +144,7 @@ class Selection:
             if known is not None:
                 self._moved[known.entity_id] = True
             return False
+        # Retention may delete spans between the index and the read: half a trace teaches what never happened.
         if not {s.span_id for s in indexed.spans} <= {s.span_id for s in trace.spans}:
             self.defer(trace.trace_id, CHANGED, indexed.start_time)
             return False
@@ -155,7 +160,7 @@ class Selection:
 
     def count_known(self, record: TraceRecord) -> None:
         """Count a trace that needs no work."""
-        self._report.count_known(record)
+        self._report.count(record.state, record.reason, processed=False)
         self._counted.append(_short(record.trace_id))
 
     def count_processed(self, record: TraceRecord) -> None:
@@ -194,11 +199,13 @@ class Selection:
             return before
         newest = self._newest_start
         if self.reading == "recent":
+            # What is kept is an overlap before the newest trace, which may not have been listed now.
             earlier = before.index_from + _OVERLAP if before.index_from else None
             newest = max(filter(None, (newest, earlier)), default=None)
         rows = self._newest.row - before.anchor.row if self._newest and before.anchor else 0
         return replace(
             before,
+            # A record that somebody deleted is only found again by a whole index.
             anchor=None if self._ledger.reopened else self._newest,
             index_from=self._waiting.index_from(newest, _OVERLAP),
             waiting=self._waiting.named(),
@@ -244,19 +251,10 @@ class Selection:
     def _open_ids(self, checkpoint: Checkpoint) -> Iterator[str]:
         """The traces that wait, those to be tried again, and failed ones where they are wanted now."""
         yield from checkpoint.waiting
-        settings = self._settings
-        is_open = {
-            counted_state
-            for counted_state, traces in self._ledger.state_counts.items()
-            if traces
-            and counted_state.is_open(
-                include_errors=settings.include_errors, max_attempts=settings.max_attempts
-            )
-        }
+        is_open = checkpoint.open_states(self._settings)
         if any(counted_state.state == "failed" for counted_state in is_open):
-            for record in self._records_where(state="failed"):
-                if record.counted_state in is_open:
-                    yield record.trace_id
+            failed = [r for r in self._records_where(state="failed") if r.counted_state in is_open]
+            yield from (record.trace_id for record in sorted(failed, key=_start_time))
         if any(counted_state.reason == ERRORS_EXCLUDED for counted_state in is_open):
             for record in self._records_where(state="skipped", reason=ERRORS_EXCLUDED):
                 if not record.is_gone:
@@ -281,6 +279,7 @@ class Selection:
             for trace in page:
                 self._note(trace)
                 if late is not None:
+                    # It is in the index, and is not to be fetched twice.
                     late.pop(trace.trace_id, None)
             yield from self._of_page([trace for trace in page if trace.trace_id not in but])
 
@@ -292,7 +291,9 @@ class Selection:
             )
 
     def _of_page(self, page: Sequence[IndexedTrace]) -> Iterator[IndexedTrace]:
-        records = self._known([trace.trace_id for trace in page])
+        records = self._ledger.records([trace.trace_id for trace in page])
+        # After the records were read, so that the ledger knows of every change that they show.
+        self._ledger.refresh()
         now = self._clock()
         wanted: list[IndexedTrace] = []
         for trace in page:
@@ -323,20 +324,9 @@ class Selection:
                 self.defer(trace.trace_id, "in another sync", trace.start_time)
         return granted
 
-    def _known(self, trace_ids: Sequence[str]) -> dict[str, TraceRecord]:
-        source, project = self._source.name, self._source.project
-        ids = [record_id(source, project, trace_id) for trace_id in trace_ids]
-        entities = self._store.get_many(self._settings.namespace_id, ids)
-        # After the records were read, so that the ledger knows of every change that they show.
-        self._ledger.refresh()
-        found = (TraceRecord.of(entity) for entity in entities.values())
-        return {record.trace_id: record for record in found}
-
     def _needs_work(self, trace: IndexedTrace | Trace, known: TraceRecord | None, now: datetime) -> bool:
         settings = self._settings
-        if known and known.is_final(
-            trace.digest, include_errors=settings.include_errors, max_attempts=settings.max_attempts
-        ):
+        if known and known.is_final(trace.digest, settings):
             self.count_known(known)
             if known.is_gone:
                 self._moved[known.entity_id] = False
@@ -354,6 +344,11 @@ class Selection:
         # A clock that is ahead must not hide what comes after.
         start = min(trace.start_time, self._clock())
         self._newest_start = max(start, self._newest_start or start)
+
+
+def _start_time(record: TraceRecord) -> str:
+    """Return when the trace started, as text that sorts; nothing is known of those without a trajectory."""
+    return record.description.start_time if record.description else ""
 
 
 def _short(trace_id: str) -> int:

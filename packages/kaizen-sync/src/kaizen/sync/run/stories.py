@@ -53,6 +53,7 @@ class LinkedStory:
         head = self.story.head
         if head in self.prepared:
             return False
+        # Not by the head alone: a story keeps it where a trace before it grew or came late.
         record = TraceRecord.of(self.stored[head])
         return record.state in ("learned", "no_lesson") and record.learned_from == self.learned_from
 
@@ -104,14 +105,14 @@ class LinkedStory:
         return TraceRecord.of(self.stored[trace_id]).digest
 
 
+@dataclass(frozen=True, slots=True)
 class Linker:
     """Finds the stories of traces by exact look-ups in one namespace, for one project of a source."""
 
-    def __init__(self, store: Store, namespace_id: str, source: str, project: str) -> None:
-        self._store = store
-        self._namespace_id = namespace_id
-        self._source = source
-        self._project = project
+    store: Store
+    namespace_id: str
+    source: str
+    project: str
 
     def link_stories(
         self, prepared: Sequence[PreparedTrace], *, skipped: Collection[str] = ()
@@ -122,10 +123,11 @@ class Linker:
         """
         stored = self._by_ids([*(trace.trace_id for trace in prepared), *skipped])
         earlier = self._companions(stored)
+        # A trace that changed may leave its story, whose other traces must then be told by another.
         stored |= earlier
 
         def with_key(key: str) -> Iterable[TraceDescription]:
-            found = self._where(f"story_keys.{story_key(self._source, self._project, key)}", True)
+            found = self._where(f"story_keys.{story_key(self.source, self.project, key)}", True)
             found = {trace_id: entity for trace_id, entity in found.items() if trace_id not in skipped}
             for trace_id, entity in found.items():
                 stored.setdefault(trace_id, entity)
@@ -150,14 +152,14 @@ class Linker:
         return {trace_id: entity for trace_id, entity in found.items() if trace_id not in stored}
 
     def _by_ids(self, trace_ids: Iterable[str]) -> dict[str, Entity]:
-        ids = [record_id(self._source, self._project, trace_id) for trace_id in trace_ids]
-        return self._described(self._store.get_many(self._namespace_id, ids).values())
+        ids = [record_id(self.source, self.project, trace_id) for trace_id in trace_ids]
+        return self._described(self.store.get_many(self.namespace_id, ids).values())
 
     def _where(self, path: str, value: str | bool) -> dict[str, Entity]:
-        return self._described(self._store.iterate(self._namespace_id, where={path: value}))
+        return self._described(self.store.iterate(self.namespace_id, where={path: value}))
 
     def _described(self, entities: Iterable[Entity]) -> dict[str, Entity]:
-        of_project = (self._source, self._project)
+        of_project = (self.source, self.project)
         return {
             str(entity.metadata["trace_id"]): entity
             for entity in entities
@@ -177,6 +179,7 @@ def outcome_of(stored: Mapping[str, Entity], judged: Mapping[str, Outcome]) -> O
 
 
 def _last_word(traces: Iterable[TraceDescription], outcomes: Mapping[str, Outcome]) -> Outcome:
+    # By id too, since traces of one loop may start in the same microsecond.
     in_time = sorted(traces, key=lambda one: (one.start_time, one.trace_id))
     return story_outcome([outcomes[one.trace_id] for one in in_time])
 

@@ -103,6 +103,11 @@ class StoryQueue:
             isinstance(item, _QueuedStory) and not looked_for.isdisjoint(item.marks) for item in self._waiting
         )
 
+    def clear(self) -> None:
+        """Drop everything that waits."""
+        self._waiting.clear()
+        self._unreported.clear()
+
     def close(self) -> None:
         """Take no more steps; those under way end by themselves."""
         self._executor.shutdown(wait=False, cancel_futures=True)
@@ -117,6 +122,7 @@ class StoryQueue:
     def _run_next(self) -> None:
         """Run the most urgent step: there are as many as calls of this."""
         try:
+            # Two deques and not a priority queue: popping is atomic, and the order within each is kept.
             future, step = self._urgent.popleft()
         except IndexError:
             future, step = self._steps.popleft()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -17,9 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from kaizen.store import Entity
+    from kaizen.sync.settings import SyncSettings
 
+# How many waiting traces a checkpoint names; if more wait, the next index starts at the oldest of them.
 WAITING = 200
-"""How many waiting traces a checkpoint names; if more wait, the next index starts at the oldest of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,13 +52,9 @@ class Checkpoint:
     def entity_id(self) -> str:
         return checkpoint_id(self.source, self.project)
 
-    def awaits_work(self, *, include_errors: bool, max_attempts: int) -> bool:
-        """Whether a sync has something to do although nothing is new."""
-        return bool(self.deferred) or any(
-            counted_state.is_open(include_errors=include_errors, max_attempts=max_attempts)
-            for counted_state, traces in self.state_counts.items()
-            if traces
-        )
+    def open_states(self, settings: SyncSettings) -> set[CountedState]:
+        """Return the states of traces that are tried again although nothing is new."""
+        return {state for state, traces in self.state_counts.items() if traces and state.is_open(settings)}
 
     def is_equivalent_to(self, other: Checkpoint) -> bool:
         """Whether both are equal but for the version and the time of the last whole index."""
@@ -65,24 +62,21 @@ class Checkpoint:
 
     def to_put(self) -> Put:
         metadata: dict[str, Any] = {
-            "source": self.source,
-            "project": self.project,
+            **{field.name: getattr(self, field.name) for field in fields(self)},
             "anchor": {"row": self.anchor.row, "span_id": self.anchor.span_id} if self.anchor else None,
             "index_from": _text(self.index_from),
             "waiting": list(self.waiting),
-            "deferred": self.deferred,
-            "spans": self.spans,
             "full_at": _text(self.full_at),
-            "server_version": self.server_version,
+            # The stored name is older than the field's.
             "endings": [
-                {"state": e.state, "reason": e.reason, "attempts": e.attempts, "traces": traces}
-                for e, traces in sorted(self.state_counts.items())
+                {**counted._asdict(), "traces": traces}
+                for counted, traces in sorted(self.state_counts.items())
                 if traces
             ],
-            "tools": {name: one._asdict() for name, one in sorted(self.tools.items())},
+            "tools": {name: offered._asdict() for name, offered in sorted(self.tools.items())},
             "asks": [ask.to_json() for ask in self.asks],
-            "version": self.version,
         }
+        del metadata["state_counts"]
         return Put(id=self.entity_id, type=CHECKPOINT, content="", metadata=metadata)
 
     @classmethod
@@ -105,7 +99,7 @@ class Checkpoint:
                     for e in metadata["endings"]
                 }
             ),
-            tools={name: Offered(**one) for name, one in (metadata.get("tools") or {}).items()},
+            tools={name: Offered(**offered) for name, offered in (metadata.get("tools") or {}).items()},
             asks=tuple(map(Ask.of_json, metadata.get("asks") or ())),
             version=metadata["version"],
         )

@@ -26,18 +26,28 @@ class Claims:
     """
 
     def __init__(
-        self, store: Store, ledger: Ledger, run_id: str, run: Callable[[], Put], *, clock: Clock
+        self,
+        store: Store,
+        ledger: Ledger,
+        run_id: str,
+        run: Callable[[], Put],
+        *,
+        clock: Clock,
+        dry_run: bool = False,
     ) -> None:
         self._store = store
         self._ledger = ledger
         self._claim = Claim(run_id=run_id, source=ledger.source, project=ledger.project, at=clock())
         self._run = run
         self._clock = clock
+        self._dry_run = dry_run
         self.is_kept = False
         self._held: set[str] = set()
 
     def take(self, trace_ids: Sequence[str]) -> set[str]:
-        """Claim those that no other run has under way, and return them."""
+        """Claim those that no other run has under way, and return them; a dry run may look at them all."""
+        if self._dry_run:
+            return set(trace_ids)
         while True:
             now = self._clock()
             taken = {
@@ -47,6 +57,7 @@ class Claims:
                 for trace_id in claim.trace_ids
             }
             granted = set(trace_ids) - taken
+            # Where others were faster, what they claimed is left out the next time round.
             if not granted or self._keep(self._held | granted):
                 self._held |= granted
                 return granted
@@ -80,24 +91,3 @@ class Claims:
             return False
         self._claim, self.is_kept = claim, True
         return True
-
-
-class _PreviewClaims(Claims):
-    """The claims of a preview, which changes nothing: it may look at every trace."""
-
-    def take(self, trace_ids: Sequence[str]) -> set[str]:
-        return set(trace_ids)
-
-
-def make_claims(
-    store: Store,
-    ledger: Ledger,
-    run_id: str,
-    run: Callable[[], Put],
-    *,
-    clock: Clock,
-    dry_run: bool,
-) -> Claims:
-    """Return the claims of one run; those of a `dry_run` are kept nowhere."""
-    kind = _PreviewClaims if dry_run else Claims
-    return kind(store, ledger, run_id, run, clock=clock)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from kaizen.store import ConflictError
 from kaizen.sync.state.checkpoint import Checkpoint, checkpoint_id
-from kaizen.sync.state.records import ACTOR, CLAIM, TRAJECTORY, Claim, TraceRecord
+from kaizen.sync.state.records import ACTOR, CLAIM, TRAJECTORY, Claim, TraceRecord, record_id
 from kaizen.sync.state.rejudge_schedule import Ask
 from kaizen.sync.trajectory.tool_definitions import newest
 from kaizen.tips.checks import GUIDELINE
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+# The next sync reads the commits since the checkpoint before it knows the counts, so they stay few.
 _FEW_COMMITS = 200
 _COMMIT_ATTEMPTS = 50
 
@@ -50,16 +51,17 @@ class Ledger:
         self.kept = self.checkpoint
         self.version = self.checkpoint.version
         self.state_counts = Counter(self.checkpoint.state_counts)
+        # Those that the agents of the project were offered last, by name.
         self.tools = self.checkpoint.tools
-        """The tools that the agents of the project were offered last, by name."""
         self._claims: dict[str, Claim] | None = None
+        # The hours whose traces are asked for again, those of the checkpoint and those recorded since.
         self.asks = {ask.hour: ask for ask in self.checkpoint.asks}
-        """The hours whose traces are asked for again, those of the checkpoint and those recorded since."""
         self.reopened = False
+        # How often others changed a record: what was linked before may be linked otherwise since.
         self.changed_by_others = 0
-        """How often others were found to have changed a record of the project."""
         self._began: dict[str, CountedState | None] = {}
         self.refresh()
+        # Counted from here on: what others commit during the run is not part of what it found.
         self.unseen = Counter(self.state_counts)
         self._began.clear()
         self.reopened = False
@@ -81,6 +83,12 @@ class Ledger:
             self._standing = unmerged_tips(self.tips)
         return self._standing
 
+    def records(self, trace_ids: Sequence[str]) -> dict[str, TraceRecord]:
+        """Return the stored records of those of the traces that have one, by trace id."""
+        ids = [record_id(self.source, self.project, trace_id) for trace_id in trace_ids]
+        entities = self._store.get_many(self.namespace_id, ids)
+        return {record.trace_id: record for record in map(TraceRecord.of, entities.values())}
+
     def claims(self, own_id: str) -> list[Claim]:
         """Return what other runs of the project have under way; read when it is first asked for."""
         if self._claims is None:
@@ -92,11 +100,6 @@ class Ledger:
             for claim in self._claims.values()
             if claim.id != own_id and (claim.source, claim.project) == (self.source, self.project)
         ]
-
-    @property
-    def is_far(self) -> bool:
-        """Whether a later sync would have many commits to read before it knows the counts."""
-        return self.version - self.checkpoint.version >= _FEW_COMMITS
 
     def refresh(self) -> None:
         """Apply what others committed since."""
@@ -141,7 +144,8 @@ class Ledger:
                 asks=tuple(ask for _, ask in sorted(self.asks.items())),
                 version=version,
             )
-            if not run and not self.is_far and now.is_equivalent_to(self.kept):
+            is_near = self.version - self.checkpoint.version < _FEW_COMMITS
+            if not run and is_near and now.is_equivalent_to(self.kept):
                 return
             if self.commit([now.to_put(), *run], expected=version, reason="how far the sync has come"):
                 return

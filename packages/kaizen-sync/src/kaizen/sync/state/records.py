@@ -7,7 +7,7 @@ import json
 import os
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from urllib.parse import quote
@@ -18,7 +18,8 @@ from kaizen.sync.trajectory.stories import TraceDescription
 from kaizen.sync.trajectory.tool_definitions import tool_versions
 
 if TYPE_CHECKING:
-    from kaizen.store import Entity, JsonValue
+    from kaizen.store import Entity
+    from kaizen.sync.settings import SyncSettings
 
 TRAJECTORY = "trajectory"
 CHECKPOINT = "checkpoint"
@@ -44,11 +45,11 @@ class CountedState(NamedTuple):
     reason: str = ""
     attempts: int = 0
 
-    def is_open(self, *, include_errors: bool, max_attempts: int) -> bool:
+    def is_open(self, settings: SyncSettings) -> bool:
         """Whether traces counted so are tried again although they did not change."""
         if self.state == "failed":
-            return self.attempts < max_attempts
-        return self.reason == ERRORS_EXCLUDED and include_errors
+            return self.attempts < settings.max_attempts
+        return self.reason == ERRORS_EXCLUDED and settings.include_errors
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,11 +95,9 @@ class TraceRecord:
             self.state, reason_kind(self.reason), self.attempts if self.state == "failed" else 0
         )
 
-    def is_final(self, digest: str, *, include_errors: bool, max_attempts: int) -> bool:
+    def is_final(self, digest: str, settings: SyncSettings) -> bool:
         """Whether a trace with this digest needs no more work."""
-        return self.digest == digest and not self._counted_state.is_open(
-            include_errors=include_errors, max_attempts=max_attempts
-        )
+        return self.digest == digest and not self._counted_state.is_open(settings)
 
     def to_put(self, trajectory: Trajectory | None, details: Mapping[str, Any]) -> Put:
         """Return the entity that keeps this record, with the (redacted) trajectory as its content."""
@@ -107,11 +106,7 @@ class TraceRecord:
             "project": self.project,
             "trace_id": self.trace_id,
             "digest": self.digest,
-            "state": self.state,
-            "reason": self.reason,
-            "attempts": self.attempts,
-            "tip_ids": list(self.tip_ids),
-            "told_by": list(self.learned_from),
+            **self._ending(),
             "recorded_in": self.recorded_in,
             **(self._story_metadata(self.description) if self.description else {}),
             **(_trajectory_metadata(trajectory) if trajectory else {}),
@@ -120,6 +115,20 @@ class TraceRecord:
         return Put(
             id=self.entity_id, type=TRAJECTORY, content=_trajectory_content(trajectory), metadata=metadata
         )
+
+    def _ending(self) -> dict[str, Any]:
+        return {
+            "state": self.state,
+            "reason": self.reason,
+            "attempts": self.attempts,
+            "tip_ids": list(self.tip_ids),
+            # The stored name is older than the field's.
+            "told_by": list(self.learned_from),
+        }
+
+    def updated(self, entity: Entity, details: Mapping[str, Any]) -> Put:
+        """Return the stored record of a trace whose place in its story changed, while the trace did not."""
+        return put_again(entity, {**entity.metadata, **self._ending(), **details})
 
     def _story_metadata(self, description: TraceDescription) -> dict[str, Any]:
         keys = (story_key(self.source, self.project, key) for key in description.keys)
@@ -176,25 +185,11 @@ def mark_gone(entity: Entity, *, gone: bool) -> Put:
     metadata = {key: value for key, value in entity.metadata.items() if key != "gone"}
     if gone:
         metadata["gone"] = True
-    return Put(id=entity.id, type=entity.type, content=entity.content, metadata=metadata)
+    return put_again(entity, metadata)
 
 
-def update_record(entity: Entity, record: TraceRecord, details: Mapping[str, Any]) -> Put:
-    """Return the record of a trace whose place in its story changed, while the trace did not."""
-    changed = {
-        "state": record.state,
-        "reason": record.reason,
-        "attempts": record.attempts,
-        "tip_ids": list(record.tip_ids),
-        "told_by": list(record.learned_from),
-    }
-    metadata = {**entity.metadata, **changed, **details}
-    return Put(id=entity.id, type=entity.type, content=entity.content, metadata=metadata)
-
-
-def update_judgement(entity: Entity, outcome: Outcome, judgement: Mapping[str, Any]) -> Put:
-    """Return the record of a trace that is judged otherwise now; the trace is the same."""
-    metadata = {**entity.metadata, "outcome": outcome.to_json(), "judgement": judgement}
+def put_again(entity: Entity, metadata: Mapping[str, Any]) -> Put:
+    """Return the entity with other metadata."""
     return Put(id=entity.id, type=entity.type, content=entity.content, metadata=metadata)
 
 
@@ -233,10 +228,7 @@ def _trajectory_metadata(trajectory: Trajectory) -> dict[str, Any]:
         "outcome": trajectory.outcome.to_json(),
         "models": list(trajectory.models),
         "tools": tool_versions(trajectory.tools),
-        "usage": {
-            "prompt_tokens": trajectory.usage.prompt_tokens,
-            "completion_tokens": trajectory.usage.completion_tokens,
-        },
+        "usage": asdict(trajectory.usage),
     }
 
 
@@ -255,6 +247,7 @@ def _trajectory_content(trajectory: Trajectory | None) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
+# A host that is gone cannot say so; a run that is at work renews its claim every minute.
 _EXPIRES = timedelta(minutes=5)
 
 
@@ -276,34 +269,20 @@ class Claim:
 
     def is_alive(self, now: datetime) -> bool:
         """Whether the run that made it is still at work, as far as can be told from here."""
+        # Also of a process that is there: its number may be another's by now.
         if now - self.at > _EXPIRES:
             return False
         return self.host != socket.gethostname() or _is_running(self.pid)
 
     def to_put(self) -> Put:
-        metadata: dict[str, JsonValue] = {
-            "source": self.source,
-            "project": self.project,
-            "run_id": self.run_id,
-            "trace_ids": sorted(self.trace_ids),
-            "host": self.host,
-            "pid": self.pid,
-            "at": self.at.isoformat(),
-        }
+        metadata = {**asdict(self), "trace_ids": sorted(self.trace_ids), "at": self.at.isoformat()}
         return Put(id=self.id, type=CLAIM, content="", metadata=metadata)
 
     @classmethod
     def of(cls, entity: Entity) -> Claim:
-        metadata = entity.metadata
-        return cls(
-            run_id=str(metadata["run_id"]),
-            source=str(metadata["source"]),
-            project=str(metadata["project"]),
-            trace_ids=frozenset(metadata["trace_ids"]),  # type: ignore[arg-type]  # as `to_put` writes it
-            host=str(metadata["host"]),
-            pid=int(metadata["pid"]),  # type: ignore[arg-type]
-            at=datetime.fromisoformat(str(metadata["at"])),
-        )
+        metadata: Mapping[str, Any] = entity.metadata
+        trace_ids, at = frozenset(metadata["trace_ids"]), datetime.fromisoformat(metadata["at"])
+        return cls(**{**metadata, "trace_ids": trace_ids, "at": at})
 
 
 def _is_running(pid: int) -> bool:

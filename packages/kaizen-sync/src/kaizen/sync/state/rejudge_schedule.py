@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -46,7 +46,7 @@ class Ask:
         return datetime.strptime(self.hour, _HOUR).replace(tzinfo=UTC) + timedelta(hours=1)
 
     def to_json(self) -> dict[str, Any]:
-        return {"hour": self.hour, "rounds": self.rounds, "after": self.after, "targets": self.targets}
+        return asdict(self)
 
     @classmethod
     def of_json(cls, value: dict[str, Any]) -> Ask:

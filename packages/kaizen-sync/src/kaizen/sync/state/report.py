@@ -14,27 +14,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from datetime import datetime
 
-    from kaizen.sync.model import Usage
     from kaizen.sync.state.records import CountedState, State, TraceRecord
     from kaizen.tips.tip import StoredTip
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Failure:
-    """A trace that failed: why, and how often in a row by now."""
-
-    trace_id: str
-    reason: str
-    attempts: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Quarantined:
-    """A tip that waits for a person, and why."""
-
-    tip_id: str
-    content: str
-    reason: str
+_TIP_COUNTS = ("created", "duplicates", "merged", "contradicting", "quarantined", "removed")
 
 
 @dataclass(slots=True)
@@ -53,10 +36,10 @@ class Report:
     states: Counter[State] = field(default_factory=Counter)
     processed: Counter[State] = field(default_factory=Counter)
     reasons: Counter[tuple[State, str]] = field(default_factory=Counter)
-    failures: list[Failure] = field(default_factory=list)
+    failures: list[TraceRecord] = field(default_factory=list)
     tips: Counter[str] = field(default_factory=Counter)
     tips_dropped: Counter[str] = field(default_factory=Counter)
-    quarantined: dict[str, Quarantined] = field(default_factory=dict)
+    quarantined: dict[str, StoredTip] = field(default_factory=dict)
     redacted: Counter[str] = field(default_factory=Counter)
     outcomes_asked: int = 0
     outcomes_updated: int = 0
@@ -83,10 +66,6 @@ class Report:
         if reason:
             self.reasons[state, reason_kind(reason)] += 1
 
-    def count_known(self, record: TraceRecord) -> None:
-        """Count a trace that needs no work."""
-        self.count(record.state, record.reason, processed=False)
-
     def recount(self, before: TraceRecord, after: TraceRecord, *, processed: bool) -> None:
         """Count a trace that was counted already as what it is now."""
         self.states[before.state] -= 1
@@ -103,28 +82,13 @@ class Report:
             if counted_state.reason:
                 self.reasons[counted_state.state, counted_state.reason] += traces
 
-    def count_usage(self, usage: Usage, *, calls: int, cost_usd: float | None) -> None:
-        """Set what the run's model calls used so far."""
-        self.model_calls = calls
-        self.cost_usd = cost_usd
-        self.prompt_tokens = usage.prompt_tokens
-        self.completion_tokens = usage.completion_tokens
-
-    def add_failure(self, record: TraceRecord) -> None:
-        """Name a trace that failed."""
-        self.failures.append(
-            Failure(trace_id=record.trace_id, reason=record.reason, attempts=record.attempts)
-        )
-
     def count_tips(self, tips: Iterable[StoredTip], **counts: int) -> None:
         """Add to the counts of tips, such as `created`; name those of the `tips` that wait for a person."""
         self.tips.update(counts)
         for tip in tips:
             self.quarantined.pop(tip.id, None)
             if tip.status == "quarantined":
-                self.quarantined[tip.id] = Quarantined(
-                    tip_id=tip.id, content=tip.content, reason=tip.quarantine_reason
-                )
+                self.quarantined[tip.id] = tip
         self.tips["quarantined"] = len(self.quarantined)
 
     @property
@@ -133,7 +97,7 @@ class Report:
 
     @property
     def is_failure(self) -> bool:
-        """Whether a trace failed, the model refused, or the run was stopped."""
+        """Whether a trace failed, the model refused or was unavailable, or the run was stopped."""
         return bool(self.states["failed"] or self.refusal or self.stopped)
 
     @property
@@ -142,6 +106,7 @@ class Report:
 
     def to_put(self, *, ended: bool) -> Put:
         """Return the entity that keeps the run; `ended` says that nothing more comes."""
+        # They are in the records of the traces, and would make every run as large as its project.
         left_out = ("traces", "states", "reasons", "failures", "quarantined")
         metadata = {key: value for key, value in self.to_json().items() if key not in left_out}
         metadata["ended"] = ended
@@ -165,20 +130,10 @@ class Report:
             "failures": [
                 {"trace_id": f.trace_id, "reason": f.reason, "attempts": f.attempts} for f in self.failures
             ],
-            "tips": {
-                key: self.tips[key]
-                for key in (
-                    "created",
-                    "duplicates",
-                    "merged",
-                    "contradicting",
-                    "quarantined",
-                    "removed",
-                )
-            },
+            "tips": {key: self.tips[key] for key in _TIP_COUNTS},
             "tips_dropped": dict(sorted(self.tips_dropped.items())),
             "quarantined": [
-                {"tip_id": tip.tip_id, "content": tip.content, "reason": tip.reason}
+                {"tip_id": tip.id, "content": tip.content, "reason": tip.quarantine_reason}
                 for tip in self.quarantined.values()
             ],
             "redacted": dict(sorted(self.redacted.items())),

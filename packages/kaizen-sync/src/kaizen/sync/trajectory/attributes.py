@@ -1,16 +1,17 @@
-"""Chat messages, tools, tokens and ids that the attributes of a model call hold, in every dialect."""
+"""Tools, tokens and ids that the attributes of a model call hold, in every dialect."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from kaizen.sync.model import Message, Span, Usage
-from kaizen.sync.trajectory.dialects import litellm_callback, read_span
-from kaizen.sync.trajectory.dialects.openinference import numbered
+from kaizen.sync.model import Span, Usage
+from kaizen.sync.trajectory.dialects import litellm_callback
+from kaizen.sync.trajectory.dialects.openinference import grouped
 from kaizen.sync.trajectory.json_text import as_text, json_or_none
 
 _TOOLS = ("llm.tools.", "llm.request.functions.")
+# What answered comes before what was asked for, which may be an alias.
 _MODELS = ("llm.model_name", "gen_ai.response.model", "gen_ai.request.model", "ai.model.id")
 _PROMPT_TOKENS = (
     "llm.token_count.prompt",
@@ -33,19 +34,10 @@ _MOST_TOKENS = 2**40
 _RESPONSE_IDS = ("gen_ai.response.id", "llm.response.id", "llm.openai.id", "ai.response.id")
 
 
-def input_messages(span: Span) -> list[Message]:
-    """Return the messages that the model was given, in order; empty if the span holds none."""
-    return read_span(span).given
-
-
-def output_messages(span: Span) -> list[Message]:
-    """Return the answer of the model: at most one message, since an answer given in items is merged."""
-    return read_span(span).answer
-
-
 def tool_schemas(span: Span) -> list[str]:
     """Return the JSON definitions of the tools that the model was offered, as text."""
-    if found := _numbered_tools(span):
+    # Given by number: whole, or as name, description and parameters.
+    if found := list(filter(None, map(_definition, grouped(span.attributes, *_TOOLS)))):
         return found
     if span.name == litellm_callback.RAW:
         return litellm_callback.tools(span)
@@ -54,17 +46,6 @@ def tool_schemas(span: Span) -> list[str]:
         return list(map(as_text, definitions))
     offered = span.attributes.get("ai.prompt.tools")
     return list(map(as_text, offered)) if isinstance(offered, list | tuple) else []
-
-
-def _numbered_tools(span: Span) -> list[str]:
-    """Return definitions given by number: whole, or as name, description and parameters."""
-    tools: dict[int, dict[str, Any]] = {}
-    for key, value in span.attributes.items():
-        for prefix in _TOOLS:
-            number, name = numbered(key, len(prefix)) if key.startswith(prefix) else (None, "")
-            if number is not None:
-                tools.setdefault(number, {})[name] = value
-    return [text for _, fields in sorted(tools.items()) if (text := _definition(fields))]
 
 
 def _definition(fields: Mapping[str, Any]) -> str:
@@ -93,6 +74,7 @@ def usage(span: Span) -> Usage:
 def response_ids(span: Span) -> tuple[str, str]:
     """Return the id of the answer and of the one it follows (Responses API); each empty if unknown."""
     output = span.attributes.get("output.value")
+    # Looking for the name first spares parsing what may be megabytes.
     if isinstance(output, str) and "previous_response_id" in output:
         value = json_or_none(output)
         if isinstance(value, Mapping) and value.get("object") == "response":

@@ -121,6 +121,7 @@ def _append_last_word(trace: Trace, main: Thread) -> None:
         word = span.attributes.get("output.value")
         if span.parent_id is not None or span.kind not in ("AGENT", "CHAIN") or not isinstance(word, str):
             continue
+        # Further back the same words were another answer.
         recent = "\n".join(m.content + "".join(c.arguments for c in m.tool_calls) for m in main.messages[-3:])
         if word.strip() and word.strip() not in recent and not _is_state(word):
             role = "user" if _is_other_side(span, main.messages) else "assistant"

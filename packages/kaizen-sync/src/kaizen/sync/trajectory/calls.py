@@ -34,6 +34,7 @@ def model_calls(trace: Trace) -> list[ModelCall]:
     nests: dict[str, list[Span]] = {}
     for span in spans.values():
         top, seen = span, {span.span_id}
+        # Broken traces have circles of parents.
         while top.parent_id in spans and top.parent_id not in seen:
             top = spans[top.parent_id]
             seen.add(top.span_id)

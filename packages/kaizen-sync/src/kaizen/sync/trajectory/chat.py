@@ -36,9 +36,11 @@ def make_message(
         return Message(role="tool", content=content.removeprefix("Observation:").strip())
     if role in _THOUGHTS:
         return None
+    # What calls tools and has no role can only be the assistant.
     role = _ROLES.get(role, role) or ("assistant" if tool_calls else "")
     if role == "user" and (result := _bedrock_result(content)):
         return result
+    # Anthropic's API takes the results of tools from the user.
     if role == "user" and tool_call_id and not tool_calls:
         role = "tool"
     if not role or not (content or tool_calls or tool_call_id or role == "assistant"):
@@ -67,14 +69,22 @@ def _calls_in_text(content: str) -> tuple[ToolCall, ...]:
 def _functions(calls: Any) -> tuple[ToolCall, ...]:
     """Return the calls of `[{"id": ..., "function": {"name": ..., "arguments": ...}}]`."""
     found = [call for call in calls if isinstance(call, Mapping)] if isinstance(calls, list) else []
+    functions = [call for call in found if isinstance(call.get("function"), Mapping)]
+    return read_calls([{**call["function"], "id": call.get("id")} for call in functions])
+
+
+def read_calls(
+    calls: Any, id_key: str = "id", name_key: str = "name", arguments_key: str = "arguments"
+) -> tuple[ToolCall, ...]:
+    """Return the calls in a list of JSON objects, by the keys of their fields; anything else is left out."""
     return tuple(
         ToolCall(
-            id=as_text(call.get("id")),
-            name=as_text(call["function"].get("name")),
-            arguments=as_text(call["function"].get("arguments")),
+            id=as_text(call.get(id_key)),
+            name=as_text(call.get(name_key)),
+            arguments=as_text(call.get(arguments_key)),
         )
-        for call in found
-        if isinstance(call.get("function"), Mapping)
+        for call in (calls if isinstance(calls, list) else ())
+        if isinstance(call, Mapping)
     )
 
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from kaizen.sync.model import Span, Trace
 
-_FEWEST_CHARS = 6
+_FEWEST_CHARS = 6  # shorter ones, such as `404`, are part of many others
 
 
 def other_errors(trace: Trace, texts: Sequence[str]) -> Iterator[str]:
@@ -23,6 +23,7 @@ def other_errors(trace: Trace, texts: Sequence[str]) -> Iterator[str]:
     if not failed:
         return
     known = "\n".join(texts)
+    # A message may hold the error as it is escaped in JSON.
     known += known.replace('\\"', '"').replace("\\n", "\n") if "\\" in known else ""
     inner = _inner_errors(trace, failed)
     lines: dict[str, str] = {}

@@ -94,7 +94,7 @@ def _result(part: Mapping[str, Any]) -> Message:
     ids = (part.get(key) for key in ("tool_use_id", "toolCallId", "tool_call_id", "call_id", "id"))
     return Message(
         role="tool",
-        content=read_parts(value).text if _is_parts(value) else as_text(value),
+        content=read_parts(value).text if is_parts(value) else as_text(value),
         tool_call_id=as_text(next(filter(None, ids), None)),
         name=as_text(part.get("name") or part.get("toolName")),
     )
@@ -109,7 +109,8 @@ def _bedrock_result(result: Mapping[str, Any]) -> Message:
     )
 
 
-def _is_parts(value: Any) -> bool:
+def is_parts(value: Any) -> bool:
+    """Return whether a content is a list of parts: a tool's result may be any other list."""
     return isinstance(value, list) and all(isinstance(p, Mapping) and "type" in p for p in value)
 
 

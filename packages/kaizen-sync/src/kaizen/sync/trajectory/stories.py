@@ -10,13 +10,14 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from kaizen.sync.model import Message, Trajectory, Usage
 from kaizen.sync.trajectory.json_text import canonical_arguments
 
+# 64 bits, which tell apart the answers of any project.
 _HASH_CHARS = 16
 
 
@@ -39,17 +40,17 @@ class TraceDescription:
 
     @property
     def whole(self) -> str:
-        """The hash of the whole conversation; empty if nothing was answered."""
+        """Return the hash of the whole conversation; empty if nothing was answered."""
         return self.answers[-1] if self.answers else ""
 
     @property
     def history(self) -> tuple[str, ...]:
-        """The hashes of what came before this trace."""
+        """Return the hashes of what came before this trace."""
         return self.answers[:-1][: self.repeated]
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """The keys by which this trace is found; each is looked up exactly."""
+        """Return the keys by which this trace is found; each is looked up exactly."""
         own = [f"session:{self.session_id}"] if self.session_id else []
         if not self.session_id and self.answers:
             own += [f"whole:{self.whole}", *(f"begins:{answer}" for answer in self.history)]
@@ -58,33 +59,22 @@ class TraceDescription:
 
     @property
     def related_keys(self) -> tuple[str, ...]:
-        """The keys of traces that may belong to the same story."""
+        """Return the keys of traces that may belong to the same story."""
         swapped = {"whole": "begins", "begins": "whole", "response": "follows", "follows": "response"}
         parts = (key.partition(":") for key in self.keys)
         return tuple(f"{swapped.get(kind, kind)}:{value}" for kind, _, value in parts)
 
     def to_json(self) -> dict[str, Any]:
-        return {
-            "trace_id": self.trace_id,
-            "start_time": self.start_time,
-            "session_id": self.session_id,
-            "answers": list(self.answers),
-            "repeated": self.repeated,
-            "response_ids": list(self.response_ids),
-            "previous_response_id": self.previous_response_id,
-        }
+        values = asdict(self).items()
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in values}
 
     @classmethod
     def of_json(cls, value: Mapping[str, Any]) -> TraceDescription:
-        return cls(
-            trace_id=value["trace_id"],
-            start_time=value["start_time"],
-            session_id=value["session_id"],
-            answers=tuple(value["answers"]),
-            repeated=value.get("repeated", len(value["answers"])),
-            response_ids=tuple(value["response_ids"]),
-            previous_response_id=value["previous_response_id"],
-        )
+        # Stores of before `repeated` was counted took all answers of a trace for given ones.
+        known = {"repeated": len(value["answers"]), **value}
+        values = ((field.name, known[field.name]) for field in fields(cls))
+        own: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in values}
+        return cls(**own)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,6 +127,7 @@ def _rolled(messages: Sequence[Message]) -> list[str]:
     for message in messages:
         if message.role != "system":
             calls = [(call.id, call.name, canonical_arguments(call.arguments)) for call in message.tool_calls]
+            # By `repr`, so that no text can imitate the border between two.
             told = repr((value, message.role, message.content.strip(), calls))
             value = hashlib.blake2b(told.encode("utf-8", "replace"), digest_size=_HASH_CHARS // 2).hexdigest()
         rolled.append(value)
@@ -254,7 +245,8 @@ def joined(trajectories: Sequence[Trajectory]) -> Trajectory:
                 messages.append(message)
         systems.update(message.content for message in trajectory.messages if message.role == "system")
         seen.update(filter(None, rolled))
-    head = max(enumerate(trajectories), key=lambda one: (_answers(one[1]), one[0]))[1]
+    answers = [sum(message.role == "assistant" for message in one.messages) for one in trajectories]
+    head = trajectories[max(range(len(answers)), key=lambda number: (answers[number], number))]
     return replace(
         head,
         messages=tuple(messages),
@@ -265,7 +257,3 @@ def joined(trajectories: Sequence[Trajectory]) -> Trajectory:
         outcome=trajectories[-1].outcome,
         usage=sum((one.usage for one in trajectories), Usage()),
     )
-
-
-def _answers(trajectory: Trajectory) -> int:
-    return sum(message.role == "assistant" for message in trajectory.messages)

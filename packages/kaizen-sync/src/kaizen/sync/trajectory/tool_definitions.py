@@ -23,7 +23,7 @@ _PARAMETERS = (
     "parameters_json_schema",
     "parametersJsonSchema",
 )
-_LINE_CHARS = 200
+_LINE_CHARS = 200  # a prompt may list hundreds of tools
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +74,7 @@ def _definitions(value: Any) -> Iterator[ToolDefinition]:
 def _definition(value: Mapping[str, Any]) -> ToolDefinition | None:
     inner = next((value[key] for key in _WRAPPERS if isinstance(value.get(key), Mapping)), value)
     name = inner.get("name") or inner.get("type")
+    # These are the types of wrappers and schemas, and no names of tools.
     if not isinstance(name, str) or name in ("function", "object"):
         return None
     return ToolDefinition(name=name, parameters=_schema(inner), version=_version(inner))

@@ -169,25 +169,18 @@ class ToolSpans:
         in_time = (
             span for group in groups for span in group.values() if before is None or span.start_time <= before
         )
-        best = min(in_time, key=lambda span: (span.parent_id != parent, *_start(span)), default=None)
+        best = min(in_time, key=lambda s: (s.parent_id != parent, s.start_time, s.span_id), default=None)
         if best is not None:
-            self._use(unused, best)
+            given = _span_arguments(best)
+            del unused[given][best.span_id]
+            if not unused[given]:
+                del unused[given]
         return best
-
-    def _use(self, unused: dict[str, dict[str, Span]], span: Span) -> None:
-        arguments = _span_arguments(span)
-        del unused[arguments][span.span_id]
-        if not unused[arguments]:
-            del unused[arguments]
 
     def _canonical(self, arguments: str) -> str:
         if arguments not in self._spellings:
             self._spellings[arguments] = canonical_arguments(arguments)
         return self._spellings[arguments]
-
-
-def _start(span: Span) -> tuple[datetime, str]:
-    return span.start_time, span.span_id
 
 
 def _first(span: Span, names: Sequence[str]) -> Any:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
+from functools import cache
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from kaizen.sync.expressions import read_expressions
 from kaizen.sync.trust.hidden import hidden_in
-from kaizen.sync.trust.languages import OVERRIDING_ABROAD
 from kaizen.sync.trust.normal import decoded, normal, pattern
 from kaizen.sync.trust.orders import dangers
-from kaizen.sync.trust.scanning import scanner
-from kaizen.sync.trust.wording import ADDRESSING, EXTRACTING, IMITATION, OVERRIDING, SECRECY, excerpt
+from kaizen.sync.trust.scanning import excerpt, scanner
 
 if TYPE_CHECKING:
     from kaizen.sync.model import Trajectory
@@ -21,16 +21,7 @@ INJECTION = "the run shows an attempt to steer its reader"
 
 _PROMPT = "the prompt"
 
-_EVERYWHERE = (*OVERRIDING, *OVERRIDING_ABROAD, *EXTRACTING)
-# Prompts of agents mark their parts with tags, keep things from users, and speak to the model.
-_ELSEWHERE = (*_EVERYWHERE, *IMITATION, *SECRECY, *ADDRESSING)
-# A prompt that warns of injections says what they look like.
-_WARNING = (
-    r"\b(?:never|not|n'?t|if|when|whenever|any|such as|like|attempts?|tr(?:y|ies|ying)|tells?|telling"
-    r"|asks?|asking|says?"
-    r"|saying|refuse|beware|claims?|claiming|instructs?|instructing)\b[^.!?]{0,80}$|[\"'“`]$"
-)
-_WINDOW = 120
+_WINDOW = 120  # a warning looks back 80 characters, and its own words come before these
 
 
 def injection_attempt(trajectory: Trajectory) -> str:
@@ -87,11 +78,23 @@ def _hidden(text: str) -> str:
 def _wording(text: str, where: str) -> str:
     text = normal(text)
     is_prompt = where == _PROMPT
-    for _, match in scanner(_EVERYWHERE if is_prompt else _ELSEWHERE).matches(text):
+    for _, match in scanner(_expressions(in_prompt=is_prompt)).matches(text):
         if not (is_prompt and _is_warning(text, match.start())):
             return f"'{excerpt(match)}'"
     return ""
 
 
+@cache
+def _expressions(*, in_prompt: bool) -> tuple[str, ...]:
+    found = read_expressions("trust/injection.toml")
+    abroad = read_expressions("trust/languages.toml")
+    listed = (*found["overriding"], *abroad["overriding"], *found["extracting"])
+    if in_prompt:
+        # Prompts of agents mark their parts with tags, keep things from users, and speak to the model.
+        return listed
+    return (*listed, *found["imitation"], *found["secrecy"], *found["addressing"])
+
+
 def _is_warning(text: str, start: int) -> bool:
-    return pattern(_WARNING).search(text, max(0, start - _WINDOW), start) is not None
+    [warning] = read_expressions("trust/injection.toml")["warning"]
+    return pattern(warning).search(text, max(0, start - _WINDOW), start) is not None

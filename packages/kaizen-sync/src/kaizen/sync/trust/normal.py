@@ -34,7 +34,7 @@ _APART = re.compile(r"[ .*_-]")
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{24,}+")
 _HEX = re.compile(r"(?:[0-9a-fA-F]{2}){16,}+")
 _FOREIGN = re.compile(r"[^\x00-\x7f]+")
-_DEPTH = 2
+_DEPTH = 2  # attacks encode twice; each further level may take as long as the text
 
 
 def normal(text: str) -> str:
@@ -58,6 +58,7 @@ def fold_letters(text: str) -> str:
 @cache
 def pattern(expression: str) -> re.Pattern[str]:
     """Compile an expression, given in lower case, for texts that are `normal`."""
+    # Folded as texts are, or an expression with an ü would find nothing.
     return re.compile(fold_letters(expression))
 
 
@@ -66,6 +67,7 @@ def decoded(text: str, depth: int = _DEPTH) -> Iterator[str]:
     if not depth:
         return
     for match in _BASE64.finditer(text):
+        # All hexadecimal is base64 too, and noise when decoded as such.
         if _HEX.fullmatch(match[0]):
             continue
         if found := _as_text(_from_base64(match[0])):
@@ -91,17 +93,20 @@ def _unescaped(text: str) -> str:
 
 def _escaped(match: re.Match[str]) -> str:
     code = int(match[1], 16) if match[1] else 0x20
+    # Half a surrogate pair is no character.
     return " " if 0xD800 <= code < 0xE000 else chr(code)
 
 
 def _from_base64(text: str) -> bytes:
     text = text.replace("-", "+").replace("_", "/")
+    # One character beyond whole groups of four holds no byte, and Python would refuse it all.
     whole = text[: len(text) - (len(text) % 4 == 1)]
     return b64decode(whole + "=" * (-len(whole) % 4))
 
 
 def _as_text(data: bytes) -> str:
     """Decode the bytes if they look like text; else return an empty string."""
+    # The beginning decides: binary data is rarely printable for so long.
     beginning = data[:64].decode("utf-8", "replace")
     odd = sum(not (c.isprintable() or c.isspace()) or c == "\N{REPLACEMENT CHARACTER}" for c in beginning)
     return data.decode("utf-8", "replace") if beginning and odd * 10 <= len(beginning) else ""

@@ -23,6 +23,7 @@ def quarantine_reason(tip: Tip, *, is_quoted: bool, injection: str) -> str:
     """
     texts = (tip.content, *tip.implementation_steps, tip.trigger, tip.rationale, tip.task_description)
     reasons = [*dangers(texts), *([] if is_quoted else [QUOTE_MISSING]), *([injection] if injection else [])]
+    # A separator inside a reason would make two of it.
     return REASON_SEPARATOR.join(reason.replace(";", ",") for reason in reasons)
 
 

@@ -9,7 +9,9 @@ from functools import cache
 
 from kaizen.sync.trust.normal import fold_letters
 
+# `do` and `ai` open expressions; longer keys would leave these to the slow search.
 _KEY = 2
+_EXCERPT = 60
 _BOUNDARY = r"\b"
 _LITERAL = re.compile(r"[a-z ]*")
 _OPTIONAL = tuple("?*{")
@@ -64,6 +66,14 @@ def scanner(expressions: tuple[str, ...]) -> Scanner:
     return Scanner(expressions)
 
 
+def excerpt(match: re.Match[str]) -> str:
+    """Return the match with a few words around it, for a person to read."""
+    start = max(match.start() - 10, 0)
+    words = match.string[start : match.end() + 20]
+    words = words if len(words) <= 2 * _EXCERPT else f"{words[:_EXCERPT]} ... {words[-_EXCERPT:]}"
+    return "".join(c if c.isprintable() and c != "'" else " " for c in words).strip()
+
+
 def alternatives(expression: str) -> list[str]:
     """Split an expression into its alternatives at the top level."""
     parts, depth = [""], 0
@@ -89,6 +99,7 @@ def openings(expression: str) -> list[str]:
         length += len(part)
         if not depth:
             break
+    # What may be missing does not show how a match begins.
     if rest[length:].startswith(_OPTIONAL):
         return []
     return [
@@ -101,4 +112,5 @@ def openings(expression: str) -> list[str]:
 def _literal(expression: str) -> str:
     found = _LITERAL.match(expression)
     literal = found[0] if found else ""
+    # The last letter may be missing, as in `tips?`.
     return literal[:-1] if expression[len(literal) :].startswith(_OPTIONAL) else literal

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, BinaryIO
 
-from kaizen.store import files, locking
+from kaizen.store import files
 from kaizen.store.backends.filesystem.names import file_name
 from kaizen.store.backends.filesystem.state import NamespaceState, copy_entity
 from kaizen.store.commits import check_restored, next_commit
@@ -18,7 +18,7 @@ from kaizen.store.history import lines as records
 from kaizen.store.model import Applied, Commit, Entity, Namespace
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
     from datetime import datetime
     from pathlib import Path
 
@@ -84,29 +84,24 @@ class Journal:
             yield self._refresh(file).state
 
     def read_commits(self, run_id: str | None, *, after: int, limit: int) -> list[Commit]:
-        with self._memory, self._open() as file:
-            state = self._refresh(file).state
-            lines = _Lines(self, file, state)
+        with self._reading_lines() as (state, lines):
             return [lines.commit(version) for version in state.versions(run_id, after=after, limit=limit)]
 
     def read_history(self, entity_id: str) -> list[Commit]:
-        with self._memory, self._open() as file:
-            state = self._refresh(file).state
-            lines = _Lines(self, file, state)
+        with self._reading_lines() as (state, lines):
             versions = state.versions_by_entity.get(entity_id, [])
             return [lines.commit(version, only=entity_id) for version in versions]
 
     def create(self, *, exist_ok: bool, created_at: datetime) -> Namespace:
         files.make_directory(self.path.parent)
         with self._writing():
-            if self._exists():
-                if not exist_ok:
-                    raise ConflictError(
-                        f"namespace {self.namespace_id!r} exists already", namespace_id=self.namespace_id
-                    )
-            else:
+            if not self._exists():
                 header = records.encode_header(self.namespace_id, created_at)
                 files.create_file(self.path, header, by_way_of=self._new_path)
+            elif not exist_ok:
+                raise ConflictError(
+                    f"namespace {self.namespace_id!r} exists already", namespace_id=self.namespace_id
+                )
             return self.describe()
 
     def describe(self) -> Namespace:
@@ -116,6 +111,7 @@ class Journal:
     def delete(self) -> None:
         self._require()
         with self._writing():
+            # Somebody else may have deleted it while we waited for the lock.
             self._require()
             self.path.unlink()
             self._torn_path.unlink(missing_ok=True)
@@ -124,21 +120,17 @@ class Journal:
 
     def commit(self, request: CommitRequest) -> Commit:
         """See `Store.commit`."""
-        self._require()
-        with self._writing():
-            with self._open() as file:
-                loaded = self._refresh(file)
+        with self._changing() as loaded:
             state = loaded.state
             commit = next_commit(self.namespace_id, request, head=state.head(), current=state.entities)
             self._append(loaded, records.encode_commit(commit))
-            return replace(commit, changes=tuple(map(_with_own_before, commit.changes)))
+            # What was there before is still ours: it is in the state of who reads the journal.
+            changes = (replace(each, before=_copy_or_none(each.before)) for each in commit.changes)
+            return replace(commit, changes=tuple(changes))
 
     def restore(self, commits: Sequence[Commit]) -> None:
         """See `Store.restore`; all lines go in with one write."""
-        self._require()
-        with self._writing():
-            with self._open() as file:
-                loaded = self._refresh(file)
+        with self._changing() as loaded:
             state = loaded.state
             check_restored(self.namespace_id, commits, version=state.version, current=state.entities)
             self._append(loaded, *map(records.encode_commit, commits))
@@ -157,12 +149,28 @@ class Journal:
         )
 
     @contextmanager
+    def _reading_lines(self) -> Iterator[tuple[NamespaceState, _Lines]]:
+        with self._memory, self._open() as file:
+            state = self._refresh(file).state
+            yield state, _Lines(self, file, state)
+
+    @contextmanager
     def _writing(self) -> Iterator[None]:
         files.make_directory(self._lock_path.parent)
-        with self._writer, locking.lock_file(self._lock_path), self._memory:
+        with self._writer, files.lock_file(self._lock_path), self._memory:
             yield
 
+    @contextmanager
+    def _changing(self) -> Iterator[_Loaded]:
+        # Asked before the lock's file is made: a namespace that is not there leaves nothing behind.
+        self._require()
+        with self._writing():
+            with self._open() as file:
+                loaded = self._refresh(file)
+            yield loaded
+
     def _append(self, loaded: _Loaded, *lines: bytes) -> None:
+        # Half a line of a crash, which would swallow the whole line that follows it.
         if loaded.torn:
             files.move_tail(self.path, loaded.length, to=self._torn_path)
             loaded.torn = False
@@ -196,8 +204,14 @@ class Journal:
             self._read_on(file, loaded)
             return loaded
         loaded = self._loaded = self._read_header(file)
-        with _garbage_collection_paused():
+        # Loading makes many objects and no garbage: looking for some would be a third of its time.
+        was_enabled = gc.isenabled()
+        gc.disable()
+        try:
             self._read_on(file, loaded)
+        finally:
+            if was_enabled:
+                gc.enable()
         return loaded
 
     def _read_on(self, file: BinaryIO, loaded: _Loaded) -> None:
@@ -235,6 +249,7 @@ class Journal:
             except ValueError:
                 if not unterminated:
                     raise
+                # A crash, or a writer that is not done, can cut only the last line: it is no damage.
                 loaded.torn = True
                 return
             loaded.state.apply(records.decode_commit(value, self.namespace_id), loaded.end)
@@ -256,20 +271,12 @@ class _Lines:
 
     def commit(self, version: int, *, only: str | None = None) -> Commit:
         record = self._record(version)
-        after: Mapping[str, Entity | None] = record.after if only is None else {only: record.after[only]}
-        return Commit(
-            id=record.id,
-            namespace_id=self._journal.namespace_id,
-            version=record.version,
-            at=record.at,
-            actor=record.actor,
-            reason=record.reason,
-            run_id=record.run_id,
-            changes=tuple(
-                Applied(before=self._before(entity_id, version), after=_copy_or_none(entity))
-                for entity_id, entity in after.items()
-            ),
+        changes = (
+            # Copies, since a line that is looked at twice gives the same entity twice.
+            Applied(before=self._before(entity_id, version), after=_copy_or_none(record.after[entity_id]))
+            for entity_id in (record.after if only is None else [only])
         )
+        return record.commit(self._journal.namespace_id, changes)
 
     def _before(self, entity_id: str, version: int) -> Entity | None:
         earlier = self._state.version_before(entity_id, version)
@@ -286,21 +293,5 @@ class _Lines:
         return self._records[version]
 
 
-@contextmanager
-def _garbage_collection_paused() -> Iterator[None]:
-    """For loading, which makes many objects and no garbage: looking for some is a third of its time."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
-
-
 def _copy_or_none(entity: Entity | None) -> Entity | None:
     return None if entity is None else copy_entity(entity)
-
-
-def _with_own_before(change: Applied) -> Applied:
-    return replace(change, before=_copy_or_none(change.before))

@@ -8,7 +8,7 @@ from collections import Counter
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from kaizen.store import files, locking
+from kaizen.store import files
 from kaizen.store.backends.filesystem.journal import JOURNALS, SUFFIX, Journal
 from kaizen.store.backends.filesystem.names import namespace_id_of
 from kaizen.store.backends.filesystem.state import copy_entity
@@ -127,7 +127,7 @@ class FilesystemStore(BaseStore):
         with files.os_errors(directory):
             files.make_directory(directory)
             try:
-                with locking.lock_file(probe):
+                with files.lock_file(probe):
                     files.append_to_file(probe, b"probe\n")
             finally:
                 probe.unlink(missing_ok=True)

@@ -105,13 +105,7 @@ def history(connection: psycopg.Connection, ns: int, namespace_id: str, entity_i
 
 
 def commits(
-    connection: psycopg.Connection,
-    ns: int,
-    namespace_id: str,
-    *,
-    run_id: str | None,
-    after: int,
-    limit: int,
+    connection: psycopg.Connection, ns: int, namespace_id: str, *, run_id: str | None, after: int, limit: int
 ) -> list[Commit]:
     """Return commits after a version, oldest first; `run_id` is text as `encode_text` writes it."""
     of_run = (
@@ -125,12 +119,7 @@ def commits(
         f"  SELECT * FROM kaizen.commits WHERE ns = %(ns)s AND version > %(after)s {of_run} "
         "  ORDER BY version LIMIT %(limit)s) c "
         "JOIN kaizen.states s ON s.ns = c.ns AND s.version = c.version ORDER BY c.version, s.position",
-        {
-            "ns": ns,
-            "run_id": run_id,
-            "after": bigint(after),
-            "limit": limit,
-        },
+        {"ns": ns, "run_id": run_id, "after": bigint(after), "limit": limit},
     )
     return _with_states(connection, ns, namespace_id, changes)
 
@@ -145,10 +134,6 @@ def _with_states(
         connection,
         f"SELECT {STATE_COLUMNS} FROM unnest(%(ids)b::text[], %(versions)b::bigint[]) k (entity_id, version) "  # noqa: S608
         f"JOIN kaizen.states s ON s.ns = %(ns)s AND s.entity_id = k.entity_id AND s.version = k.version",
-        {
-            "ns": ns,
-            "ids": [entity_id for entity_id, _ in keys],
-            "versions": [version for _, version in keys],
-        },
+        {"ns": ns, "ids": [entity_id for entity_id, _ in keys], "versions": [version for _, version in keys]},
     )
     return to_commits(namespace_id, changes, {(row[1], row[0]): row for row in rows})

@@ -10,9 +10,9 @@ import numpy as np
 import psycopg
 from psycopg import sql
 
-from kaizen.store.backends.postgres.rows import STATE_COLUMNS, STATE_OF_ENTITY, fetch, to_entity
+from kaizen.store.backends.postgres.rows import STATE_COLUMNS, STATE_OF_ENTITY, fetch, to_entities
 from kaizen.store.backends.postgres.schema import lock
-from kaizen.store.text import searched_text
+from kaizen.store.embedders import embed_in_batches
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from kaizen.store.backends.postgres.rows import Row
     from kaizen.store.embedders import Embedder
 
-_BATCH = 256
 # Up to so many selected entities, comparing each costs about what the index costs, and misses none.
 FEW = 5_000
 # How many of the nearest an index looks for; more than 1,000 pgvector does not take.
@@ -33,6 +32,8 @@ _MAX_EF_SEARCH = 1_000
 _MAX_VECTOR, _MAX_HALFVEC = 2_000, 4_000
 _ITERATES_SINCE = (0, 8)
 _BUILD_MEMORY_KB = 262_144
+# How many vectors are read at once where they are compared here: 5 MB of 256 dimensions.
+_STREAMED = 5_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,42 +60,35 @@ class Model:
             return "vector"
         return "halfvec" if self.dimension <= _MAX_HALFVEC else None
 
-    def distance(self) -> sql.Composed:
-        """Return the distance from `v.embedding` to the parameter `vector`, written as in the index."""
-        assert self.extension is not None
-        return sql.SQL("({embedding} OPERATOR({schema}.<=>) %(vector)b::real[]::{type})").format(
-            embedding=self.embedding(sql.SQL("v.embedding")),
-            schema=sql.Identifier(self.extension.schema),
-            type=self._type(),
-        )
-
-    def embedding(self, column: sql.SQL) -> sql.Composed:
-        return sql.SQL("({column}::{type})").format(column=column, type=self._type())
-
-    def index(self) -> sql.Composed:
-        assert self.extension is not None
-        return sql.SQL(
-            "CREATE INDEX IF NOT EXISTS {name} ON kaizen.vectors "
-            "USING hnsw ({embedding} {schema}.{operators}) WHERE model = {model}"
-        ).format(
-            name=sql.Identifier(index_name(self.model)),
-            embedding=self.embedding(sql.SQL("embedding")),
-            schema=sql.Identifier(self.extension.schema),
-            operators=sql.Identifier(f"{self.vector_type}_cosine_ops"),
+    def sql(self, template: str) -> sql.Composed:
+        """Fill in what names the model, its index and the types and operators of the extension."""
+        kind = self.vector_type or "vector"
+        return sql.SQL(template).format(
             model=sql.Literal(self.model),
+            index=sql.Identifier(f"vectors_of_model_{self.model}"),
+            # Without the extension no template names it.
+            schema=sql.Identifier(self.extension.schema if self.extension else ""),
+            kind=sql.Identifier(kind),
+            dimension=sql.Literal(self.dimension),
+            operators=sql.Identifier(f"{kind}_cosine_ops"),
         )
 
-    def _type(self) -> sql.Composed:
-        assert self.extension is not None
-        return sql.SQL("{}.{}({})").format(
-            sql.Identifier(self.extension.schema),
-            sql.Identifier(self.vector_type or "vector"),
-            sql.Literal(self.dimension),
-        )
+
+_TYPE = "{schema}.{kind}({dimension})"
+# From `v.embedding` to the parameter `vector`, written as in the index: else the planner does not see it.
+_DISTANCE = f"((v.embedding::{_TYPE}) OPERATOR({{schema}}.<=>) %(vector)b::real[]::{_TYPE})"
+_CREATE_INDEX = (
+    f"CREATE INDEX IF NOT EXISTS {{index}} ON kaizen.vectors USING hnsw ((embedding::{_TYPE}) "
+    "{schema}.{operators}) WHERE model = {model}"
+)
 
 
-def index_name(model: int) -> str:
-    return f"vectors_of_model_{model}"
+def _embedded(selection: Selection) -> str:
+    """Join the selected entities with their vectors; the model is a constant, as in its index's condition."""
+    return (
+        f"{selection.tables} JOIN kaizen.vectors v ON v.ns = e.ns AND v.entity_id = e.entity_id "
+        f"AND v.model = {{model}} WHERE {selection.condition}"
+    )
 
 
 def to_vector(sent: bytes) -> NDArray[np.float32]:
@@ -166,7 +160,7 @@ def index_where_many(connections: Connections, model: Model) -> None:
             "pg_size_bytes(current_setting('maintenance_work_mem')) / 1024) || 'kB', true)",
             (_BUILD_MEMORY_KB,),
         )
-        connection.execute(replace(model, extension=extension).index())
+        connection.execute(replace(model, extension=extension).sql(_CREATE_INDEX))
 
     connections.write(make)
 
@@ -201,24 +195,17 @@ def embed_pending(
     at_most: int | None = None,
     progress: Callable[[int, int], None] = lambda *_: None,
 ) -> int:
-    """Embed the current states that this model has not embedded yet, oldest first; returns how many.
-
-    Nothing is locked while the model works. Whoever else does the same meanwhile makes the same vectors.
-    """
+    """Embed the current states that this model has not embedded yet, oldest first; return how many."""
     values = {"ns": ns, "model": model.model}
-    total = connections.read(lambda connection: _pending(connection, values, at_most))
-    done = 0
-    while done < total:
-        batch = min(_BATCH, total - done)
-        rows = connections.read(partial(_next, values=values, limit=batch))
-        if not rows:
-            break
-        texts = [searched_text(entity) for row in rows if (entity := to_entity("", row)) is not None]
-        vectors = np.asarray(embedder.embed(texts), dtype=np.float32)
+
+    def read(limit: int) -> list[Row]:
+        return connections.read(partial(_next, values=values, limit=limit))
+
+    def write(rows: Sequence[Row], vectors: NDArray[Any]) -> None:
         connections.write(partial(_add, values=values, rows=rows, vectors=vectors))
-        done += len(rows)
-        progress(done, total)
-    return done
+
+    total = connections.read(lambda connection: _pending(connection, values, at_most))
+    return embed_in_batches(embedder, total, read, lambda row: to_entities("", [row])[0], write, progress)
 
 
 def nearest(
@@ -237,9 +224,7 @@ def nearest(
         found = _by_index(connection, model, selection, vector, how_many)
         if len(found) == how_many:
             return found
-    return _by_distance(
-        connection, model, selection, vector, how_many, sql.SQL("{} + 0").format(model.distance())
-    )
+    return _by_distance(connection, model, selection, vector, how_many, order=f"{_DISTANCE} + 0, e.entity_id")
 
 
 def _by_index(
@@ -250,7 +235,7 @@ def _by_index(
     connection.execute(f"SET LOCAL hnsw.ef_search = {ef_search}")
     if model.extension.version >= _ITERATES_SINCE:
         connection.execute("SET LOCAL hnsw.iterative_scan = strict_order")
-    return _by_distance(connection, model, selection, vector, how_many, model.distance())
+    return _by_distance(connection, model, selection, vector, how_many, order=_DISTANCE)
 
 
 def _by_distance(
@@ -259,14 +244,14 @@ def _by_distance(
     selection: Selection,
     vector: NDArray[Any],
     how_many: int,
-    order: sql.Composed,
+    *,
+    order: str,
 ) -> dict[str, float]:
     """Order by an expression: by the distance itself an index is used, by the distance plus 0 it is not."""
-    statement = sql.SQL(
-        "SELECT e.entity_id, 1 - {distance} FROM {selected} ORDER BY {order}, e.entity_id LIMIT %(how_many)s"
-        if order != model.distance()
-        else "SELECT e.entity_id, 1 - {distance} FROM {selected} ORDER BY {order} LIMIT %(how_many)s"
-    ).format(distance=model.distance(), selected=_embedded(model, selection), order=order)
+    statement = model.sql(
+        f"SELECT e.entity_id, 1 - {_DISTANCE} FROM {_embedded(selection)} "  # noqa: S608 - texts of ours
+        f"ORDER BY {order} LIMIT %(how_many)s"
+    )
     values = {**selection.values, "vector": vector.tolist(), "how_many": how_many}
     return dict(connection.execute(statement, values).fetchall())
 
@@ -285,31 +270,12 @@ def _streamed(
     connection: psycopg.Connection, model: Model, selection: Selection
 ) -> Iterator[tuple[list[str], NDArray[np.float32]]]:
     """Read the selected vectors in pieces, by a cursor of the server: they need not fit into memory."""
-    statement = sql.SQL("SELECT e.entity_id, array_send(v.embedding) FROM {}").format(
-        _embedded(model, selection)
-    )
+    statement = model.sql(f"SELECT e.entity_id, array_send(v.embedding) FROM {_embedded(selection)}")  # noqa: S608
     with connection.cursor("vectors", binary=True) as cursor:
         cursor.itersize = _STREAMED
         cursor.execute(statement, selection.values)
         while rows := cursor.fetchmany(_STREAMED):
             yield [row[0] for row in rows], np.stack([to_vector(row[1]) for row in rows])
-
-
-_STREAMED = 5_000
-
-
-def _embedded(model: Model, selection: Selection) -> sql.Composed:
-    """Join the selected entities with their vectors; the model is a constant, as in its index's condition."""
-    return sql.SQL(
-        "{tables} JOIN kaizen.vectors v ON v.ns = e.ns AND v.entity_id = e.entity_id AND v.model = {model} "
-        "WHERE {condition}"
-    ).format(
-        tables=_text(selection.tables), model=sql.Literal(model.model), condition=_text(selection.condition)
-    )
-
-
-def _text(statement: str) -> sql.SQL:
-    return sql.SQL(statement)
 
 
 def _known_model(connection: psycopg.Connection, embedder: Embedder) -> Model | None:
@@ -333,6 +299,7 @@ def _make_extension(connection: psycopg.Connection) -> None:
         with connection.transaction():
             connection.execute("CREATE EXTENSION vector")
     except psycopg.Error:
+        # Not installed, or not for us to install: the transaction goes on without it.
         return
 
 

@@ -12,9 +12,9 @@ import weakref
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
-from kaizen.store import files, locking
+from kaizen.store import files
 from kaizen.store.backends.sqlite import schema as sqlite_schema
-from kaizen.store.errors import CorruptDataError, StoreError, UnavailableError
+from kaizen.store.errors import CorruptDataError, StoreError, UnavailableError, check_schema
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -25,6 +25,18 @@ BUSY_TIMEOUT_S = 60.0
 
 _NOT_WRITABLE = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN)
 _DAMAGED = ("malformed", "not a database", "corrupt", "decode to UTF-8", "vtable constructor failed")
+_HANGS = f"another process has been writing for {BUSY_TIMEOUT_S:.0f} seconds; end it if it hangs"
+_WRITE_ACCESS = "give this user write access, or set KAIZEN_DATA_DIR to another directory"
+# By words of SQLite's messages, the first that is in one.
+_ADVICE = {
+    "locked": _HANGS,
+    "busy": _HANGS,
+    "full": "free some space, then try again",
+    "I/O": "the disk is full or fails: free some space, or look for what ails it, then try again",
+    "readonly": _WRITE_ACCESS,
+    "unable to open": _WRITE_ACCESS,
+    "too big": "SQLite holds at most 1,000,000,000 bytes in one value: store less",
+}
 # An error may quote the whole of a damaged text.
 _MAX_REASON = 200
 
@@ -189,14 +201,14 @@ class Connections:
         version = sqlite_schema.version_of(connection)
         if version == 0:
             raise self.corrupt("it is empty, or a database of another program")
-        sqlite_schema.check_version(version, self.path, migrations)
+        check_schema(self.path, version, known=len(migrations))
         if version < len(migrations):
             with self._changing_tables():
                 sqlite_schema.migrate(connection, self.path, migrations)
 
     def _changing_tables(self) -> AbstractContextManager[None]:
         lock = self.path.with_name(f"{self.path.name}.lock")
-        return locking.lock_file(lock, timeout_s=BUSY_TIMEOUT_S)
+        return files.lock_file(lock, timeout_s=BUSY_TIMEOUT_S)
 
     def _check_open(self) -> None:
         if self._closed:
@@ -219,18 +231,7 @@ class Connections:
         said = str(error)[:_MAX_REASON]
         if any(word in said for word in _DAMAGED):
             return self.corrupt(said)
-        if "locked" in said or "busy" in said:
-            advice = f"another process has been writing for {BUSY_TIMEOUT_S:.0f} seconds; end it if it hangs"
-        elif "full" in said:
-            advice = "free some space, then try again"
-        elif "I/O" in said:
-            advice = "the disk is full or fails: free some space, or look for what ails it, then try again"
-        elif "readonly" in said or "unable to open" in said:
-            advice = "give this user write access, or set KAIZEN_DATA_DIR to another directory"
-        elif "too big" in said:
-            advice = "SQLite holds at most 1,000,000,000 bytes in one value: store less"
-        else:
-            advice = "mend that, then try again"
+        advice = next((known for word, known in _ADVICE.items() if word in said), "mend that, then try again")
         return UnavailableError(f"{self.path}: {said}; {advice}")
 
 

@@ -60,6 +60,7 @@ class Selection:
         cursor = connection.execute(
             f"SELECT {OF_STATE} FROM {tables} CROSS JOIN states s ON s.state_id = e.state_id "  # noqa: S608
             f"WHERE {condition} ORDER BY {order} LIMIT ?",
+            # -1 is no limit to SQLite: rows that are looked at may turn out not to be wanted.
             (*values, -1 if self.absent else limit),
         )
         return list(islice((row for row in cursor if self._is_absent(row[_METADATA])), limit))

@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from kaizen.store import files, locking
+from kaizen.store import files
 from kaizen.store.backends.sqlite.connections import remove_database
 from kaizen.store.backends.sqlite.store import FILE_NAME, SqliteStore
 from kaizen.store.errors import NotFoundError, StoreError, UnavailableError
@@ -137,7 +137,7 @@ class Replica:
         with ExitStack() as stack:
             with _copying(), files.os_errors(self._directory):
                 files.make_directory(self._directory)
-                stack.enter_context(locking.lock_file(self._directory / "following.lock"))
+                stack.enter_context(files.lock_file(self._directory / "following.lock"))
             yield
 
 

@@ -4,93 +4,18 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from kaizen.store import files
 from kaizen.store.backends.sqlite.rows import OF_STATE, to_entity
-from kaizen.store.errors import StoreError
+from kaizen.store.errors import check_schema
 from kaizen.store.text import fold_text, searched_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
-# A state is an entity as one commit left it, and never changes. `entities` names the current state of each
-# entity; what came before is found through `before_id`, so that no content is stored twice. A kind is a type
-# within a namespace: each has its own full-text table `text_<kind>`, so that many long trajectories neither
-# slow down nor outweigh the tips beside them. `fields` holds what a filter may ask of the current metadata.
-# `vectors` has rowids, since a row of a kilobyte takes a page of its own in a table without.
-_FIRST = """
-CREATE TABLE namespaces (
-  ns INTEGER PRIMARY KEY AUTOINCREMENT,
-  id TEXT NOT NULL UNIQUE,
-  created_at INTEGER NOT NULL,
-  last_at INTEGER NOT NULL,
-  version INTEGER NOT NULL
-);
-CREATE TABLE kinds (
-  kind INTEGER PRIMARY KEY AUTOINCREMENT,
-  ns INTEGER NOT NULL,
-  type TEXT NOT NULL,
-  size INTEGER NOT NULL DEFAULT 0,
-  UNIQUE (ns, type)
-);
-CREATE TABLE commits (
-  ns INTEGER NOT NULL,
-  version INTEGER NOT NULL,
-  id TEXT NOT NULL,
-  at INTEGER NOT NULL,
-  actor TEXT NOT NULL,
-  reason TEXT NOT NULL,
-  run_id TEXT,
-  PRIMARY KEY (ns, version)
-) WITHOUT ROWID;
-CREATE INDEX commits_by_run ON commits (ns, run_id, version) WHERE run_id IS NOT NULL;
-CREATE TABLE states (
-  state_id INTEGER PRIMARY KEY AUTOINCREMENT,
-  ns INTEGER NOT NULL,
-  version INTEGER NOT NULL,
-  entity_id TEXT NOT NULL,
-  before_id INTEGER,
-  revision INTEGER NOT NULL,
-  created_at INTEGER,
-  updated_at INTEGER,
-  type TEXT,
-  metadata TEXT,
-  content TEXT
-);
-CREATE INDEX states_by_version ON states (ns, version, state_id);
-CREATE INDEX states_by_entity ON states (ns, entity_id, version);
-CREATE TABLE entities (
-  ns INTEGER NOT NULL,
-  id TEXT NOT NULL,
-  kind INTEGER NOT NULL,
-  state_id INTEGER NOT NULL,
-  PRIMARY KEY (ns, id)
-) WITHOUT ROWID;
-CREATE INDEX entities_by_kind ON entities (kind, id);
-CREATE INDEX entities_by_state ON entities (kind, state_id);
-CREATE TABLE fields (
-  ns INTEGER NOT NULL,
-  path TEXT NOT NULL,
-  value TEXT NOT NULL,
-  entity_id TEXT NOT NULL,
-  PRIMARY KEY (ns, path, value, entity_id)
-) WITHOUT ROWID;
-CREATE TABLE vectors (
-  kind INTEGER NOT NULL,
-  model TEXT NOT NULL,
-  state_id INTEGER NOT NULL,
-  vector BLOB NOT NULL
-);
-CREATE UNIQUE INDEX vectors_by_state ON vectors (kind, model, state_id);
-CREATE TABLE embedded (
-  kind INTEGER NOT NULL,
-  model TEXT NOT NULL,
-  up_to INTEGER NOT NULL,
-  PRIMARY KEY (kind, model)
-) WITHOUT ROWID;
-"""
+_FIRST = Path(__file__).with_name("schema.sql").read_text(encoding="utf-8")
 
 
 def _fold_texts(connection: sqlite3.Connection) -> None:
@@ -123,21 +48,13 @@ def version_of(connection: sqlite3.Connection) -> int:
     return version
 
 
-def check_version(version: int, path: Path, migrations: Sequence[Migration]) -> None:
-    if version > len(migrations):
-        raise StoreError(
-            f"{path} was written by a newer kaizen-store (schema {version}, this one knows "
-            f"{len(migrations)}): upgrade kaizen-store"
-        )
-
-
 def migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[Migration]) -> None:
     """Bring the database to the newest schema, one transaction for each step, after a backup of an older one.
 
     The caller sees to it that nobody else migrates at the same time.
     """
     version = version_of(connection)
-    check_version(version, path, migrations)
+    check_schema(path, version, known=len(migrations))
     if 0 < version < len(migrations):
         _back_up(connection, path.with_name(f"{path.name}.schema-{version}.bak"))
     for number, migration in enumerate(migrations[version:], version + 1):

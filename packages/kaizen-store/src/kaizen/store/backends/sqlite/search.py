@@ -40,10 +40,7 @@ class Searcher:
     """Search one store. Vectors stay in memory, a kilobyte or so for each entity searched."""
 
     def __init__(
-        self,
-        connections: Connections,
-        embedder: str,
-        ns_of: Callable[[sqlite3.Connection, str], int],
+        self, connections: Connections, embedder: str, ns_of: Callable[[sqlite3.Connection, str], int]
     ) -> None:
         self._connections = connections
         self._embedder = LazyEmbedder(embedder)
@@ -155,6 +152,7 @@ def _by_words(
     def found(how_many: int) -> dict[int, float]:
         scores: list[tuple[float, int]] = []
         for kind, match in matches.items():
+            # FTS5's rank is less than 0, and the less the better.
             scores += connection.execute(
                 f"SELECT -rank, rowid FROM text_{int(kind)} WHERE text_{int(kind)} MATCH ? {among} "  # noqa: S608
                 "ORDER BY rank LIMIT ?",

@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 import json
-import sqlite3
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from kaizen.store.backends.sqlite.connections import Connections
 from kaizen.store.backends.sqlite.reading import Selection, current, sql_int
-from kaizen.store.backends.sqlite.rows import (
-    read_commits,
-    to_entity,
-    to_microseconds,
-    to_namespace,
-    to_time,
-)
+from kaizen.store.backends.sqlite.rows import read_commits, to_entity, to_microseconds, to_namespace, to_time
 from kaizen.store.backends.sqlite.writing import delete_namespace, write_commit
 from kaizen.store.base import BaseStore
 from kaizen.store.commits import Head, check_restored, next_commit, touched
@@ -22,7 +16,8 @@ from kaizen.store.errors import ConflictError, NotFoundError
 from kaizen.store.model import Commit, Page
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    import sqlite3
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from datetime import datetime
     from pathlib import Path
 
@@ -69,16 +64,13 @@ class SqliteStore(BaseStore):
                 pass
         with self._connections.writing(create=True) as connection:
             time = to_microseconds(created_at)
-            try:
-                connection.execute(
-                    "INSERT INTO namespaces (id, created_at, last_at, version) VALUES (?, ?, ?, 0)",
-                    (namespace_id, time, time),
-                )
-            except sqlite3.IntegrityError as exc:
-                if not exist_ok:
-                    raise ConflictError(
-                        f"namespace {namespace_id!r} exists already", namespace_id=namespace_id
-                    ) from exc
+            made = connection.execute(
+                "INSERT INTO namespaces (id, created_at, last_at, version) VALUES (?, ?, ?, 0) "
+                "ON CONFLICT (id) DO NOTHING",
+                (namespace_id, time, time),
+            )
+            if not made.rowcount and not exist_ok:
+                raise ConflictError(f"namespace {namespace_id!r} exists already", namespace_id=namespace_id)
             return self._described(connection, namespace_id)
 
     def _get_namespace(self, namespace_id: str) -> Namespace:
@@ -94,38 +86,29 @@ class SqliteStore(BaseStore):
             return [to_namespace(row) for row in rows]
 
     def _delete_namespace(self, namespace_id: str) -> None:
-        self._require_file(namespace_id)
-        with self._connections.writing() as connection:
-            delete_namespace(connection, self._ns(connection, namespace_id))
+        with self._writing(namespace_id) as (connection, ns, _):
+            delete_namespace(connection, ns)
 
     def _commit(self, namespace_id: str, request: CommitRequest) -> Commit:
-        self._require_file(namespace_id)
-        with self._connections.writing() as connection:
-            ns, head = self._position(connection, namespace_id)
+        with self._writing(namespace_id) as (connection, ns, head):
             known = self._current(connection, ns, namespace_id, request.entity_ids())
             commit = next_commit(namespace_id, request, head=head, current=known)
             write_commit(connection, ns, commit)
         return commit
 
     def _restore(self, namespace_id: str, commits: Sequence[Commit]) -> None:
-        self._require_file(namespace_id)
-        with self._connections.writing() as connection:
-            ns, head = self._position(connection, namespace_id)
+        with self._writing(namespace_id) as (connection, ns, head):
             known = self._current(connection, ns, namespace_id, touched(commits))
             check_restored(namespace_id, commits, version=head.version, current=known)
             for commit in commits:
                 write_commit(connection, ns, commit)
 
     def _get_many(self, namespace_id: str, entity_ids: Sequence[str]) -> dict[str, Entity]:
-        self._require_file(namespace_id)
-        with self._connections.reading() as connection:
-            ns = self._ns(connection, namespace_id)
+        with self._reading(namespace_id) as (connection, ns):
             return self._current(connection, ns, namespace_id, entity_ids)
 
     def _history(self, namespace_id: str, entity_id: str) -> list[Commit]:
-        self._require_file(namespace_id)
-        with self._connections.reading() as connection:
-            ns = self._ns(connection, namespace_id)
+        with self._reading(namespace_id) as (connection, ns):
             rows = connection.execute(
                 f"SELECT {_COMMIT_COLUMNS} FROM commits WHERE ns = ? AND version IN "  # noqa: S608
                 "(SELECT version FROM states WHERE ns = ? AND entity_id = ?) ORDER BY version",
@@ -136,9 +119,7 @@ class SqliteStore(BaseStore):
             )
 
     def _commits(self, namespace_id: str, *, run_id: str | None, after: int, limit: int) -> list[Commit]:
-        self._require_file(namespace_id)
-        with self._connections.reading() as connection:
-            ns = self._ns(connection, namespace_id)
+        with self._reading(namespace_id) as (connection, ns):
             of_run = "" if run_id is None else "AND run_id = ? "
             rows = connection.execute(
                 f"SELECT {_COMMIT_COLUMNS} FROM commits WHERE ns = ? AND version > ? {of_run}"  # noqa: S608
@@ -150,26 +131,19 @@ class SqliteStore(BaseStore):
             return read_commits(connection, namespace_id, rows, selected, (ns, versions))
 
     def _page(self, namespace_id: str, selected: Filter, *, after: str | None, limit: int) -> Page:
-        self._require_file(namespace_id)
-        with self._connections.reading() as connection:
-            selection = Selection.of(connection, self._ns(connection, namespace_id), selected)
+        with self._reading(namespace_id) as (connection, ns):
+            selection = Selection.of(connection, ns, selected)
             rows = selection.rows(connection, after=after, limit=limit + 1)
             entities = tuple(to_entity(namespace_id, row) for row in rows[:limit])
         return Page(entities=entities, cursor=entities[-1].id if len(rows) > limit else None)
 
     def _count(self, namespace_id: str, selected: Filter) -> int:
-        self._require_file(namespace_id)
-        with self._connections.reading() as connection:
-            ns = self._ns(connection, namespace_id)
-            if not selected.values:
-                only = "" if selected.type is None else "AND type = ?"
-                of_type = [] if selected.type is None else [selected.type]
-                total: int = connection.execute(
-                    f"SELECT coalesce(sum(size), 0) FROM kinds WHERE ns = ? {only}",  # noqa: S608
-                    (ns, *of_type),
-                ).fetchone()[0]
-                return total
-            return Selection.of(connection, ns, selected).count(connection)
+        if selected.values:
+            with self._reading(namespace_id) as (connection, ns):
+                return Selection.of(connection, ns, selected).count(connection)
+        # Without values to look for, the sizes that are kept anyway tell: no entity is counted.
+        counts = self._count_by_type(namespace_id)
+        return sum(counts.values()) if selected.type is None else counts.get(selected.type, 0)
 
     def search_selected(
         self, namespace_id: str, query: str, selected: Filter, *, limit: int
@@ -178,9 +152,7 @@ class SqliteStore(BaseStore):
         return self._search(namespace_id, query, selected, limit=limit)
 
     def _count_by_type(self, namespace_id: str) -> dict[str, int]:
-        self._require_file(namespace_id)
-        with self._connections.reading() as connection:
-            ns = self._ns(connection, namespace_id)
+        with self._reading(namespace_id) as (connection, ns):
             return dict(connection.execute("SELECT type, size FROM kinds WHERE ns = ?", (ns,)).fetchall())
 
     def _search(self, namespace_id: str, query: str, selected: Filter, *, limit: int) -> list[SearchHit]:
@@ -201,6 +173,7 @@ class SqliteStore(BaseStore):
             ((found, *_), *_) = connection.execute("PRAGMA quick_check(1)").fetchall()
             if found != "ok":
                 raise self._connections.corrupt(" ".join(found.split()))
+            # No namespace has this number, and still SQLite must be able to write.
             connection.execute("UPDATE namespaces SET version = version WHERE ns = 0")
 
     def close(self) -> None:
@@ -232,6 +205,18 @@ class SqliteStore(BaseStore):
 
     def _ns(self, connection: sqlite3.Connection, namespace_id: str) -> int:
         return self._position(connection, namespace_id)[0]
+
+    @contextmanager
+    def _reading(self, namespace_id: str) -> Iterator[tuple[sqlite3.Connection, int]]:
+        self._require_file(namespace_id)
+        with self._connections.reading() as connection:
+            yield connection, self._ns(connection, namespace_id)
+
+    @contextmanager
+    def _writing(self, namespace_id: str) -> Iterator[tuple[sqlite3.Connection, int, Head]]:
+        self._require_file(namespace_id)
+        with self._connections.writing() as connection:
+            yield connection, *self._position(connection, namespace_id)
 
     def _described(self, connection: sqlite3.Connection, namespace_id: str) -> Namespace:
         row = connection.execute(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kaizen.store.backends.sqlite.rows import OF_STATE, to_entity
-from kaizen.store.text import searched_text
+from kaizen.store.embedders import embed_in_batches
 
 if TYPE_CHECKING:
     import sqlite3
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from kaizen.store.backends.sqlite.connections import Connections
     from kaizen.store.embedders import Embedder
 
-_BATCH = 256
 # A matrix is read anew when so large a part of it is of states that are no more.
 _STALE_PART = 0.25
 _STALE_ROWS = 1_000
@@ -98,23 +97,13 @@ def embed_pending(
     at_most: int | None = None,
     progress: Callable[[int, int], None] = lambda *_: None,
 ) -> int:
-    """Embed the current states of a kind that this model has not embedded yet, oldest first.
+    """Embed the current states of a kind that this model has not embedded yet; return how many."""
 
-    Returns how many.
-
-    Nothing is locked while the model works. Whoever else does the same meanwhile makes the same vectors.
-    """
-    with connections.reading() as connection:
-        total = _pending(connection, kind, embedder.model)
-    total = total if at_most is None else min(total, at_most)
-    done = 0
-    while done < total:
+    def read(limit: int) -> list[Any]:
         with connections.reading() as connection:
-            rows = _next(connection, kind, embedder.model, min(_BATCH, total - done))
-        if not rows:
-            break
-        texts = [searched_text(to_entity("", row)) for _, *row in rows]
-        vectors = np.ascontiguousarray(embedder.embed(texts), dtype=np.float32)
+            return _next(connection, kind, embedder.model, limit)
+
+    def write(rows: Sequence[Any], vectors: NDArray[Any]) -> None:
         with connections.writing() as connection:
             connection.executemany(
                 "INSERT OR IGNORE INTO vectors SELECT kind, ?, state_id, ? FROM entities "
@@ -131,9 +120,11 @@ def embed_pending(
                 "ON CONFLICT (kind, model) DO UPDATE SET up_to = max(up_to, excluded.up_to)",
                 (kind, embedder.model, rows[-1][0]),
             )
-        done += len(rows)
-        progress(done, total)
-    return done
+
+    with connections.reading() as connection:
+        total = _pending(connection, kind, embedder.model)
+    total = total if at_most is None else min(total, at_most)
+    return embed_in_batches(embedder, total, read, lambda row: to_entity("", row[1:]), write, progress)
 
 
 _AFTER = "(SELECT coalesce(max(up_to), 0) FROM embedded WHERE kind = :kind AND model = :model)"

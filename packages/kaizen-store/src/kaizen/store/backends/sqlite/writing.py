@@ -16,17 +16,10 @@ if TYPE_CHECKING:
 
 def write_commit(connection: sqlite3.Connection, ns: int, commit: Commit) -> None:
     """Write the next commit of a namespace: its row, the states it made, and what finds them."""
+    at = to_microseconds(commit.at)
     connection.execute(
         "INSERT INTO commits VALUES (?, ?, ?, ?, ?, ?, ?)",
-        (
-            ns,
-            commit.version,
-            commit.id,
-            to_microseconds(commit.at),
-            commit.actor,
-            commit.reason,
-            commit.run_id,
-        ),
+        (ns, commit.version, commit.id, at, commit.actor, commit.reason, commit.run_id),
     )
     writer = _Writer(connection, ns, commit.version)
     for change in commit.changes:
@@ -34,7 +27,7 @@ def write_commit(connection: sqlite3.Connection, ns: int, commit: Commit) -> Non
     writer.finish()
     connection.execute(
         "UPDATE namespaces SET version = ?, last_at = max(last_at, ?) WHERE ns = ?",
-        (commit.version, to_microseconds(commit.at), ns),
+        (commit.version, at, ns),
     )
 
 
@@ -77,6 +70,7 @@ class _Writer:
         self._grown[kind] = self._grown.get(kind, 0) - 1
         self._connection.execute(f"DELETE FROM text_{int(kind)} WHERE rowid = ?", (state_id,))  # noqa: S608
         self._connection.execute("DELETE FROM vectors WHERE kind = ? AND state_id = ?", (kind, state_id))
+        # By the whole key: an index of fields by entity would have to be written with each of them.
         self._connection.executemany(
             "DELETE FROM fields WHERE ns = ? AND path = ? AND value = ? AND entity_id = ?",
             [(self._ns, path, value, entity.id) for path, value in flatten(entity.metadata)],
@@ -85,28 +79,14 @@ class _Writer:
 
     def _add_state(self, change: Applied, before_id: int | None) -> int:
         entity = change.after
-        values = (
-            (None, None, 0, None, None)
-            if entity is None
-            else (
-                to_microseconds(entity.created_at),
-                to_microseconds(entity.updated_at),
-                entity.revision,
-                entity.type,
-                encode_metadata(entity),
-            )
-        )
+        values: tuple[object, ...] = (None, None, 0, None, None, None)
+        if entity is not None:
+            times = (to_microseconds(entity.created_at), to_microseconds(entity.updated_at))
+            values = (*times, entity.revision, entity.type, encode_metadata(entity), entity.content)
         cursor = self._connection.execute(
             "INSERT INTO states (ns, version, entity_id, before_id, created_at, updated_at, revision, type, "
             "metadata, content) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                self._ns,
-                self._version,
-                change.entity_id,
-                before_id,
-                *values,
-                entity.content if entity else None,
-            ),
+            (self._ns, self._version, change.entity_id, before_id, *values),
         )
         assert cursor.lastrowid is not None
         return cursor.lastrowid

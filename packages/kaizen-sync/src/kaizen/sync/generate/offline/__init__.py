@@ -52,7 +52,7 @@ _DETECTORS = (
 
 
 def mine_tips(trajectory: Trajectory) -> list[Tip]:
-    """At most three tips, the best evidenced first. `trajectory` must be redacted already."""
+    """Return at most three tips, the best evidenced first. `trajectory` must be redacted already."""
     best: dict[str, Finding] = {}
     for found in sorted(_findings(trajectory), key=lambda one: -one.worth):
         best.setdefault(found.tip.content, found)

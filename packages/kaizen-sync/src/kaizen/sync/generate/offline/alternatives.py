@@ -21,7 +21,7 @@ _NOT_OF_STATE = frozenset({"not found", "missing argument", "rate limit", "timeo
 
 
 def find_alternatives(story: Story) -> Iterator[Finding]:
-    """Tools that failed and were given up for another one that did the same and succeeded soon after."""
+    """Yield tools that failed and were given up for another that did the same and succeeded soon after."""
     last_success = {step.tool: step.number for step in story.steps if step.succeeded}
     for step in story.steps:
         if not step.failure or step.is_program or last_success.get(step.tool, -1) > step.number:
@@ -43,7 +43,7 @@ def find_alternatives(story: Story) -> Iterator[Finding]:
 
 
 def _does_the_same(step: Step, other: Step) -> bool:
-    """Whether another tool was called for the same: with two of the values, or under nearly the same name."""
+    """Return whether another tool did the same: with two of the values, or under nearly the same name."""
     if step.tool == other.tool:
         return False
     if len(_values(step.arguments) & _values(other.arguments)) >= 2:
@@ -58,7 +58,7 @@ def _values(arguments: Mapping[str, Any] | None) -> set[str]:
 
 
 def find_exclusions(story: Story) -> Iterator[Finding]:
-    """Tools that refused what another tool had been called for before, with success."""
+    """Yield tools that refused what another tool had been called for before, with success."""
     succeeded: defaultdict[tuple[str, str], dict[str, Step]] = defaultdict(dict)
     last_success = {step.tool: step.number for step in story.steps if step.succeeded}
     for step in story.steps:
@@ -78,7 +78,7 @@ def find_exclusions(story: Story) -> Iterator[Finding]:
 def _excluding(
     step: Step, succeeded: Mapping[tuple[str, str], Mapping[str, Step]]
 ) -> tuple[Step, str] | None:
-    """The earlier call with the same single values, two or more, and the first of their names."""
+    """Return the earlier call with the same single values, two or more, and the first of their names."""
     mine = _scalars(step.arguments or {})
     for name, value in mine.items():
         for other in succeeded.get((name, value), {}).values():
@@ -108,7 +108,7 @@ def _exclusion(story: Story, first: Step, second: Step, name: str) -> Finding:
 
 
 def _scalars(arguments: Mapping[str, Any]) -> dict[str, str]:
-    """The arguments that are short texts or numbers."""
+    """Return the arguments that are short texts or numbers."""
     return {
         name: value
         for name, value in ((name, as_text(one)) for name, one in arguments.items() if not _is_nested(one))

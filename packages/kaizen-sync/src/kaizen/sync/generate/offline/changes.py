@@ -15,6 +15,7 @@ from kaizen.sync.trajectory.json_text import as_text
 _LONGEST_FORM = 24
 _MOST_ADDED = 4
 _MOST_LISTS = 4
+# Of units: of time, of percent, of bytes, of money in cents.
 _FACTORS = (10, 60, 100, 1_000, 1_024, 3_600, 1_000_000)
 _RUN = re.compile(r"([9Aa])\1{5,}")
 _FORM_LEGEND = "(9 stands for a digit, A and a for letters)"
@@ -43,7 +44,7 @@ class Change:
 
 
 def compare(before: Mapping[str, Any], after: Mapping[str, Any]) -> Change:
-    """How the arguments of a later call differ from those of an earlier one, by name in order."""
+    """Return how the arguments of a later call differ from those of an earlier one, by name in order."""
     return Change(
         added=tuple(sorted(after.keys() - before.keys())),
         removed=tuple(sorted(before.keys() - after.keys())),
@@ -52,7 +53,7 @@ def compare(before: Mapping[str, Any], after: Mapping[str, Any]) -> Change:
 
 
 def rewritten(before: Any, after: Any) -> str:
-    """How to write what was written as `before`, as an imperative's end; empty where it is another value."""
+    """Return how to write what was written as `before`, as an imperative's end; empty for another value."""
     if type(before) is not type(after) and not (_is_number(before) and _is_number(after)):
         same = _plain(before) == _plain(after) and _plain(after)
         return f"as {_JSON_TYPES.get(type(after), 'another type')}" if same else ""
@@ -64,7 +65,7 @@ def rewritten(before: Any, after: Any) -> str:
 
 
 def relations(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
-    """What holds between two lists among the arguments of a later call, and did not hold before."""
+    """Return what holds between two lists among the arguments of a later call, and did not hold before."""
     names = [name for name, value in after.items() if isinstance(value, list) and is_name(name)]
     names = [name for name in names if isinstance(before.get(name), list)][:_MOST_LISTS]
     found = []
@@ -81,7 +82,7 @@ def _in_both(arguments: Mapping[str, Any], one: str, other: str) -> bool:
 
 
 def form(value: str) -> str:
-    """The form of a short value, such as `99AAA99` for 05JAN26; empty where it has none."""
+    """Return the form of a short value, such as `99AAA99` for 05JAN26; empty where it has none."""
     if len(value) > _LONGEST_FORM or not (value.isascii() and value.isprintable()) or "`" in value:
         return ""
     letters = re.sub(r"[A-Z]", "A", re.sub(r"[a-z]", "a", re.sub(r"\d", "9", value)))
@@ -89,7 +90,7 @@ def form(value: str) -> str:
 
 
 def _formed(before: str, after: str) -> str:
-    """The form of the value that was accepted, where the same was said in another form."""
+    """Return the form of the value that was accepted, where the same was said in another form."""
     if before.casefold() == after.casefold() and after.isalpha():
         return "in capital letters" if after.isupper() else "in small letters" if after.islower() else ""
     # The form of words, or of an address, is that of this run's alone.
@@ -102,7 +103,7 @@ def _formed(before: str, after: str) -> str:
 
 
 def _is_same_in_another_form(before: str, after: str) -> bool:
-    """Whether both hold the same letters and digits, but for a few, or the same day."""
+    """Return whether both hold the same letters and digits, but for a few, or the same day."""
     shorter, longer = sorted((_plain(before), _plain(after)), key=len)
     if len(longer) - len(shorter) < min(_MOST_ADDED, len(shorter)) and shorter in longer:
         return True
@@ -127,7 +128,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _scaled(before: float, after: float) -> str:
-    """Times how much the value was accepted; empty where that is no factor between units."""
+    """Return the factor with which the value was accepted; empty if it is not one between units."""
     try:
         factor = before / after
     except (ZeroDivisionError, OverflowError):

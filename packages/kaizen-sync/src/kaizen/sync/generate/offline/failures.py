@@ -57,12 +57,12 @@ class Failure:
 
     @property
     def is_passing(self) -> bool:
-        """Whether the same call may succeed a little later."""
+        """Return whether the same call may succeed a little later."""
         return self.kind in _PASSING
 
 
 def read_failure(result: str) -> Failure | None:
-    """The error that a result is; None where it is none, or does not say so."""
+    """Return the error that a result is; None where it is none, or does not say so."""
     head = result[:_READ_CHARS]
     if code := _EXIT.search(head) or _EXIT.search(result[-_LINE_CHARS:]):
         failed = int(code[1] or code[2]) != 0
@@ -87,7 +87,7 @@ def _failure(message: str, line: str) -> Failure:
 
 
 def _of_output(output: str) -> Failure:
-    """The error of a program that says by its exit code that it failed."""
+    """Return the error of a program that says by its exit code that it failed."""
     line = _last_error_line(output[-_READ_CHARS:])
     if not _ERROR_LINE.search(line):
         # grep finds nothing, diff finds something: no error is said.
@@ -96,7 +96,7 @@ def _of_output(output: str) -> Failure:
 
 
 def _message_of(value: Mapping[str, Any]) -> str:
-    """The message of an error that is a JSON object; empty where the object is none."""
+    """Return the message of an error that is a JSON object; empty where the object is none."""
     for key in _ERROR_KEYS:
         if error := value.get(key):
             return _text(error) or _text(value) or key
@@ -124,7 +124,7 @@ def _lines(text: str) -> Iterator[str]:
 
 
 def _first_line(text: str) -> str:
-    """The first line that says more than that there is an error."""
+    """Return the first line that says more than that there is an error."""
     lines = list(_lines(text))
     return next((line for line in lines if _without_prefix(f"{line}\n")), lines[0])
 

@@ -23,7 +23,7 @@ _TALKS = re.compile(
 
 
 def mask(text: str, *, values: Iterable[str], names: Set[str]) -> str:
-    """A short error with `…` for ids, numbers, quoted and proper names; empty where little is left.
+    """Return a short error with `…` for ids, numbers, quoted and proper names; empty where little is left.
 
     `values` are those of the arguments; `names` are those of tools and arguments, which are kept. Empty too
     where the text is an instruction rather than an error.
@@ -50,7 +50,7 @@ def mask(text: str, *, values: Iterable[str], names: Set[str]) -> str:
 
 
 def talks(text: str) -> bool:
-    """Whether a text tells its reader to do something that an error or a value has no business to."""
+    """Return whether a text tells its reader to do something that an error or a value has no business to."""
     return _TALKS.search(text) is not None
 
 

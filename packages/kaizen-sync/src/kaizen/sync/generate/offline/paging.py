@@ -26,7 +26,7 @@ _MORE = re.compile(
 
 
 def page_argument(steps: Sequence[Step]) -> str:
-    """The argument that says which page, of calls that differ in nothing else; empty where none does."""
+    """Return the argument that says which page, of calls that differ in nothing else; empty if none does."""
     arguments = [step.arguments for step in steps]
     names = {name for one in arguments for name in one or () if _ARGUMENT.fullmatch(name)}
     rest = {
@@ -38,7 +38,7 @@ def page_argument(steps: Sequence[Step]) -> str:
 
 
 def find_unread_pages(story: Story) -> Iterator[Finding]:
-    """Tools whose last result says that there is more, which nobody asked for."""
+    """Yield tools whose last result says that there is more, which nobody asked for."""
     last = {step.tool: step for step in story.steps if step.succeeded}
     for step in last.values():
         more = _more(step.result or "")
@@ -68,7 +68,8 @@ def find_unread_pages(story: Story) -> Iterator[Finding]:
 
 
 def _more(result: str) -> re.Match[str] | None:
-    """Where a result says that there is more than it holds."""
+    """Return where a result says that there is more than it holds."""
+    # Such marks stand around a list of results, not in it.
     for text in (result[-_SEARCHED_CHARS:], result[:_SEARCHED_CHARS]):
         for found in _MORE.finditer(text):
             if not found["page"] or int(found["page"]) < int(found["pages"]):

@@ -38,7 +38,7 @@ def by_other_calls(story: Story, recovery: Recovery) -> Finding | None:
 
 
 def _helpers(recovery: Recovery) -> list[str]:
-    """The tools that succeeded in between; those that the error names, where it names any."""
+    """Return the tools that succeeded in between; those that the error names, where it names any."""
     names = list(dict.fromkeys(step.tool for step in recovery.between if step.succeeded))
     line = recovery.failed.failure.line if recovery.failed.failure else ""
     return [name for name in names if name in line] or names

@@ -35,7 +35,7 @@ class Recovery:
 
 
 def recoveries(story: Story) -> Iterator[Recovery]:
-    """Every failed call whose tool succeeded soon after, one for each error that it gave until then."""
+    """Yield every failed call whose tool succeeded soon after, one for each error that it gave until then."""
     return islice(_recoveries(story), _MOST)
 
 

@@ -12,11 +12,11 @@ if TYPE_CHECKING:
     from kaizen.sync.generate.offline.steps import Step
     from kaizen.sync.generate.offline.story import Finding, Story
 
-_OFTEN = 3
+_OFTEN = 3  # twice may be chance
 
 
 def find_loops(story: Story) -> Iterator[Finding]:
-    """Calls that were repeated unchanged, each with the same result."""
+    """Yield calls that were repeated unchanged, each with the same result."""
     same: defaultdict[tuple[str, str, int], list[Step]] = defaultdict(list)
     for step in story.steps:
         if step.succeeded and not step.is_program:
@@ -40,7 +40,7 @@ def find_loops(story: Story) -> Iterator[Finding]:
 
 
 def find_ignored_errors(story: Story) -> Iterator[Finding]:
-    """Calls that failed and were repeated unchanged, as if they had not."""
+    """Yield calls that failed and were repeated unchanged, as if they had not."""
     failed: set[tuple[str, str]] = set()
     for step in story.steps:
         if not step.failure or step.is_program or step.failure.is_passing:
@@ -64,7 +64,7 @@ def find_ignored_errors(story: Story) -> Iterator[Finding]:
 
 
 def find_repeated_failures(story: Story) -> Iterator[Finding]:
-    """Errors that came back again and again until the tool was given up."""
+    """Yield errors that came back again and again until the tool was given up."""
     succeeded = {step.tool: step.number for step in story.steps if step.succeeded}
     failed: defaultdict[tuple[str, str], list[Step]] = defaultdict(list)
     for step in story.steps:

@@ -65,7 +65,7 @@ def _schema(tool: str, parameters: Mapping[str, Any]) -> Schema:
 
 
 def violation(arguments: Mapping[str, Any], schema: Schema) -> Violation | None:
-    """The first thing that the schema does not allow; None where there is none, or the schema is empty."""
+    """Return the first thing that the schema does not allow; None if there is none, or it is empty."""
     if not schema.arguments:
         return None
     for name in schema.required:
@@ -84,6 +84,7 @@ def _violation(name: str, value: Any, schema: Mapping[str, Any]) -> Violation | 
         return None
     kind = schema.get("type")
     if isinstance(kind, str) and (types := _TYPES.get(kind)):
+        # In Python true is an int; in JSON it is not a number.
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
         fits = is_number if kind in ("integer", "number") else isinstance(value, types)
         if not fits:
@@ -95,7 +96,7 @@ def _violation(name: str, value: Any, schema: Mapping[str, Any]) -> Violation | 
 
 
 def _listed(values: list[Any]) -> str:
-    """The values that are allowed; empty where there are too many of them, or one is no short text."""
+    """Return the values that are allowed; empty where there are too many of them, or one is no short text."""
     if len(values) > _MOST_VALUES or not all(isinstance(one, str) for one in values):
         return ""
     if any(len(one) > _LONGEST_VALUE or not one.isprintable() or talks(one) for one in values):

@@ -52,14 +52,14 @@ def by_source(story: Story, recovery: Recovery) -> Finding | None:
 
 
 def _is_about_values(failed: Step, change: Change) -> bool:
-    """Whether the error can be about the values that were changed, a few of them."""
+    """Return whether the error can be about the values that were changed, a few of them."""
     names = change.changed
     is_about = failed.failure is not None and failed.failure.kind in _ABOUT_VALUES
     return is_about and 0 < len(names) <= _MOST_CHANGED and all(map(is_name, names))
 
 
 def _giver(story: Story, recovery: Recovery, name: str) -> str:
-    """The tool whose result had the new values of an argument, and until the failure none of the old."""
+    """Return the tool whose result had the new values of an argument, and before the failure no old one."""
     old, new = set(_texts(recovery.before[name])), set(_texts(recovery.after[name]))
     changed, gone = new - old, old - new
     if not changed:
@@ -108,6 +108,6 @@ def by_user(story: Story, recovery: Recovery) -> Finding | None:
 
 
 def _texts(value: Any) -> list[str]:
-    """The single values in an argument that are long enough to be found again."""
+    """Return the single values in an argument that are long enough to be found again."""
     values = value if isinstance(value, list) else [value]
     return [text for text in map(as_text, values[:_MOST_VALUES]) if len(text) >= _SHORTEST_VALUE]

@@ -44,17 +44,17 @@ class Step:
 
     @property
     def is_program(self) -> bool:
-        """Whether it runs a program of the agent's own writing, which is another one each time."""
+        """Return whether it runs a program of the agent's own writing, which is another one each time."""
         return self.arguments is None or not _PROGRAM_ARGUMENTS.isdisjoint(self.arguments)
 
 
 def is_name(text: str) -> bool:
-    """Whether a tip may call a tool or an argument by this name."""
+    """Return whether a tip may call a tool or an argument by this name."""
     return _NAME.fullmatch(text) is not None
 
 
 def read_steps(messages: Iterable[Message]) -> list[Step]:
-    """The calls of one conversation; a result goes with its call by id, else by order."""
+    """Return the calls of one conversation; a result goes with its call by id, else by order."""
     steps: list[Step] = []
     waiting: dict[str, Step] = {}
     for position, message in enumerate(messages):

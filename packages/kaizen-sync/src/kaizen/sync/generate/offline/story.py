@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _QUOTE_CHARS = 300
 _MOST_VALUES = 50
-_SHORTEST_VALUE = 3
+_SHORTEST_VALUE = 3  # shorter ones, such as 1 or no, occur in any error
 _LONGEST_VALUE = 100
 
 
@@ -38,13 +38,13 @@ class Story:
 
     @cached_property
     def names(self) -> frozenset[str]:
-        """The names of tools and arguments, which a tip may use."""
+        """Return the names of tools and arguments, which a tip may use."""
         offered = ({name, *schema.arguments} for name, schema in self.schemas.items())
         called = ({step.tool, *filter(is_name, step.arguments or ())} for step in self.steps)
         return frozenset().union(*offered, *called)
 
     def answer(self, step: Step) -> str:
-        """How a failed call was answered, as a tip may say it: `answers "User not found"`."""
+        """Return how a failed call was answered, as a tip may say it: `answers "User not found"`."""
         failure = step.failure
         if failure is None:
             return "answers"
@@ -75,7 +75,7 @@ def finding(
     rationale: str,
     quote: str = "",
 ) -> Finding:
-    """A finding about a step; without a quote of its own, that of what came back."""
+    """Return a finding about a step; without a quote of its own, that of what came back."""
     if not quote and step.failure:
         quote = step.failure.line
     tip = Tip(
@@ -91,7 +91,7 @@ def finding(
 
 
 def _values(arguments: Mapping[str, Any]) -> Iterator[str]:
-    """The texts and numbers in the arguments that an error may repeat."""
+    """Yield the texts and numbers in the arguments that an error may repeat."""
     for value in arguments.values():
         for one in value if isinstance(value, list) else (value,):
             text = as_text(one)

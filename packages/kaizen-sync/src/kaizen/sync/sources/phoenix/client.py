@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _ATTEMPTS = 4
-_ATTEMPTS_IF_UNUSABLE = 2
+_ATTEMPTS_IF_UNUSABLE = 2  # a proxy's page seldom turns into JSON by waiting
 _GRACE_S = 10.0
 _IN_FLIGHT = 2
 _LONGEST_WAIT_S = 30.0
@@ -142,6 +142,7 @@ class PhoenixClient:
 
     def _sleep(self, seconds: float) -> None:
         until = time.monotonic() + seconds
+        # In naps, since all that a signal handler can do is to set a flag.
         while not self._is_hurried and (left_s := until - time.monotonic()) > 0:
             time.sleep(min(left_s, 0.2))
 
@@ -217,7 +218,9 @@ def connected(settings: PhoenixSettings, deadline: Deadline | None = None) -> ht
     client: httpx.Client = _httpx().Client(
         base_url=settings.base_url,
         headers=dict(settings.headers),
+        # A server that does not accept within seconds will not do so later.
         timeout=_httpx().Timeout(settings.timeout_s, connect=min(5.0, settings.timeout_s)),
+        # No proxy reaches the Phoenix of this machine, whatever the environment names.
         trust_env=not _is_local(settings.base_url),
         verify=_certificates(settings),
     )

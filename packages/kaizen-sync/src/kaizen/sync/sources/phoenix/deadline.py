@@ -23,6 +23,7 @@ class Deadline:
     """
 
     def __init__(self) -> None:
+        # A request stays in one thread from its start to its end.
         self._requests = threading.local()
         self._last = math.inf
 

@@ -22,7 +22,6 @@ from kaizen.sync.sources.phoenix.client import OLDEST_SERVER, PhoenixClient, Ser
 
 if TYPE_CHECKING:
     from datetime import datetime
-    from types import TracebackType
 
     from kaizen.sync.model import Target
     from kaizen.sync.settings import PhoenixSettings
@@ -30,16 +29,17 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _INDEX_PAGE = 200
-_ANSWER_BYTES = 6_000_000
+_ANSWER_BYTES = 6_000_000  # an answer is held in memory twice, as text and as values
+# Phoenix takes no greater limit.
 _SPANS_PER_FETCH = 1000
 _SPANS_AT_FIRST = 100
 _SPANS_IF_UNKNOWN = 10
-_TRACES_PER_FETCH = 100
+_TRACES_PER_FETCH = 100  # each id takes 42 characters of the URL
 _FETCHES = 2
 _ANNOTATED_PER_REQUEST = 100
 _ANNOTATIONS_PER_PAGE = 1000
-_LISTS_TRACES = (13, 15)
-_READS_BY_TRACE_ID = (13, 9)
+_LISTS_TRACES = (13, 15)  # the version of Phoenix that brought `/traces`
+_READS_BY_TRACE_ID = (13, 9)  # the one that brought `trace_id` for `/spans`
 
 
 class PhoenixSource:
@@ -67,18 +67,13 @@ class PhoenixSource:
 
     @property
     def requests(self) -> int:
-        """The number of requests made so far."""
+        """Return the number of requests made so far."""
         return self._http.requests
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -110,6 +105,7 @@ class PhoenixSource:
         Attributes are not read. A server that lists no traces (before 13.15), or fails to, is asked for spans
         instead; then the traces come without spans.
         """
+        # Hashes and not ids: a project may hold millions of traces.
         listed = array("q")
         if self.lists_traces:
             try:
@@ -161,6 +157,7 @@ class PhoenixSource:
         are under way while the caller works on what came before.
         """
         self._project_id()
+        # The project is known by now, so that the threads do not all look it up.
         batches = self._batches(iter(traces))
         running: deque[Future[list[Trace]]] = deque()
         with ThreadPoolExecutor(_FETCHES, thread_name_prefix="kaizen-fetch") as executor:
@@ -172,6 +169,7 @@ class PhoenixSource:
                 while running:
                     yield from running.popleft().result()
             finally:
+                # Whoever stops reading must not wait for batches that nobody needs.
                 for future in running:
                     future.cancel()
 
@@ -203,7 +201,7 @@ class PhoenixSource:
 
     @property
     def lists_traces(self) -> bool:
-        """Whether the server lists traces, by its version."""
+        """Return whether the server lists traces, by its version."""
         self._project_id()
         return reading_by(self.server_version) == "index"
 
@@ -284,6 +282,7 @@ class PhoenixSource:
     def _adapt(self, spans: int, size: int) -> None:
         """Set how many spans to ask for next, by the size of these."""
         if spans:
+            # Growing slowly, since a few small spans say little about the next ones.
             fitting = _ANSWER_BYTES * spans // max(size, 1)
             self._spans_per_answer = max(1, min(fitting, 4 * self._spans_per_answer, _SPANS_PER_FETCH))
 

@@ -22,51 +22,36 @@ from kaizen.sync.trajectory.dialects import (
 from kaizen.sync.trajectory.dialects.dialect import Dialect, SpanContent, has_arguments, is_whole
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
     from kaizen.sync.model import Message, Span, Trace
+
+
+def _dialect(name: str, module: ModuleType) -> Dialect:
+    """Return the dialect that a module defines; `is_model_call` is for those that write no kind."""
+    known = {"is_model_call": module.is_model_call} if hasattr(module, "is_model_call") else {}
+    return Dialect(name, module.recognises, module.read, **known)
+
 
 # The first that tells the whole call is believed: originals come before what was converted from them.
 DIALECTS = (
-    Dialect(
-        name="any-agent",
-        recognises=any_agent.recognises,
-        read=any_agent.read,
-        is_model_call=any_agent.is_model_call,
-    ),
-    Dialect(
-        name="GenAI attributes",
-        recognises=gen_ai_attributes.recognises,
-        read=gen_ai_attributes.read,
-        is_model_call=gen_ai_attributes.is_model_call,
-    ),
-    Dialect(name="GenAI events", recognises=gen_ai_events.recognises, read=gen_ai_events.read),
-    Dialect(
-        name="LiteLLM callback",
-        recognises=litellm_callback.recognises,
-        read=litellm_callback.read,
-        is_model_call=litellm_callback.is_model_call,
-    ),
-    Dialect(
-        name="Vercel AI SDK",
-        recognises=vercel_ai_sdk.recognises,
-        read=vercel_ai_sdk.read,
-        is_model_call=vercel_ai_sdk.is_model_call,
-    ),
-    Dialect(name="OpenInference", recognises=openinference.recognises, read=openinference.read),
-    Dialect(name="OpenLLMetry", recognises=indexed_prompts.recognises, read=indexed_prompts.read),
-    Dialect(name="LangChain", recognises=langchain.recognises, read=langchain.read),
-    Dialect(name="completions", recognises=completions.recognises, read=completions.read),
-    Dialect(name="raw values", recognises=raw_values.recognises, read=raw_values.read),
+    _dialect("any-agent", any_agent),
+    _dialect("GenAI attributes", gen_ai_attributes),
+    _dialect("GenAI events", gen_ai_events),
+    _dialect("LiteLLM callback", litellm_callback),
+    _dialect("Vercel AI SDK", vercel_ai_sdk),
+    _dialect("OpenInference", openinference),
+    _dialect("OpenLLMetry", indexed_prompts),
+    _dialect("LangChain", langchain),
+    _dialect("completions", completions),
+    _dialect("raw values", raw_values),
 )
 
 # Spans around model calls that hold a whole run: read where the trace has no model call of its own.
 AGENT_RUNS = (
-    Dialect(
-        name="pydantic-ai",
-        recognises=agent_runs.recognises_pydantic_ai,
-        read=agent_runs.read_pydantic_ai,
-    ),
-    Dialect(name="Claude Agent SDK", recognises=agent_runs.recognises_claude, read=agent_runs.read_claude),
-    Dialect(name="Vercel AI SDK", recognises=vercel_ai_sdk.is_outer_call, read=vercel_ai_sdk.read),
+    Dialect("pydantic-ai", agent_runs.recognises_pydantic_ai, agent_runs.read_pydantic_ai),
+    Dialect("Claude Agent SDK", agent_runs.recognises_claude, agent_runs.read_claude),
+    Dialect("Vercel AI SDK", vercel_ai_sdk.is_outer_call, vercel_ai_sdk.read),
 )
 
 
@@ -88,7 +73,10 @@ def model_spans(trace: Trace) -> list[Span]:
 
 
 def read_span(span: Span) -> SpanContent:
-    """Read a model call with the first dialect that holds all of it."""
+    """Read a model call with the first dialect that holds all of it.
+
+    The answer is at most one message, since an answer given in items is merged.
+    """
     if span.kind != "LLM":
         for run in AGENT_RUNS:
             if run.recognises(span):

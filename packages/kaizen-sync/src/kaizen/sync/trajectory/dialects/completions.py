@@ -21,15 +21,14 @@ def recognises(span: Span) -> bool:
 
 def read(span: Span) -> SpanContent:
     attributes = span.attributes
-    prompt = attributes.get(_PROMPT) or _first(attributes.get("llm.prompts"))
+    prompts = attributes.get("llm.prompts")
+    # The instrumentor writes a list, whether there is one prompt or several.
+    prompts = prompts[0] if isinstance(prompts, list) and len(prompts) == 1 else prompts
+    prompt = attributes.get(_PROMPT) or prompts
     choice = attributes.get(_CHOICE) or attributes.get("llm.output_messages")
     return SpanContent(
         given=with_span(span, _message("user", prompt)), answer=with_span(span, _message("assistant", choice))
     )
-
-
-def _first(value: Any) -> Any:
-    return value[0] if isinstance(value, list) and len(value) == 1 else value
 
 
 def _message(role: str, text: Any) -> list[Message]:

@@ -26,7 +26,7 @@ class SpanContent:
     dropped: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Dialect:
     """One way to write a model call into a span.
 

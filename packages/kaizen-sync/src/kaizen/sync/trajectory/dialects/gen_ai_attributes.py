@@ -40,6 +40,7 @@ def read_attributes(span: Span, attributes: Mapping[str, Any]) -> SpanContent:
     given = messages_of_json(_value(attributes.get(INPUT)))
     return SpanContent(
         given=with_span(span, [*before, *given]) if given else [],
+        # Of several choices the first goes on into the conversation.
         answer=with_span(span, messages_of_json(_value(attributes.get(OUTPUT)))[:1]),
     )
 

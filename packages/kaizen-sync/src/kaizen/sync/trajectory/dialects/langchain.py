@@ -6,19 +6,22 @@ OpenInference's flat keys lose the calls of some of LangChain's models, and re-s
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from kaizen.sync.model import Message, Span, ToolCall
-from kaizen.sync.trajectory.chat import make_message, with_span
+from kaizen.sync.trajectory.chat import make_message, read_calls, with_span
 from kaizen.sync.trajectory.dialects.dialect import SpanContent
 from kaizen.sync.trajectory.json_text import as_text, json_or_none
 from kaizen.sync.trajectory.parts import read_parts
+
+if TYPE_CHECKING:
+    from kaizen.sync.model import Message, Span
 
 _MARK = '"lc": 1'
 
 
 def recognises(span: Span) -> bool:
     values = (span.attributes.get("input.value"), span.attributes.get("output.value"))
+    # It stands near the beginning; values may be megabytes.
     return any(isinstance(value, str) and _MARK in value[:200_000] for value in values)
 
 
@@ -49,17 +52,7 @@ def _message(value: Any) -> Message | None:
     return make_message(
         role=fields["type"],
         content=read_parts(fields.get("content")).text,
-        tool_calls=_calls(fields.get("tool_calls")),
+        tool_calls=read_calls(fields.get("tool_calls"), arguments_key="args"),
         tool_call_id=as_text(fields.get("tool_call_id")),
         name=as_text(fields.get("name")) if fields["type"] == "tool" else "",
-    )
-
-
-def _calls(calls: Any) -> tuple[ToolCall, ...]:
-    found = [call for call in calls if isinstance(call, Mapping)] if isinstance(calls, list) else []
-    return tuple(
-        ToolCall(
-            id=as_text(call.get("id")), name=as_text(call.get("name")), arguments=as_text(call.get("args"))
-        )
-        for call in found
     )

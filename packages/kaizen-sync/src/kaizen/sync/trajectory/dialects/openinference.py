@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from kaizen.sync.model import Message, Span, ToolCall
-from kaizen.sync.trajectory.chat import make_message, with_span
+from kaizen.sync.trajectory.chat import make_message, read_calls, with_span
 from kaizen.sync.trajectory.dialects.dialect import SpanContent
 from kaizen.sync.trajectory.json_text import as_text, json_or_none
 from kaizen.sync.trajectory.parts import image_placeholder
@@ -20,7 +20,7 @@ OUTPUT = "llm.output_messages."
 PARTS = "message.contents."
 _CALLS = "message.tool_calls."
 _CONTENT = "message.content."
-_INDEX_DIGITS = 9
+_INDEX_DIGITS = 9  # longer ones are no index, and Python refuses to read them from 4,301 digits on
 
 
 def recognises(span: Span) -> bool:
@@ -33,14 +33,20 @@ def read(span: Span) -> SpanContent:
 
 def flat_messages(span: Span, prefix: str, role: str = "") -> list[Message]:
     """Return the messages below a prefix, in the order of their numbers; `role` is for those without one."""
-    messages: dict[int, dict[str, Any]] = {}
-    for key, value in span.attributes.items():
-        if key.startswith(prefix):
-            number, name = numbered(key, len(prefix))
+    return with_span(
+        span, [m for fields in grouped(span.attributes, prefix) for m in _messages(fields, role)]
+    )
+
+
+def grouped(attributes: Mapping[str, Any], *prefixes: str) -> list[dict[str, Any]]:
+    """Return what stands behind `<prefix><number>.`, by the rest of its key, in the order of the numbers."""
+    groups: dict[int, dict[str, Any]] = {}
+    for key, value in attributes.items():
+        for prefix in prefixes:
+            number, name = numbered(key, len(prefix)) if key.startswith(prefix) else (None, "")
             if number is not None:
-                messages.setdefault(number, {})[name] = value
-    found = [one for _, fields in sorted(messages.items()) for one in _messages(fields, role)]
-    return with_span(span, found)
+                groups.setdefault(number, {})[name] = value
+    return [fields for _, fields in sorted(groups.items())]
 
 
 def numbered(key: str, start: int) -> tuple[int | None, str]:
@@ -52,61 +58,38 @@ def numbered(key: str, start: int) -> tuple[int | None, str]:
 
 
 def _messages(fields: Mapping[str, Any], role: str) -> list[Message]:
-    parts: dict[int, dict[str, Any]] = {}
-    calls: dict[int, dict[str, Any]] = {}
-    texts: dict[int, str] = {}
-    results: list[Message] = []
-    for key, value in fields.items():
-        if key.startswith(PARTS):
-            _put(parts, key, len(PARTS), value)
-        elif key.startswith(_CALLS):
-            _put(calls, key, len(_CALLS), value)
-        elif key.startswith(_CONTENT):
-            number, _ = numbered(key, len(_CONTENT))
-            if number is not None:
-                texts[number] = as_text(value)
-        elif key.startswith("function."):
-            results += _function_result(value)
-    if results:
-        return results
-    ordered = [part for _, part in sorted(parts.items())]
-    content = as_text(fields.get("message.content")) or "\n".join(t for _, t in sorted(texts.items()))
+    results = (_function_result(value) for key, value in fields.items() if key.startswith("function."))
+    if found := [result for result in results if result]:
+        return found
+    parts = grouped(fields, PARTS)
+    # A content in several texts has a number for each, and nothing behind it.
+    texts = [as_text([*text.values()][-1]) for text in grouped(fields, _CONTENT)]
+    content = as_text(fields.get("message.content")) or "\n".join(texts)
     # The Responses API may give one text both as content and as a part.
-    shown = [text for text in map(_part_text, ordered) if text and text != content]
+    shown = [text for text in map(_part_text, parts) if text and text != content]
     message = make_message(
         role=as_text(fields.get("message.role")) or role,
         content="\n".join(filter(None, [content, *shown])),
-        tool_calls=_tool_calls(fields, calls, ordered),
+        tool_calls=_tool_calls(fields, parts),
         tool_call_id=as_text(fields.get("message.tool_call_id")),
         name=as_text(fields.get("message.name")),
     )
     return [message] if message else []
 
 
-def _put(into: dict[int, dict[str, Any]], key: str, start: int, value: Any) -> None:
-    number, name = numbered(key, start)
-    if number is not None:
-        into.setdefault(number, {})[name] = value
-
-
-def _tool_calls(
-    fields: Mapping[str, Any], calls: Mapping[int, Mapping[str, Any]], parts: list[dict[str, Any]]
-) -> tuple[ToolCall, ...]:
+def _tool_calls(fields: Mapping[str, Any], parts: list[dict[str, Any]]) -> tuple[ToolCall, ...]:
     """Return the calls of a message; Anthropic's are among its parts too, and count once."""
-    found = [_tool_call(call) for _, call in sorted(calls.items())]
+    found = list(_read_calls(grouped(fields, _CALLS)))
     if name := as_text(fields.get("message.function_call_name")):
         arguments = as_text(fields.get("message.function_call_arguments_json"))
         found.append(ToolCall(id="", name=name, arguments=arguments))
     among_parts = [part for part in parts if any(key.startswith("tool_call.") for key in part)]
-    return tuple(found or map(_tool_call, among_parts))
+    return tuple(found) or _read_calls(among_parts)
 
 
-def _tool_call(call: Mapping[str, Any]) -> ToolCall:
-    return ToolCall(
-        id=as_text(call.get("tool_call.id")),
-        name=as_text(call.get("tool_call.function.name")),
-        arguments=as_text(call.get("tool_call.function.arguments")),
-    )
+def _read_calls(calls: list[dict[str, Any]]) -> tuple[ToolCall, ...]:
+    keys = ("tool_call.id", "tool_call.function.name", "tool_call.function.arguments")
+    return read_calls(calls, *keys)
 
 
 def _part_text(part: Mapping[str, Any]) -> str:
@@ -119,10 +102,10 @@ def _part_text(part: Mapping[str, Any]) -> str:
     return image_placeholder(as_text(url)) if url else ""
 
 
-def _function_result(value: Any) -> list[Message]:
-    """Return autogen's results: `llm.input_messages.N.function.K`, as JSON with `content` and `call_id`."""
+def _function_result(value: Any) -> Message | None:
+    """Return autogen's result: `llm.input_messages.N.function.K`, as JSON with `content` and `call_id`."""
     result = json_or_none(value)
     if not isinstance(result, Mapping):
-        return []
+        return None
     content, call_id = as_text(result.get("content")), as_text(result.get("call_id"))
-    return [Message(role="tool", content=content, tool_call_id=call_id, name=as_text(result.get("name")))]
+    return Message(role="tool", content=content, tool_call_id=call_id, name=as_text(result.get("name")))

@@ -30,6 +30,7 @@ def read(span: Span) -> SpanContent:
 
 def _plain_output(span: Span) -> list[Message]:
     value = span.attributes.get("output.value")
+    # JSON without a message in it is data and not an answer.
     is_json = span.attributes.get("output.mime_type") == "application/json"
     if not isinstance(value, str) or not value.strip() or is_json:
         return []

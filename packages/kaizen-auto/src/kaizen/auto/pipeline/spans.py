@@ -1,4 +1,4 @@
-"""Finished spans as values: what they are, and copies with something changed."""
+"""Reads and copies finished spans."""
 
 from __future__ import annotations
 
@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry.sdk.trace import ReadableSpan
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from opentelemetry.sdk.resources import Resource
-    from opentelemetry.trace import SpanContext
+    from opentelemetry.sdk.trace import Event
+    from opentelemetry.trace import SpanContext, Status
 
 SPAN_KIND = "openinference.span.kind"
+# On spans that were still open when the process ended.
+UNFINISHED = "kaizen.unfinished"
 
 
 def scope_of(span: ReadableSpan) -> str:
@@ -35,19 +38,22 @@ def copy_span(
     parent: SpanContext | None = None,
     attributes: Mapping[str, Any] | None = None,
     resource: Resource | None = None,
+    events: Sequence[Event] | None = None,
+    status: Status | None = None,
+    end_time: int | None = None,
 ) -> ReadableSpan:
-    """The same span with another parent, other attributes or another resource."""
+    """Return the same span with what is given in place of its own; `end_time` is in nanoseconds."""
     return ReadableSpan(
         name=span.name,
         context=span.context,
         parent=parent if parent is not None else span.parent,
         resource=resource if resource is not None else span.resource,
         attributes=attributes if attributes is not None else span.attributes,
-        events=span.events,
+        events=events if events is not None else span.events,
         links=span.links,
         kind=span.kind,
         instrumentation_scope=span.instrumentation_scope,
-        status=span.status,
+        status=status if status is not None else span.status,
         start_time=span.start_time,
-        end_time=span.end_time,
+        end_time=end_time if end_time is not None else span.end_time,
     )

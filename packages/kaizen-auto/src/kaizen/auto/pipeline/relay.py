@@ -1,4 +1,4 @@
-"""Listening to a tracer provider that is not ours: its OpenInference spans, under our project."""
+"""Listens to the application's tracer provider: takes its OpenInference spans, under our project."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ from typing import TYPE_CHECKING, Any
 
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 
-from kaizen.auto.spans import copy_span, is_openinference
+from kaizen.auto.pipeline.spans import copy_span, is_openinference
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
     from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace import Span
 
-    from kaizen.auto.collapse import CollapseProcessor
+    from kaizen.auto.pipeline.collapse import CollapseProcessor
 
 
 class Relay(SpanProcessor):
-    """A span processor on the application's provider that hands copies to ours."""
+    """Hand copies of the spans of the application's provider to our processor."""
 
     def __init__(self, provider: Any, target: CollapseProcessor, resource: Resource) -> None:
         self.provider = provider
@@ -34,16 +34,19 @@ class Relay(SpanProcessor):
         self._attached = True
 
     def detach(self) -> None:
-        """Fall silent: OpenTelemetry offers no way to take a processor off a provider."""
+        """Hand on nothing more: OpenTelemetry has no way to take a processor off a provider."""
         self._attached = False
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         if self._attached and is_openinference(span):
-            self._target.on_start(span, parent_context)
+            self._target.on_start(span, parent_context, resource=self._merged(span))
 
     def on_end(self, span: ReadableSpan) -> None:
         if self._attached and is_openinference(span):
-            self._target.on_end(copy_span(span, resource=span.resource.merge(self._resource)))
+            self._target.on_end(copy_span(span, resource=self._merged(span)))
+
+    def _merged(self, span: ReadableSpan) -> Resource:
+        return span.resource.merge(self._resource)
 
     def shutdown(self) -> None:
         self._attached = False

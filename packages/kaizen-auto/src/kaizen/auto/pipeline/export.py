@@ -1,4 +1,4 @@
-"""Sending a batch of spans to the collector: one attempt, short timeouts, over HTTP or gRPC."""
+"""Sends a batch of spans to the collector: one attempt, short timeouts, over HTTP or gRPC."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
 
     from kaizen.auto.configuration import Configuration
+    from kaizen.auto.pipeline.fitting import Limits
 
 MAX_BODY_BYTES = 4_000_000
 # Worth another try later; everything else would be refused again.
@@ -31,10 +32,10 @@ HINTS = {
 
 
 class Outcome(NamedTuple):
-    """What became of one attempt; `again` says that the same spans may be sent later."""
+    """Hold the result of one attempt; with `may_retry`, the same spans may be sent later."""
 
     delivered: bool
-    again: bool = False
+    may_retry: bool = False
     error: str = ""
 
 
@@ -50,17 +51,24 @@ def make_sender(configuration: Configuration) -> Sender:
     return GrpcSender(configuration) if configuration.protocol == "grpc" else HttpSender(configuration)
 
 
+def encode(spans: Sequence[ReadableSpan], limits: Limits) -> Any:
+    """Return the export request for spans, within the limits."""
+    from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
+
+    from kaizen.auto.pipeline.fitting import fit
+
+    return encode_spans([fit(span, limits) for span in spans])
+
+
 class HttpSender:
-    """OTLP over HTTP with protobuf bodies on one kept-alive connection. Used by one thread at a time."""
+    """Send OTLP over HTTP, protobuf bodies on one kept-alive connection; for one thread at a time."""
 
     def __init__(self, configuration: Configuration) -> None:
         self._configuration = configuration
         self._connection: http.client.HTTPConnection | None = None
 
     def send(self, spans: Sequence[ReadableSpan]) -> Outcome:
-        from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
-
-        body = encode_spans(spans).SerializeToString()
+        body = encode(spans, self._configuration.limits).SerializeToString()
         if len(body) > MAX_BODY_BYTES and len(spans) > 1:
             return self._send_halves(spans)
         outcome, status = self._post(body)
@@ -87,18 +95,18 @@ class HttpSender:
             status = self._request(body, headers)
         except (http.client.HTTPException, ConnectionError) as exc:
             self._close()
-            # A collector closes connections that were idle; that is no failed attempt.
+            # A collector closes connections that were idle; that is not a failed attempt.
             if fresh or isinstance(exc, ConnectionRefusedError):
-                return Outcome(False, again=True, error=f"{url}: {exc or type(exc).__name__}"), 0
+                return Outcome(False, may_retry=True, error=f"{url}: {exc or type(exc).__name__}"), 0
             return self._post(body if not self._configuration.gzip else gzip.decompress(body))
         except (OSError, ValueError) as exc:
             self._close()
-            return Outcome(False, again=True, error=f"{url}: {exc or type(exc).__name__}"), 0
+            return Outcome(False, may_retry=True, error=f"{url}: {exc or type(exc).__name__}"), 0
         if 200 <= status < 300:
             return Outcome(True), status
         self._close()
         error = f"{url} answered {status}{HINTS.get(status, '')}"
-        return Outcome(False, again=status in TRANSIENT, error=error), status
+        return Outcome(False, may_retry=status in TRANSIENT, error=error), status
 
     def _request(self, body: bytes, headers: dict[str, str]) -> int:
         if self._connection is None:
@@ -116,7 +124,7 @@ class HttpSender:
 
 
 def connect(configuration: Configuration) -> http.client.HTTPConnection:
-    """An open connection to the collector, through the environment's proxy unless it is this machine."""
+    """Open a connection to the collector, through the environment's proxy unless it is this machine."""
     url = urlsplit(configuration.endpoint)
     host, path = url.hostname or "", url.path + (f"?{url.query}" if url.query else "")
     proxy = None if configuration.is_local else _proxy(url.scheme, url.netloc)
@@ -167,7 +175,7 @@ def _tls_context(certificate: str | None) -> ssl.SSLContext:
 
 
 class GrpcSender:
-    """OTLP over gRPC, without the retries of OpenTelemetry's exporter."""
+    """Send OTLP over gRPC, without the retries of OpenTelemetry's exporter."""
 
     def __init__(self, configuration: Configuration) -> None:
         self._configuration = configuration
@@ -175,21 +183,20 @@ class GrpcSender:
 
     def send(self, spans: Sequence[ReadableSpan]) -> Outcome:
         import grpc  # type: ignore[import-untyped]
-        from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 
         if self._stub is None:
             self._stub = self._connect()
         try:
             self._stub.Export(
-                encode_spans(spans),
+                encode(spans, self._configuration.limits),
                 timeout=self._configuration.read_timeout_s,
                 metadata=tuple(self._configuration.headers.items()),
             )
         except grpc.RpcError as exc:
             code = exc.code() if isinstance(exc, grpc.Call) else None
-            again = code not in (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED)
+            may_retry = code not in (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED)
             name = code.name if code is not None else type(exc).__name__
-            return Outcome(False, again=again, error=f"{self._configuration.endpoint} (gRPC): {name}")
+            return Outcome(False, may_retry=may_retry, error=f"{self._configuration.endpoint} (gRPC): {name}")
         return Outcome(True)
 
     def after_fork(self) -> None:

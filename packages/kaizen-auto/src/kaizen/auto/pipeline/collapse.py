@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import OrderedDict
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
+from opentelemetry.trace import StatusCode
 
-from kaizen.auto.spans import copy_span, is_openinference, kind_of, scope_of
+from kaizen.auto.pipeline.forking import call_in_child
+from kaizen.auto.pipeline.spans import UNFINISHED, copy_span, is_openinference, kind_of, scope_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from opentelemetry.context import Context
+    from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace import Span
 
 MODEL_CALLS = ("LLM", "EMBEDDING")
@@ -33,15 +37,19 @@ FILLED = (
     "llm.finish_reason",
     "embedding.",
 )
+OUTPUT = ("output.", "llm.output_messages.", "embedding.embeddings.")
 
 
 class Node:
-    """One span while it or its parent is open, and what ended below it and waits for it."""
+    """Hold one span while it or its parent is open, and the spans below it that wait for its end."""
 
-    __slots__ = ("ended", "held", "kind", "parent", "scope", "span")
+    __slots__ = ("ended", "held", "kind", "parent", "resource", "scope", "span")
 
-    def __init__(self, span: ReadableSpan, parent: Node | None) -> None:
+    def __init__(
+        self, span: ReadableSpan, parent: Node | None = None, resource: Resource | None = None
+    ) -> None:
         self.span = span
+        self.resource = resource
         self.scope = scope_of(span)
         self.parent = parent
         self.kind: str | None = None
@@ -53,7 +61,7 @@ class Node:
 
 
 class CollapseProcessor(SpanProcessor):
-    """Hands spans on to the next processor, without the LLM spans that repeat their parent.
+    """Hand spans on to the next processor, without the LLM spans that repeat their parent.
 
     A span repeats its parent when both are model calls of the same kind and were made by different
     OpenInference instrumentors. It is held until the parent has ended: the parent may set its kind late, and
@@ -65,26 +73,57 @@ class CollapseProcessor(SpanProcessor):
         self._enabled = enabled
         self._open: OrderedDict[int, Node] = OrderedDict()
         self._lock = threading.RLock()
+        call_in_child(self._after_fork)
 
-    def on_start(self, span: Span, parent_context: Context | None = None) -> None:
-        if self._enabled and span.context is not None:
-            # The agent's own code is running: nothing of ours may reach it.
+    def _after_fork(self) -> None:
+        # The parent ends what it began; another thread may have held the lock.
+        self._lock = threading.RLock()
+        self._open = OrderedDict()
+
+    @property
+    def open_count(self) -> int:
+        """Return the number of spans that have started and not ended."""
+        return len(self._open)
+
+    def on_start(
+        self, span: Span, parent_context: Context | None = None, *, resource: Resource | None = None
+    ) -> None:
+        """Take note of a span; `resource` is the one that it will have when it ends, if that is another."""
+        if span.context is not None:
+            # The agent's own code is running: no error of ours may reach it.
             with suppress(Exception):
-                self._opened(span)
+                self._opened(span, resource)
 
     def on_end(self, span: ReadableSpan) -> None:
         with suppress(Exception):
-            if self._enabled and span.context is not None:
+            if span.context is not None:
                 self._ended(span)
             else:
                 self._following.on_end(span)
 
-    def _opened(self, span: Span) -> None:
+    def end_open(self) -> int:
+        """Hand on every open span as it is, marked as unfinished, the inner ones first; return how many.
+
+        The spans themselves stay open: to end them would make the agent's threads, which may still use
+        them, log complaints.
+        """
+        with self._lock:
+            nodes = list(reversed(self._open.values()))
+        end_time = time.time_ns()
+        for node in nodes:
+            with suppress(Exception):
+                attributes = {**(node.span.attributes or {}), UNFINISHED: True}
+                self._ended(
+                    copy_span(node.span, attributes=attributes, resource=node.resource, end_time=end_time)
+                )
+        return len(nodes)
+
+    def _opened(self, span: Span, resource: Resource | None) -> None:
         released: list[Node] = []
         assert span.context is not None
         with self._lock:
-            parent = self._open.get(span.parent.span_id) if span.parent is not None else None
-            self._open[span.context.span_id] = Node(span, parent)
+            around = self._open.get(span.parent.span_id) if span.parent is not None else None
+            self._open[span.context.span_id] = Node(span, around if self._enabled else None, resource)
             if len(self._open) > MAX_OPEN:
                 released = self._open.popitem(last=False)[1].held
         self._emit(released)
@@ -93,7 +132,7 @@ class CollapseProcessor(SpanProcessor):
         assert span.context is not None
         with self._lock:
             node = self._open.pop(span.context.span_id, None)
-            ready = [Node(span, None)] if node is None else self._settle(node, span)
+            ready = [Node(span)] if node is None else self._close(node, span)
         self._emit(ready)
 
     def release(self) -> None:
@@ -111,15 +150,15 @@ class CollapseProcessor(SpanProcessor):
     def force_flush(self, timeout_millis: int = 30000) -> bool:
         return self._following.force_flush(timeout_millis)
 
-    def _settle(self, node: Node, span: ReadableSpan) -> list[Node]:
-        """What may go out now that this span has ended; it may itself be dropped, or held by its parent."""
+    def _close(self, node: Node, span: ReadableSpan) -> list[Node]:
+        """Return what may go out now that this span has ended; it may be dropped, or held by its parent."""
         node.span, node.kind, node.ended = span, kind_of(span), True
         repeats = [child for child in node.held if _repeats(child, node)]
         others = [child for child in node.held if child not in repeats]
         for child in repeats:
             others += [_moved(below, span) for below in child.held]
         if repeats:
-            node.span = copy_span(span, attributes=_merged(span, [child.span for child in repeats]))
+            node.span = _completed(span, [child.span for child in repeats])
         node.held = []
         parent = node.parent
         node.parent = None
@@ -166,8 +205,26 @@ def _moved(node: Node, parent: ReadableSpan) -> Node:
     return node
 
 
+def _completed(span: ReadableSpan, repeats: list[ReadableSpan]) -> ReadableSpan:
+    """Return the span with what the layers below knew: attributes, and how the last call below ended.
+
+    That counts where the span knows no better: one that is OK and has an answer was retried.
+    """
+    attributes, last = _merged(span, repeats), repeats[-1]
+    has_answer = any(name.startswith(OUTPUT) for name in span.attributes or ())
+    is_answered = has_answer and span.status.status_code is StatusCode.OK
+    if is_answered or _is_error(span) or not _is_error(last):
+        return copy_span(span, attributes=attributes)
+    exceptions = [event for event in last.events if event.name == "exception"]
+    return copy_span(span, attributes=attributes, status=last.status, events=[*span.events, *exceptions])
+
+
+def _is_error(span: ReadableSpan) -> bool:
+    return span.status.status_code is StatusCode.ERROR
+
+
 def _merged(span: ReadableSpan, repeats: list[ReadableSpan]) -> dict[str, Any]:
-    """The attributes of the span, completed by what only the layers below knew.
+    """Return the attributes of the span, completed by what only the layers below knew.
 
     Tokens and cost of several calls below are added up, unless the span counted on its own: then only what
     it did not count is taken, from the last call. The rest is taken from the last call that knew it.

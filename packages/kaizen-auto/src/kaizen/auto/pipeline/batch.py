@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import logging
-import os
 import sys
 import threading
 import time
-import weakref
 from collections import deque
 from typing import TYPE_CHECKING
 
 from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, attach, set_value
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 
-from kaizen.auto.export import Outcome
+from kaizen.auto.pipeline.export import Outcome
+from kaizen.auto.pipeline.forking import call_in_child
+from kaizen.auto.pipeline.pool import send_before_results
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from kaizen.auto.export import Sender
+    from kaizen.auto.pipeline.export import Sender
 
 logger = logging.getLogger("kaizen.auto")
 
@@ -28,7 +28,7 @@ LONGEST_PAUSE_S = 30.0
 
 
 class BatchQueue(SpanProcessor):
-    """Takes finished spans at no cost to the agent and sends them in batches from a daemon thread.
+    """Take finished spans at no cost to the agent, and send them in batches from a daemon thread.
 
     Bounded: when full, the oldest span is dropped and counted. After a failure nothing is attempted for a
     while (1 s, doubling up to 30 s); spans that the collector did not get stay queued meanwhile. The thread
@@ -51,9 +51,7 @@ class BatchQueue(SpanProcessor):
         self._before_exit = before_exit or self.shutdown
         self.last_error: str | None = None
         self._reset()
-        if hasattr(os, "register_at_fork"):
-            alive = weakref.WeakMethod(self._after_fork)
-            os.register_at_fork(after_in_child=lambda: (after := alive()) and after())
+        call_in_child(self._after_fork)
 
     def _reset(self) -> None:
         # Re-entrant: a signal handler or a finalizer may end a span while this thread is in here.
@@ -79,7 +77,7 @@ class BatchQueue(SpanProcessor):
 
     @property
     def in_outage(self) -> bool:
-        """Whether the last attempt failed."""
+        """Return whether the last attempt to send failed."""
         return self._pause_s > 0
 
     def on_end(self, span: ReadableSpan) -> None:
@@ -97,7 +95,7 @@ class BatchQueue(SpanProcessor):
                 self._changed.notify_all()
 
     def flush(self, timeout_s: float) -> bool:
-        """Have everything sent that is queued now; True when the queue is empty in time."""
+        """Send everything that is queued now; return whether the queue was emptied in time."""
         with self._changed:
             if not self.queued:
                 return True
@@ -118,7 +116,7 @@ class BatchQueue(SpanProcessor):
         self.stop()
 
     def stop(self) -> None:
-        """Take no more spans, and give up those that are left."""
+        """Take no more spans, and drop those that are left."""
         with self._changed:
             self._stopped = True
             self.dropped += len(self._spans)
@@ -141,6 +139,7 @@ class BatchQueue(SpanProcessor):
             return
         self._thread = thread
         _run_at_multiprocessing_exit(self._before_exit)
+        send_before_results(lambda timeout_s: self.in_outage or self.flush(timeout_s))
 
     def _run(self) -> None:
         attach(set_value(_SUPPRESS_INSTRUMENTATION_KEY, True))
@@ -183,13 +182,13 @@ class BatchQueue(SpanProcessor):
             try:
                 outcome = self._sender.send(batch)
             except Exception as exc:  # noqa: BLE001 - one batch must not end the thread
-                outcome = Outcome(delivered=False, again=False, error=f"{type(exc).__name__}: {exc}")
+                outcome = Outcome(delivered=False, may_retry=False, error=f"{type(exc).__name__}: {exc}")
             self._account(batch, outcome)
             if not outcome.delivered or (not everything and len(self._spans) < self._batch_size):
                 return
 
     def _account(self, batch: list[ReadableSpan], outcome: Outcome) -> None:
-        """Count what became of a batch, and say when an outage begins and ends."""
+        """Count the spans of a batch by its outcome, and log when an outage begins and ends."""
         with self._changed:
             self._in_flight = 0
             was_paused, lost = self.in_outage, self._lost_in_outage
@@ -200,7 +199,7 @@ class BatchQueue(SpanProcessor):
                 self._pause_s = min(LONGEST_PAUSE_S, self._pause_s * 2 or FIRST_PAUSE_S)
                 self._paused_until = time.monotonic() + self._pause_s
                 self.last_error = outcome.error
-                if outcome.again:
+                if outcome.may_retry:
                     self._put_back(batch)
                 else:
                     self.failed += len(batch)
@@ -219,7 +218,7 @@ class BatchQueue(SpanProcessor):
 
 
 def _run_at_multiprocessing_exit(function: Callable[[], None]) -> None:
-    """Children of multiprocessing leave through os._exit, past atexit, but run its own finalizers."""
+    """Call the function when a child of multiprocessing ends: by os._exit, past atexit."""
     process = sys.modules.get("multiprocessing.process")
     util = sys.modules.get("multiprocessing.util")
     if process is not None and util is not None and process.parent_process() is not None:

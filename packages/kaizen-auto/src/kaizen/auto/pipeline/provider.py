@@ -7,17 +7,19 @@ import importlib.util
 import logging
 import sys
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
-from kaizen.auto.batch import BatchQueue
-from kaizen.auto.collapse import CollapseProcessor
 from kaizen.auto.configuration import Configuration, resolve
-from kaizen.auto.export import make_sender
-from kaizen.auto.relay import Relay
+from kaizen.auto.pipeline.batch import BatchQueue
+from kaizen.auto.pipeline.collapse import CollapseProcessor
+from kaizen.auto.pipeline.export import make_sender
+from kaizen.auto.pipeline.relay import Relay
 
 if TYPE_CHECKING:
-    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace import SpanLimits, TracerProvider
 
-    from kaizen.auto.tracing import Options
+    from kaizen.auto.guards.responses import ResponseWatch
+    from kaizen.auto.options import Options
 
 logger = logging.getLogger("kaizen.auto")
 
@@ -26,10 +28,12 @@ PROJECT_ATTRIBUTE = "openinference.project.name"
 EXIT_SHARE = 7 / 8
 # A collector that failed last time gets one more attempt, and a short one.
 EXIT_IN_OUTAGE_S = 0.5
+# What OpenInference's provider allows.
+MAX_ATTRIBUTES = 10_000
 
 
 class Pipeline:
-    """A provider whose spans go through collapsing into the queue that a background thread sends."""
+    """Hold a provider, and what its spans pass: collapsing, and the queue that a thread sends."""
 
     def __init__(self, configuration: Configuration) -> None:
         self.configuration = configuration
@@ -42,10 +46,12 @@ class Pipeline:
         )
         self.collapse = CollapseProcessor(self.queue, enabled=configuration.collapse)
         self.provider = make_provider(configuration)
+        self.watches: WeakSet[ResponseWatch] = WeakSet()
+        self.unfinished = 0
         self._relays: list[Relay] = []
 
     def start(self, *, set_global: bool) -> None:
-        """Connect the provider; a pipeline that lost a race is never started and holds nothing open."""
+        """Connect the provider; a pipeline that was built in vain is never started and holds nothing open."""
         self.provider.add_span_processor(self.collapse)
         atexit.register(self.exit)
         if set_global:
@@ -54,7 +60,7 @@ class Pipeline:
             trace.set_tracer_provider(self.provider)
 
     def attach(self, provider: Any) -> bool:
-        """Listen to the spans of a provider that the application has set up; False if it cannot be done."""
+        """Listen to the spans of the application's provider; return whether that can be done."""
         if any(relay.provider is provider for relay in self._relays):
             return True
         if not hasattr(provider, "add_span_processor"):
@@ -70,10 +76,16 @@ class Pipeline:
 
     def exit(self) -> None:
         """Send what is left; the process ends within the exit timeout whatever the collector does."""
-        self.collapse.release()
+        self._end_unfinished()
         timeout_s = self.configuration.exit_timeout_s * EXIT_SHARE
         self.queue.flush(min(timeout_s, EXIT_IN_OUTAGE_S) if self.queue.in_outage else timeout_s)
         self.queue.stop()
+
+    def _end_unfinished(self) -> None:
+        """End the calls that are still running, with what they have so far."""
+        self.unfinished += sum(watch.end(None, is_unfinished=True) for watch in list(self.watches))
+        self.unfinished += self.collapse.end_open()
+        self.collapse.release()
 
     def close(self) -> None:
         atexit.unregister(self.exit)
@@ -87,7 +99,7 @@ def build(options: Options) -> Pipeline:
 
 
 def make_provider(configuration: Configuration) -> TracerProvider:
-    """A provider without a span processor, for the project of this configuration.
+    """Build a provider without a span processor, for the project of this configuration.
 
     Through `phoenix.otel.register()`; but where a Phoenix server is installed beside the agent, importing
     anything below `phoenix` imports the server, and OpenInference's provider with the same resource is used.
@@ -101,7 +113,7 @@ def make_provider(configuration: Configuration) -> TracerProvider:
 
 
 def is_phoenix_otel_cheap() -> bool:
-    """Whether `phoenix` is only the namespace of `phoenix.otel`, or imported by the agent already."""
+    """Return whether `phoenix` is only the namespace of `phoenix.otel`, or imported by the agent already."""
     if "phoenix" in sys.modules:
         return True
     try:
@@ -123,6 +135,7 @@ def _register(configuration: Configuration) -> TracerProvider:
         verbose=False,
         set_global_tracer_provider=False,
         shutdown_on_exit=False,
+        span_limits=_span_limits(),
     )
 
 
@@ -131,5 +144,18 @@ def _openinference_provider(configuration: Configuration) -> TracerProvider:
     from opentelemetry.sdk.resources import Resource
 
     return OpenInferenceTracerProvider(
-        resource=Resource.create({PROJECT_ATTRIBUTE: configuration.project}), shutdown_on_exit=False
+        resource=Resource.create({PROJECT_ATTRIBUTE: configuration.project}),
+        shutdown_on_exit=False,
+        span_limits=_span_limits(),
+    )
+
+
+def _span_limits() -> SpanLimits:
+    """Return limits that leave a long conversation whole; the environment's are applied before sending."""
+    from opentelemetry.sdk.trace import SpanLimits
+
+    return SpanLimits(
+        max_span_attributes=MAX_ATTRIBUTES,
+        max_attribute_length=SpanLimits.UNSET,
+        max_span_attribute_length=SpanLimits.UNSET,
     )

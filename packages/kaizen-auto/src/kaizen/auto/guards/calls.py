@@ -1,4 +1,4 @@
-"""Instrumented calls that cannot fail because of their instrumentor.
+"""Guards instrumented calls against faults of their instrumentor.
 
 An instrumentor wraps the framework's functions. Around each such wrapper goes a guard that knows what the
 framework itself did: its results and its errors pass, an error of the wrapper is swallowed.
@@ -9,29 +9,34 @@ from __future__ import annotations
 import functools
 import inspect
 import logging
-from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 import wrapt
-from opentelemetry import trace
-from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, attach, detach, get_value, set_value
+
+from kaizen.auto.guards.agents_spans import guard_processor
+from kaizen.auto.guards.cancellation import CallSpan
+from kaizen.auto.guards.responses import watch_responses
+from kaizen.auto.guards.suppression import lifted, suppressed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator
+    from collections.abc import Callable, Generator
     from types import ModuleType
+    from weakref import WeakSet
+
+    from kaizen.auto.guards.responses import ResponseWatch
 
 logger = logging.getLogger("kaizen.auto")
 
-# logfire suppresses all instrumentation inside its spans of model calls, to keep HTTP clients out of them.
-SUPPRESSING_SCOPE = "logfire."
-
 
 class HostCall(wrapt.ObjectProxy):  # type: ignore[type-arg]
-    """The framework's function as a wrapper gets to see it, remembering what became of the call."""
+    """Wrap the framework's function for an instrumentor, and remember how the call ended."""
 
-    def __init__(self, function: Callable[..., Any]) -> None:
+    def __init__(self, function: Callable[..., Any], *, records_itself: bool = False) -> None:
         super().__init__(function)
+        self._self_records_itself = records_itself
+        self._self_is_openai = records_itself
+        self._self_span = CallSpan()
         self._self_called = False
         self._self_done = False
         self._self_result: Any = None
@@ -40,11 +45,13 @@ class HostCall(wrapt.ObjectProxy):  # type: ignore[type-arg]
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         self._self_called = True
+        # An instrumentor that outlives the call, for its stream, records its errors too.
+        self._self_records_itself = self._self_records_itself or bool(kwargs.get("stream"))
         try:
             with suppressed(self._self_suppressed):
                 result = self.__wrapped__(*args, **kwargs)
         except BaseException as exc:
-            self._self_error = exc
+            self._failed(exc)
             raise
         if inspect.isawaitable(result):
             return self._awaited(result)
@@ -55,10 +62,12 @@ class HostCall(wrapt.ObjectProxy):  # type: ignore[type-arg]
     async def _awaited(self, awaitable: Any) -> Any:
         try:
             with suppressed(self._self_suppressed):
-                self._self_result = await awaitable
+                result = await awaitable
         except BaseException as exc:
-            self._self_error = exc
+            self._failed(exc)
             raise
+        # Those of the OpenAI SDK have a watch of their own.
+        self._self_result = result if self._self_is_openai else self._self_span.watch_stream(result)
         self._self_done = True
         return self._self_result
 
@@ -66,12 +75,17 @@ class HostCall(wrapt.ObjectProxy):  # type: ignore[type-arg]
         try:
             return (yield from generator)
         except BaseException as exc:
-            self._self_error = exc
+            self._failed(exc)
             raise
 
-    def settle(self, fault: Exception) -> bool:
-        """Raise what the framework raised; else say whether it answered, so that it is not called twice."""
+    def _failed(self, error: BaseException) -> None:
+        self._self_error = error
+        self._self_span.see_error(error, records_itself=self._self_records_itself)
+
+    def raise_own_error(self, fault: Exception) -> bool:
+        """Raise what the framework raised, else return whether it was called, to not call it twice."""
         if self._self_error is not None:
+            self._self_span.end(self._self_error)
             if self._self_error is fault:
                 raise fault
             raise self._self_error from None
@@ -80,44 +94,59 @@ class HostCall(wrapt.ObjectProxy):  # type: ignore[type-arg]
 
 
 def guard(
-    framework_module: ModuleType, instrumentor: Any, *, force: Callable[[], bool] = lambda: False
+    framework_module: ModuleType,
+    instrumentor: Any,
+    *,
+    force: Callable[[], bool] = lambda: False,
+    watches: WeakSet[ResponseWatch] | None = None,
 ) -> Callable[[], None]:
-    """Guard what an instrumentor has just replaced in a framework; the result undoes it.
+    """Guard what an instrumentor has just replaced in a framework; return a function that undoes it.
 
-    `force` says whether the instrumentor is to see the calls of a tracer that suppresses all others.
+    `force` says whether the instrumentor is to see the calls of a tracer that suppresses all others;
+    `watches` gets a watch on each response of the OpenAI SDK that the caller reads itself.
     """
     # Asked of the type: isinstance would wake the lazy proxies that openai exports.
     classes: list[Any] = [value for value in list(vars(framework_module).values()) if _is_class(value)]
     for owner in classes:
         for name, value in list(vars(owner).items()):
             if isinstance(value, wrapt.FunctionWrapper) and _is_instrumentor_s(value):
+                if watches is not None:
+                    watch_responses(value._self_wrapper, framework_module, watches)
                 wrapper = wrapt.FunctionWrapper(value.__wrapped__, guarded(value._self_wrapper, force=force))
                 setattr(owner, name, wrapper)
+    guard_processor(instrumentor)
     return _guard_functions(framework_module, instrumentor)
 
 
 def guarded(wrapper: Callable[..., Any], *, force: Callable[[], bool] = lambda: False) -> Callable[..., Any]:
-    """A wrapper for wrapt that does what `wrapper` does, as long as it works."""
+    """Return a wrapper for wrapt that does what `wrapper` does, and the plain call where that fails."""
     called = wrapper if inspect.isroutine(wrapper) else type(wrapper).__call__
+    records_itself = hasattr(wrapper, "_finalize_response")
     if inspect.iscoroutinefunction(called):
 
         async def call_async(function: Any, instance: Any, args: Any, kwargs: Any) -> Any:
-            host = HostCall(function)
+            host = HostCall(function, records_itself=records_itself)
             try:
                 with lifted(force) as host._self_suppressed:
                     return await wrapper(host, instance, args, kwargs)
             except Exception as exc:  # noqa: BLE001 - the framework's own are raised again
-                return host._self_result if host.settle(exc) else await function(*args, **kwargs)
+                return host._self_result if host.raise_own_error(exc) else await function(*args, **kwargs)
+            except BaseException as exc:
+                host._self_span.end(exc)
+                raise
 
         return call_async
 
     def call(function: Any, instance: Any, args: Any, kwargs: Any) -> Any:
-        host = HostCall(function)
+        host = HostCall(function, records_itself=records_itself)
         try:
             with lifted(force) as host._self_suppressed:
                 result = wrapper(host, instance, args, kwargs)
         except Exception as exc:  # noqa: BLE001 - the framework's own are raised again
-            return host._self_result if host.settle(exc) else function(*args, **kwargs)
+            return host._self_result if host.raise_own_error(exc) else function(*args, **kwargs)
+        except BaseException as exc:
+            host._self_span.end(exc)
+            raise
         if inspect.isgenerator(result) and result is not host._self_result:
             return _guarded_generator(result, host, args, kwargs)
         return result
@@ -132,7 +161,7 @@ def _guarded_generator(
         return (yield from generator)
     except Exception as exc:  # noqa: BLE001 - the framework's own are raised again
         # What the framework has not yielded yet is still in its own generator.
-        rest = host._self_result if host.settle(exc) else host.__wrapped__(*args, **kwargs)
+        rest = host._self_result if host.raise_own_error(exc) else host.__wrapped__(*args, **kwargs)
         return (yield from rest) if rest is not None else None
 
 
@@ -198,40 +227,3 @@ def _guarded_function(
         return guarded_call(original, None, args, kwargs)
 
     return call
-
-
-@contextmanager
-def lifted(force: Callable[[], bool]) -> Iterator[bool]:
-    """Take the suppression away if it is another tracer's and `force` says so; yields whether it was.
-
-    What the agent suppresses itself stays so: the other tracer makes no span then.
-    """
-    if not (get_value(_SUPPRESS_INSTRUMENTATION_KEY) and force() and _is_another_tracer_s()):
-        yield False
-        return
-    with _suppression(False):
-        yield True
-
-
-@contextmanager
-def suppressed(again: bool) -> Iterator[None]:
-    """Put it back for the framework's own call, whose HTTP client is nobody's to see."""
-    if not again:
-        yield
-        return
-    with _suppression(True):
-        yield
-
-
-@contextmanager
-def _suppression(value: bool) -> Iterator[None]:
-    token = attach(set_value(_SUPPRESS_INSTRUMENTATION_KEY, value))
-    try:
-        yield
-    finally:
-        detach(token)
-
-
-def _is_another_tracer_s() -> bool:
-    scope = getattr(trace.get_current_span(), "instrumentation_scope", None)
-    return str(getattr(scope, "name", "")).startswith(SUPPRESSING_SCOPE)

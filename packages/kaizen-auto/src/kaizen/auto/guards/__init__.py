@@ -1,0 +1,1 @@
+"""Guards against faults of instrumentors, one module for each kind of fault."""
