@@ -186,7 +186,7 @@ def _run_agents(python: Path, phoenix_url: str, environ: Mapping[str, str], dire
                 raise DemoError(f"{agent.script} failed: {(errors or output).strip()[-1000:]}")
             lines = [line for line in output.splitlines() if line.strip()]
             traces = _wait_for_traces(phoenix_url, agent.project)
-            _say(f"   {agent.framework:<18} {agent.script:<22} {traces} traces. It ended with:")
+            _say(f"   {agent.framework:<18} {agent.script:<22} {_counted(traces, 'trace')}. It ended with:")
             _say(f"      {one_line(lines[-1][:120]) if lines else '(nothing)'}")
 
 
@@ -261,8 +261,8 @@ def _sync_all(phoenix_url: str, store: Store, environ: Mapping[str, str]) -> Non
             report = Sync(source, store, SyncSettings(namespace_id=NAMESPACE, quiet_s=0.0), models).run()
         states = ", ".join(f"{count} {state}" for state, count in report.states.items())
         _say(
-            f"   --project {agent.project:<24} {report.traces} traces: {states}; "
-            f"{report.tips['created']} new tips, {report.model_calls} model calls"
+            f"   --project {agent.project:<24} {_counted(report.traces, 'trace')}: {states}; "
+            f"{_counted(report.tips['created'], 'new tip')}, {_counted(report.model_calls, 'model call')}"
         )
         if report.refusal or report.failures:
             reason = report.refusal or report.failures[0].reason
@@ -281,3 +281,7 @@ def _run_kaizen(where: StoreSettings, *arguments: str) -> None:
     )
     if done.returncode:
         raise DemoError(f"`kaizen {' '.join(arguments)}` failed, as it says above")
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
