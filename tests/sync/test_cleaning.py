@@ -17,7 +17,7 @@ from kaizen.sync.state.checkpoint import Checkpoint
 from kaizen.sync.trajectory.build import build_trajectory
 from kaizen.sync.trajectory.json_text import load_json, load_literal
 from tests.support.listed import ListedSource, one_call
-from tests.support.syncing import BACKENDS, make_sync, open_data_dir
+from tests.support.syncing import make_sync, open_data_dir
 from tests.support.traces import llm, trace, user
 
 if TYPE_CHECKING:
@@ -105,7 +105,6 @@ def test_token_counts_that_nobody_can_have_used_do_not_count() -> None:
     assert (usage.prompt_tokens, usage.completion_tokens) == (0, 21)
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
 def test_a_sync_learns_from_every_poisoned_trace(backend: str, tmp_path: Path, scripted: ModelServer) -> None:
     traces = [poisoned(kind) for kind in KINDS]
     with open_data_dir(tmp_path, backend) as store:

@@ -60,6 +60,7 @@ if TYPE_CHECKING:
         retry_failed,
         sync_status,
     )
+    from kaizen.sync.stopping import StopFlag
     from kaizen.sync.trajectory.tool_definitions import ChangedTool
     from kaizen.sync.undo import UndoneRun, undo_run
 
@@ -92,6 +93,7 @@ __all__ = [
     "SettingsError",
     "SourceError",
     "Staleness",
+    "StopFlag",
     "Sync",
     "SyncError",
     "SyncSettings",
@@ -130,6 +132,7 @@ _NAMES = {
     "sources.phoenix.annotate": "PhoenixAnnotator",
     "sources.phoenix.source": "PhoenixSource",
     "state.report": "Report",
+    "stopping": "StopFlag",
     "status": (
         "FailedTrace PhoenixStatus ProjectStatus SyncStatus phoenix_status ping_model read_staleness "
         "retry_failed sync_status"

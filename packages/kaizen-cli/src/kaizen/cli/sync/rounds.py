@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import signal
-import threading
 from functools import partial
 from typing import TYPE_CHECKING
 
 from kaizen.cli.output import print_error, print_json_line, print_note
 from kaizen.cli.sync.progress import SyncProgress
 from kaizen.cli.sync.report import print_line
+from kaizen.sync import StopFlag
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,7 +37,7 @@ class Rounds:
         self._quiet = quiet
         self._annotate = annotate
         self._current: Sync | None = None
-        self._stopping = threading.Event()
+        self._stopping = StopFlag()
         # The first signal ends the sync in order, the second at once; nothing is lost by either.
         signal.signal(signal.SIGINT, self._stop)
         signal.signal(signal.SIGTERM, self._stop)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from kaizen.sync.errors import ModelAccessError, ModelError, ModelUnavailableError, SettingsError
 from kaizen.sync.model import Usage
+from kaizen.sync.stopping import StopFlag
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,7 +38,7 @@ class Budget:
         self._limit = settings.limit
         self._max_cost_usd = settings.max_cost_usd
         self._meter = meter
-        self.stopping = threading.Event()
+        self.stopping = StopFlag()
         self.traces = 0
         self.refusal = ""
         self._halting: ModelError | None = None
