@@ -20,7 +20,7 @@ from tests.support.slow import SLOW
 RUNNER = Path(__file__).with_name("calling.py")
 TABLES = tables()
 # The others repeat their kinds, or import what takes long to import.
-ALWAYS = ("chat.completions", "responses")
+ALWAYS = ("chat.completions",)
 TIMEOUT_S = 280
 
 pytestmark = pytest.mark.timeout(300)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from kaizen.store import Put, StoreSettings, open_store
+from tests.support.slow import SLOW
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "packages" / "kaizen-store" / "README.md"
@@ -37,6 +38,7 @@ def test_the_example_runs_twice_and_keeps_its_history(tmp_path: Path) -> None:
         assert hit.endswith(" Retry a 429 after its Retry-After. Give up after five.")
 
 
+@pytest.mark.skipif(not SLOW, reason="a run of pytest; CI sets KAIZEN_TEST_SLOW=true")
 def test_the_contract_is_used_as_shown(tmp_path: Path) -> None:
     (tmp_path / "test_mine.py").write_text(blocks(GUIDE, "python")[1])
     done = subprocess.run(
