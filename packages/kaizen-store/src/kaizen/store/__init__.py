@@ -21,7 +21,15 @@ if TYPE_CHECKING:
         StoreError,
         UnavailableError,
     )
-    from kaizen.store.history.reverting import RevertPlan, apply_revert, plan_revert, revert
+    from kaizen.store.history.reverting import (
+        RevertPlan,
+        apply_revert,
+        as_change,
+        is_same_state,
+        plan_revert,
+        read_commits,
+        revert,
+    )
     from kaizen.store.history.transfer import (
         TransferResult,
         copy_namespace,
@@ -54,7 +62,7 @@ _NAMES = {
     "contract": "Backend Reindexable Store",
     "embedders": "Embedder load_embedder",
     "errors": "ConflictError CorruptDataError InvalidInputError NotFoundError StoreError UnavailableError",
-    "history.reverting": "RevertPlan apply_revert plan_revert revert",
+    "history.reverting": "RevertPlan apply_revert as_change is_same_state plan_revert read_commits revert",
     "history.transfer": "TransferResult copy_namespace export_lines import_lines "
     "merge_entities namespace_digest read_entities",
     "ids": "uuid7",
@@ -74,20 +82,46 @@ __all__ = [
     "CorruptDataError",
     "Delete",
     "Embedder",
-]
-__all__ += ["Entity", "EnvironmentSettings", "Expected", "InvalidInputError", "JsonValue", "Metadata"]
-__all__ += ["Namespace", "NotFoundError", "Page", "Put", "Reindexable", "RevertPlan", "SearchHit", "Store"]
-__all__ += ["StoreError", "StoreSettings", "TransferResult", "UnavailableError", "Where", "apply_revert"]
-__all__ += ["available_backends", "copy_namespace", "export_lines", "find_entity", "import_lines"]
-__all__ += [
+    "Entity",
+    "EnvironmentSettings",
+    "Expected",
+    "InvalidInputError",
+    "JsonValue",
+    "Metadata",
+    "Namespace",
+    "NotFoundError",
+    "Page",
+    "Put",
+    "Reindexable",
+    "RevertPlan",
+    "SearchHit",
+    "Store",
+    "StoreError",
+    "StoreSettings",
+    "TransferResult",
+    "UnavailableError",
+    "Where",
+    "apply_revert",
+    "as_change",
+    "available_backends",
+    "copy_namespace",
+    "export_lines",
+    "find_entity",
+    "import_lines",
+    "is_same_state",
     "load_embedder",
     "merge_entities",
     "namespace_digest",
     "open_store",
     "plan_revert",
+    "read_commits",
     "read_entities",
+    "read_page",
+    "read_pages",
+    "revert",
+    "search_page",
+    "uuid7",
 ]
-__all__ += ["read_page", "read_pages", "revert", "search_page", "uuid7"]
 
 
 def __getattr__(name: str) -> object:

@@ -31,8 +31,36 @@ from kaizen.store.history.lines import (
 from kaizen.store.ranking import candidate_count, fuse_scores
 from kaizen.store.text import query_words, searched_text
 
-__all__ = ["BaseStore", "CommitRecord", "CommitRequest", "Filter", "Head", "LazyEmbedder", "NamespaceState"]
-__all__ += ["Replica", "append_to_file", "candidate_count", "check_restored", "copy_entity", "create_file"]
-__all__ += ["decode_commit", "decode_header", "encode_commit", "encode_header", "field_of", "flatten"]
-__all__ += ["fuse_scores", "lock_file", "make_directory", "next_commit", "os_errors", "parse_line", "path_of"]
-__all__ += ["query_words", "replay_commits", "searched_text", "sync_directory", "touched"]
+__all__ = [
+    "BaseStore",
+    "CommitRecord",
+    "CommitRequest",
+    "Filter",
+    "Head",
+    "LazyEmbedder",
+    "NamespaceState",
+    "Replica",
+    "append_to_file",
+    "candidate_count",
+    "check_restored",
+    "copy_entity",
+    "create_file",
+    "decode_commit",
+    "decode_header",
+    "encode_commit",
+    "encode_header",
+    "field_of",
+    "flatten",
+    "fuse_scores",
+    "lock_file",
+    "make_directory",
+    "next_commit",
+    "os_errors",
+    "parse_line",
+    "path_of",
+    "query_words",
+    "replay_commits",
+    "searched_text",
+    "sync_directory",
+    "touched",
+]

@@ -5,8 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from kaizen.store import Applied, ConflictError, Delete, InvalidInputError, NotFoundError
-from kaizen.sync.state.records import TRAJECTORY, TraceRecord, put_again
+from kaizen.store import (
+    Applied,
+    ConflictError,
+    InvalidInputError,
+    NotFoundError,
+    as_change,
+    is_same_state,
+    read_commits,
+)
+from kaizen.sync.state.records import TRAJECTORY, TraceRecord
 from kaizen.tips.checks import GUIDELINE
 from kaizen.tips.contradictions import resolve_contradictions
 from kaizen.tips.merge import follow_merges
@@ -16,11 +24,9 @@ from kaizen.tips.tip import story_of
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
-    from kaizen.store import Change, Commit, Entity, Store
+    from kaizen.store import Commit, Entity, Store
     from kaizen.tips.tip import StoredTip
 
-# A run may have made thousands of commits, each with whole entities.
-_PAGE = 500
 _ATTEMPTS = 5
 
 
@@ -64,7 +70,7 @@ def undo_run(
         try:
             commit = store.commit(
                 namespace_id,
-                [_change(applied) for applied in planned.changes],
+                list(map(as_change, planned.changes)),
                 expected={one.entity_id: one.before.revision if one.before else 0 for one in planned.changes},
                 actor=actor,
                 reason=reason or f"undo of run '{run_id}'",
@@ -101,7 +107,7 @@ def _plan(store: Store, namespace_id: str, run_id: str) -> UndoneRun:
     before = {
         entity_id: entity.before
         for entity_id, entity in touched.items()
-        if not entity.is_shared and _is_same(entity.after, current.get(entity_id))
+        if not entity.is_shared and is_same_state(entity.after, current.get(entity_id))
     }
     traces = [TraceRecord.of(entity) for entity in records.values()]
     # Checkpoints and claims: as they were, for records and tips go by what others contributed.
@@ -111,7 +117,7 @@ def _plan(store: Store, namespace_id: str, run_id: str) -> UndoneRun:
     changes = {
         entity_id: Applied(before=current.get(entity_id), after=entity)
         for entity_id, entity in wanted.items()
-        if not _is_same(entity, current.get(entity_id))
+        if not is_same_state(entity, current.get(entity_id))
     }
     if not changes:
         raise InvalidInputError(f"there is nothing to undo: nothing of run '{run_id}' is left")
@@ -126,13 +132,11 @@ def _plan(store: Store, namespace_id: str, run_id: str) -> UndoneRun:
 def _touched_by(store: Store, namespace_id: str, run_id: str) -> dict[str, _Touched]:
     """Return the entities that the run's commits changed, by id."""
     touched: dict[str, _Touched] = {}
-    version = 0
-    while commits := store.commits(namespace_id, run_id=run_id, after=version, limit=_PAGE):
-        for applied in (applied for commit in commits for applied in commit.changes):
+    for commit in read_commits(store, namespace_id, run_id=run_id):
+        for applied in commit.changes:
             entity = touched.setdefault(applied.entity_id, _Touched(applied.before, applied.before))
-            entity.is_shared = entity.is_shared or not _is_same(entity.after, applied.before)
+            entity.is_shared = entity.is_shared or not is_same_state(entity.after, applied.before)
             entity.after = applied.after
-        version = commits[-1].version
     if not touched:
         raise NotFoundError(
             f"namespace {namespace_id!r} has no commit of run {run_id!r}", namespace_id=namespace_id
@@ -189,16 +193,3 @@ def _without_stories(tip: StoredTip, stories: Collection[str]) -> StoredTip:
     for story_id in {story_of(source) for source in tip.sources}.intersection(stories):
         tip = tip.without_story(story_id)
     return tip
-
-
-def _is_same(one: Entity | None, other: Entity | None) -> bool:
-    if one is None or other is None:
-        return one is other
-    return (one.type, one.content, one.metadata) == (other.type, other.content, other.metadata)
-
-
-def _change(applied: Applied) -> Change:
-    after = applied.after
-    if after is None:
-        return Delete(id=applied.entity_id)
-    return put_again(after, after.metadata)

@@ -73,7 +73,7 @@ def plan_revert(
         for applied in commit.changes:
             entity_id = applied.entity_id
             before.setdefault(entity_id, applied.before)
-            if not is_same(after.get(entity_id, applied.before), applied.before):
+            if not is_same_state(after.get(entity_id, applied.before), applied.before):
                 changed_between.add(entity_id)
             after[entity_id] = applied.after
     # Not the history of each entity, of which a run may have touched thousands.
@@ -81,7 +81,7 @@ def plan_revert(
     touched = [
         entity_id
         for entity_id, left in after.items()
-        if entity_id in changed_between or not is_same(left, current.get(entity_id))
+        if entity_id in changed_between or not is_same_state(left, current.get(entity_id))
     ]
     if touched and not force:
         raise ConflictError(
@@ -93,7 +93,7 @@ def plan_revert(
     changes = tuple(
         Applied(before=current.get(entity_id), after=entity)
         for entity_id, entity in before.items()
-        if not is_same(entity, current.get(entity_id))
+        if not is_same_state(entity, current.get(entity_id))
     )
     if not changes:
         raise InvalidInputError("there is nothing to revert: all is as it was before these commits")
@@ -113,7 +113,7 @@ def apply_revert(
     """Commit what was planned; raise `ConflictError` if the entities were changed since."""
     return store.commit(
         namespace_id,
-        [_as_change(applied) for applied in plan.changes],
+        [as_change(applied) for applied in plan.changes],
         expected=plan.expected,
         actor=actor,
         reason=reason or plan.reason,
@@ -148,14 +148,15 @@ def _commits_to_undo(
         raise NotFoundError(f"namespace {namespace_id!r} has no commit {which}", namespace_id=namespace_id)
 
 
-def is_same(wanted: Entity | None, current: Entity | None) -> bool:
+def is_same_state(wanted: Entity | None, current: Entity | None) -> bool:
     """Return whether two states hold the same, whatever their revisions: undoing a change makes another."""
     if wanted is None or current is None:
         return wanted is current
     return (wanted.type, wanted.content, wanted.metadata) == (current.type, current.content, current.metadata)
 
 
-def _as_change(applied: Applied) -> Change:
+def as_change(applied: Applied) -> Change:
+    """Return the change that leads to the entity's state after what was applied."""
     after = applied.after
     if after is None:
         return Delete(id=applied.entity_id)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from kaizen.store.errors import ConflictError, CorruptDataError, NotFoundError
 from kaizen.store.history import lines as records
-from kaizen.store.history.reverting import is_same, read_commits
+from kaizen.store.history.reverting import is_same_state, read_commits
 from kaizen.store.model import Put
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def merge_entities(
     puts = [
         Put(id=entity.id, type=entity.type, content=entity.content, metadata=entity.metadata)
         for entity in entities.values()
-        if entity.id not in current or not is_same(entity, current[entity.id])
+        if entity.id not in current or not is_same_state(entity, current[entity.id])
     ]
     if not puts:
         return None
