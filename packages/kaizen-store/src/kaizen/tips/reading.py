@@ -36,7 +36,7 @@ def migrate_tips(store: Store, namespace_id: str, *, actor: str) -> int:
 
     So that a search for active tips finds them. If others change one meanwhile, the next call does it.
     """
-    # Every sync asks, also one with nothing new: on sqlite counting costs a tenth of looking for what is absent.
+    # Every sync asks, also one with nothing new: counting costs sqlite a tenth of looking for what is absent.
     with_status = sum(store.count(namespace_id, type=GUIDELINE, where={"status": s}) for s in STATUSES)
     if with_status == store.count(namespace_id, type=GUIDELINE):
         return 0
