@@ -59,9 +59,7 @@ SHAPED: dict[str, Callable[[random.Random], str]] = {
     "google oauth": lambda r: f"GOCSPX-{made(r, URLSAFE, 28)}",
     "google access": lambda r: f"ya29.{made(r, URLSAFE, 120)}",
     "hugging face": lambda r: f"hf_{made(r, ALNUM, 34)}",
-    "slack": lambda r: (
-        f"xoxb-{made(r, string.digits, 12)}-{made(r, string.digits, 12)}-{made(r, ALNUM, 24)}"
-    ),
+    "slack": lambda r: f"xoxb-{made(r, string.digits, 12)}-{made(r, string.digits, 12)}-{made(r, ALNUM, 24)}",
     "slack app": lambda r: f"xapp-1-A{made(r, UPPER, 10)}-{made(r, string.digits, 12)}-{made(r, HEX, 64)}",
     "slack hook": lambda r: (
         f"https://hooks.slack.com/services/T{made(r, UPPER, 8)}/B{made(r, UPPER, 8)}/{made(r, ALNUM, 24)}"

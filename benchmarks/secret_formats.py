@@ -1,7 +1,7 @@
 """Secrets of many formats, made anew from `data/secret_formats.toml`, in two halves by family.
 
-The rules of the redaction were written with the building half at hand. The reporting half was made before them,
-its misses were never listed, and its total is what the documentation tells.
+The rules of the redaction were written with the building half at hand. The reporting half was made before
+them, its misses were never listed, and its total is what the documentation tells.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote, unquote
 
-from secret_corpus import ALNUM, HEX, LOWER, SHAPED_PLACES, UPPER, URLSAFE, made
+from benchmarks.secret_corpus import ALNUM, HEX, LOWER, SHAPED_PLACES, UPPER, URLSAFE, made
 
 Half = Literal["building", "reporting"]
 
@@ -62,9 +62,7 @@ class Sample:
         for how in reversed(self.how):
             views += [_ENCODINGS[how].undo(view) for view in views]
         size = min(len(self.secret), _PIECE)
-        pieces = {
-            self.secret[start : start + size] for start in range(0, len(self.secret) - size + 1, size)
-        }
+        pieces = {self.secret[start : start + size] for start in range(0, len(self.secret) - size + 1, size)}
         return any(piece in view for piece in pieces for view in views)
 
 
@@ -90,7 +88,11 @@ _PLACES = [place for name, place in SHAPED_PLACES.items() if "json" not in name]
 def _formats() -> tuple[tuple[str, str, str, tuple[str, ...]], ...]:
     tables: dict[str, Any] = tomllib.loads(FILE.read_text(encoding="utf-8"))
     shaped = [(family, form, "", ()) for family, forms in tables["shaped"].items() for form in forms]
-    placed = [(family, text, text, ()) for family, texts in tables["placed"].items() for text in texts]
+    placed = [
+        (family, text, text.replace(r"\r", "\r").replace(r"\n", "\n"), ())
+        for family, texts in tables["placed"].items()
+        for text in texts
+    ]
     encoded = [
         (family, text, text, tuple(table["how"]))
         for family, table in tables["encoded"].items()
@@ -157,7 +159,7 @@ def _base64(text: str) -> str:
 
 
 def _decoded(text: str) -> str:
-    """Decode every run of base64 from each of its first four characters on: what is left may be cut anywhere."""
+    """Decode runs of base64 from each of their first four characters on: they may be cut anywhere."""
     found = []
     for run in re.findall(r"[A-Za-z0-9+/_-]{8,}", re.sub(r"\n", "", text)):
         for at in range(4):
@@ -195,9 +197,15 @@ _ENCODINGS = {
     "hex spaced whole": Encoding(_of_all(lambda text: text.encode().hex(" ")), _unhexed),
     "zero width": Encoding(_of_secret(_between("\u200b", 3)), _without("\u200b")),
     "soft hyphen": Encoding(_of_secret(_between("\u00ad", 5)), _without("\u00ad")),
-    "ansi": Encoding(_of_secret(lambda text: f"\x1b[31m{text[:9]}\x1b[0m{text[9:]}"), _without("\x1b\\[[0-9;]*m")),
+    "ansi": Encoding(
+        _of_secret(lambda text: f"\x1b[31m{text[:9]}\x1b[0m{text[9:]}"), _without("\x1b\\[[0-9;]*m")
+    ),
     "ansi names": Encoding(
-        lambda before, secret, after: (f"\x1b[36m{before[:-1]}\x1b[39m{before[-1:]}\x1b[1m", secret, f"\x1b[0m{after}"),
+        lambda before, secret, after: (
+            f"\x1b[36m{before[:-1]}\x1b[39m{before[-1:]}\x1b[1m",
+            secret,
+            f"\x1b[0m{after}",
+        ),
         _without("\x1b\\[[0-9;]*m"),
     ),
     "entities": Encoding(_of_secret(_each("&#{1};")), unescape),

@@ -13,7 +13,8 @@ from kaizen.sync.expressions import read_expressions
 ROOT = Path(str(files("kaizen.sync")))
 TABLES = {
     "generate/grounding.toml": ("literals", "words"),
-    "redact.toml": ("first", "own", "emails", "cards"),
+    "secrets/names.toml": ("after", "before", "words", "beside", "values"),
+    "secrets/places.toml": ("expressions", "prefixed", "shapes", "emails", "cards"),
 }
 FILES = sorted(str(path.relative_to(ROOT)) for path in ROOT.rglob("*.toml"))
 
