@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 QUOTE_MISSING = "its quote is not in the trace"
+ONLY_STRANGERS = "only text that a stranger may have written shows it"
+# Evidence of another run lifts these.
+_OF_EVIDENCE = (QUOTE_MISSING, ONLY_STRANGERS)
 REASON_SEPARATOR = "; "
 
 SCHEMA_VERSION = 1
@@ -37,6 +40,8 @@ class Tip:
     """One lesson as the model worded it, with the verbatim `quote` that shows it.
 
     `steps` are the numbers of the messages that show it, from 1, as `Trajectory.all_messages` has them.
+    `as_written` are its texts before values of the run became placeholders, if there were any, and `veto` is
+    what a model that was asked whether it is safe has against it.
     """
 
     content: str
@@ -47,6 +52,8 @@ class Tip:
     task_description: str
     quote: str
     steps: tuple[int, ...] = ()
+    as_written: tuple[str, ...] = ()
+    veto: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -241,14 +248,14 @@ class StoredTip:
         """Return the tip backed by this story too; a story counts once, however often it is added.
 
         Evidence that is unverified, or suspect, adds nothing to what a person or sound evidence says, and
-        gives way to it. Sound evidence lifts a quarantine for want of a quote, and no other.
+        gives way to it. Sound evidence lifts a quarantine for want of evidence, and no other.
         """
         others = [s for s in self.sources if story_of(s) != (source.story_id or source.trace_id)]
         sound = [s for s in others if s.get("verified") and not s.get("suspect")]
         if not source.is_sound:
             return self if self.is_a_persons or sound else self._with_sources([*others, source.to_json()])
         backed = self._with_sources([*sound, source.to_json()])
-        if self.status != "quarantined" or QUOTE_MISSING not in self.quarantine_reason:
+        if self.status != "quarantined" or not any(one in self.quarantine_reason for one in _OF_EVIDENCE):
             return backed
         reason = without_missing_quote(self.quarantine_reason)
         return backed.with_metadata(status="quarantined" if reason else "active", quarantine_reason=reason)
@@ -302,8 +309,8 @@ def story_of(source: Mapping[str, Any]) -> str:
 
 
 def without_missing_quote(reason: str) -> str:
-    """Return the reasons that are left once the quote was found."""
-    return REASON_SEPARATOR.join(part for part in reason.split(REASON_SEPARATOR) if part != QUOTE_MISSING)
+    """Return the reasons that are left once sound evidence was found."""
+    return REASON_SEPARATOR.join(part for part in reason.split(REASON_SEPARATOR) if part not in _OF_EVIDENCE)
 
 
 def _completed(metadata: Mapping[str, Any]) -> dict[str, Any]:

@@ -115,7 +115,8 @@ class Sync:
         reconcile_model = Model(models.reconcile_model, models, self._meter, stopping=stopping)
         self._planner = Planner(source, settings, ledger, evidence, reconcile_model, clock=clock)
         self._queue = StoryQueue(settings.concurrency)
-        self._generator = Generator(self._tips_model, self._planner, self._budget)
+        trust_model = models.trust_model and Model(models.trust_model, models, self._meter, stopping=stopping)
+        self._generator = Generator(self._tips_model, trust_model or None, self._planner, self._budget)
         self._comparisons = Comparisons(
             self._planner,
             self._queue,
