@@ -36,7 +36,7 @@ _CODES = (
         r"\r\n(?<=[\w+/-]{20}\r\n)[\w+/=-]",
         r"\r\n(?<=[\w+/-]{20}\r\n)(?=(?=[\w+/=-]{0,200}\d)[\w+/=-]{8,}(?![^\s\"']))",
     ),
-    (r" [^\s|](?: [^\s|]){9}", r"(?<!\S)(?P<spaced>(?:[^\s|] ){11,}+\S(?!\S))"),
+    (r" [^\s|](?: [^\s|]){9}", r"(?<!\S)(?P<spaced>(?:[^\s|] ){11,}+(?:\S(?!\S))?)"),
     (r"\+ ?[\"']", r"[\"'](?<=\w[\"'])\s?\+\s?[\"'](?=\w)"),
     (r"\. ?[\"'](?<=[\"'].[\"'])", r"[\"'](?<=\w[\"'])\s?\.\s?[\"'](?=\w)"),
 )
@@ -122,7 +122,9 @@ def _plain(match: re.Match[str]) -> str:
         return unescape(found)
     if kind == "wide":
         return chr(ord(found) - 0xFEE0)
-    return found.replace(" ", "") if kind == "spaced" else ""
+    if kind == "spaced":
+        return found.replace(" ", "") + (" " if found.endswith(" ") else "")
+    return ""
 
 
 def blobs(text: str, depth: int = _DEPTH) -> Iterator[tuple[int, int, str]]:
