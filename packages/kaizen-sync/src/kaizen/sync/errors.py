@@ -39,6 +39,10 @@ class RedactionError(SyncError):
     """A pattern to redact takes too long on a trace: mend the pattern."""
 
 
+class IncompleteRecordError(SyncError):
+    """The record of a trace cannot be read without another one that is gone: have the trace read again."""
+
+
 class ModelError(SyncError):
     """The model cannot be used, for one trace or for all: its subclasses say what to do."""
 

@@ -137,8 +137,11 @@ class Committer:
 
     def _is_committed(self, plan: Plan, version: int, reason: str) -> bool:
         """Commit a plan and count it; return False where others were faster."""
-        if plan.changes and not self.ledger.commit(
-            plan.changes, expected=version, reason=reason, run_id=self.report.run_id
+        recorded = [record.trace_id for record in plan.records]
+        released = self.linker.released(recorded, {str(change.id) for change in plan.changes})
+        changes = [*plan.changes, *released]
+        if changes and not self.ledger.commit(
+            changes, expected=version, reason=reason, run_id=self.report.run_id
         ):
             return False
         self._count(plan)
