@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from kaizen.store import Delete, Put
+from kaizen.store import Delete
 from kaizen.sync.cleaning import clean_text
 from kaizen.sync.errors import RedactionError
 from kaizen.sync.knowledge.reconcile import NewTip, Reconciled, Reconciler, update_outcome
@@ -26,7 +26,7 @@ from kaizen.tips.merge import follow_merges, unmerged_tips
 from kaizen.tips.text import load_stemmer
 
 if TYPE_CHECKING:
-    from kaizen.store import Change
+    from kaizen.store import Change, Entity, Put
     from kaizen.sync.knowledge.reconcile import Question
     from kaizen.sync.llm.client import Model
     from kaizen.sync.model import Clock
@@ -203,8 +203,6 @@ class Planner:
             }
             plan.reconciled = self.reconciler.reconcile(result.learned, self._standing(withdrawn))
             tips, backed_ids = {**withdrawn, **plan.reconciled.tips}, plan.reconciled.backed_ids
-        # As they are now: an earlier commit of this run may have kept one in another way.
-        entities = {**linked.stored, **self._ledger.entities(list(linked.stored))}
         for trace_id in linked.trace_ids:
             is_head = trace_id == head
             trace = linked.prepared.get(trace_id)
@@ -224,15 +222,20 @@ class Planner:
                 own = details if is_head else {"tips_dropped": {}}
                 plan.changes.append(self._put(record, trace, linked, own))
                 continue
-            entity = linked.rebased(trace_id, entities[trace_id]) or entities[trace_id]
+            rebased = linked.rebased(trace_id)
             if record != before:
                 plan.moved.append((before, record))
                 own = {"run_id": self._evidence.run_id, **(details if is_head else {})}
+                entity = rebased or self._current(linked, trace_id)
                 plan.changes.append(record.updated(entity, {} if is_head and is_learned else own))
-            elif isinstance(entity, Put):
-                plan.changes.append(entity)
+            elif rebased:
+                plan.changes.append(rebased)
         plan.changes += self._tip_changes(tips)
         return plan
+
+    def _current(self, linked: LinkedStory, trace_id: str) -> Entity:
+        """Return the record as it is now: an earlier commit of this run may have kept it in another way."""
+        return self._ledger.entities([trace_id]).get(trace_id, linked.stored[trace_id])
 
     def _tip_changes(self, tips: Mapping[str, StoredTip]) -> Iterator[Change]:
         """Yield the changes for these tips, and for those that contradict them if another one stands now."""

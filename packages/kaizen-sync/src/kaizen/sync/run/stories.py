@@ -95,11 +95,12 @@ class LinkedStory:
             return None
         return Base(digest=self._digest(base), description=self.descriptions[base], trajectory=trajectory)
 
-    def rebased(self, trace_id: str, entity: Entity) -> Put | None:
+    def rebased(self, trace_id: str) -> Put | None:
         """Return the record of a stored trace as the end of the one that it continues now; None: it is that.
 
         So that the same traces are kept in the same way, in whatever order they came.
         """
+        entity = self.stored[trace_id]
         base = self.story.continued.get(trace_id)
         is_recorded_anew = base in self.prepared and base in self.stored
         continues = base and {"trace_id": base, "digest": self._digest(base)}
