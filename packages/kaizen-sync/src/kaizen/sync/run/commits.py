@@ -27,6 +27,7 @@ from kaizen.tips.text import load_stemmer
 
 if TYPE_CHECKING:
     from kaizen.store import Change, Entity, Put
+    from kaizen.sync.errors import Outage
     from kaizen.sync.knowledge.reconcile import Question
     from kaizen.sync.llm.client import Model
     from kaizen.sync.model import Clock
@@ -44,7 +45,8 @@ if TYPE_CHECKING:
 class Result:
     """What became of a story before it is committed; `tips` only where a model found some.
 
-    `as_of` tells whether others may have changed the story since it was linked. `learned` are the tips with
+    `as_of` tells whether others may have changed the story since it was linked. `outage` is the one that a
+    deferred story waits for. `learned` are the tips with
     what backs them; `tips_dropped` counts those that are not learned, by reason.
     """
 
@@ -56,6 +58,7 @@ class Result:
     learned: tuple[NewTip, ...] = ()
     shown_tip_ids: tuple[str, ...] = ()
     tips_dropped: Counter[str] = field(default_factory=Counter)
+    outage: Outage | None = None
 
 
 @dataclass(slots=True, kw_only=True)
