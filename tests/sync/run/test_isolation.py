@@ -106,7 +106,7 @@ def test_prompts_that_a_model_always_fails_on_count_as_failed_and_end_no_run(
     traces = [*poisoned, *(lesson(f"t{number}", 10 + number, f"n{number}") for number in range(4))]
     scripted.fail(Fault(kind="status", status=500, contains="LESSON-poison"), times=None)
     for attempt in range(1, 4):
-        report = synced(tmp_path, traces, concurrency=concurrency)
+        report = synced(tmp_path, traces, concurrency=concurrency, max_attempts=3)
         assert report.states == {"learned": 4, "failed": 8}, attempt
         assert report.refusal == ""
         failed = [metadata for metadata in stored(tmp_path).values() if metadata["state"] == "failed"]
@@ -114,7 +114,7 @@ def test_prompts_that_a_model_always_fails_on_count_as_failed_and_end_no_run(
         assert all(metadata["reason"].endswith("it answers other prompts") for metadata in failed)
 
     scripted.clear()
-    report = synced(tmp_path, traces, concurrency=concurrency)
+    report = synced(tmp_path, traces, concurrency=concurrency, max_attempts=3)
     assert report.states == {"learned": 4, "failed": 8}
     assert scripted.requests == []
 
