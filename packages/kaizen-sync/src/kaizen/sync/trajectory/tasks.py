@@ -46,7 +46,7 @@ def split_tasks(messages: Sequence[Message], is_failure: Callable[[str], bool]) 
 
 
 def _from_here_on(values: Sequence[frozenset[str]]) -> list[frozenset[str]]:
-    return list(accumulate(reversed(values), frozenset.union))[::-1]
+    return list(accumulate(reversed(values), lambda found, more: found | more))[::-1]
 
 
 def _is_answer(message: Message) -> bool:
