@@ -273,7 +273,7 @@ def arm_rows(results: Sequence[Result]) -> Iterator[list[str]]:
             share_of([one.is_done for one in made]),
             mean_of([one.errors for one in made], 2),
             mean_of([one.calls for one in made], 2),
-            mean_of([one.prompt_tokens + one.completion_tokens for one in made], 0),
+            mean_of([one.tokens for one in made], 0),
         ]
 
 
@@ -356,7 +356,7 @@ def as_json(lift: Lift, options: argparse.Namespace) -> dict[str, Any]:
                 "success": result.attempt.is_done,
                 "errors": result.attempt.errors,
                 "calls": result.attempt.calls,
-                "tokens": result.attempt.prompt_tokens + result.attempt.completion_tokens,
+                "tokens": result.attempt.tokens,
                 "messages": result.attempt.messages,
             }
             for result in [*lift.results, *lift.later]

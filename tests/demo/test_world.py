@@ -45,7 +45,7 @@ class Says:
     def __call__(self, messages: object, tools: object) -> ModelAnswer:
         calls = {"tool_calls": [self.calls.pop(0)]} if self.calls else {}
         message = {"role": "assistant", "content": "I did all of it, perfectly.", **calls}
-        return ModelAnswer(message=message, prompt_tokens=10, completion_tokens=2)
+        return ModelAnswer(message=message, tokens=12)
 
 
 def test_there_are_sixteen_families_to_develop_with_and_eight_that_are_held_out() -> None:
@@ -154,7 +154,7 @@ def test_the_score_is_the_states_and_not_the_words(family: Family) -> None:
     assert done.is_done
     assert done.is_first_try
     assert (done.calls, done.errors) == (len(right), 0)
-    assert done.prompt_tokens == 10 * (len(right) + 1)
+    assert done.tokens == 12 * (len(right) + 1)
 
 
 @each_era

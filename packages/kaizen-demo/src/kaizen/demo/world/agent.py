@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from kaizen.demo.world.family import State
@@ -26,11 +26,10 @@ MOST_CALLS = 8
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelAnswer:
-    """An assistant message in OpenAI's chat format, and the tokens it took."""
+    """An assistant message in OpenAI's chat format, and the tokens of prompt and answer."""
 
     message: dict[str, Any]
-    prompt_tokens: int
-    completion_tokens: int
+    tokens: int
 
 
 class ChatModel(Protocol):
@@ -39,24 +38,51 @@ class ChatModel(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Attempt:
-    """How an agent did on a task: all that was said, and what became of the world.
+    """How an agent does on a task: all that is said, and what becomes of the world.
 
-    `is_first_try` says that no call was refused before the task was done (or, if the attempt was cut there,
-    before its first call of the tool with the rule, which was right).
+    `is_cut` says that it ended after the first call of the tool with the rule.
     """
 
     task: WorldTask
-    messages: tuple[dict[str, Any], ...]
     tools: tuple[dict[str, Any], ...]
-    state: State
-    calls: int
-    errors: int
-    prompt_tokens: int
-    completion_tokens: int
-    is_done: bool
-    is_first_try: bool
+    messages: list[dict[str, Any]]
+    state: State = field(default_factory=State)
+    calls: int = 0
+    errors: int = 0
+    tokens: int = 0
+    is_cut: bool = False
+
+    @property
+    def is_done(self) -> bool:
+        """Return whether the state is the wanted one; of a cut attempt, whether that call was right."""
+        if self.is_cut:
+            was_accepted = self.task.rule.tool in dict(self.state.called)
+            return was_accepted and self.task.is_on_the_way(self.state)
+        return self.task.is_done(self.state)
+
+    @property
+    def is_first_try(self) -> bool:
+        """Return whether it is done, and no call was refused."""
+        return self.is_done and self.errors == 0
+
+    def take_turn(self, model: ChatModel) -> bool:
+        """Ask the model once and make the calls that it asks for; return whether there were any."""
+        answer = model(self.messages, self.tools)
+        self.messages.append(answer.message)
+        self.tokens += answer.tokens
+        asked = answer.message.get("tool_calls") or ()
+        for made in asked:
+            self._make(made["id"], made["function"]["name"], read_arguments(made["function"]["arguments"]))
+        return bool(asked)
+
+    def _make(self, call_id: str, name: str, arguments: dict[str, Any]) -> None:
+        result = self.task.call(self.state, name, arguments)
+        self.state = result.state
+        self.calls += 1
+        self.errors += result.is_refused
+        self.messages.append({"role": "tool", "tool_call_id": call_id, "content": result.text})
 
 
 def attempt(
@@ -70,41 +96,20 @@ def attempt(
     """Work on a task until the model calls no more tools.
 
     `notes` are added to the descriptions of tools by their names. With `first_call_only` the attempt ends
-    after the first call of the tool with the rule, and is done if that call was accepted and right.
+    after the first call of the tool with the rule.
     """
+    said = [{"role": "system", "content": system}, {"role": "user", "content": task.text}]
     tools = tuple(with_notes(tool.schema, notes or {}) for tool in task.family.tools)
-    messages: list[dict[str, Any]] = [
-        {"role": "system", "content": system},
-        {"role": "user", "content": task.text},
-    ]
-    state, calls, errors, prompt, completion = State(), 0, 0, 0, 0
-    is_cut = False
-    while calls < MOST_CALLS and not is_cut:
-        answer = model(messages, tools)
-        messages.append(answer.message)
-        prompt, completion = prompt + answer.prompt_tokens, completion + answer.completion_tokens
-        asked = answer.message.get("tool_calls") or ()
-        if not asked:
+    made = Attempt(task=task, tools=tools, messages=said)
+    while made.calls < MOST_CALLS and made.take_turn(model):
+        if first_call_only and task.rule.tool in _called(made.messages):
+            made.is_cut = True
             break
-        for made in asked:
-            name, arguments = made["function"]["name"], read_arguments(made["function"]["arguments"])
-            result = task.call(state, name, arguments)
-            state, calls, errors = result.state, calls + 1, errors + result.is_refused
-            messages.append({"role": "tool", "tool_call_id": made["id"], "content": result.text})
-            is_cut = is_cut or (first_call_only and name == task.rule.tool)
-    is_done = bool(state.changes) and task.is_on_the_way(state) if is_cut else task.is_done(state)
-    return Attempt(
-        task=task,
-        messages=tuple(messages),
-        tools=tools,
-        state=state,
-        calls=calls,
-        errors=errors,
-        prompt_tokens=prompt,
-        completion_tokens=completion,
-        is_done=is_done,
-        is_first_try=is_done and errors == 0,
-    )
+    return made
+
+
+def _called(messages: Messages) -> set[str]:
+    return {made["function"]["name"] for message in messages for made in message.get("tool_calls") or ()}
 
 
 def with_notes(schema: dict[str, Any], notes: Mapping[str, str]) -> dict[str, Any]:
@@ -141,9 +146,4 @@ class Endpoint:
         said: dict[str, Any] = {"role": "assistant", "content": message.content or ""}
         if message.tool_calls:
             said["tool_calls"] = [made.model_dump() for made in message.tool_calls]
-        used = answer.usage
-        return ModelAnswer(
-            message=said,
-            prompt_tokens=used.prompt_tokens if used else 0,
-            completion_tokens=used.completion_tokens if used else 0,
-        )
+        return ModelAnswer(message=said, tokens=answer.usage.total_tokens if answer.usage else 0)

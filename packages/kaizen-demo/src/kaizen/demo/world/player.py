@@ -41,11 +41,7 @@ class RulesPlayer:
             rule = self._told_rule(messages, tools)
             self._plan = [*self._first_look(), *self._planned(rule)]
         message = self._next_message()
-        return ModelAnswer(
-            message=message,
-            prompt_tokens=_tokens([*messages, *tools]),
-            completion_tokens=_tokens(message),
-        )
+        return ModelAnswer(message=message, tokens=_tokens([*messages, *tools, message]))
 
     def _told_rule(self, messages: Messages, tools: Tools) -> ToolRule | None:
         """Return the rule told by a note on its tool, or by a line of the system prompt that names it."""
