@@ -384,7 +384,7 @@ def prepared(options: argparse.Namespace) -> Iterator[Lift]:
         yield Lift(options, traces, stores)
 
 
-def arguments() -> argparse.Namespace:
+def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -413,14 +413,14 @@ def arguments() -> argparse.Namespace:
     add("--seed", default="1")
     add("--show-tips", action="store_true", help="print the tips too")
     add("--json", type=Path, help="write every attempt to this file")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     if options.base_url and not options.model:
         parser.error("--base-url needs --model")
     return options
 
 
-def main() -> None:
-    options = arguments()
+def main(arguments: Sequence[str] | None = None) -> None:
+    options = parsed(arguments)
     who = f"the model {options.model}" if options.base_url else "an agent played by rules, no model"
     learned = who if options.learn_by == "model" else "an agent played by rules, no model"
     print(f"Fresh tasks by {who}; runs to learn from by {learned}.", flush=True)

@@ -31,6 +31,7 @@ START = datetime(2026, 1, 1, tzinfo=UTC)
 PROJECT = "world"
 MODEL_NAME = "rules"
 _WAIT_S = 60.0
+_BATCH = 50
 
 
 class Traces(Protocol):
@@ -135,7 +136,9 @@ class PhoenixTraces:
 
     @contextmanager
     def source(self) -> Iterator[Source]:
-        with httpx.Client(base_url=self.url, trust_env=False, timeout=120) as client:
+        # Phoenix drops idle connections.
+        limits = httpx.Limits(max_keepalive_connections=0)
+        with httpx.Client(base_url=self.url, trust_env=False, timeout=120, limits=limits) as client:
             self._send(client)
         with PhoenixSource(PhoenixSettings(base_url=self.url, project=PROJECT)) as source:
             yield source
@@ -156,10 +159,11 @@ class PhoenixTraces:
 
     def _post(self, client: httpx.Client) -> None:
         client.post("/v1/projects", json={"name": PROJECT})
-        for trace, made in self.posted.attempts[self.sent :]:
-            spans = [span_json(span) for span in trace.spans]
+        new = self.posted.attempts[self.sent :]
+        for start in range(0, len(new), _BATCH):
+            spans = [span_json(span) for trace, _ in new[start : start + _BATCH] for span in trace.spans]
             client.post(f"/v1/projects/{PROJECT}/spans", json={"data": spans}).raise_for_status()
-            self.labels[trace.trace_id] = outcome_of(made).label
+        self.labels |= {trace.trace_id: outcome_of(made).label for trace, made in new}
         self.sent = len(self.posted.attempts)
 
     def _wait(self, client: httpx.Client) -> None:

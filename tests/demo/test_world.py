@@ -7,9 +7,11 @@ import json
 import re
 from pathlib import Path
 
+import openai
 import pytest
 
-from kaizen.demo.world.agent import SYSTEM_PROMPT, ModelAnswer, attempt, read_arguments, with_notes
+from kaizen.demo.model_server import ModelServer, Scenarios
+from kaizen.demo.world.agent import SYSTEM_PROMPT, Endpoint, ModelAnswer, attempt, read_arguments, with_notes
 from kaizen.demo.world.development import FAMILIES
 from kaizen.demo.world.family import Family, State
 from kaizen.demo.world.held_out import HELD_OUT
@@ -211,6 +213,28 @@ def test_an_attempt_may_end_after_the_first_call_that_has_a_rule() -> None:
         first_call_only=True,
     )
     assert not wrong.is_done
+
+
+def test_a_model_behind_an_endpoint_works_in_the_world(model_server: ModelServer) -> None:
+    task = tasks(FAMILIES[1])[0]
+    order = task.values["order"]
+    steps = [
+        {"tool_calls": [{"name": "refund_order", "arguments": {"order_id": order, "amount": amount}}]}
+        for amount in (task.values["euros"], task.values["cents"])
+    ]
+    agent = {"name": "refunds", "when": {"tools": ["refund_order"]}, "steps": [*steps, {"text": "Done."}]}
+    model_server.scenarios = Scenarios.from_json({"agents": [agent]})
+    with openai.OpenAI(base_url=model_server.base_url, api_key="none") as client:
+        made = attempt(task, Endpoint(client, "any"), notes={"refund_order": " Note."})
+    assert (made.is_done, made.is_first_try, made.calls, made.errors) == (True, False, 2, 1)
+    assert made.tokens > 0
+    assert made.messages[-1]["content"] == "Done."
+    bodies = [request.body for request in model_server.requests]
+    assert {(body["temperature"], body["max_tokens"], body["model"]) for body in bodies} == {(0, 160, "any")}
+    assert bodies[0]["tools"][0]["function"]["description"] == "Refund a part of an order. Note."
+    # What is sent first is the beginning of what is sent later, so that a cache of prompts is used.
+    assert bodies[1]["messages"][:2] == bodies[0]["messages"]
+    assert bodies[1]["tools"] == bodies[0]["tools"]
 
 
 def test_a_note_is_added_to_its_tool_alone() -> None:
