@@ -31,6 +31,16 @@ def world_traces(lift: Any) -> Any:
     return importlib.import_module("world_traces")
 
 
+@pytest.fixture
+def report(lift: Any) -> Any:
+    return importlib.import_module("lift_report")
+
+
+@pytest.fixture
+def placing(lift: Any) -> Any:
+    return importlib.import_module("lift_tips")
+
+
 def tip(content: str, **metadata: Any) -> StoredTip:
     return StoredTip(id=content, content=content, metadata=metadata)
 
@@ -39,37 +49,41 @@ def tip(content: str, **metadata: Any) -> StoredTip:
     ("hits", "count", "low", "high"),
     [(0, 10, 0.0, 0.278), (5, 10, 0.237, 0.763), (10, 10, 0.722, 1.0), (1, 320, 0.001, 0.017)],
 )
-def test_an_interval_of_a_share_is_wilsons(lift: Any, hits: int, count: int, low: float, high: float) -> None:
-    assert lift.wilson(hits, count) == pytest.approx((low, high), abs=0.001)
+def test_an_interval_of_a_share_is_wilsons(
+    report: Any, hits: int, count: int, low: float, high: float
+) -> None:
+    assert report.wilson(hits, count) == pytest.approx((low, high), abs=0.001)
 
 
-def test_an_interval_of_a_mean_holds_it_and_is_the_same_again(lift: Any) -> None:
+def test_an_interval_of_a_mean_holds_it_and_is_the_same_again(report: Any) -> None:
     values = [0, 1, 1, 2, 5, 1, 0, 3]
-    low, high = lift.bootstrap(values)
+    low, high = report.bootstrap(values)
     assert low < sum(values) / len(values) < high
-    assert lift.bootstrap(values) == (low, high)
-    assert lift.bootstrap([2, 2, 2]) == (2, 2)
+    assert report.bootstrap(values) == (low, high)
+    assert report.bootstrap([2, 2, 2]) == (2, 2)
 
 
-def test_a_tip_stands_at_the_tool_that_it_prevents_a_failure_of(lift: Any) -> None:
+def test_a_tip_stands_at_the_tool_that_it_prevents_a_failure_of(placing: Any) -> None:
     both = "Call `drain_node` before `restart_node`."
-    named = lift.notes_with(DRAIN_FIRST, [tip(both)])
+    named = placing.notes_with(DRAIN_FIRST, [tip(both)])
     assert set(named) == {"drain_node", "restart_node"}
-    signed = lift.notes_with(DRAIN_FIRST, [tip(both, signature={"tool": "restart_node", "error": "..."})])
+    signed = placing.notes_with(DRAIN_FIRST, [tip(both, signature={"tool": "restart_node", "error": "..."})])
     assert signed == {"restart_node": f"\n\n[kaizen]\n- {both}\n[/kaizen]"}
 
 
-def test_the_placebo_is_of_other_tools_and_the_rest_is_not(lift: Any) -> None:
+def test_the_placebo_is_of_other_tools_and_the_rest_is_not(placing: Any) -> None:
     tips = [tip("Pass `amount` of `refund_order` in cents."), tip("Drain with `drain_node` first.")]
     wordings = {"offline": tips}
-    placebo = lift.shown(REFUND_CENTS, lift.Arm(place="placebo"), wordings)["system"]
+    placebo = placing.shown(REFUND_CENTS, placing.Arm(place="placebo"), wordings)["system"]
     assert "drain_node" in placebo
     assert "refund_order" not in placebo
-    own = lift.shown(REFUND_CENTS, lift.Arm(place="system prompt", wording="offline"), wordings)["system"]
+    own = placing.shown(REFUND_CENTS, placing.Arm(place="system prompt", wording="offline"), wordings)[
+        "system"
+    ]
     assert own.startswith(SYSTEM_PROMPT + "\n\n<kaizen-tips>\n")
     assert "refund_order" in own
     assert "drain_node" not in own
-    assert lift.shown(REFUND_CENTS, lift.Arm(place="none"), wordings) == {}
+    assert placing.shown(REFUND_CENTS, placing.Arm(place="none"), wordings) == {}
 
 
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
