@@ -106,7 +106,8 @@ class Lift:
     def _try(self, group: str, arm: Arm, task: WorldTask) -> Result:
         model = self._endpoint or RulesPlayer(task)
         given = self._given(task, arm)
-        made = attempt(task, model, first_call_only=self._options.first_call_only, **given)
+        with self._traces.pausing():
+            made = attempt(task, model, first_call_only=self._options.first_call_only, **given)
         return Result(group=group, arm=arm.name, attempt=made)
 
     def _try_changed(self) -> list[Result]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol
@@ -45,6 +45,10 @@ class Traces(Protocol):
         """Return a context manager that gives a source of everything recorded so far."""
         ...
 
+    def pausing(self) -> Any:
+        """Return a context manager in which nothing is traced."""
+        ...
+
 
 class MemoryTraces:
     """Traces in memory."""
@@ -61,6 +65,9 @@ class MemoryTraces:
     def source(self) -> Iterator[Source]:
         said = {trace.trace_id: outcome_of(made) for trace, made in self.attempts}
         yield MemorySource({trace.trace_id: trace for trace, _ in self.attempts}, said)
+
+    def pausing(self) -> Any:
+        return nullcontext()
 
 
 @dataclass
@@ -143,7 +150,14 @@ class PhoenixTraces:
         with PhoenixSource(PhoenixSettings(base_url=self.url, project=PROJECT)) as source:
             yield source
 
+    def pausing(self) -> Any:
+        from openinference.instrumentation import suppress_tracing
+
+        return suppress_tracing() if self.is_traced else nullcontext()
+
     def _send(self, client: httpx.Client) -> None:
+        # Refused if there is one already.
+        client.post("/v1/projects", json={"name": PROJECT})
         if self.is_traced:
             from kaizen.auto import flush_traces
 
@@ -158,7 +172,6 @@ class PhoenixTraces:
         client.post("/v1/trace_annotations?sync=true", json={"data": said}).raise_for_status()
 
     def _post(self, client: httpx.Client) -> None:
-        client.post("/v1/projects", json={"name": PROJECT})
         new = self.posted.attempts[self.sent :]
         for start in range(0, len(new), _BATCH):
             spans = [span_json(span) for trace, _ in new[start : start + _BATCH] for span in trace.spans]

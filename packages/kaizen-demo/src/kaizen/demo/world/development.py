@@ -67,7 +67,7 @@ FLIGHT_DATE = Family(
         tool="book_flight",
         obeyed=matches("date", r"[0-3]\d(JAN|FEB|MAR|APR|MAY|JUN|JUL|AUG|SEP|OCT|NOV|DEC)\d\d"),
         error='{"error": "invalid date: \'$date\'"}',
-        lesson=r"\d\d(JAN|FEB|MAR|APR|MAY|JUN|JUL|AUG|SEP|OCT|NOV|DEC)\d\d|DDMMMYY",
+        lesson=r"\d\d(JAN|FEB|MAR|APR|MAY|JUN|JUL|AUG|SEP|OCT|NOV|DEC)\d\d|DDMMMYY|show_departures",
         fix={"date": "short"},
         look=(call("show_departures", origin="origin", destination="destination"),),
     ),
