@@ -355,9 +355,10 @@ EVENT_ZONE = Family(
 
 
 def _customer(chosen: random.Random) -> Values:
-    number = _digits(chosen, 4)
+    # Of three to five digits, so that no fixed prefix is the rule.
+    customer = int(_digits(chosen, chosen.randrange(3, 6)))
     plan = chosen.choice(("basic", "plus", "team"))
-    return {"number": number, "customer": f"CUS-00{number}", "plan": plan}
+    return {"number": customer, "customer": f"CUS-{customer:06}", "plan": plan}
 
 
 CUSTOMER_FORM = Family(
@@ -378,7 +379,7 @@ CUSTOMER_FORM = Family(
         tool="set_plan",
         obeyed=matches("customer_id", r"CUS-\d{6}"),
         error="Error: customer_id must be CUS- and six digits, such as CUS-004211, got '$customer_id'",
-        lesson=r"CUS-",
+        lesson=r"CUS-.*\b(six|6)\b|CUS-\d{6}",
         fix={"customer_id": "customer"},
     ),
 )
