@@ -99,7 +99,7 @@ def test_what_the_task_and_the_schemas_say_does_not_tell_the_rule(family: Family
 
 
 @each_family
-def test_the_wrong_tool_or_one_call_too_many_is_seen_in_the_state(family: Family) -> None:
+def test_a_wrong_tool_is_seen_in_the_state(family: Family) -> None:
     task = tasks(family)[0]
     required = {tool.name: dict.fromkeys(tool.required, "x") for tool in family.tools if tool.gives is None}
     wrong = [
@@ -110,9 +110,25 @@ def test_the_wrong_tool_or_one_call_too_many_is_seen_in_the_state(family: Family
     assert not spoiled.is_refused
     assert not task.is_done(spoiled.state)
     assert not task.is_on_the_way(spoiled.state)
+
+
+@each_family
+def test_what_is_done_already_is_not_done_again(family: Family) -> None:
+    task = tasks(family)[0]
     last = family.corrected(family.rule)[-1]
     twice = task.call(task.goal, last.tool, task.arguments(last))
-    assert not task.is_done(twice.state)
+    assert not twice.is_refused
+    assert "already done" in twice.text
+    assert task.is_done(twice.state)
+
+
+def test_an_attempt_ends_where_the_model_repeats_an_accepted_call() -> None:
+    task = tasks(FAMILIES[2])[0]
+    node = task.values["node"]
+    calls = [made_of(task, name, node=node) for name in ("drain_node", *["restart_node"] * 5)]
+    made = attempt(task, Says(*calls))
+    assert made.is_done
+    assert made.calls == 3
 
 
 @each_family

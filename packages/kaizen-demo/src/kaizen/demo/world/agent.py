@@ -42,7 +42,8 @@ class ChatModel(Protocol):
 class Attempt:
     """How an agent does on a task: all that is said, and what becomes of the world.
 
-    `is_cut` says that it ended after the first call of the tool with the rule.
+    `is_cut` says that it ended after the first call of the tool with the rule, `is_repeating` that the last
+    call was the same as one that was accepted before.
     """
 
     task: WorldTask
@@ -53,6 +54,7 @@ class Attempt:
     errors: int = 0
     tokens: int = 0
     is_cut: bool = False
+    is_repeating: bool = False
 
     @property
     def is_done(self) -> bool:
@@ -78,6 +80,7 @@ class Attempt:
         return bool(asked)
 
     def _make(self, call_id: str, name: str, arguments: dict[str, Any]) -> None:
+        self.is_repeating = (name, arguments) in self.state.called
         result = self.task.call(self.state, name, arguments)
         self.state = result.state
         self.calls += 1
@@ -93,7 +96,7 @@ def attempt(
     notes: Mapping[str, str] | None = None,
     first_call_only: bool = False,
 ) -> Attempt:
-    """Work on a task until the model calls no more tools.
+    """Work on a task until the model calls no more tools, or repeats itself as weak models do.
 
     `notes` are added to the descriptions of tools by their names. With `first_call_only` the attempt ends
     after the first call of the tool with the rule.
@@ -101,7 +104,7 @@ def attempt(
     said = [{"role": "system", "content": system}, {"role": "user", "content": task.text}]
     tools = tuple(with_notes(tool.schema, notes or {}) for tool in task.family.tools)
     made = Attempt(task=task, tools=tools, messages=said)
-    while made.calls < MOST_CALLS and made.take_turn(model):
+    while made.calls < MOST_CALLS and not made.is_repeating and made.take_turn(model):
         if first_call_only and task.rule.tool in _called(made.messages):
             made.is_cut = True
             break

@@ -55,7 +55,7 @@ class WorldTask:
         return state
 
     def is_done(self, state: State) -> bool:
-        """Return whether all that was asked for was changed, once, and nothing else."""
+        """Return whether all that was asked for was changed, and nothing else."""
         return sorted(state.changes) == sorted(self.goal.changes)
 
     def is_on_the_way(self, state: State) -> bool:
@@ -99,6 +99,8 @@ def _act(tool: Tool, state: State, arguments: Arguments) -> CallResult:
     normal = {key: form(arguments[key]) for key, form in forms.items()}
     change = () if tool.is_preparation else (f"{tool.name} {json.dumps(normal, sort_keys=True)}",)
     done = _with_call(state, tool, arguments)
+    if set(change) & set(state.changes):
+        return CallResult(done, json.dumps({"status": "already done", **arguments}))
     return CallResult(
         State((*state.changes, *change), done.called), json.dumps({"status": "done", **arguments})
     )
