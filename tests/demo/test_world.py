@@ -118,6 +118,7 @@ def test_what_is_done_already_is_not_done_again(family: Family) -> None:
     last = family.corrected(family.rule)[-1]
     twice = task.call(task.goal, last.tool, task.arguments(last))
     assert not twice.is_refused
+    assert twice.is_repeated
     assert "already done" in twice.text
     assert task.is_done(twice.state)
 
@@ -129,6 +130,8 @@ def test_an_attempt_ends_where_the_model_repeats_an_accepted_call() -> None:
     made = attempt(task, Says(*calls))
     assert made.is_done
     assert made.calls == 3
+    looks = [made_of(task, "node_status", node=node)] * 3
+    assert attempt(task, Says(*looks)).calls == 3, "looking again is no repetition"
 
 
 @each_family

@@ -43,7 +43,7 @@ class Attempt:
     """How an agent does on a task: all that is said, and what becomes of the world.
 
     `is_cut` says that it ended after the first call of the tool with the rule, `is_repeating` that the last
-    call was the same as one that was accepted before.
+    call did what was done already.
     """
 
     task: WorldTask
@@ -80,9 +80,8 @@ class Attempt:
         return bool(asked)
 
     def _make(self, call_id: str, name: str, arguments: dict[str, Any]) -> None:
-        self.is_repeating = (name, arguments) in self.state.called
         result = self.task.call(self.state, name, arguments)
-        self.state = result.state
+        self.state, self.is_repeating = result.state, result.is_repeated
         self.calls += 1
         self.errors += result.is_refused
         self.messages.append({"role": "tool", "tool_call_id": call_id, "content": result.text})

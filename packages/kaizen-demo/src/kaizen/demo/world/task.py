@@ -15,11 +15,12 @@ from kaizen.demo.world.family import Arguments, Family, PlannedCall, State, Tool
 
 @dataclass(frozen=True, slots=True)
 class CallResult:
-    """The state after a call, the text that the agent sees, and whether the call was refused."""
+    """The state after a call, the text that the agent sees, whether the call was refused, or done before."""
 
     state: State
     text: str
     is_refused: bool = False
+    is_repeated: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +101,8 @@ def _act(tool: Tool, state: State, arguments: Arguments) -> CallResult:
     change = () if tool.is_preparation else (f"{tool.name} {json.dumps(normal, sort_keys=True)}",)
     done = _with_call(state, tool, arguments)
     if set(change) & set(state.changes):
-        return CallResult(done, json.dumps({"status": "already done", **arguments}))
+        text = json.dumps({"status": "already done", **arguments})
+        return CallResult(done, text, is_repeated=True)
     return CallResult(
         State((*state.changes, *change), done.called), json.dumps({"status": "done", **arguments})
     )
