@@ -72,8 +72,9 @@ class Learner:
         request = Request(task.text, SYSTEM_PROMPT, offered)
         recalled = recall_from(self._snapshot, request, unit=task.seed, holdout_bound=0.0)
         if place == "system prompt":
-            return {"system": SYSTEM_PROMPT + recalled.full_text}
-        return {"system": SYSTEM_PROMPT + recalled.text, "notes": recalled.notes}
+            return {"system": f"{SYSTEM_PROMPT}\n\n{recalled.full_text}".strip()}
+        notes = {name: f"\n\n{note}" for name, note in recalled.notes.items()}
+        return {"system": f"{SYSTEM_PROMPT}\n\n{recalled.text}".strip(), "notes": notes}
 
 
 def tools_of(tip: StoredTip, offered: Sequence[str]) -> list[str]:
