@@ -6,9 +6,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from kaizen.tips.changes import tip_changes
     from kaizen.tips.checks import GUIDELINE, InvalidTipError, check_tip
+    from kaizen.tips.evidence import EVIDENCE, StoredSource, TipSource
     from kaizen.tips.markdown import TipsPage
-    from kaizen.tips.reading import migrate_tips, read_tip, read_tips
+    from kaizen.tips.reading import migrate_tips, newest_evidence, read_evidence, read_tip, read_tips
     from kaizen.tips.review import ReviewDecision, decide, edit_tip, quarantined, retire_tips
     from kaizen.tips.text import one_line, printable
     from kaizen.tips.tip import (
@@ -19,12 +21,12 @@ if TYPE_CHECKING:
         Status,
         StoredTip,
         Tip,
-        TipSource,
         manual_tip,
     )
 
 __all__ = [
     "CATEGORIES",
+    "EVIDENCE",
     "GUIDELINE",
     "SCHEMA_VERSION",
     "STATUSES",
@@ -32,6 +34,7 @@ __all__ = [
     "InvalidTipError",
     "ReviewDecision",
     "Status",
+    "StoredSource",
     "StoredTip",
     "Tip",
     "TipSource",
@@ -41,18 +44,23 @@ __all__ = [
     "edit_tip",
     "manual_tip",
     "migrate_tips",
+    "newest_evidence",
     "one_line",
     "printable",
     "quarantined",
+    "read_evidence",
     "read_tip",
     "read_tips",
     "retire_tips",
+    "tip_changes",
 ]
 
 _NAMES = {
+    "changes": "tip_changes",
     "checks": "GUIDELINE InvalidTipError check_tip",
+    "evidence": "EVIDENCE StoredSource TipSource",
     "markdown": "TipsPage",
-    "reading": "migrate_tips read_tip read_tips",
+    "reading": "migrate_tips newest_evidence read_evidence read_tip read_tips",
     "review": "ReviewDecision decide edit_tip quarantined retire_tips",
     "text": "one_line printable",
 }
