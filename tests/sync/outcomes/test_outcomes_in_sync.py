@@ -303,7 +303,7 @@ def test_what_another_commits_meanwhile_is_kept(
         """Somebody changes the tip just while it is asked."""
         (entity,) = store.iterate("kaizen", type="guideline")
         tip = StoredTip.of(entity)
-        store.commit("kaizen", [replace(tip, metadata={**tip.metadata, "note": "mine"}).to_put()])
+        store.commit("kaizen", replace(tip, metadata={**tip.metadata, "note": "mine"}).to_changes())
 
     class Busy(ListedSource):
         def annotations(self, target: Target, ids: Any) -> Any:

@@ -47,9 +47,11 @@ def read_evidence(store: Store, namespace_id: str, tip: StoredTip) -> Iterator[S
 
 def newest_evidence(store: Store, namespace_id: str, tip: StoredTip) -> list[StoredSource]:
     """Return all that backs a tip, the newest first."""
-    return sorted(
-        read_evidence(store, namespace_id, tip), key=lambda each: (each.found_at, each.id), reverse=True
-    )
+    evidence = list(read_evidence(store, namespace_id, tip))
+    # A tip of before has them in order.
+    unstored = [each for each in reversed(evidence) if each.found_at is None]
+    dated = [(each.found_at, each.id, each) for each in evidence if each.found_at]
+    return [*unstored, *(each for _, _, each in sorted(dated, key=lambda dated: dated[:2], reverse=True))]
 
 
 def story_evidence(store: Store, namespace_id: str, story: StoryKey) -> list[StoredSource]:
