@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from kaizen.tips.changes import tip_changes
+    from kaizen.tips.changes import deletion_of, recount_tips, tip_changes
     from kaizen.tips.checks import GUIDELINE, InvalidTipError, check_tip
     from kaizen.tips.evidence import EVIDENCE, StoredSource, TipSource
     from kaizen.tips.markdown import TipsPage
@@ -41,6 +41,7 @@ __all__ = [
     "TipsPage",
     "check_tip",
     "decide",
+    "deletion_of",
     "edit_tip",
     "manual_tip",
     "migrate_tips",
@@ -51,12 +52,13 @@ __all__ = [
     "read_evidence",
     "read_tip",
     "read_tips",
+    "recount_tips",
     "retire_tips",
     "tip_changes",
 ]
 
 _NAMES = {
-    "changes": "tip_changes",
+    "changes": "deletion_of recount_tips tip_changes",
     "checks": "GUIDELINE InvalidTipError check_tip",
     "evidence": "EVIDENCE StoredSource TipSource",
     "markdown": "TipsPage",

@@ -7,12 +7,15 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from kaizen.store import Delete
+from kaizen.tips.checks import GUIDELINE
 from kaizen.tips.evidence import EVIDENCE, UNSOUND
-from kaizen.tips.reading import read_evidence
+from kaizen.tips.reading import read_evidence, read_source, read_tip, read_tips
 from kaizen.tips.tip import NEWEST
 
 if TYPE_CHECKING:
-    from kaizen.store import Change, Store
+    from collections.abc import Iterable
+
+    from kaizen.store import Change, Commit, Entity, Store
     from kaizen.tips.tip import StoredTip
 
 
@@ -34,6 +37,40 @@ def tip_changes(
     return tip.to_changes()
 
 
+def deletion_of(store: Store, namespace_id: str, entity: Entity) -> list[Change]:
+    """Return the changes that delete an entity; a tip goes with its evidence."""
+    tip = read_tip(entity) if entity.type == GUIDELINE else None
+    evidence = (
+        found.id
+        for tip_id in (tip.evidence_tip_ids if tip else ())
+        for found in store.iterate(namespace_id, type=EVIDENCE, where={"tip_id": tip_id})
+    )
+    return [Delete(id=entity.id), *(Delete(id=i) for i in evidence)]
+
+
+def recount_tips(store: Store, namespace_id: str, tip_ids: Iterable[str], *, actor: str) -> Commit | None:
+    """Let tips count the evidence that the store has, after a change to one without the other.
+
+    None if all do. Raises `ConflictError` if others change one of them meanwhile.
+    """
+    entities = store.get_many(namespace_id, list(tip_ids)).values()
+    changed: dict[str, StoredTip] = {}
+    for tip in read_tips(entity for entity in entities if entity.type == GUIDELINE):
+        counted = tip.with_evidence(list(read_evidence(store, namespace_id, tip)))
+        # One of before is counted when it is migrated.
+        if not tip.unstored and counted != tip:
+            changed[tip.id] = counted
+    if not changed:
+        return None
+    return store.commit(
+        namespace_id,
+        [change for tip in changed.values() for change in tip.to_changes()],
+        expected={entity.id: entity.revision for entity in entities if entity.id in changed},
+        actor=actor,
+        reason="counted the evidence that is stored",
+    )
+
+
 def _without_unsound(store: Store, namespace_id: str, tip: StoredTip) -> StoredTip:
     unsound = {
         entity.id: None
@@ -47,6 +84,16 @@ def _without_unsound(store: Store, namespace_id: str, tip: StoredTip) -> StoredT
 def _with_newest(store: Store, namespace_id: str, tip: StoredTip) -> StoredTip:
     """Return the tip showing `NEWEST` sources again; which of the older ones does not matter."""
     shown = [source.story for source in tip.evidence]
-    others = (each.source for each in read_evidence(store, namespace_id, tip))
-    older = islice((each for each in others if each.story not in shown), NEWEST - len(shown))
-    return tip.with_metadata(sources=[*(each.to_json() for each in older), *tip.sources])
+    # As many as may turn out to be shown already, or to go.
+    limit = NEWEST + len(shown) + len(tip.unstored)
+    pages = (
+        store.list(namespace_id, type=EVIDENCE, where={"tip_id": tip_id}, limit=limit)
+        for tip_id in tip.evidence_tip_ids
+    )
+    found = (read_source(entity) for page in pages for entity in page.entities)
+    older = (
+        each.source.to_json()
+        for each in found
+        if each and each.id not in tip.unstored and each.source.story not in shown
+    )
+    return tip.with_metadata(sources=[*islice(older, NEWEST - len(shown)), *tip.sources])
