@@ -11,9 +11,11 @@ import pytest
 from kaizen.cli.entities.types import BOOKKEEPING
 from kaizen.store import Put, Store, StoreSettings, open_store
 from kaizen.sync.state import records
+from kaizen.tips.evidence import EVIDENCE
 from kaizen.tips.tip import StoredTip
 from tests.cli.test_commands import assert_documented
 from tests.support.command import kaizen
+from tests.support.stored_tips import evidence_by_tip
 
 N = "kaizen"
 
@@ -54,11 +56,15 @@ def test_what_syncs_keep_for_themselves_is_shown_only_when_asked_for(store: Stor
         put(store, f"{number}", "order", type_)
     assert listed("entities", "list") == ["0", "1"]
     assert listed("entities", "list", "--type", "trajectory") == [f"{2 + BOOKKEEPING.index('trajectory')}"]
-    assert listed("entities", "list", "--all-types") == ["0", "1", "2", "3", "4", "5"]
+    assert listed("entities", "list", "--all-types") == [
+        f"{number}" for number in range(2 + len(BOOKKEEPING))
+    ]
     hits = kaizen("entities", "search", "order", "--json").json["hits"]
     assert {hit["entity"]["type"] for hit in hits} == {"guideline", "note"}
-    assert len(kaizen("entities", "search", "order", "--all-types", "--json").json["hits"]) == 6
-    ours = {records.CHECKPOINT, records.CLAIM, records.RUN, records.TRAJECTORY}
+    assert len(kaizen("entities", "search", "order", "--all-types", "--json").json["hits"]) == 2 + len(
+        BOOKKEEPING
+    )
+    ours = {records.CHECKPOINT, records.CLAIM, EVIDENCE, records.RUN, records.TRAJECTORY}
     assert set(BOOKKEEPING) == ours
 
 
@@ -154,7 +160,8 @@ def test_an_edited_tip_keeps_its_evidence_and_counts_as_a_persons(store: Store) 
     edited = kaizen("tips", "edit", "ab", "--content", "New.", "--step", "One.", "--json").json
     assert_documented("tips edit", edited)
     tip = StoredTip.of(store.get(N, "abc"))
-    assert (tip.content, tip.trigger, tip.sources) == ("New.", "Old.", [source])
+    assert (tip.content, tip.trigger) == ("New.", "Old.")
+    assert evidence_by_tip(store) == {"abc": ["t"]}
     assert tip.metadata["implementation_steps"] == ["One."]
     assert tip.metadata["review"]["decision"] == "edited"
     commit = store.commits(N)[-1]

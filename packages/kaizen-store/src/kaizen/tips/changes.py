@@ -57,8 +57,9 @@ def recount_tips(store: Store, namespace_id: str, tip_ids: Iterable[str], *, act
     changed: dict[str, StoredTip] = {}
     for tip in read_tips(entity for entity in entities if entity.type == GUIDELINE):
         counted = tip.with_evidence(list(read_evidence(store, namespace_id, tip)))
+        is_same = (counted.support_by, counted.sources) == (tip.support_by, tip.sources)
         # One of before is counted when it is migrated.
-        if not tip.unstored and counted != tip:
+        if not (is_same or tip.unstored):
             changed[tip.id] = counted
     if not changed:
         return None
