@@ -52,18 +52,15 @@ def test_tips_alone_lists_them_with_the_options_of_list(store: Store) -> None:
 
 
 def test_what_syncs_keep_for_themselves_is_shown_only_when_asked_for(store: Store) -> None:
-    for number, type_ in enumerate(("guideline", "note", *BOOKKEEPING)):
+    types = ("guideline", "note", *BOOKKEEPING)
+    for number, type_ in enumerate(types):
         put(store, f"{number}", "order", type_)
     assert listed("entities", "list") == ["0", "1"]
     assert listed("entities", "list", "--type", "trajectory") == [f"{2 + BOOKKEEPING.index('trajectory')}"]
-    assert listed("entities", "list", "--all-types") == [
-        f"{number}" for number in range(2 + len(BOOKKEEPING))
-    ]
+    assert listed("entities", "list", "--all-types") == [f"{number}" for number in range(len(types))]
     hits = kaizen("entities", "search", "order", "--json").json["hits"]
     assert {hit["entity"]["type"] for hit in hits} == {"guideline", "note"}
-    assert len(kaizen("entities", "search", "order", "--all-types", "--json").json["hits"]) == 2 + len(
-        BOOKKEEPING
-    )
+    assert len(kaizen("entities", "search", "order", "--all-types", "--json").json["hits"]) == len(types)
     ours = {records.CHECKPOINT, records.CLAIM, EVIDENCE, records.RUN, records.TRAJECTORY}
     assert set(BOOKKEEPING) == ours
 
