@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import islice
 from typing import TYPE_CHECKING
 
 from kaizen.store import Delete
@@ -84,17 +83,11 @@ def _without_unsound(store: Store, namespace_id: str, tip: StoredTip) -> StoredT
 
 def _with_newest(store: Store, namespace_id: str, tip: StoredTip) -> StoredTip:
     """Return the tip showing `NEWEST` sources again; which of the older ones does not matter."""
-    shown = [source.story for source in tip.evidence]
     # As many as may turn out to be shown already, or to go.
-    limit = NEWEST + len(shown) + len(tip.unstored)
+    limit = NEWEST + len(tip.sources) + len(tip.unstored)
     pages = (
         store.list(namespace_id, type=EVIDENCE, where={"tip_id": tip_id}, limit=limit)
         for tip_id in tip.evidence_tip_ids
     )
     found = (read_source(entity) for page in pages for entity in page.entities)
-    older = (
-        each.source.to_json()
-        for each in found
-        if each and each.id not in tip.unstored and each.source.story not in shown
-    )
-    return tip.with_metadata(sources=[*islice(older, NEWEST - len(shown)), *tip.sources])
+    return tip.with_older(each.source for each in found if each and each.id not in tip.unstored)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, get_args
 
 from kaizen.store import Delete, Put
@@ -292,8 +293,17 @@ class StoredTip:
     def with_evidence(self, evidence: Sequence[StoredSource]) -> StoredTip:
         """Return the tip whose evidence this is, all there is of it."""
         stories = {each.source.story for each in evidence}
-        sources = [s for s in self.sources if TipSource.of(s).story in stories]
-        return self._with_sources(sources, count_stories(evidence))
+        tip = self._with_sources(
+            [s for s in self.sources if TipSource.of(s).story in stories], count_stories(evidence)
+        )
+        return tip.with_older(each.source for each in evidence)
+
+    def with_older(self, sources: Iterable[TipSource]) -> StoredTip:
+        """Return the tip showing some of these sources too, as far as there is room."""
+        shown = {source.story for source in self.evidence}
+        older = (source.to_json() for source in sources if source.story not in shown)
+        room = max(0, NEWEST - len(self.sources))
+        return self.with_metadata(sources=[*islice(older, room), *self.sources])
 
     def known_evidence(self) -> list[StoredSource]:
         """Return what the tip itself knows of its evidence: the newest, and what is not stored yet."""
