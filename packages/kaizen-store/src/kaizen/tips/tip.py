@@ -233,10 +233,7 @@ class StoredTip:
         counts = others + Counter(count_stories({**known, stored.id: stored}.values()))
         backed = replace(self, unstored=unstored)._with_sources([*sources, source.to_json()], counts)
         backed = backed.with_metadata(tools=dict(source.tools)) if source.tools else backed
-        if not source.is_sound or self.status != "quarantined" or QUOTE_MISSING not in self.quarantine_reason:
-            return backed
-        reason = without_missing_quote(self.quarantine_reason)
-        return backed.with_metadata(status="quarantined" if reason else "active", quarantine_reason=reason)
+        return backed._with_quote() if source.is_sound else backed
 
     def without_story(self, story: StoryKey, stored: Sequence[StoredSource] = ()) -> StoredTip:
         """Return the tip without the evidence of that story, of which the store has `stored`."""
@@ -315,6 +312,13 @@ class StoredTip:
         check_metadata(self.id, self.metadata)
         put = Put(id=self.id, type=GUIDELINE, content=self.content, metadata=self.metadata)
         return [put, *(each.to_put() if each else Delete(id=i) for i, each in self.unstored.items())]
+
+    def _with_quote(self) -> StoredTip:
+        """Return the tip no more quarantined for want of a quote."""
+        if self.status != "quarantined" or QUOTE_MISSING not in self.quarantine_reason:
+            return self
+        reason = without_missing_quote(self.quarantine_reason)
+        return self.with_metadata(status="quarantined" if reason else "active", quarantine_reason=reason)
 
     def _evidence_of(self, story: StoryKey) -> dict[str, StoredSource]:
         return {each.id: each for each in self.known_evidence() if each.source.story == story}
