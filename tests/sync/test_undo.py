@@ -9,6 +9,7 @@ import pytest
 
 from kaizen.store import (
     ConflictError,
+    Delete,
     InvalidInputError,
     NotFoundError,
     Put,
@@ -173,6 +174,19 @@ def test_evidence_is_taken_out_of_the_tip_that_it_was_merged_into(store: Store) 
     assert evidence_by_tip(store) == {"kept": ["t1"], "gone": []}
     assert tip(store, "gone").status == "retired"
     assert undone.kept == ("gone",)
+
+
+def test_the_evidence_of_a_tip_of_before_that_is_not_of_the_run_stays(store: Store) -> None:
+    learn(store, "run-1", "t1", a=stored_tip("a", "Tip a."))
+    store.commit(N, [Delete(id=entity.id) for entity in store.iterate(N, type="guideline")])
+    sources = [tip_source(f"t{number}").to_json() for number in range(8)]
+    metadata = {"schema_version": 1, "sources": sources, "support": 8}
+    store.commit(N, [Put(id="a", type="guideline", content="Tip a.", metadata=metadata)])
+
+    undo_run(store, N, "run-1")
+
+    assert evidence_by_tip(store) == {"a": [f"t{number}" for number in range(8) if number != 1]}
+    assert traces(store) == set()
 
 
 @pytest.mark.parametrize("met_since", [False, True])
