@@ -17,6 +17,7 @@ from kaizen.store import (
     read_commits,
 )
 from kaizen.sync.model import utc_now
+from kaizen.sync.run.stories import Linker
 from kaizen.sync.state.records import TRAJECTORY, TraceRecord
 from kaizen.tips.changes import tip_changes
 from kaizen.tips.checks import GUIDELINE
@@ -28,7 +29,7 @@ from kaizen.tips.reading import read_evidence, read_source, read_tip, read_tips,
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from kaizen.store import Change, Commit, Store
+    from kaizen.store import Change, Commit, Put, Store
     from kaizen.tips.evidence import StoredSource
     from kaizen.tips.tip import StoredTip
 
@@ -126,6 +127,9 @@ def _plan(store: Store, namespace_id: str, run_id: str) -> UndoneRun:
     # Checkpoints and claims: as they were, for records and tips go by what others contributed.
     wanted = {i: entity for i, entity in before.items() if touched[i].type not in _BY_CONTRIBUTION}
     wanted |= dict.fromkeys(records)
+    whole = _read_whole(store, namespace_id, traces)
+    current |= {entity.id: entity for entity in store.get_many(namespace_id, list(whole)).values()}
+    wanted |= {i: replace(current[i], content=p.content, metadata=p.metadata) for i, p in whole.items()}
     wanted |= _TipsWithout(store, namespace_id, traces, tips, touched, before, current).wanted(found)
     changes = {
         entity_id: Applied(before=current.get(entity_id), after=entity)
@@ -140,6 +144,19 @@ def _plan(store: Store, namespace_id: str, run_id: str) -> UndoneRun:
         trace_ids=tuple(record.trace_id for record in traces),
         kept=tuple(i for i in touched if i in current and i not in changes and i not in before),
     )
+
+
+def _read_whole(store: Store, namespace_id: str, gone: Iterable[TraceRecord]) -> dict[str, Put]:
+    """Return the records that stay and are kept as the end of one that goes, whole again, by id."""
+    by_project: dict[tuple[str, str], list[TraceRecord]] = {}
+    for record in gone:
+        by_project.setdefault((record.source, record.project), []).append(record)
+    found: list[Put] = []
+    for (source, project), records in by_project.items():
+        linker = Linker(store, namespace_id, source, project)
+        ids = {record.entity_id for record in records}
+        found += linker.released([record.trace_id for record in records], ids)
+    return {str(put.id): put for put in found}
 
 
 def _touched_by(store: Store, namespace_id: str, run_id: str) -> dict[str, _Touched]:
