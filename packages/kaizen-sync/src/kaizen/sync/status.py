@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from kaizen.store import NotFoundError
 from kaizen.sync.model import utc_now
 from kaizen.sync.state.ledger import Ledger
 from kaizen.sync.state.records import CHECKPOINT, CLAIM, RUN, TRAJECTORY, Claim, TraceRecord, put_again
+from kaizen.tips.reading import read_evidence
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -18,8 +20,6 @@ if TYPE_CHECKING:
     from kaizen.sync.knowledge.staleness import Staleness
     from kaizen.sync.model import Clock
     from kaizen.sync.settings import ModelSettings, PhoenixSettings
-
-_PING_TIMEOUT_S = 20.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +110,10 @@ def read_staleness(store: Store, namespace_id: str) -> Staleness:
     """Return what says whether tips of the namespace are older than their tools."""
     from kaizen.sync.knowledge.staleness import Staleness
 
-    return Staleness(lambda source, project: Ledger(store, namespace_id, source, project).tools)
+    return Staleness(
+        lambda source, project: Ledger(store, namespace_id, source, project).tools,
+        partial(read_evidence, store, namespace_id),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,8 +141,7 @@ def ping_model(name: str, settings: ModelSettings) -> None:
     """Make one small call to a model; raises `ModelError` if it gives no answer."""
     from kaizen.sync.llm.client import Model
 
-    timeout_s = min(settings.timeout_s, _PING_TIMEOUT_S)
-    Model(name, settings.model_copy(update={"timeout_s": timeout_s, "attempts": 1})).ping()
+    Model(name, settings).ping()
 
 
 def _project_status(store: Store, entity: Entity) -> ProjectStatus:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -22,11 +22,12 @@ from kaizen.sync.state.records import (
 )
 from kaizen.sync.state.rejudge_schedule import hour_of
 from kaizen.tips.contradictions import resolve_contradictions
-from kaizen.tips.merge import follow_merges, unmerged_tips
+from kaizen.tips.merge import unmerged_tips
 from kaizen.tips.text import load_stemmer
 
 if TYPE_CHECKING:
-    from kaizen.store import Change, Put
+    from kaizen.store import Change, Entity, Put
+    from kaizen.sync.errors import Outage
     from kaizen.sync.knowledge.reconcile import Question
     from kaizen.sync.llm.client import Model
     from kaizen.sync.model import Clock
@@ -44,7 +45,8 @@ if TYPE_CHECKING:
 class Result:
     """What became of a story before it is committed; `tips` only where a model found some.
 
-    `as_of` tells whether others may have changed the story since it was linked. `learned` are the tips with
+    `as_of` tells whether others may have changed the story since it was linked. `outage` is the one that a
+    deferred story waits for. `learned` are the tips with
     what backs them; `tips_dropped` counts those that are not learned, by reason.
     """
 
@@ -56,13 +58,15 @@ class Result:
     learned: tuple[NewTip, ...] = ()
     shown_tip_ids: tuple[str, ...] = ()
     tips_dropped: Counter[str] = field(default_factory=Counter)
+    outage: Outage | None = None
 
 
 @dataclass(slots=True, kw_only=True)
 class Plan:
     """One commit: its changes, the records of the run's own traces, and those of others before and after.
 
-    `known` are the records that another sync made meanwhile and that need no change.
+    `known` are the records that another sync made meanwhile and that need no change. `removed` counts the
+    tips that are deleted.
     """
 
     changes: list[Change]
@@ -70,6 +74,7 @@ class Plan:
     moved: list[tuple[TraceRecord, TraceRecord]] = field(default_factory=list)
     reconciled: Reconciled | None = None
     known: list[TraceRecord] = field(default_factory=list)
+    removed: int = 0
 
 
 class Planner:
@@ -158,7 +163,7 @@ class Planner:
             plan.records.append(record)
             # Nothing is learned from its messages, so that they are not kept either.
             plan.changes.append(record.to_put(None, self._evidence.details({})))
-        plan.changes += self._tip_changes(self._withdrawn(replaced))
+        self._plan_tips(plan, self._withdrawn({record.trace_id: record.tip_ids for record in replaced}))
         return plan
 
     def _plan_failed(self, result: Result) -> Plan:
@@ -171,7 +176,7 @@ class Planner:
                 self._record(trace, "failed", result.reason), TraceRecord.of(stored) if stored else None
             )
             plan.records.append(record)
-            plan.changes.append(self._put(record, trace))
+            plan.changes.append(self._put(record, trace, linked))
         if not linked.prepared:
             entity = linked.stored[linked.story.head]
             before = TraceRecord.of(entity)
@@ -192,10 +197,9 @@ class Planner:
         tips, backed_ids = withdrawn, list[str]()
         details: dict[str, object] = {"tips_dropped": {}}
         if is_learned:
-            judged = update_outcome(
-                head, stored[head].tip_ids, linked.outcome, {**self._ledger.tips, **withdrawn}
-            )
-            tips = {**withdrawn, **judged}
+            backed = self._ledger.backed_by(head, stored[head].tip_ids)
+            known = {**self._ledger.tips, **withdrawn}
+            tips = {**withdrawn, **update_outcome(self._ledger.story(head), backed, linked.outcome, known)}
         else:
             details = {
                 "tips_dropped": dict(result.tips_dropped),
@@ -205,60 +209,80 @@ class Planner:
             tips, backed_ids = {**withdrawn, **plan.reconciled.tips}, plan.reconciled.backed_ids
         for trace_id in linked.trace_ids:
             is_head = trace_id == head
-            if is_head and is_learned:
-                continue
             trace = linked.prepared.get(trace_id)
             before = self._record(trace, "skipped") if trace else stored[trace_id]
-            record = replace(
-                before,
-                state=result.state if is_head else "skipped",
-                reason=result.reason if is_head else part_reason(head),
-                attempts=0,
-                tip_ids=tuple(backed_ids) if is_head else (),
-                learned_from=linked.learned_from if is_head else (),
-            )
+            record = replace(before, story_id=linked.story.story_id)
+            if not (is_head and is_learned):
+                record = replace(
+                    record,
+                    state=result.state if is_head else "skipped",
+                    reason=result.reason if is_head else part_reason(linked.story.story_id),
+                    attempts=0,
+                    tip_ids=tuple(backed_ids) if is_head else (),
+                    learned_from=linked.learned_from if is_head else (),
+                )
             if trace:
                 plan.records.append(record)
-                plan.changes.append(self._put(record, trace, details if is_head else {"tips_dropped": {}}))
-            elif record != before:
+                own = details if is_head else {"tips_dropped": {}}
+                plan.changes.append(self._put(record, trace, linked, own))
+                continue
+            rebased = linked.rebased(trace_id)
+            if record != before:
                 plan.moved.append((before, record))
-                now = {"run_id": self._evidence.run_id, **(details if is_head else {})}
-                plan.changes.append(record.updated(linked.stored[trace_id], now))
-        plan.changes += self._tip_changes(tips)
+                own = {"run_id": self._evidence.run_id, **(details if is_head else {})}
+                entity = rebased or self._current(linked, trace_id)
+                plan.changes.append(record.updated(entity, {} if is_head and is_learned else own))
+            elif rebased:
+                plan.changes.append(rebased)
+        self._plan_tips(plan, tips)
         return plan
 
-    def _tip_changes(self, tips: Mapping[str, StoredTip]) -> Iterator[Change]:
-        """Yield the changes for these tips, and for those that contradict them if another one stands now."""
-        if not tips:
-            return iter(())
-        return map(_kept_or_deleted, resolve_contradictions(tips, self._ledger.tips).values())
+    def _current(self, linked: LinkedStory, trace_id: str) -> Entity:
+        """Return the record as it is now: an earlier commit of this run may have kept it in another way."""
+        return self._ledger.entities([trace_id]).get(trace_id, linked.stored[trace_id])
+
+    def _plan_tips(self, plan: Plan, tips: Mapping[str, StoredTip]) -> None:
+        """Plan these tips, and those that contradict them if another one stands now."""
+        if tips:
+            tips = resolve_contradictions(tips, self._ledger.tips)
+            changes = self._ledger.tip_changes(tips.values())
+            plan.changes += changes
+            plan.removed += sum(isinstance(change, Delete) and change.id in tips for change in changes)
 
     def _put(
-        self, record: TraceRecord, trace: PreparedTrace, details: Mapping[str, object] | None = None
+        self,
+        record: TraceRecord,
+        trace: PreparedTrace,
+        linked: LinkedStory,
+        details: Mapping[str, object] | None = None,
     ) -> Put:
         judgement = {"judgement": trace.judgement.to_json()}
-        return record.to_put(
-            trace.trajectory, {**self._evidence.details(trace.redacted), **judgement, **(details or {})}
-        )
+        details = {**self._evidence.details(trace.redacted), **judgement, **(details or {})}
+        return record.to_put(trace.trajectory, details, linked.base_of(trace.trace_id))
 
     def _replaced(self, linked: LinkedStory) -> dict[str, StoredTip]:
         """Return the tips that a story's traces backed as they were recorded, without that evidence."""
-        # What the head taught stays, if only a part of its story was recorded anew.
-        valid = linked.story.head if linked.is_learned else None
-        records = (TraceRecord.of(entity) for entity in linked.stored.values())
-        return self._withdrawn(record for record in records if record.trace_id != valid)
+        # What the head taught stays, if only a part of its story was recorded anew. Else it may have taught
+        # something even if somebody deleted its record.
+        records = {linked.story.head: (), **{i: TraceRecord.of(e).tip_ids for i, e in linked.stored.items()}}
+        if linked.is_learned:
+            del records[linked.story.head]
+        return self._withdrawn(records)
 
     def _standing(self, withdrawn: Mapping[str, StoredTip]) -> Mapping[str, StoredTip]:
         """Return the tips that new ones are compared with."""
         return unmerged_tips({**self._ledger.tips, **withdrawn}) if withdrawn else self._ledger.standing_tips
 
-    def _withdrawn(self, records: Iterable[TraceRecord]) -> dict[str, StoredTip]:
-        """Return the tips that these traces back, without their evidence."""
+    def _withdrawn(self, records: Mapping[str, Iterable[str]]) -> dict[str, StoredTip]:
+        """Return the tips that these traces back, without their evidence.
+
+        `records` are the ids of the tips that each trace is recorded to back.
+        """
         withdrawn: dict[str, StoredTip] = {}
-        for record in records:
-            for tip_id in record.tip_ids:
-                if tip := follow_merges(self._ledger.tips, tip_id):
-                    withdrawn[tip.id] = withdrawn.get(tip.id, tip).without_story(record.trace_id)
+        for trace_id, tip_ids in records.items():
+            for tip_id, stored in self._ledger.backed_by(trace_id, tip_ids).items():
+                tip = withdrawn.get(tip_id, self._ledger.tips[tip_id])
+                withdrawn[tip_id] = tip.without_story(self._ledger.story(trace_id), stored)
         return withdrawn
 
     def _record(self, trace: PreparedTrace | UnpreparedTrace, state: State, reason: str = "") -> TraceRecord:
@@ -289,8 +313,6 @@ def _failed(record: TraceRecord, known: TraceRecord | None) -> TraceRecord:
     """Return the record of a trace that failed once more."""
     attempts = known.attempts + 1 if known and known.digest == record.digest else 1
     # What the trace backed before stays until a later attempt replaces it.
-    return replace(record, attempts=attempts, tip_ids=known.tip_ids if known else ())
-
-
-def _kept_or_deleted(tip: StoredTip) -> Change:
-    return tip.to_put() if tip.is_backed else Delete(id=tip.id)
+    if known is None:
+        return replace(record, attempts=attempts)
+    return replace(record, attempts=attempts, tip_ids=known.tip_ids, story_id=known.story_id)
