@@ -70,14 +70,17 @@ def _found(text: str) -> Iterator[Secret]:
                 ends[expression] = match.end()
                 yield from _checked(kind, match)
     for run in _RUN.finditer(text):
-        if len(_TURN.findall(run[0])) >= _FEWEST_TURNS:
-            yield from _tokens(text, lower, *run.span())
+        turns = len(_TURN.findall(run[0]))
+        if turns:
+            yield from _provided(text, lower, *run.span())
+        if turns >= _FEWEST_TURNS:
+            yield from _tokens(text, *run.span())
     for start, end in beside_names(text, lower):
         yield Secret(start, end, KIND)
 
 
-def _tokens(text: str, lower: str, start: int, end: int) -> Iterator[Secret]:
-    """Yield the tokens in a long run of letters and digits, and base64 or hexadecimal that holds a secret."""
+def _provided(text: str, lower: str, start: int, end: int) -> Iterator[Secret]:
+    """Yield the tokens of providers in a long run of letters and digits."""
     until = 0
     for opening in _prefixes().finditer(lower, start, end):
         begins = opening.start()
@@ -86,6 +89,10 @@ def _tokens(text: str, lower: str, start: int, end: int) -> Iterator[Secret]:
                 until = _REST.match(text, match.end()).end()  # type: ignore[union-attr]
                 yield Secret(begins, until, kind)
                 break
+
+
+def _tokens(text: str, start: int, end: int) -> Iterator[Secret]:
+    """Yield other tokens in such a run, and base64 or hexadecimal that holds a secret."""
     for kind, expression in _shapes():
         for match in expression.finditer(text, start, end):
             yield from _checked(kind, match)
