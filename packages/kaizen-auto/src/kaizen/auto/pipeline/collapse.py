@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections import OrderedDict
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from opentelemetry.context import get_value
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 from opentelemetry.trace import StatusCode
 
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import Span
 
 MODEL_CALLS = ("LLM", "EMBEDDING")
-# Holds, in OpenTelemetry's context, the attributes of model calls that kaizen.recall gave tips to.
-RECALLED = "kaizen.recall"
 # Spans that never end (a stream nobody reads, a smolagents run that raised) must not pile up.
 MAX_OPEN = 10_000
 # What an inner layer may know better than the outer one that is kept.
@@ -98,10 +96,11 @@ class CollapseProcessor(SpanProcessor):
         if span.context is not None:
             # The agent's own code is running: no error of ours may reach it.
             with suppress(Exception):
-                recalled = get_value(RECALLED, parent_context)
-                if isinstance(recalled, dict) and is_openinference(span):
-                    span.set_attributes(recalled)
-                self._opened(span, resource, is_given_tips=bool(recalled))
+                recall = sys.modules.get("kaizen.recall.context")
+                attributes = recall.current_attributes() if recall is not None else {}
+                if attributes:
+                    span.set_attributes(attributes)
+                self._opened(span, resource, is_given_tips=bool(attributes))
 
     def on_end(self, span: ReadableSpan) -> None:
         with suppress(Exception):

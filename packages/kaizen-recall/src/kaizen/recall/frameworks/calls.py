@@ -84,11 +84,15 @@ class Call:
 
 
 def _stamp_span_around(attributes: dict[str, str]) -> None:
-    """Stamp the current span if it is that of the call: the Agents SDK opens it before it calls the client."""
+    """Stamp the current span if it is that of the call.
+
+    The Agents SDK opens one before it calls the client.
+    """
     trace = sys.modules.get("opentelemetry.trace")
-    span = trace.get_current_span() if trace is not None and attributes else None
-    if (getattr(span, "attributes", None) or {}).get("openinference.span.kind") == "LLM":
-        span.set_attributes(attributes)
+    if trace is not None and attributes:
+        span = trace.get_current_span()
+        if (getattr(span, "attributes", None) or {}).get("openinference.span.kind") == "LLM":
+            span.set_attributes(attributes)
 
 
 def _begin(kind: Kind, arguments: Arguments) -> Call | None:

@@ -22,7 +22,7 @@ applied: set[str] = set()
 
 
 def apply(name: str, module: ModuleType) -> None:
-    """Put the wrappers around the functions that a framework has now, where they are not the outermost yet."""
+    """Put our wrappers around the functions that a framework has now, unless they are outermost already."""
     _PATCHES[name](module)
     applied.add(name)
     # The first tips are loaded while the agent goes on importing.
@@ -55,7 +55,7 @@ def _patch_litellm(module: ModuleType) -> None:
 
 
 def _patch_smolagents(module: ModuleType) -> None:
-    """Patch the models and not only what they call: they may run in this process, and their spans are kept."""
+    """Patch the models, not only what they call: they may run in this process, and theirs are the spans."""
     values = list(object.__getattribute__(module, "__dict__").values())
     for model in values:
         if isinstance(model, type) and issubclass(model, module.Model):
@@ -65,13 +65,6 @@ def _patch_smolagents(module: ModuleType) -> None:
 
 
 _PATCHES = {"openai": _patch_openai, "litellm": _patch_litellm, "smolagents": _patch_smolagents}
-
-_PLACES = {
-    "completion": ("model", "messages"),
-    "responses": ("input", "model"),
-    # The first is the model itself.
-    "generate": ("self", "messages", "stop_sequences", "response_format", "tools_to_call_from"),
-}
 
 
 def _kind(
@@ -86,8 +79,7 @@ def _kind(
         return read({**dict(zip(places, args, strict=False)), **kwargs})
 
     def write_arguments(arguments: Arguments, request: Request, run: Run) -> Arguments:
-        args, kwargs = arguments
-        values = write(request, run)
+        args, values = arguments[0], write(request, run)
         positional = tuple(values.pop(name) for name in places[: len(args)])
         return (*positional, *args[len(places) :]), values
 

@@ -1,4 +1,4 @@
-"""Reads the requests of chat completions, of the Responses API and of smolagents, and adds tips to a copy. Pure."""
+"""Reads requests of chat completions, the Responses API and smolagents, and adds tips to a copy. Pure."""
 
 from __future__ import annotations
 

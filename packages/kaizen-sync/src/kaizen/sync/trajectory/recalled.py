@@ -1,10 +1,10 @@
-"""Reads what kaizen.recall left in a trace: which tips a run was shown, and its texts, which are no part of it."""
+"""Reads what kaizen.recall left in a trace: which tips a run was shown, and texts that are not the run's."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +24,7 @@ _PREFIXES = ("kaizen.recall.", "metadata.kaizen.recall.")
 
 
 def read_exposures(trace: Trace) -> tuple[Exposure, ...]:
-    """Return which tips the runs in a trace were given, and which were held out: one exposure for each unit."""
+    """Return which tips the runs in a trace were given or held out from, one exposure for each unit."""
     return merge_exposures(found for span in trace.spans if (found := _exposure(span)))
 
 
@@ -50,20 +50,25 @@ def _exposure(span: Span) -> Exposure | None:
         attributes = {**attributes, **(found if isinstance(found, Mapping) else {})}
     for prefix in _PREFIXES:
         if unit := as_text(attributes.get(f"{prefix}unit")):
-            p = json_or_none(attributes.get(f"{prefix}p"))
             return Exposure(
                 unit=unit,
                 snapshot=as_text(attributes.get(f"{prefix}snapshot")),
-                shown=tuple(_refs(attributes.get(f"{prefix}shown"))),
-                held_out=tuple(_refs(attributes.get(f"{prefix}held_out"))),
-                p={k: v for k, v in p.items() if isinstance(v, int | float)} if isinstance(p, Mapping) else {},
+                shown=_refs(attributes.get(f"{prefix}shown")),
+                held_out=_refs(attributes.get(f"{prefix}held_out")),
+                p=_probabilities(attributes.get(f"{prefix}p")),
             )
     return None
 
 
-def _refs(value: Any) -> Iterator[str]:
+def _refs(value: Any) -> tuple[str, ...]:
     listed = json_or_none(value)
-    return (ref for ref in listed if isinstance(ref, str)) if isinstance(listed, list) else iter(())
+    return tuple(ref for ref in listed if isinstance(ref, str)) if isinstance(listed, list) else ()
+
+
+def _probabilities(value: Any) -> dict[str, float]:
+    given = json_or_none(value)
+    pairs = given.items() if isinstance(given, Mapping) else ()
+    return {tip_id: p for tip_id, p in pairs if isinstance(p, int | float)}
 
 
 def without_recalled(trace: Trace) -> Trace:
@@ -84,12 +89,11 @@ def _is_marked(value: Any) -> bool:
 
 
 def _stripped(value: Any) -> Any:
-    """Return the value without marked texts, also those inside JSON; a description that was only a note goes."""
+    """Return the value without marked texts, also those inside JSON."""
     if isinstance(value, str):
         return _stripped_text(value) if _is_marked(value) else value
     if isinstance(value, Mapping):
-        kept = {key: _stripped(item) for key, item in value.items()}
-        return {key: item for key, item in kept.items() if item or key != "description" or not value[key]}
+        return {key: _stripped(item) for key, item in value.items()}
     return list(map(_stripped, value)) if isinstance(value, list | tuple) else value
 
 
