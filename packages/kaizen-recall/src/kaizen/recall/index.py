@@ -62,11 +62,6 @@ class Index:
                 found[place] = found.get(place, 0) + share * count / (count + length)
         return found
 
-    def words_in(self, tip: ServedTip, stems: Iterable[str]) -> list[str]:
-        """Return those of the stems that the tip has."""
-        own = set(text_stems(f"{tip.trigger}\n{tip.task}\n{tip.content}"))
-        return [word for word in stems if word in own]
-
     def _idf(self, word: str) -> float:
         count = len(self._postings.get(word, ())) // 2
         return log(1 + (len(self._lengths) - count + 0.5) / (count + 0.5))

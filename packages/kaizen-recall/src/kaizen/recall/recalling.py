@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from kaizen.recall.choosing import Budget, Request
 from kaizen.recall.context import current_unit, is_off
-from kaizen.recall.polling import current_poller
 from kaizen.recall.recalled import NOTHING, Recalled, recall_from
 from kaizen.recall.settings import is_switched_off, read_settings
+from kaizen.recall.snapshots.polling import current_poller
 from kaizen.recall.tools import offered_tools
 
 if TYPE_CHECKING:

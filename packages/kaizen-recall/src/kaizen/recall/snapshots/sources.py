@@ -8,8 +8,8 @@ import zlib
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote, urlsplit
 
-from kaizen.recall.document import MAX_BYTES
-from kaizen.recall.errors import SourceError
+from kaizen.recall.snapshots.document import MAX_BYTES
+from kaizen.recall.snapshots.errors import SourceError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -11,11 +11,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from kaizen.recall.document import MAX_BYTES
+from kaizen.recall.snapshots.document import MAX_BYTES
 
 if TYPE_CHECKING:
     from kaizen.recall.settings import Settings
-    from kaizen.recall.sources import Fetched
+    from kaizen.recall.snapshots.sources import Fetched
 
 
 class Saved(NamedTuple):

@@ -14,9 +14,9 @@ import re
 import sys
 from typing import TYPE_CHECKING, Any
 
-from kaizen.recall.errors import SnapshotError
 from kaizen.recall.marks import harmless
 from kaizen.recall.model import CONTROL_SHARE, ServedTip, Snapshot
+from kaizen.recall.snapshots.errors import SnapshotError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

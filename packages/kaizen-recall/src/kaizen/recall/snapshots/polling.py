@@ -9,10 +9,10 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from kaizen.recall import disk, sources
-from kaizen.recall.document import read_document
-from kaizen.recall.errors import RecallError
 from kaizen.recall.settings import Settings, read_settings
+from kaizen.recall.snapshots import disk, sources
+from kaizen.recall.snapshots.document import read_document
+from kaizen.recall.snapshots.errors import RecallError
 
 if TYPE_CHECKING:
     from kaizen.recall.model import Snapshot
@@ -59,6 +59,13 @@ class Poller:
     def stop(self) -> None:
         self._stopped.set()
 
+    def read_now(self) -> Snapshot | None:
+        """Read the source in this thread, or else what was saved of it; `error` says why it failed."""
+        self._try_to_refresh()
+        if self._snapshot is None:
+            self._load_from_disk()
+        return self._snapshot
+
     def refresh(self) -> None:
         """Read the source now, if it has anything new. Raises `RecallError`."""
         settings = self.settings
@@ -86,10 +93,8 @@ class Poller:
         if self._snapshot is None:
             self._load_from_disk()
         while not self._stopped.is_set():
-            try:
-                self.refresh()
-            except Exception as error:  # noqa: BLE001 - the next attempt may do better
-                self._failed(error)
+            if not self._try_to_refresh():
+                _log.warning("Tips cannot be refreshed: %s", self.error)
             self._tried.set()
             # Not all agents of a fleet at the same moment.
             self._stopped.wait(self.settings.refresh_s * random.uniform(0.8, 1.2))  # noqa: S311
@@ -103,11 +108,16 @@ class Poller:
         except (RecallError, OSError) as error:
             _log.debug("The saved snapshot is not used: %s", error)
 
-    def _failed(self, error: Exception) -> None:
-        message = str(error) if isinstance(error, RecallError) else f"{type(error).__name__}: {error}"
-        if message != self.error:
-            _log.warning("Tips cannot be refreshed: %s", message)
-        self.error = message
+    def _try_to_refresh(self) -> bool:
+        """Return whether there is nothing new to say: it worked, or failed as it did before."""
+        before = self.error
+        try:
+            self.refresh()
+        except Exception as error:  # noqa: BLE001 - the next attempt may do better
+            kind = "" if isinstance(error, RecallError) else f"{type(error).__name__}: "
+            self.error = f"{kind}{error}"
+            return self.error == before
+        return True
 
 
 def _let_others_run() -> None:
