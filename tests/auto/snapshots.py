@@ -11,8 +11,19 @@ if TYPE_CHECKING:
 
 LOOKUP = "Write the day as 05JAN26: find_trains refuses every other form."
 PACKING = "Weigh the luggage before you book."
-TOOL_TIP = {"id": "tool-tip", "revision": 3, "content": LOOKUP, "tool": "find_trains", "tools": {"find_trains": ""}}
-WORD_TIP = {"id": "word-tip", "revision": 1, "content": PACKING, "trigger": "A journey with luggage is booked."}
+TOOL_TIP = {
+    "id": "tool-tip",
+    "revision": 3,
+    "content": LOOKUP,
+    "tool": "find_trains",
+    "tools": {"find_trains": ""},
+}
+WORD_TIP = {
+    "id": "word-tip",
+    "revision": 1,
+    "content": PACKING,
+    "trigger": "A journey with luggage is booked.",
+}
 # Of which every run is held out.
 HELD_OUT_TIP = {**TOOL_TIP, "id": "held-out-tip", "content": "Never search on Sundays.", "p": 1.0}
 
