@@ -143,6 +143,12 @@ with agent_run("litellm responses"):
     for _ in range(2):
         litellm.responses(TASK, "openai/litellm responses", instructions=SYSTEM, tools=RESPONSES_TOOLS)
 
+# The wrappers of the tracing are gone then, and are put on again.
+kaizen.auto.disable_tracing()
+completion("litellm untraced")
+kaizen.auto.enable_tracing()
+completion("litellm again")
+
 from smolagents import CodeAgent, LiteLLMModel, OpenAIModel, Tool, ToolCallingAgent
 
 def smolagents_tool(given, parameter):
@@ -265,7 +271,7 @@ OPENAI_RUNS = {
     "azure": 1,
 }
 FRAMEWORK_RUNS = {
-    **dict.fromkeys(("litellm", "litellm stream", "litellm async"), 3),
+    **dict.fromkeys(("litellm", "litellm stream", "litellm async", "litellm again"), 3),
     **dict.fromkeys(("agents responses", "agents responses stream", "agents chat", "agents chat stream"), 3),
     "litellm responses": 2,
     "agents handed": 2,
@@ -295,6 +301,11 @@ def test_every_call_of_a_framework_s_run_begins_with_the_same_bytes(
     frameworks: Told, model: str, calls: int
 ) -> None:
     check_run(frameworks, model, calls)
+
+
+def test_calls_that_are_not_traced_are_given_tips_too(frameworks: Told) -> None:
+    check_run(frameworks, "litellm untraced", 3)
+    assert frameworks.calls("litellm untraced") == []
 
 
 @pytest.mark.parametrize("model", ["smolagents", "smolagents litellm", "smolagents stream"])
@@ -381,4 +392,4 @@ def test_the_unit_is_the_session_and_else_the_trace_and_else_the_run(openai: Tol
     assert units(frameworks, "agents chat") == traces
     # One task, begun again and again: in no trace, it counts once.
     assert len(units(openai, "chat")) == 1
-    assert units(openai, "chat") == units(openai, "trimmed") != units(openai, "clock")
+    assert units(openai, "chat") == units(openai, "trimmed") == units(openai, "clock")

@@ -77,7 +77,7 @@ def _ids(message: Any) -> Iterator[str]:
 
 
 def read_answer(answer: Any) -> tuple[list[str], list[str]]:
-    """Return what the next call goes on with it by: ids of it and of its calls, and hashes of its messages."""
+    """Return what the next call is known by: the ids of the answer and its calls, hashes of its messages."""
     messages = [_get(choice, "message") for choice in getattr(answer, "choices", None) or ()]
     messages += getattr(answer, "output", None) or ()
     own = getattr(answer, "id", None)
