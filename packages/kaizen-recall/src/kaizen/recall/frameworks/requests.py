@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _SYSTEM = ("system", "developer")
 # How smolagents describes the tools of an agent that writes code.
 _CODE_TOOL = re.compile(r"^def (\w+)\(.*\) -> .*:$", re.MULTILINE)
+_TELLING_CHARS = 30
 _TOOL_LISTS = ("tools", "functions", "tools_to_call_from")
 
 
@@ -64,8 +65,8 @@ class Request:
             yield from _ids(message)
 
     def fingerprints(self) -> Iterator[str]:
-        """Yield a hash of each message, the newest first."""
-        yield from map(_fingerprint, reversed(self.messages))
+        """Yield a hash of each message that no other conversation has, the newest first."""
+        yield from filter(None, map(_fingerprint, reversed(self.messages)))
 
 
 def _ids(message: Any) -> Iterator[str]:
@@ -82,11 +83,15 @@ def read_answer(answer: Any) -> tuple[list[str], list[str]]:
     messages += getattr(answer, "output", None) or ()
     own = getattr(answer, "id", None)
     ids = [*([own] if isinstance(own, str) else []), *(one for message in messages for one in _ids(message))]
-    return ids, list(map(_fingerprint, messages))
+    return ids, list(filter(None, map(_fingerprint, messages)))
 
 
 def _fingerprint(message: Any) -> str:
-    parts = repr((str(_get(message, "role")), _text(message), str(_get(message, "output")), [*_ids(message)]))
+    """Return a hash of a message; empty if it says what many say, such as "go on"."""
+    text, ids = _text(message), list(_ids(message))
+    if len(text) < _TELLING_CHARS and not ids:
+        return ""
+    parts = repr((str(_get(message, "role")), text, str(_get(message, "output")), ids))
     return hashlib.blake2b(parts.encode("utf-8", "replace"), digest_size=12).hexdigest()
 
 
