@@ -98,9 +98,9 @@ def run_demo(phoenix: Path | None, agent_python: Path | None) -> None:
         again = [replace(agent, project=f"{agent.project}-again") for agent in AGENTS]
         second = _run_agents(again, python, server.url, {**environ, **recall}, directory)
         with open_store(where) as store:
-            for agent, *runs in zip(AGENTS, first, second, strict=True):
+            for agent, before, after in zip(AGENTS, first, second, strict=True):
                 _say(f"   {agent.framework}")
-                for line in compare(*runs, store, NAMESPACE):
+                for line in compare(before, after, store, NAMESPACE):
                     _say(f"      {line}")
         _say(f"That was the loop, in {time.monotonic() - started:.0f} s. Stopping and removing everything.")
 

@@ -1,4 +1,4 @@
-"""What the second run of an agent shows against the first: the tips that it was given, and what they saved."""
+"""Compare the second run of an agent with the first: the tips that it was given, and what they saved."""
 
 from __future__ import annotations
 
