@@ -92,7 +92,7 @@ def run_demo(phoenix: Path | None, agent_python: Path | None) -> None:
             "KAIZEN_RECALL_ENABLED": "true",
             "KAIZEN_RECALL_FROM": str(snapshot),
             "KAIZEN_NAMESPACE_ID": NAMESPACE,
-            # Four agents start at once, maybe on a small machine: each is to have its tips, and none held out.
+            # Four agents start at once, maybe on a small machine: each is to have all its tips.
             "KAIZEN_RECALL_TIMEOUT": "20",
             "KAIZEN_RECALL_HOLDOUT": "0",
         }
