@@ -204,8 +204,8 @@ class Conversation:
 class Exposure:
     """Which tips recall chose for a unit, a session or else a run: each was shown, or held out.
 
-    Tips are written `id@revision`. `p` is the probability of being held out, by the id of the tip. A unit that
-    `is_control` is shown no tip at all.
+    Tips are written `id@revision`. `p` is the probability of being held out, by the id of the tip. If it
+    `is_control`, the unit is shown no tip at all.
     """
 
     unit: str
