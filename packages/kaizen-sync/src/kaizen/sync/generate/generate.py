@@ -22,6 +22,7 @@ from kaizen.sync.generate.prompt import (
     load_prompt,
     render_trajectory,
 )
+from kaizen.sync.trajectory.tasks import split_tasks
 from kaizen.tips.tip import Tip
 
 if TYPE_CHECKING:
@@ -54,12 +55,22 @@ def generate_tips(trajectory: Trajectory, model: Model) -> Generated:
     if model.is_offline:
         from kaizen.sync.generate.offline import mine_tips
 
-        tips = mine_tips(trajectory)
+        tips = [tip for task in _tasks(trajectory) for tip in mine_tips(task)]
     else:
         parts: list[Segment | None] = [*divide(trajectory, model)] or [None]
         tips = [tip for part in parts for tip in _ask_tips(trajectory, model, part, dropped)]
     generated = checked((_with_steps(trajectory, tip) for tip in tips), trajectory)
     return replace(generated, dropped=generated.dropped + dropped)
+
+
+def _tasks(trajectory: Trajectory) -> Iterator[Trajectory]:
+    """Yield the trajectory task by task, so that nothing is found that joins two; what is beside it once."""
+    from kaizen.sync.generate.offline.failures import read_failure
+
+    sides = trajectory.side_conversations
+    for messages in split_tasks(trajectory.messages, lambda result: read_failure(result) is not None):
+        yield replace(trajectory, messages=tuple(messages), side_conversations=sides)
+        sides = ()
 
 
 def _ask_tips(

@@ -154,6 +154,7 @@ class Sync:
                 self._finish_all(but=enough)
                 self._start(batch)
             self._finish_all()
+            self._committer.settle_held()
             self._selection.mark_moved()
             self._ask_again()
             found = self._selection.next_checkpoint()
@@ -161,6 +162,7 @@ class Sync:
         finally:
             try:
                 self._finish_all()
+                self._committer.settle_held()
                 if self._annotator:
                     self._annotator.close(self.report)
                 # A run that broke off does not move the checkpoint, but what it did and cost is kept.
