@@ -107,6 +107,18 @@ def test_what_the_store_writes_is_what_recall_reads(store: Store) -> None:
     assert (a.tool, dict(a.tools), a.support, a.revision) == ("pay", {"pay": "v2"}, 2, 1)
 
 
+def test_a_tip_is_served_with_the_tools_that_it_is_about(store: Store) -> None:
+    many = {f"tool_{number}": "v" for number in range(300)}
+    add(
+        store,
+        stored_tip("a", "Call tool_7 first, not tool_77x.", "t1", tools=many, signature={"tool": "tool_9"}),
+        stored_tip("b", "Ask first.", "t1", tools=many),
+        stored_tip("c", "Ask first, too.", "t1", tools={"pay": "v"}),
+    )
+    read = read_document(recall_document(store, "kaizen").encode(), "kaizen").tips
+    assert {tip.id: sorted(tip.tools) for tip in read} == {"a": ["tool_7", "tool_9"], "b": [], "c": ["pay"]}
+
+
 def test_odd_metadata_of_others_does_not_stop_the_export(store: Store) -> None:
     add(store, stored_tip("a", "Odd.", "t1", signature="text", effect=[1], p="much"))
     assert [tip["id"] for tip in json.loads(recall_document(store, "kaizen"))["tips"]] == ["a"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 from kaizen.store import Where, read_pages
@@ -51,6 +52,7 @@ def served_tips(store: Store, namespace_id: str, *, where: Where | None = None) 
 
 def _served(tip: StoredTip, revision: int) -> dict[str, Any]:
     """Return the fields of a tip that are not empty."""
+    tool = _mapping(tip.metadata.get("signature")).get("tool")
     fields = {
         "id": tip.id,
         "revision": revision,
@@ -59,14 +61,30 @@ def _served(tip: StoredTip, revision: int) -> dict[str, Any]:
         "trigger": tip.trigger,
         "task": tip.task_description,
         "category": tip.category,
-        "tool": _mapping(tip.metadata.get("signature")).get("tool"),
-        "tools": tip.metadata.get("tools") or _newest_tools(tip.sources),
+        "tool": tool,
+        "tools": _tools_about(tip, tool),
         "support": tip.support,
         "is_a_persons": tip.is_a_persons,
         "effect": tip.metadata.get("effect"),
         "p": tip.metadata.get("p"),
     }
     return {name: value for name, value in fields.items() if value}
+
+
+def _tools_about(tip: StoredTip, tool: str | None) -> Mapping[str, str]:
+    """Return the versions of the tools that it names, of the one whose call it mends, or of the only one.
+
+    A tip that names none was learned with all tools of its run, which may be hundreds.
+    """
+    known = _mapping(tip.metadata.get("tools")) or _newest_tools(tip.sources)
+    if len(known) == 1:
+        return known
+    text = "\n".join(tip.texts)
+    return {
+        name: version
+        for name, version in known.items()
+        if name == tool or re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text)
+    }
 
 
 def _newest_tools(sources: Sequence[Mapping[str, Any]]) -> Mapping[str, str]:
