@@ -18,7 +18,7 @@ from kaizen.recall.snapshots.document import read_document
 from kaizen.store import StoreSettings, open_store
 from kaizen.tips import recall_document
 from tests.support.command import kaizen as run_kaizen
-from tests.support.stored_tips import changes_of, stored_tip
+from tests.support.stored_tips import stored_tip
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,7 +35,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 
 def add(store: Store, *tips: Any) -> None:
-    store.commit("kaizen", changes_of(*tips))
+    store.commit("kaizen", [change for tip in tips for change in tip.to_changes()])
 
 
 def test_active_tips_of_a_store_are_recalled(
