@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from kaizen.store import uuid7
 from kaizen.sync.generate.grounding import quoted_span
 from kaizen.sync.generate.offline import PROMPT_VERSION
+from kaizen.sync.generate.offline.claims import past_calls
+from kaizen.sync.generate.offline.templates import call_logs
 from kaizen.sync.generate.prompt import TIPS_PROMPT
 from kaizen.sync.knowledge.reconcile import NewTip
 from kaizen.sync.settings import OFFLINE
@@ -21,6 +23,7 @@ from kaizen.tips.tip import StoredTip, TipSource
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from kaizen.sync.generate.offline.claims import PastCall
     from kaizen.sync.knowledge.shown import KnownTips, Shown
     from kaizen.sync.model import Trajectory
     from kaizen.sync.run.stories import LinkedStory
@@ -43,6 +46,10 @@ class Evidence:
     def shown(self, linked: LinkedStory, known: KnownTips) -> list[Shown]:
         """Return the known tips that the agent was shown in each trace of the story."""
         return [known.shown_in(one, linked.start_time(one.trace_id)) for one in linked.trajectories()]
+
+    def calls(self, linked: LinkedStory) -> list[list[PastCall]]:
+        """Return the calls of the story by conversation."""
+        return list(map(past_calls, call_logs(linked.trajectory())))
 
     def learned(self, linked: LinkedStory, tips: Sequence[Tip], shown: Sequence[Shown]) -> Iterator[NewTip]:
         """Yield the tips of a story with what backs them, but for those that the agent was shown."""
