@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         UnknownShapeError,
         UnusableAnswerError,
     )
+    from kaizen.sync.knowledge.claim_tests import SignatureHistory
     from kaizen.sync.knowledge.consolidate import Consolidated, Consolidation
     from kaizen.sync.knowledge.similarity import load_embedder
     from kaizen.sync.knowledge.staleness import Staleness
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
         SyncStatus,
         phoenix_status,
         ping_model,
+        read_signature_history,
         read_staleness,
         retry_failed,
         sync_status,
@@ -91,6 +93,7 @@ __all__ = [
     "RedactionError",
     "Report",
     "SettingsError",
+    "SignatureHistory",
     "SourceError",
     "Staleness",
     "StopFlag",
@@ -108,6 +111,7 @@ __all__ = [
     "parse_duration",
     "phoenix_status",
     "ping_model",
+    "read_signature_history",
     "read_staleness",
     "retry_failed",
     "sync_status",
@@ -120,6 +124,7 @@ _NAMES = {
     "durations": "parse_duration",
     "knowledge.consolidate": "Consolidated Consolidation",
     "knowledge.similarity": "load_embedder",
+    "knowledge.claim_tests": "SignatureHistory",
     "knowledge.staleness": "Staleness",
     "model": "OutcomeRules utc_now",
     "redact": "Redaction",
@@ -134,7 +139,8 @@ _NAMES = {
     "state.report": "Report",
     "stopping": "StopFlag",
     "status": (
-        "FailedTrace PhoenixStatus ProjectStatus SyncStatus phoenix_status ping_model read_staleness "
+        "FailedTrace PhoenixStatus ProjectStatus SyncStatus phoenix_status ping_model "
+        "read_signature_history read_staleness "
         "retry_failed sync_status"
     ),
     "trajectory.tool_definitions": "ChangedTool",

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from kaizen.sync.generate.offline.claims import Claim, PastCall
 from kaizen.sync.generate.offline.templates import widen
 from kaizen.sync.generate.offline.wording import word
-from kaizen.sync.state.records import called_tools
+from kaizen.sync.state.records import called_tools, start_of
 from kaizen.tips.text import fold
 
 if TYPE_CHECKING:
@@ -61,6 +61,46 @@ class ClaimTests:
             if trace_id not in trace_ids:
                 tip = tip.with_verdict(trace_id, verdict_of(claim, stored_calls(entity)))
         return tip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignatureHistory:
+    """How often the failed call that a tip prevents was seen, among the conversations that called the tool.
+
+    `conversations` called it, `seen_in` of them with that failure, last in trace `trace_id` that began at
+    `last_seen`; `since` called it later.
+    """
+
+    conversations: int
+    seen_in: int
+    last_seen: str = ""
+    trace_id: str = ""
+    since: int = 0
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def read_history(signature: Mapping[str, str], stories: Iterable[Entity]) -> SignatureHistory:
+    """Return how often a failed call was seen in these stories, all of which called the tool."""
+    tool, error = signature["tool"], signature["error"]
+    called: list[tuple[str, str, bool]] = []
+    for entity in stories:
+        calls = (call for conversation in stored_calls(entity) for call in conversation)
+        is_seen = any(call.tool == tool and call.error and widen(error, call.error) for call in calls)
+        called.append((start_of(entity), str(entity.metadata["trace_id"]), is_seen))
+    called.sort()
+    seen = [number for number, (_, _, is_seen) in enumerate(called) if is_seen]
+    if not seen:
+        return SignatureHistory(conversations=len(called), seen_in=0)
+    last_seen, trace_id, _ = called[seen[-1]]
+    return SignatureHistory(
+        conversations=len(called),
+        seen_in=len(seen),
+        last_seen=last_seen,
+        trace_id=trace_id,
+        since=len(called) - 1 - seen[-1],
+    )
 
 
 def verdict_of(claim: Claim, calls: Iterable[Sequence[PastCall]]) -> Verdict:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from kaizen.store import uuid7
 from kaizen.sync.generate.grounding import quoted_span
-from kaizen.sync.generate.offline import PROMPT_VERSION
+from kaizen.sync.generate.offline import PROMPT_VERSION, is_mined
 from kaizen.sync.generate.offline.claims import past_calls
 from kaizen.sync.generate.offline.templates import call_logs
 from kaizen.sync.generate.prompt import TIPS_PROMPT
@@ -91,12 +91,14 @@ class Evidence:
     def _create(self, tip: Tip, source: TipSource, quarantine_reason: str) -> StoredTip:
         # The id only now: ids are sorted as tips are committed, however long their traces took.
         return StoredTip.create(
-            uuid7(), tip, source, quarantine_reason=quarantine_reason, provenance=self._provenance()
+            uuid7(), tip, source, quarantine_reason=quarantine_reason, provenance=self._provenance(tip)
         )
 
-    def _provenance(self) -> dict[str, str]:
-        version = PROMPT_VERSION if self.model == OFFLINE else TIPS_PROMPT
-        return {"model": self.model, "prompt_version": version}
+    def _provenance(self, tip: Tip | None = None) -> dict[str, str]:
+        """Return what worded a tip: where a model said less than the run shows, that is not the model."""
+        if self.model == OFFLINE or (tip and is_mined(tip)):
+            return {"model": OFFLINE, "prompt_version": PROMPT_VERSION}
+        return {"model": self.model, "prompt_version": TIPS_PROMPT}
 
 
 def _texts(tip: Tip) -> tuple[str, ...]:

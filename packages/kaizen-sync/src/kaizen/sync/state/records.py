@@ -195,6 +195,12 @@ def _tool_key(name: str) -> str:
     return hashlib.blake2b(name.encode(), digest_size=8).hexdigest()
 
 
+def start_of(entity: Entity) -> str:
+    """Return when the trace of a record with a description started."""
+    metadata: Mapping[str, Any] = entity.metadata
+    return str(metadata["story"]["start_time"])
+
+
 def mark_gone(entity: Entity, *, gone: bool) -> Put:
     """Return the record of a trace that the source has deleted, or has again; all else stays as it is."""
     metadata = {key: value for key, value in entity.metadata.items() if key != "gone"}
