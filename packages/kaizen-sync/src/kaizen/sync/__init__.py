@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from kaizen.sync.sources.base import Annotator
     from kaizen.sync.sources.phoenix.annotate import PhoenixAnnotator
     from kaizen.sync.sources.phoenix.source import PhoenixSource
+    from kaizen.sync.sources.stored import StoredProject
     from kaizen.sync.state.report import Report
     from kaizen.sync.status import (
         FailedTrace,
@@ -60,6 +61,7 @@ if TYPE_CHECKING:
         read_signature_history,
         read_staleness,
         retry_failed,
+        stored_projects,
         sync_status,
     )
     from kaizen.sync.stopping import StopFlag
@@ -97,6 +99,7 @@ __all__ = [
     "SourceError",
     "Staleness",
     "StopFlag",
+    "StoredProject",
     "Sync",
     "SyncError",
     "SyncSettings",
@@ -114,6 +117,7 @@ __all__ = [
     "read_signature_history",
     "read_staleness",
     "retry_failed",
+    "stored_projects",
     "sync_status",
     "undo_run",
     "utc_now",
@@ -136,12 +140,13 @@ _NAMES = {
     "sources.base": "Annotator",
     "sources.phoenix.annotate": "PhoenixAnnotator",
     "sources.phoenix.source": "PhoenixSource",
+    "sources.stored": "StoredProject",
     "state.report": "Report",
     "stopping": "StopFlag",
     "status": (
         "FailedTrace PhoenixStatus ProjectStatus SyncStatus phoenix_status ping_model "
         "read_signature_history read_staleness "
-        "retry_failed sync_status"
+        "retry_failed stored_projects sync_status"
     ),
     "trajectory.tool_definitions": "ChangedTool",
     "undo": "UndoneRun undo_run",
