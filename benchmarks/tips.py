@@ -191,6 +191,9 @@ _PERSONAL = {
 }
 
 
+_ID = re.compile(r"#W\d{7}|\b\d{10}\b|\b[a-z]+(?:_[a-z]+)+_\d{4,7}\b")
+
+
 def _customer_values(trajectories: Sequence[Trajectory]) -> dict[str, set[str]]:
     """Return the ids, addresses and names that calls and results of the runs hold."""
     found: dict[str, set[str]] = {kind: set() for kind in _PERSONAL}
@@ -208,6 +211,8 @@ def _customer_values(trajectories: Sequence[Trajectory]) -> dict[str, set[str]]:
                     found[kind].add(value)
 
     for message in (message for one in trajectories for message in one.messages):
+        if message.role == "tool":
+            found["ids"].update(_ID.findall(message.content))
         texts = [call.arguments for call in message.tool_calls]
         for text in [*texts, *([message.content] if message.role == "tool" else [])]:
             if text[:1] in "{[":
