@@ -153,6 +153,7 @@ JSON_KEYS: dict[str, dict[str, str]] = {
     | {"cursor": "give it to `--after` for more; null: that was all"},
     "entities show": ENTITY
     | {
+        "evidence": "of a tip what backs it, the newest first: as `metadata.sources`, with `--all` all of it",
         "stale_tools[].source": "`phoenix`",
         "stale_tools[].project": "a project that the tip has evidence from",
         "stale_tools[].name": "a tool that has changed there since: the tip may be out of date",
@@ -230,7 +231,7 @@ JSON_KEYS: dict[str, dict[str, str]] = {
     "entities review": {"namespace": "the namespace"}
     | {f"quarantined[].{key}": meaning for key, meaning in ENTITY.items()}
     | {
-        "quarantined[].reasons": "why it (still) waits, one by one; its evidence is `metadata.sources`",
+        "quarantined[].reasons": "why it (still) waits; its newest evidence is `metadata.sources`",
         "approved": "ids of the tips that this command approved",
         "rejected": "ids of those that it rejected",
         "commit_id": "id of the commit that did so, or null",
@@ -271,6 +272,25 @@ JSON_KEYS: dict[str, dict[str, str]] = {
         "checks[].status": "`ok`, `note` or `fail`",
         "checks[].detail": "what was seen",
         "checks[].advice": "what to do about it",
+    },
+    "recall": {
+        "source": "where the tips are from",
+        "error": "why the source cannot be read now, or empty",
+        "is_from_disk": "whether the tips are from the copy on disk",
+        "age_s": "seconds since the source was read",
+        "namespace": "namespace of the tips, or null if there are none",
+        "snapshot": "digest of the snapshot, or null",
+        "tips": "how many it holds",
+        "considered[].id": "a tip that fits",
+        "considered[].revision": "its revision",
+        "considered[].content": "its text",
+        "considered[].tool": "tool whose description it goes into, or null for the instructions",
+        "considered[].score": "how well it fits; 1 is one word that no other tip has",
+        "considered[].words": "words it shares with the task and the instructions, by their stems",
+        "considered[].support": "how many runs back it",
+        "considered[].tokens": "what it adds to the prompt at most",
+        "considered[].p": "share of the runs that it is held out from",
+        "considered[].rejected": "why it is not shown, or null",
     },
 }
 # The short way prints the same.
