@@ -38,11 +38,15 @@ NEWEST = 5
 Category = Literal["strategy", "recovery", "optimization"]
 CATEGORIES: tuple[Category, ...] = get_args(Category)
 
-Status = Literal["active", "quarantined", "retired"]
-"""Agents get active tips only. A quarantined one waits for a person; a retired one is kept and not used."""
+Status = Literal["active", "candidate", "quarantined", "retired"]
+"""Agents get active tips only. A candidate waits for a second conversation that shows the same, a quarantined
+one for a person; a retired one is kept and not used."""
 STATUSES: tuple[Status, ...] = get_args(Status)
 
 _MANUAL = "manual"
+# One more than its own evidence makes a candidate active.
+_CONFIRMATIONS = 2
+_COUNTEREXAMPLES = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +56,8 @@ class Tip:
     `steps` are the numbers of the messages that show it, from 1, as `Trajectory.all_messages` has them.
     `as_written` are its texts before values of the run became placeholders, if there were any, and `veto` is
     what a model that was asked whether it is safe has against it.
+    `signature` is the failed call that it prevents: tool and error template. `claim` says in a checkable form
+    how to prevent it.
     """
 
     content: str
@@ -64,6 +70,8 @@ class Tip:
     steps: tuple[int, ...] = ()
     as_written: tuple[str, ...] = ()
     veto: str = ""
+    signature: Mapping[str, str] = field(default_factory=dict, hash=False)
+    claim: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
 
 class _Field(Generic[T]):
@@ -129,6 +137,8 @@ class StoredTip:
             "creation_mode": "auto-phoenix",
             "status": "quarantined" if quarantine_reason else "active",
             "quarantine_reason": quarantine_reason,
+            **({"signature": dict(tip.signature)} if tip.signature else {}),
+            **({"claim": dict(tip.claim)} if tip.claim else {}),
             **provenance,
         }
         return cls(id=tip_id, content=tip.content, metadata=metadata).with_source(source)
@@ -161,6 +171,16 @@ class StoredTip:
     """Why it contradicts each of its opponents, by id."""
     retired_for = _Field(str)
     """The id of the better backed opponent that it gave way to."""
+    signature = _Field(dict[str, str])
+    """The failed call that it prevents: `tool`, and the template of its `error`."""
+    claim = _Field(dict[str, Any])
+    """What it says, in the form in which a sync checks it on runs."""
+    confirmed_by = _Field(list[str])
+    """Traces of conversations that taught something else, and in which its claim held: a few."""
+    counterexamples = _Field(list[str])
+    """Traces of conversations that broke its claim and succeeded all the same: a few."""
+    covered_by = _Field(str)
+    """The id of the active tip that says more about the same failed call."""
 
     @property
     def status(self) -> Status:
@@ -288,6 +308,22 @@ class StoredTip:
         counts = sum((Counter(tip.support_by) for tip in tips), Counter())
         return replace(self, unstored=unstored)._with_sources(
             list(sources.values()), counts if support_by is None else support_by
+        )
+
+    def with_verdict(self, trace_id: str, verdict: str, *, stories: Collection[str] = ()) -> StoredTip:
+        """Return the tip whose claim `holds` in that conversation, is `broken` by it, or is neither.
+
+        `stories` are ids under which the conversation was known before.
+        """
+        known = {trace_id, *stories}
+        confirmed = {i for i in self.confirmed_by if i not in known}
+        broken = {i for i in self.counterexamples if i not in known}
+        confirmed |= {trace_id} if verdict == "holds" else set()
+        broken |= {trace_id} if verdict == "broken" else set()
+        # The first by id and not by time, so that the order of runs decides nothing.
+        return self.with_metadata(
+            confirmed_by=sorted(confirmed)[:_CONFIRMATIONS] or None,
+            counterexamples=sorted(broken)[:_COUNTEREXAMPLES] or None,
         )
 
     def without_evidence(self) -> StoredTip:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         UnknownShapeError,
         UnusableAnswerError,
     )
+    from kaizen.sync.knowledge.claim_tests import SignatureHistory
     from kaizen.sync.knowledge.consolidate import Consolidated, Consolidation
     from kaizen.sync.knowledge.similarity import load_embedder
     from kaizen.sync.knowledge.staleness import Staleness
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from kaizen.sync.sources.base import Annotator
     from kaizen.sync.sources.phoenix.annotate import PhoenixAnnotator
     from kaizen.sync.sources.phoenix.source import PhoenixSource
+    from kaizen.sync.sources.stored import StoredProject
     from kaizen.sync.state.report import Report
     from kaizen.sync.status import (
         FailedTrace,
@@ -56,8 +58,10 @@ if TYPE_CHECKING:
         SyncStatus,
         phoenix_status,
         ping_model,
+        read_signature_history,
         read_staleness,
         retry_failed,
+        stored_projects,
         sync_status,
     )
     from kaizen.sync.stopping import StopFlag
@@ -91,9 +95,11 @@ __all__ = [
     "RedactionError",
     "Report",
     "SettingsError",
+    "SignatureHistory",
     "SourceError",
     "Staleness",
     "StopFlag",
+    "StoredProject",
     "Sync",
     "SyncError",
     "SyncSettings",
@@ -108,8 +114,10 @@ __all__ = [
     "parse_duration",
     "phoenix_status",
     "ping_model",
+    "read_signature_history",
     "read_staleness",
     "retry_failed",
+    "stored_projects",
     "sync_status",
     "undo_run",
     "utc_now",
@@ -120,6 +128,7 @@ _NAMES = {
     "durations": "parse_duration",
     "knowledge.consolidate": "Consolidated Consolidation",
     "knowledge.similarity": "load_embedder",
+    "knowledge.claim_tests": "SignatureHistory",
     "knowledge.staleness": "Staleness",
     "model": "OutcomeRules utc_now",
     "redact": "Redaction",
@@ -131,11 +140,13 @@ _NAMES = {
     "sources.base": "Annotator",
     "sources.phoenix.annotate": "PhoenixAnnotator",
     "sources.phoenix.source": "PhoenixSource",
+    "sources.stored": "StoredProject",
     "state.report": "Report",
     "stopping": "StopFlag",
     "status": (
-        "FailedTrace PhoenixStatus ProjectStatus SyncStatus phoenix_status ping_model read_staleness "
-        "retry_failed sync_status"
+        "FailedTrace PhoenixStatus ProjectStatus SyncStatus phoenix_status ping_model "
+        "read_signature_history read_staleness "
+        "retry_failed stored_projects sync_status"
     ),
     "trajectory.tool_definitions": "ChangedTool",
     "undo": "UndoneRun undo_run",

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from kaizen.store import Entity, Store
+    from kaizen.sync.knowledge.claim_tests import SignatureHistory
     from kaizen.sync.knowledge.staleness import Staleness
     from kaizen.sync.model import Clock
     from kaizen.sync.settings import ModelSettings, PhoenixSettings
@@ -106,6 +107,12 @@ def retry_failed(store: Store, namespace_id: str, trace_ids: Sequence[str] = ())
     return retried
 
 
+def stored_projects(store: Store, namespace_id: str) -> list[tuple[str, str]]:
+    """Return source and project of all traces that the namespace keeps, in order."""
+    found = (entity.metadata for entity in store.iterate(namespace_id, type=TRAJECTORY))
+    return sorted({(str(metadata["source"]), str(metadata["project"])) for metadata in found})
+
+
 def read_staleness(store: Store, namespace_id: str) -> Staleness:
     """Return what says whether tips of the namespace are older than their tools."""
     from kaizen.sync.knowledge.staleness import Staleness
@@ -114,6 +121,17 @@ def read_staleness(store: Store, namespace_id: str) -> Staleness:
         lambda source, project: Ledger(store, namespace_id, source, project).tools,
         partial(read_evidence, store, namespace_id),
     )
+
+
+def read_signature_history(store: Store, tip: Entity) -> SignatureHistory | None:
+    """Return how often the failed call that a tip prevents was seen; None if it names none."""
+    from kaizen.sync.knowledge.claim_tests import read_history
+
+    signature: Any = tip.metadata.get("signature")
+    if not signature:
+        return None
+    ledger = Ledger(store, tip.namespace_id, "", "")
+    return read_history(signature, ledger.stories_that_called(signature["tool"]))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

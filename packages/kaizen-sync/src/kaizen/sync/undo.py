@@ -16,6 +16,7 @@ from kaizen.store import (
     is_same_state,
     read_commits,
 )
+from kaizen.sync.knowledge.claim_tests import settle
 from kaizen.sync.model import utc_now
 from kaizen.sync.run.stories import Linker
 from kaizen.sync.state.records import TRAJECTORY, TraceRecord
@@ -114,23 +115,30 @@ def _plan(store: Store, namespace_id: str, run_id: str) -> UndoneRun:
     records = {
         entity.id: entity for entity in store.iterate(namespace_id, type=TRAJECTORY, where={"run_id": run_id})
     }
-    traces = [TraceRecord.of(entity) for entity in records.values()]
     tips = {entity.id: entity for entity in store.iterate(namespace_id, type=GUIDELINE)}
-    found = _evidence_of(store, namespace_id, traces)
-    current = {**store.get_many(namespace_id, [*touched, *found]), **records, **tips}
+    current = {**store.get_many(namespace_id, list(touched)), **records, **tips}
     # Others changed an entity since if it is not as the run left it.
     before = {
         entity_id: entity.before
         for entity_id, entity in touched.items()
         if not entity.is_shared and is_same_state(entity.after, current.get(entity_id))
     }
+    # What was only learned from again is as it was before; all other traces are read again.
+    restored = {
+        i: before[i] for i, entity in records.items() if entity.metadata.get("relearned") and before.get(i)
+    }
+    traces = [TraceRecord.of(entity) for entity in records.values()]
+    unread = [record for record in traces if record.entity_id not in restored]
+    found = _evidence_of(store, namespace_id, unread)
+    current |= store.get_many(namespace_id, list(found))
     # Checkpoints and claims: as they were, for records and tips go by what others contributed.
     wanted = {i: entity for i, entity in before.items() if touched[i].type not in _BY_CONTRIBUTION}
-    wanted |= dict.fromkeys(records)
-    whole = _read_whole(store, namespace_id, traces)
+    wanted |= {**dict.fromkeys(records), **restored}
+    whole = _read_whole(store, namespace_id, unread)
     current |= {entity.id: entity for entity in store.get_many(namespace_id, list(whole)).values()}
     wanted |= {i: replace(current[i], content=p.content, metadata=p.metadata) for i, p in whole.items()}
-    wanted |= _TipsWithout(store, namespace_id, traces, tips, touched, before, current).wanted(found)
+    without = _TipsWithout(store, namespace_id, traces, unread, tips, touched, before, current)
+    wanted |= without.wanted(found)
     changes = {
         entity_id: Applied(before=current.get(entity_id), after=entity)
         for entity_id, entity in wanted.items()
@@ -141,7 +149,7 @@ def _plan(store: Store, namespace_id: str, run_id: str) -> UndoneRun:
     return UndoneRun(
         run_id=run_id,
         changes=tuple(changes.values()),
-        trace_ids=tuple(record.trace_id for record in traces),
+        trace_ids=tuple(record.trace_id for record in unread),
         kept=tuple(i for i in touched if i in current and i not in changes and i not in before),
     )
 
@@ -187,8 +195,9 @@ def _story(record: TraceRecord) -> StoryKey:
 class _TipsWithout:
     """The tips of a run, and their evidence, as they are without it.
 
-    A tip that only the run changed is as it was `before`; all lose the evidence of the run's traces. Of tips
-    that contradict each other, another one may be the better backed then.
+    A tip that only the run changed is as it was `before`; all lose the evidence of those of the run's traces
+    that are to be read again (`unread`). Of tips that contradict each other, another one may be the better
+    backed then.
     """
 
     def __init__(
@@ -196,6 +205,7 @@ class _TipsWithout:
         store: Store,
         namespace_id: str,
         traces: Sequence[TraceRecord],
+        unread: Sequence[TraceRecord],
         tips: Mapping[str, Entity],
         touched: Mapping[str, _Touched],
         before: Mapping[str, Entity | None],
@@ -210,6 +220,8 @@ class _TipsWithout:
         self._current = current
         self._known = {tip.id: tip for tip in read_tips(tips.values())}
         self._stories = {_story(record) for record in traces}
+        self._trace_ids = {record.trace_id for record in unread}
+        self._gone = {_story(record) for record in unread}
         self._wanted: dict[str, Entity | None] = {}
 
     def wanted(self, found: Mapping[str, StoredSource]) -> dict[str, Entity | None]:
@@ -223,7 +235,8 @@ class _TipsWithout:
             if tip := self._without(tip_id, evidence.get(tip_id, ())):
                 changed[tip_id] = tip
         changed |= self._unmerged(changed)
-        for tip_id, tip in resolve_contradictions(changed, self._known).items():
+        settled = settle(changed, self._known)
+        for tip_id, tip in resolve_contradictions(settled, self._known).items():
             if tip != changed.get(tip_id) and self._wanted.get(tip_id, self._tips.get(tip_id)):
                 self._put(tip)
         return self._wanted
@@ -260,8 +273,10 @@ class _TipsWithout:
             return None
         rest = tip
         stored = [source for each in evidence.values() if each and (source := read_source(each))]
-        for story in {each.source.story for each in (*stored, *tip.known_evidence())} & self._stories:
+        for story in {each.source.story for each in (*stored, *tip.known_evidence())} & self._gone:
             rest = rest.without_story(story, [each for each in stored if each.source.story == story])
+        for trace_id in self._trace_ids.intersection((*tip.confirmed_by, *tip.counterexamples)):
+            rest = rest.with_verdict(trace_id, "silent")
         if rest is not tip:
             self._put(rest)
         return rest

@@ -12,11 +12,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from kaizen.sync.knowledge.claim_tests import same_lesson, with_lesson
 from kaizen.sync.knowledge.opposites import compare_statements, decide_by_words
 from kaizen.sync.knowledge.prompts import load_prompt
 from kaizen.sync.knowledge.similarity import Neighbours
 from kaizen.sync.trust import dangers
-from kaizen.sync.trust.comparing import same_tip
+from kaizen.sync.trust.comparing import is_shown, same_tip
 from kaizen.sync.trust.reasons import is_dangerous
 from kaizen.tips.contradictions import record_contradiction
 from kaizen.tips.merge import merge
@@ -45,13 +46,15 @@ _SHOWN_CHARS = 1_000  # no generated tip is longer; one of a person may be
 class NewTip:
     """One new tip with its evidence; `create` makes the stored tip if it turns out to be new.
 
-    `quarantine_reason` is empty unless that will be quarantined.
+    `quarantine_reason` is empty unless that will be quarantined. `shown_ids` are the known tips that the run
+    was shown, to which it adds nothing.
     """
 
     tip: Tip
     source: TipSource
     create: Callable[[], StoredTip]
     quarantine_reason: str = ""
+    shown_ids: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True)
@@ -203,7 +206,13 @@ class Reconciler:
             return _Placed(new, same)
         if is_dangerous(new.quarantine_reason):
             return _Placed(new)
-        return _Placed(new, neighbours=self._neighbours.of(new.tip.content))
+        if new.tip.claim:
+            shown = (tip for tip in self._known.values() if is_shown(tip))
+            if same := same_lesson(new.tip, shown):
+                return _Placed(new, same)
+        near = self._neighbours.of(new.tip.content)
+        # Claims differ in what they say, however alike their words are.
+        return _Placed(new, neighbours=[one for one in near if not (new.tip.claim and one.tip.claim)])
 
     def _question(
         self, story_id: str, placed: Sequence[tuple[Tip, Sequence[Neighbour[KnownTip]]]]
@@ -256,7 +265,7 @@ class Reconciler:
             return
         target, decision = found
         current = result.tips.get(target.id, known[target.id])
-        if decision.relation == "duplicate":
+        if decision.relation == "duplicate" or (decision.relation == "merge" and target.id in new.shown_ids):
             _add_source(result, current, new)
         elif not new.source.verified:
             # What the trace does not show may not change what is known.
@@ -375,7 +384,8 @@ def _create(result: Reconciled, new: NewTip) -> StoredTip:
 
 
 def _add_source(result: Reconciled, current: StoredTip, new: NewTip) -> None:
-    _put(result, current.with_source(new.source))
+    if current.id not in new.shown_ids:
+        _put(result, with_lesson(current, new.tip).with_source(new.source))
     result.duplicates += 1
 
 

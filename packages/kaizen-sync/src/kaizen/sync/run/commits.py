@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from kaizen.store import Delete
 from kaizen.sync.cleaning import clean_text
 from kaizen.sync.errors import RedactionError
+from kaizen.sync.knowledge.claim_tests import ClaimTests, calls_metadata, settle
+from kaizen.sync.knowledge.deleted import is_deleted
 from kaizen.sync.knowledge.reconcile import NewTip, Reconciled, Reconciler, update_outcome
 from kaizen.sync.knowledge.shown import KnownTips
 from kaizen.sync.redact import Redactor
@@ -28,6 +30,7 @@ from kaizen.tips.text import load_stemmer
 if TYPE_CHECKING:
     from kaizen.store import Change, Entity, Put
     from kaizen.sync.errors import Outage
+    from kaizen.sync.generate.offline.claims import PastCall
     from kaizen.sync.knowledge.reconcile import Question
     from kaizen.sync.llm.client import Model
     from kaizen.sync.model import Clock
@@ -46,8 +49,8 @@ class Result:
     """What became of a story before it is committed; `tips` only where a model found some.
 
     `as_of` tells whether others may have changed the story since it was linked. `outage` is the one that a
-    deferred story waits for. `learned` are the tips with
-    what backs them; `tips_dropped` counts those that are not learned, by reason.
+    deferred story waits for. `learned` are the tips with what backs them; `tips_dropped` counts those that
+    are not learned, by reason. `calls` are those of the story, by conversation, on which claims are tested.
     """
 
     linked: LinkedStory
@@ -58,6 +61,7 @@ class Result:
     learned: tuple[NewTip, ...] = ()
     shown_tip_ids: tuple[str, ...] = ()
     tips_dropped: Counter[str] = field(default_factory=Counter)
+    calls: Sequence[Sequence[PastCall]] = ()
     outage: Outage | None = None
 
 
@@ -89,13 +93,17 @@ class Planner:
         reconcile_model: Model,
         *,
         clock: Clock,
+        deleted: Sequence[StoredTip] = (),
     ) -> None:
+        """`deleted` are tips that are not to be learned again."""
+        self._deleted = deleted
         self._source = source
         self._settings = settings
         self._ledger = ledger
         self._evidence = evidence
         self._clock = clock
         self.reconciler = Reconciler(None if reconcile_model.is_offline else reconcile_model)
+        self._claim_tests = ClaimTests(ledger)
         self._known_tips: KnownTips | None = None
 
     def start(self) -> None:
@@ -111,17 +119,20 @@ class Planner:
     def attach_evidence(self, result: Result) -> Result:
         """Return the result with what backs its tips, less those that the agent was shown."""
         assert self._known_tips is not None
-        linked, tips = result.linked, result.tips
+        linked = result.linked
+        tips = [tip for tip in result.tips if not is_deleted(tip, self._deleted)]
         shown = self._evidence.shown(linked, self._known_tips)
         learned = tuple(self._evidence.learned(linked, tips, shown))
         is_all_shown = bool(tips) and not learned
         return replace(
             result,
-            state="no_lesson" if is_all_shown else result.state,
+            state="no_lesson" if result.state == "learned" and not learned else result.state,
             reason=TIPS_SHOWN if is_all_shown else result.reason,
             learned=learned,
             shown_tip_ids=tuple(dict.fromkeys(tip.id for one in shown for tip in one.tips)),
             tips_dropped=+Counter({**result.tips_dropped, WAS_SHOWN: len(tips) - len(learned)}),
+            # A story that tries to steer its reader confirms nothing and breaks nothing.
+            calls=() if any(new.source.is_suspect for new in learned) else self._evidence.calls(linked),
         )
 
     def prefetch_question(self, result: Result) -> Question | None:
@@ -204,9 +215,19 @@ class Planner:
             details = {
                 "tips_dropped": dict(result.tips_dropped),
                 "shown_tip_ids": list(result.shown_tip_ids),
+                **calls_metadata(result.calls),
             }
             plan.reconciled = self.reconciler.reconcile(result.learned, self._standing(withdrawn))
-            tips, backed_ids = {**withdrawn, **plan.reconciled.tips}, plan.reconciled.backed_ids
+            backed_ids = plan.reconciled.backed_ids
+            tips = self._claim_tests.test(
+                {**withdrawn, **plan.reconciled.tips},
+                result.calls,
+                head=head,
+                trace_ids=linked.trace_ids,
+                unconfirmed={*backed_ids, *result.shown_tip_ids},
+            )
+            if result.learned and not backed_ids:
+                result = replace(result, state="no_lesson", reason=TIPS_SHOWN)
         for trace_id in linked.trace_ids:
             is_head = trace_id == head
             trace = linked.prepared.get(trace_id)
@@ -244,7 +265,7 @@ class Planner:
     def _plan_tips(self, plan: Plan, tips: Mapping[str, StoredTip]) -> None:
         """Plan these tips, and those that contradict them if another one stands now."""
         if tips:
-            tips = resolve_contradictions(tips, self._ledger.tips)
+            tips = resolve_contradictions(settle(tips, self._ledger.tips), self._ledger.tips)
             changes = self._ledger.tip_changes(tips.values())
             plan.changes += changes
             plan.removed += sum(isinstance(change, Delete) and change.id in tips for change in changes)
@@ -306,7 +327,7 @@ class Planner:
 
     def is_final(self, record: TraceRecord, digest: str) -> bool:
         """Whether a trace with this digest needs no more work in this run."""
-        return record.is_final(digest, self._settings)
+        return not self._evidence.is_relearned and record.is_final(digest, self._settings)
 
 
 def _failed(record: TraceRecord, known: TraceRecord | None) -> TraceRecord:

@@ -20,7 +20,7 @@ from kaizen.sync.state.trajectories import Base, base_id, stored_trajectory, who
 from kaizen.sync.trajectory.stories import joined, keys_of, link, related, related_key
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from kaizen.store import Entity, Put, Store
     from kaizen.sync.model import Outcome, Trajectory
@@ -148,7 +148,7 @@ class Linker:
         """
         by_id = {trace.trace_id: trace for trace in prepared}
         records = _Records(self, frozenset(skipped))
-        records.add(self._by_ids([*by_id, *skipped]))
+        records.add(self.read([*by_id, *skipped]))
         # A trace that changed may leave its story, whose other traces must then be told by another.
         earlier = records.add(self._companions(records.entities))
         new = records.described(trace_id for trace_id in earlier if trace_id not in by_id)
@@ -164,7 +164,7 @@ class Linker:
         if record.story_id:
             return self.members(record.story_id)
         head = record.head or record.trace_id
-        return self._by_ids([head]) | self.where("reason", old_part_reason(head))
+        return self.read([head]) | self.where("reason", old_part_reason(head))
 
     def members(self, story_id: str) -> dict[str, Entity]:
         """Return the records of the traces that were linked into that story, by trace id."""
@@ -182,7 +182,7 @@ class Linker:
         """
         records = _Records(self, frozenset())
         puts: dict[str, Put] = {}
-        for trace_id in records.add(self._by_ids(recorded)):
+        for trace_id in records.add(self.read(recorded)):
             found = self.where("continues.trace_id", trace_id)
             for other in records.add({k: one for k, one in found.items() if one.id not in changed}):
                 entity = records.entities[other]
@@ -201,7 +201,7 @@ class Linker:
         while waiting:
             wanted = set(map(base_id, waiting.values())) - {"", *found} - set(known)
             # Without those that somebody deleted: whoever needs one says so.
-            waiting = self._by_ids(wanted) if wanted else {}
+            waiting = self.read(wanted) if wanted else {}
             found |= waiting
         return found
 
@@ -213,7 +213,13 @@ class Linker:
                 found |= self.recorded(record)
         return found
 
-    def _by_ids(self, trace_ids: Iterable[str]) -> dict[str, Entity]:
+    def records(self) -> Iterator[Entity]:
+        """Yield the records of all traces of the project."""
+        where = {"source": self.source, "project": self.project}
+        return self.store.iterate(self.namespace_id, type=TRAJECTORY, where=where)
+
+    def read(self, trace_ids: Iterable[str]) -> dict[str, Entity]:
+        """Return the records of these traces, by trace id."""
         ids = [record_id(self.source, self.project, trace_id) for trace_id in trace_ids]
         return self._described(self.store.get_many(self.namespace_id, ids).values())
 

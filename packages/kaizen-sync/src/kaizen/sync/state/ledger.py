@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from kaizen.store import ConflictError
 from kaizen.sync.state.checkpoint import Checkpoint, checkpoint_id
-from kaizen.sync.state.records import ACTOR, CLAIM, TRAJECTORY, Claim, TraceRecord, record_id
+from kaizen.sync.state.records import ACTOR, CLAIM, TRAJECTORY, Claim, TraceRecord, called_path, record_id
 from kaizen.sync.state.rejudge_schedule import Ask
 from kaizen.sync.trajectory.tool_definitions import newest
 from kaizen.tips.changes import tip_changes
@@ -95,6 +95,11 @@ class Ledger:
         ids = [record_id(self.source, self.project, trace_id) for trace_id in trace_ids]
         entities = self._store.get_many(self.namespace_id, ids)
         return {str(entity.metadata["trace_id"]): entity for entity in entities.values()}
+
+    def stories_that_called(self, tool: str) -> Iterator[Entity]:
+        """Yield the records of all stories of the namespace in which that tool was called."""
+        found = self._store.iterate(self.namespace_id, type=TRAJECTORY, where={called_path(tool): True})
+        return (entity for entity in found if entity.metadata.get("state") in ("learned", "no_lesson"))
 
     def story(self, trace_id: str) -> StoryKey:
         """Return the key of the story that is learned from that trace."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -217,6 +217,27 @@ def story_key(source: str, project: str, key: str) -> str:
     return hashlib.blake2b(repr((source, project, key)).encode(), digest_size=8).hexdigest()
 
 
+def called_tools(names: Iterable[str]) -> dict[str, bool]:
+    """Return the metadata by which the stories that called a tool are found: see `called_path`."""
+    return {_tool_key(name): True for name in sorted(set(names))}
+
+
+def called_path(tool: str) -> str:
+    """Return the path in the metadata of a story's head that is true if a tool was called in it."""
+    return f"called.{_tool_key(tool)}"
+
+
+def _tool_key(name: str) -> str:
+    # A name may have dots, which separate the parts of a path.
+    return hashlib.blake2b(name.encode(), digest_size=8).hexdigest()
+
+
+def start_of(entity: Entity) -> str:
+    """Return when the trace of a record with a description started."""
+    metadata: Mapping[str, Any] = entity.metadata
+    return str(metadata["story"]["start_time"])
+
+
 def mark_gone(entity: Entity, *, gone: bool) -> Put:
     """Return the record of a trace that the source has deleted, or has again; all else stays as it is."""
     metadata = {key: value for key, value in entity.metadata.items() if key != "gone"}
@@ -243,6 +264,7 @@ def _trajectory_metadata(trajectory: Trajectory) -> dict[str, Any]:
         "models": list(trajectory.models),
         "tools": tool_versions(trajectory.tools),
         "usage": asdict(trajectory.usage),
+        **({"exposures": [one.to_json() for one in trajectory.exposures]} if trajectory.exposures else {}),
     }
 
 
