@@ -161,7 +161,7 @@ def call_logs(trajectory: Trajectory, *, by_task: bool = False) -> list[CallLog]
     """
     literals = RunLiterals(trajectory)
     main = [trajectory.messages]
-    if by_task:
+    if by_task and sum(message.role == "user" for message in trajectory.messages) > 1:
         main = list(map(tuple, split_tasks(trajectory.messages, lambda text: read_failure(text) is not None)))
     conversations = [*main, *(side.messages for side in trajectory.side_conversations)]
     return [CallLog(messages, trajectory, literals) for messages in conversations]
