@@ -11,22 +11,26 @@ with recalled.applied():
 
 from __future__ import annotations
 
+import os
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
     from kaizen.recall.context import no_recall
+    from kaizen.recall.frameworks import enable_recall
     from kaizen.recall.model import ServedTip, Snapshot
     from kaizen.recall.recalled import Recalled
     from kaizen.recall.recalling import arecall, recall
 
-__all__ = ["Recalled", "ServedTip", "Snapshot", "arecall", "no_recall", "recall"]
+__all__ = ["Recalled", "ServedTip", "Snapshot", "arecall", "enable_recall", "no_recall", "recall"]
 
 _MODULE_OF = {
     "Recalled": "recalled",
     "ServedTip": "model",
     "Snapshot": "model",
     "arecall": "recalling",
+    "enable_recall": "frameworks",
     "no_recall": "context",
     "recall": "recalling",
 }
@@ -38,3 +42,9 @@ def __getattr__(name: str) -> Any:
     from importlib import import_module
 
     return getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
+
+
+if os.environ.get("KAIZEN_RECALL_ENABLED", "").strip().lower() in ("true", "1", "yes", "on"):
+    from kaizen.recall.frameworks import enable_recall
+
+    enable_recall()

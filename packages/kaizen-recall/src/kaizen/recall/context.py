@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _is_off: ContextVar[bool] = ContextVar("kaizen_recall_off", default=False)
 _attributes: ContextVar[Mapping[str, str]] = ContextVar("kaizen_recall_attributes", default={})  # noqa: B039
-_PROCESS = f"{os.getpid()} {time.time_ns()}"
+_STARTED = time.time_ns()
 
 
 @contextmanager
@@ -53,15 +53,14 @@ def stamping(attributes: Mapping[str, str]) -> Iterator[None]:
 def _in_openinference(attributes: Mapping[str, str]) -> Iterator[None]:
     """Add them to the metadata of OpenInference's context, unless kaizen.auto puts them on the spans."""
     auto = sys.modules.get("kaizen.auto")
-    is_traced = "opentelemetry.context" in sys.modules and not (auto and auto.get_instrumented_frameworks())
+    is_traced = "openinference.instrumentation" in sys.modules and not (
+        auto and auto.get_instrumented_frameworks()
+    )
     if not attributes or not is_traced:
         yield
         return
-    try:
-        from openinference.instrumentation import using_metadata
-    except ImportError:
-        yield
-        return
+    from openinference.instrumentation import using_metadata
+
     with using_metadata({**_metadata(), **attributes}):
         yield
 
@@ -79,14 +78,18 @@ def _metadata() -> dict[str, Any]:
 
 
 def current_unit(text: str) -> str:
-    """Return the unit that a run with this beginning counts as: its session, its trace, or itself.
-
-    Two runs of a process that begin the same and are in no trace are one unit.
-    """
-    return _traced_unit() or hashlib.sha256(f"{_PROCESS}\n{text}".encode("utf-8", "replace")).hexdigest()[:32]
+    """Return the unit that a run with this beginning counts as: its session, its trace, or itself."""
+    return traced_unit() or own_unit(text)
 
 
-def _traced_unit() -> str:
+def own_unit(text: str) -> str:
+    """Return the unit of a run that is in no trace; two of this process that begin the same are one unit."""
+    process = f"{os.getpid()} {_STARTED}"
+    return hashlib.sha256(f"{process}\n{text}".encode("utf-8", "replace")).hexdigest()[:32]
+
+
+def traced_unit() -> str:
+    """Return the session or the trace that the code runs in; empty if it is in none."""
     if "opentelemetry.trace" not in sys.modules:
         return ""
     from opentelemetry.context import get_value

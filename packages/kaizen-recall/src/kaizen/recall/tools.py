@@ -45,6 +45,9 @@ def version(definition: Mapping[str, Any]) -> str:
     parts = {key: part for key, part in definition.items() if key != "type" or "name" not in definition}
     if isinstance(text := parts.get("description"), str):
         parts["description"] = strip_marked(text)
+    # Whether a tool without a description has an empty one differs from tracer to tracer.
+    if not parts.get("description"):
+        parts.pop("description", None)
     try:
         canonical = json.dumps(parts, sort_keys=True, separators=(",", ":"))
     except (TypeError, ValueError, RecursionError):
