@@ -120,7 +120,7 @@ def test_a_tip_is_served_with_the_tools_that_it_is_about(store: Store) -> None:
 
 
 def test_odd_metadata_of_others_does_not_stop_the_export(store: Store) -> None:
-    add(store, stored_tip("a", "Odd.", "t1", signature="text", effect=[1], p="much"))
+    add(store, stored_tip("a", "Odd.", "t1", effect=[1], p="much"))
     assert [tip["id"] for tip in json.loads(recall_document(store, "kaizen"))["tips"]] == ["a"]
 
 
