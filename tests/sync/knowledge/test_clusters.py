@@ -7,7 +7,8 @@ from itertools import combinations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kaizen.sync.knowledge.clusters import cluster
+from kaizen.sync.knowledge.clusters import PairFinder, cluster
+from tests.support.stored_tips import stored_tip
 
 ITEMS = 9
 
@@ -58,3 +59,18 @@ def test_sizes_add_up_to_no_more_than_the_largest() -> None:
 
     assert cluster(pairs, [3, 2, 1], largest=4) == [[0, 2]]
     assert cluster(pairs, [3, 2, 1], largest=6) == [[0, 1, 2]]
+
+
+def test_tips_that_claim_two_things_are_never_one_however_alike_their_words_are() -> None:
+    wordings = [
+        f'Check `flights` against the rule of `book` before calling it: "seat {why}".'
+        for why in ("not available", "not enough")
+    ]
+    plain = [stored_tip(f"t{n}", text, "one") for n, text in enumerate(wordings)]
+    claiming = [
+        tip.with_metadata(claim={"kind": "change", "tool": "book", "error": tip.content}) for tip in plain
+    ]
+
+    assert PairFinder().pairs(plain, sure=False)
+    assert PairFinder().pairs(claiming, sure=False) == {}
+    assert PairFinder().pairs([plain[0], claiming[1]], sure=False)

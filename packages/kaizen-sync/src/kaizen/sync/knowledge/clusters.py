@@ -54,6 +54,9 @@ class PairFinder:
         }
         found_pairs = {}
         for one, other in near:
+            # What claims two things, or is about two errors, is two lessons, however alike the words are.
+            if tips[one].claim and tips[other].claim:
+                continue
             if not self._share_a_task(tips[one], tips[other]):
                 continue
             # Equal texts are alike, whatever else is to be said of them.
