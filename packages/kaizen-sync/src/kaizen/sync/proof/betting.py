@@ -30,18 +30,20 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
-EFFECTS: Floats = np.array([0.03, 0.06, 0.12, 0.25, 0.5])
+EFFECTS: Floats = np.array([0.03, 0.065, 0.11, 0.21])
 # Most on the gains that a few hundred to a few thousand units can show.
-WEIGHTS: Floats = np.array([0.1, 0.2, 0.35, 0.25, 0.1])
+WEIGHTS: Floats = np.array([0.05, 0.35, 0.34, 0.26])
 _LOG_WEIGHTS = np.log(WEIGHTS)[:, None]
 
 # A bet may lose at most this share of the capital, at any t from -1 to 1.
 _MOST_LOST = 0.9
 # How many units an arm must have before its own mean counts for half.
-_PRIOR_UNITS = 10
+_PRIOR_UNITS = 20
 # Baselines are rounded, so that units fall into few cells.
 _STEPS = 20
 _HALVINGS = 16
+# Counting so many takes less time and memory than sorting.
+_MOST_KEYS = 4_000_000
 
 
 class Units(NamedTuple):
@@ -52,13 +54,16 @@ class Units(NamedTuple):
     p: Floats
     good: Bools
 
+    def where(self, chosen: Bools | Ints) -> Units:
+        return Units(self.trial[chosen], self.held_out[chosen], self.p[chosen], self.good[chosen])
+
 
 class Cells(NamedTuple):
     """Units counted by all that the capital depends on; `first` is where the cells of each trial begin."""
 
     trial: Ints
     first: Ints
-    count: Floats
+    units: Floats
     score: Floats
     bets_on_more: Floats
     bets_on_less: Floats
@@ -75,7 +80,7 @@ def baselines(units: Units, strata: Ints | None = None) -> Floats:
         order = np.lexsort((np.arange(len(strata)), strata, units.trial))
         group = units.trial * (int(strata.max(initial=0)) + 1) + strata
         inner = np.empty_like(plain)
-        inner[order] = _baselines(Units(*(column[order] for column in units)), group[order])
+        inner[order] = _baselines(units.where(order), group[order])
         first = _first(units.trial)
         saved = (units.good - plain) ** 2 - (units.good - inner) ** 2
         plain = np.where(_before(saved, first) > 0, inner, plain)
@@ -121,23 +126,32 @@ def scores_and_bets(units: Units, baseline: Floats) -> tuple[Floats, Floats, Flo
 
 def count_cells(units: Units, baseline: Floats) -> Cells:
     """Count units that are alike: order matters for their baselines and no further."""
-    probabilities, p = np.unique(units.p, return_inverse=True)
+    levels = np.unique(units.p)
     step = np.rint(baseline * _STEPS).astype(np.int64)
-    key = (units.trial * len(probabilities) + p) * (_STEPS + 1) + step
-    key, count = np.unique(key * 4 + units.held_out * 2 + units.good, return_counts=True)
-    rest, arm = key // 4, key % 4
-    rest, step = rest // (_STEPS + 1), rest % (_STEPS + 1)
-    trial, p = rest // max(1, len(probabilities)), rest % max(1, len(probabilities))
-    alike = Units(trial, arm >= 2, probabilities[p], arm % 2 == 1)
+    kind = (np.searchsorted(levels, units.p) * (_STEPS + 1) + step) * 4 + units.held_out * 2 + units.good
+    kinds = len(levels) * (_STEPS + 1) * 4
+    key, count = _counted(units.trial * kinds + kind)
+    trial, kind = key // kinds, key % kinds
+    level, step = kind // 4 // (_STEPS + 1), kind // 4 % (_STEPS + 1)
+    alike = Units(trial, kind % 4 >= 2, levels[level], kind % 2 == 1)
     first = np.flatnonzero(np.diff(trial, prepend=-1))
     return Cells(trial[first], first, count.astype(np.float64), *scores_and_bets(alike, step / _STEPS))
+
+
+def _counted(key: Ints) -> tuple[Ints, Ints]:
+    """Return the different keys, sorted, and how often each is there."""
+    if key.max(initial=0) > _MOST_KEYS:
+        return np.unique(key, return_counts=True)
+    count = np.bincount(key)
+    found = np.flatnonzero(count)
+    return found, count[found]
 
 
 def log_capital(cells: Cells, gain: Floats, *, on_more: bool) -> Floats:
     """Return the logarithm of each trial's capital, betting that its gain is more, or less, than this."""
     bets = cells.bets_on_more if on_more else -cells.bets_on_less
-    gains = np.repeat(gain, np.diff(cells.first, append=len(cells.count)))
-    growth = cells.count * np.log1p(bets * (cells.score - gains))
+    gains = np.repeat(gain, np.diff(cells.first, append=len(cells.units)))
+    growth = cells.units * np.log1p(bets * (cells.score - gains))
     return np.asarray(np.logaddexp.reduce(np.add.reduceat(growth, cells.first, axis=1) + _LOG_WEIGHTS))
 
 

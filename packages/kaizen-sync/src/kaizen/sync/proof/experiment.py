@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from array import array
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -21,7 +22,6 @@ from kaizen.sync.proof.betting import (
 )
 from kaizen.sync.proof.values import (
     AMOUNT_KINDS,
-    OUTCOME_KINDS,
     AmountEstimate,
     AmountKind,
     Estimate,
@@ -45,8 +45,8 @@ class _Rows(NamedTuple):
     held_out: Bools
     p: Floats
 
-    def where(self, chosen: Bools) -> _Rows:
-        return _Rows(*(column[chosen] for column in self))
+    def where(self, chosen: Bools | Ints) -> _Rows:
+        return _Rows(self.unit[chosen], self.trial[chosen], self.held_out[chosen], self.p[chosen])
 
 
 class Experiment:
@@ -56,41 +56,47 @@ class Experiment:
     """
 
     def __init__(self) -> None:
-        self._units: list[tuple[float, str]] = []
+        self._trials: dict[tuple[str, str], int] = {}
+        self._unit, self._trial, self._p = array("q"), array("q"), array("d")
+        self._held_out, self._recurred = array("b"), array("b")
+        self._began: list[tuple[float, str]] = []
+        self._success = array("b")
+        self._amounts = {kind: array("d") for kind in AMOUNT_KINDS}
         self._strata: dict[str, int] = {}
         self._stratum = array("q")
-        self._amounts = {kind: array("d") for kind in AMOUNT_KINDS}
-        self._trials: dict[tuple[str, str], int] = {}
-        self._rows = array("q"), array("q"), array("b"), array("d")
-        self._good = {kind: array("b") for kind in OUTCOME_KINDS}
 
     def add(self, unit: Unit) -> None:
+        trials, number = self._trials, len(self._began)
         drawn = [assignment for assignment in unit.assignments if 0 < assignment.p < 1]
         if not drawn:
             return
         for assignment in drawn:
-            trial = self._trials.setdefault((assignment.tip_id, assignment.revision), len(self._trials))
-            row = len(self._units), trial, assignment.is_held_out, assignment.p
-            for column, value in zip(self._rows, row, strict=True):
-                column.append(value)  # type: ignore[arg-type]  # each column has its own type
-            for kind, good in _good(unit, assignment.tip_id):
-                self._good[kind].append(_UNKNOWN if good is None else good)
-        self._units.append((unit.began_at.timestamp(), unit.id))
-        self._stratum.append(self._strata.setdefault(unit.stratum, len(self._strata)))
-        for kind in AMOUNT_KINDS:
+            tip_id = assignment.tip_id
+            self._unit.append(number)
+            self._trial.append(trials.setdefault((tip_id, assignment.revision), len(trials)))
+            self._p.append(assignment.p)
+            self._held_out.append(assignment.is_held_out)
+            self._recurred.append(unit.recurred.get(tip_id, _UNKNOWN))
+        self._began.append((unit.began_at.timestamp(), unit.id))
+        self._success.append(_UNKNOWN if unit.success is None else unit.success)
+        for kind, amounts in self._amounts.items():
             amount = getattr(unit, kind)
-            self._amounts[kind].append(float("nan") if amount is None else amount)
+            amounts.append(math.nan if amount is None else amount)
+        self._stratum.append(self._strata.setdefault(unit.stratum, len(self._strata)))
 
     def trials(self, *, is_adjusted: bool = False, alpha: float = ALPHA) -> list[Trial]:
         """Estimate every trial, sorted by tip and revision; adjusted ones take the strata into account."""
         if not self._trials:
             return []
-        rows, order = self._sorted()
+        rows, recurred = self._sorted()
         strata = _array(self._stratum)[rows.unit] if is_adjusted else None
-        estimates = {
-            kind: dict(_estimates(kind, rows, _array(good)[order], strata, alpha))
-            for kind, good in self._good.items()
+        refused = _array(self._amounts["refused_calls"])[rows.unit]
+        good: dict[OutcomeKind, NDArray[Any]] = {
+            "signature": np.where(recurred == _UNKNOWN, _UNKNOWN, recurred == 0),
+            "success": _array(self._success)[rows.unit],
+            "no_refused_call": np.where(np.isnan(refused), _UNKNOWN, refused == 0),
         }
+        estimates = {kind: dict(_estimates(kind, rows, known, strata, alpha)) for kind, known in good.items()}
         amounts = {
             kind: dict(_amount_estimates(kind, rows, _array(amount)[rows.unit], alpha))
             for kind, amount in self._amounts.items()
@@ -109,21 +115,15 @@ class Experiment:
             for (tip_id, revision), n in sorted(self._trials.items())
         ]
 
-    def _sorted(self) -> tuple[_Rows, Ints]:
-        """Return the rows sorted by trial, then by when their unit began, then by its id."""
-        began = sorted(range(len(self._units)), key=self._units.__getitem__)
+    def _sorted(self) -> tuple[_Rows, NDArray[np.int8]]:
+        """Return the rows by trial, then by when their unit began and its id; and what recurred in each."""
+        began = sorted(range(len(self._began)), key=self._began.__getitem__)
         rank = np.empty(len(began), np.int64)
         rank[began] = np.arange(len(began))
-        unit, trial, held_out, p = map(_array, self._rows)
+        unit, trial = _array(self._unit), _array(self._trial)
         order = np.argsort(trial * len(began) + rank[unit])
-        return _Rows(unit[order], trial[order], held_out[order] == 1, p[order]), order
-
-
-def _good(unit: Unit, tip_id: str) -> Iterator[tuple[OutcomeKind, bool | None]]:
-    recurred, refused = unit.recurred.get(tip_id), unit.refused_calls
-    yield "signature", None if recurred is None else not recurred
-    yield "success", unit.success
-    yield "no_refused_call", None if refused is None else refused == 0
+        rows = _Rows(unit, trial, _array(self._held_out) == 1, _array(self._p))
+        return rows.where(order), _array(self._recurred)[order]
 
 
 def _array(values: array[Any]) -> NDArray[Any]:
@@ -133,14 +133,15 @@ def _array(values: array[Any]) -> NDArray[Any]:
 
 def _counts(rows: _Rows) -> tuple[Floats, Floats, Floats]:
     """Return for each trial its units, those held out, and by how many deviations these are too many."""
-    held_out = np.bincount(rows.trial, rows.held_out)
-    excess = np.bincount(rows.trial, rows.held_out - rows.p)
+    held: Floats = rows.held_out.astype(np.float64)
+    held_out = np.asarray(np.bincount(rows.trial, held), dtype=np.float64)
+    excess = np.bincount(rows.trial, held - rows.p)
     spread = np.sqrt(np.bincount(rows.trial, rows.p * (1 - rows.p)))
-    return np.bincount(rows.trial).astype(float), held_out, excess / spread
+    return np.bincount(rows.trial).astype(np.float64), held_out, excess / spread
 
 
 def _estimates(
-    kind: OutcomeKind, rows: _Rows, good: NDArray[np.int8], strata: Ints | None, alpha: float
+    kind: OutcomeKind, rows: _Rows, good: NDArray[Any], strata: Ints | None, alpha: float
 ) -> Iterator[tuple[int, Estimate]]:
     known = _in_both_arms(rows, good != _UNKNOWN)
     if not known.any():
