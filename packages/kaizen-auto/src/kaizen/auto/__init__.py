@@ -143,5 +143,18 @@ def status() -> Status:
     return report.status()
 
 
-if os.environ.get("KAIZEN_AUTO_ENABLED", "").strip().lower() in ("true", "1", "yes", "on"):
+def _is_on(name: str) -> bool:
+    return os.environ.get(name, "").strip().lower() in ("true", "1", "yes", "on")
+
+
+if _is_on("KAIZEN_AUTO_ENABLED"):
     enable_tracing()
+if _is_on("KAIZEN_RECALL_ENABLED"):
+    try:
+        import kaizen.recall  # noqa: F401 - importing it is what turns it on
+    except Exception as exc:  # noqa: BLE001 - the agent goes on without tips
+        import logging
+
+        logging.getLogger("kaizen.auto").warning(
+            "KAIZEN_RECALL_ENABLED is set, but kaizen-recall cannot be imported: %r", exc
+        )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 import threading
+from contextlib import suppress
 
 from kaizen.auto import existing, hook
 from kaizen.auto.frameworks import FRAMEWORKS, Framework
@@ -39,17 +40,13 @@ class Tracing:
         watched = [
             name for framework in FRAMEWORKS for name in (framework.module, framework.extension) if name
         ]
-        self._finder = hook.Finder(frozenset(watched), self._imported)
+        self._finder = hook.Finder(watched, self._imported)
 
     def start(self) -> None:
-        hook.install(self._finder)
-        for framework in self.options.frameworks:
-            module = sys.modules.get(framework.module)
-            if module is not None:
-                self._adopt_module(framework, module)
+        self._finder.start(lambda name, module: self._imported(name, module, late=True))
 
     def stop(self) -> None:
-        hook.remove(self._finder)
+        self._finder.stop()
         for name, instrumentor in list(self.instrumentors.items()):
             self._uninstrument(name, instrumentor)
         self.instrumentors.clear()
@@ -75,25 +72,12 @@ class Tracing:
             return existing.reason(self.pipeline.provider if self.pipeline else None)
         return None
 
-    def _imported(self, name: str, module: ModuleType) -> None:
+    def _imported(self, name: str, module: ModuleType, *, late: bool = False) -> None:
         for framework in self.options.frameworks:
             if framework.module == name:
-                self._instrument_safely(framework, module)
-            elif framework.extension == name and framework.name in self.instrumentors:
+                self._instrument_safely(framework, module, late=late)
+            elif framework.extension == name and framework.name in self.instrumentors and not late:
                 self._instrument_safely(framework, sys.modules[framework.module])
-
-    def _adopt_module(self, framework: Framework, module: ModuleType) -> None:
-        """Instrument a module that is there already: now, or when it has been executed."""
-        spec = object.__getattribute__(module, "__dict__").get("__spec__")
-        if type(module).__name__ == "_LazyModule":
-            if spec is not None:
-                hook.watch(spec, self._imported)
-        elif getattr(spec, "_initializing", False):
-            from kaizen.auto import late
-
-            late.wait_for(module, lambda: self._instrument_safely(framework, module))
-        else:
-            self._instrument_safely(framework, module, late=True)
 
     def _instrument_safely(self, framework: Framework, module: ModuleType, *, late: bool = False) -> None:
         if _current is not self or not framework.is_framework(module):
@@ -160,6 +144,7 @@ class Tracing:
         self._unguard[framework.name] = guard(
             module, instrumentor, force=lambda: self.options.force, watches=self.ensure_pipeline().watches
         )
+        _renew_recall(framework)
 
     def _uninstrument(self, name: str, instrumentor: Any) -> None:
         vars(instrumentor).pop("instrument", None)
@@ -168,6 +153,7 @@ class Tracing:
             instrumentor.uninstrument()
         except Exception as exc:  # noqa: BLE001 - what is asked for next is still to be done
             warn("%s could not be un-instrumented: %r", name, exc)
+        _renew_recall(next(framework for framework in FRAMEWORKS if framework.name == name))
 
     def _traced_by_others(self, framework: Framework) -> None:
         self.problems[framework.name] = "instrumented by the application"
@@ -260,6 +246,18 @@ def is_already_instrumented() -> bool:
         return True
     ours = tracing.pipeline.provider if tracing is not None and tracing.pipeline is not None else None
     return existing.reason(ours) is not None or any(map(existing.is_instrumented, FRAMEWORKS))
+
+
+def _renew_recall(framework: Framework) -> None:
+    """Let kaizen.recall, if it is on, work around the functions that the framework has now.
+
+    Outside the tracing, since spans are to hold what was sent.
+    """
+    recall = sys.modules.get("kaizen.recall.frameworks")
+    module = sys.modules.get(framework.module)
+    if recall is not None and module is not None:
+        with suppress(Exception):
+            recall.imported(framework.module, module)
 
 
 def warn(message: str, *arguments: object) -> None:

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from kaizen.tips.markdown import TipsPage
     from kaizen.tips.reading import migrate_tips, read_tip, read_tips
     from kaizen.tips.review import ReviewDecision, decide, edit_tip, quarantined, retire_tips
+    from kaizen.tips.serving import recall_document, served_tips
     from kaizen.tips.text import one_line, printable
     from kaizen.tips.tip import (
         CATEGORIES,
@@ -46,7 +47,9 @@ __all__ = [
     "quarantined",
     "read_tip",
     "read_tips",
+    "recall_document",
     "retire_tips",
+    "served_tips",
 ]
 
 _NAMES = {
@@ -54,6 +57,7 @@ _NAMES = {
     "markdown": "TipsPage",
     "reading": "migrate_tips read_tip read_tips",
     "review": "ReviewDecision decide edit_tip quarantined retire_tips",
+    "serving": "recall_document served_tips",
     "text": "one_line printable",
 }
 _MODULE_OF = {name: module for module, names in _NAMES.items() for name in names.split()}

@@ -201,6 +201,33 @@ class Conversation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Exposure:
+    """Which tips recall chose for a unit, a session or else a run: each was shown, or held out.
+
+    Tips are written `id@revision`. `p` is the probability of being held out, by the id of the tip.
+    """
+
+    unit: str
+    shown: tuple[str, ...] = ()
+    held_out: tuple[str, ...] = ()
+    p: Mapping[str, float] = field(default_factory=dict)
+    snapshot: str = ""
+
+    @property
+    def shown_ids(self) -> frozenset[str]:
+        """The ids of the tips that were shown, in whichever revision."""
+        return frozenset(ref.rpartition("@")[0] or ref for ref in self.shown)
+
+    def to_json(self) -> dict[str, Any]:
+        return {**asdict(self), "shown": list(self.shown), "held_out": list(self.held_out)}
+
+    @classmethod
+    def of_json(cls, value: Mapping[str, Any]) -> Exposure:
+        """The exposure that `to_json` gave."""
+        return cls(**{**value, "shown": tuple(value["shown"]), "held_out": tuple(value["held_out"])})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Trajectory:
     """The ordered messages of one trace.
 
@@ -220,6 +247,7 @@ class Trajectory:
     models: tuple[str, ...] = ()
     response_ids: tuple[str, ...] = ()
     previous_response_id: str = ""
+    exposures: tuple[Exposure, ...] = ()
 
     def all_messages(self) -> tuple[Message, ...]:
         """Main and side conversations, one after the other."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections import OrderedDict
@@ -37,13 +38,15 @@ FILLED = (
     "llm.finish_reason",
     "embedding.",
 )
+# What a layer below knows better if kaizen.recall gave the call tips between the two layers.
+GIVEN = ("llm.input_messages.", "llm.tools.")
 OUTPUT = ("output.", "llm.output_messages.", "embedding.embeddings.")
 
 
 class Node:
     """Hold one span while it or its parent is open, and the spans below it that wait for its end."""
 
-    __slots__ = ("ended", "held", "kind", "parent", "resource", "scope", "span")
+    __slots__ = ("ended", "held", "is_given_tips", "kind", "parent", "resource", "scope", "span")
 
     def __init__(
         self, span: ReadableSpan, parent: Node | None = None, resource: Resource | None = None
@@ -54,6 +57,7 @@ class Node:
         self.parent = parent
         self.kind: str | None = None
         self.ended = False
+        self.is_given_tips = False
         self.held: list[Node] = []
 
     def current_kind(self) -> str | None:
@@ -92,7 +96,11 @@ class CollapseProcessor(SpanProcessor):
         if span.context is not None:
             # The agent's own code is running: no error of ours may reach it.
             with suppress(Exception):
-                self._opened(span, resource)
+                recall = sys.modules.get("kaizen.recall.context")
+                attributes = recall.current_attributes() if recall is not None else {}
+                if attributes:
+                    span.set_attributes(attributes)
+                self._opened(span, resource, is_given_tips=bool(attributes))
 
     def on_end(self, span: ReadableSpan) -> None:
         with suppress(Exception):
@@ -118,12 +126,14 @@ class CollapseProcessor(SpanProcessor):
                 )
         return len(nodes)
 
-    def _opened(self, span: Span, resource: Resource | None) -> None:
+    def _opened(self, span: Span, resource: Resource | None, *, is_given_tips: bool) -> None:
         released: list[Node] = []
         assert span.context is not None
         with self._lock:
             around = self._open.get(span.parent.span_id) if span.parent is not None else None
-            self._open[span.context.span_id] = Node(span, around if self._enabled else None, resource)
+            node = Node(span, around if self._enabled else None, resource)
+            node.is_given_tips = is_given_tips
+            self._open[span.context.span_id] = node
             if len(self._open) > MAX_OPEN:
                 released = self._open.popitem(last=False)[1].held
         self._emit(released)
@@ -159,6 +169,9 @@ class CollapseProcessor(SpanProcessor):
             others += [_moved(below, span) for below in child.held]
         if repeats:
             node.span = _completed(span, [child.span for child in repeats])
+            given = [child.span for child in repeats if child.is_given_tips and not node.is_given_tips]
+            if given:
+                node.span = copy_span(node.span, attributes=_with_given(node.span, given[-1]))
         node.held = []
         parent = node.parent
         node.parent = None
@@ -198,6 +211,14 @@ def _may_repeat(node: Node, parent: Node) -> bool:
 
 def _repeats(node: Node, parent: Node) -> bool:
     return parent.kind is not None and _may_repeat(node, parent)
+
+
+def _with_given(span: ReadableSpan, below: ReadableSpan) -> dict[str, Any]:
+    """Return the attributes of the span with what the layer below was given, which tips were added to."""
+    known = {name: value for name, value in (below.attributes or {}).items() if name.startswith(GIVEN)}
+    groups = tuple(group for group in GIVEN if any(name.startswith(group) for name in known))
+    own = {name: value for name, value in (span.attributes or {}).items() if not name.startswith(groups)}
+    return {**own, **known}
 
 
 def _moved(node: Node, parent: ReadableSpan) -> Node:

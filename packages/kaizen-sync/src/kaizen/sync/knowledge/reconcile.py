@@ -45,13 +45,15 @@ _SHOWN_CHARS = 1_000  # no generated tip is longer; one of a person may be
 class NewTip:
     """One new tip with its evidence; `create` makes the stored tip if it turns out to be new.
 
-    `quarantine_reason` is empty unless that will be quarantined.
+    `quarantine_reason` is empty unless that will be quarantined. `shown_ids` are the known tips that the run
+    was shown, to which it adds nothing.
     """
 
     tip: Tip
     source: TipSource
     create: Callable[[], StoredTip]
     quarantine_reason: str = ""
+    shown_ids: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True)
@@ -252,7 +254,7 @@ class Reconciler:
             return
         target, decision = found
         current = result.tips.get(target.id, known[target.id])
-        if decision.relation == "duplicate":
+        if decision.relation == "duplicate" or (decision.relation == "merge" and target.id in new.shown_ids):
             _add_source(result, current, new)
         elif not new.source.verified:
             # What the trace does not show may not change what is known.
@@ -368,7 +370,8 @@ def _create(result: Reconciled, new: NewTip) -> StoredTip:
 
 
 def _add_source(result: Reconciled, current: StoredTip, new: NewTip) -> None:
-    _put(result, current.with_source(new.source))
+    if current.id not in new.shown_ids:
+        _put(result, current.with_source(new.source))
     result.duplicates += 1
 
 

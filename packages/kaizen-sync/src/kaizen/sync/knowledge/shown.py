@@ -58,10 +58,13 @@ class KnownTips:
     def __init__(self, tips: Iterable[StoredTip]) -> None:
         self._tips = [tip for tip in tips if _words(tip.content)]
         self._index = _Index((_words(tip.content), number) for number, tip in enumerate(self._tips))
+        self._numbers = {tip.id: number for number, tip in enumerate(self._tips)}
 
     def shown_in(self, trajectory: Trajectory, start_time: datetime) -> Shown:
         """Return the tips that an agent whose run began then was shown, of those learned before."""
-        shown: dict[int, None] = {}
+        # What recall recorded is exact; the words find tips that came some other way.
+        recalled = (tip_id for exposure in trajectory.exposures for tip_id in exposure.shown_ids)
+        shown = {self._numbers[tip_id]: None for tip_id in recalled if tip_id in self._numbers}
 
         def blanked(message: Message) -> Message:
             # What the agent says itself was not shown to it.

@@ -203,6 +203,8 @@ class Planner:
             }
             plan.reconciled = self.reconciler.reconcile(result.learned, self._standing(withdrawn))
             tips, backed_ids = {**withdrawn, **plan.reconciled.tips}, plan.reconciled.backed_ids
+            if result.learned and not backed_ids:
+                result = replace(result, state="no_lesson", reason=TIPS_SHOWN)
         for trace_id in linked.trace_ids:
             is_head = trace_id == head
             if is_head and is_learned:

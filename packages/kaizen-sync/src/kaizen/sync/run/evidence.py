@@ -53,6 +53,9 @@ class Evidence:
         trajectories = linked.trajectories()
         trajectory = joined(trajectories)
         injection = injection_attempt(trajectory)
+        shown_ids = frozenset[str]().union(*(one.shown_ids for one in trajectory.exposures))
+        # They may have been merged into another tip since.
+        merged = {tip.merged_into for one in shown for tip in one.tips if tip.id in shown_ids}
         for tip in tips:
             # Not in what the agent was shown: a tip must not be its own evidence.
             place = _place([one.rest for one in shown], tip.quote)
@@ -79,7 +82,9 @@ class Evidence:
             )
             reason = quarantine_reason(tip, is_quoted=span_id is not None, injection=injection)
             create = partial(self._create, tip, source, reason)
-            yield NewTip(tip=tip, source=source, create=create, quarantine_reason=reason)
+            yield NewTip(
+                tip=tip, source=source, create=create, quarantine_reason=reason, shown_ids=shown_ids | merged
+            )
 
     def _create(self, tip: Tip, source: TipSource, quarantine_reason: str) -> StoredTip:
         # The id only now: ids are sorted as tips are committed, however long their traces took.

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from urllib.parse import quote
 
 from kaizen.store import Put
-from kaizen.sync.model import Conversation, Message, Outcome, Trajectory, Usage, utc_now
+from kaizen.sync.model import Conversation, Exposure, Message, Outcome, Trajectory, Usage, utc_now
 from kaizen.sync.trajectory.stories import TraceDescription
 from kaizen.sync.trajectory.tool_definitions import tool_versions
 
@@ -219,6 +219,7 @@ def stored_trajectory(entity: Entity) -> Trajectory:
         models=tuple(metadata["models"]),
         response_ids=description.response_ids,
         previous_response_id=description.previous_response_id,
+        exposures=tuple(map(Exposure.of_json, metadata.get("exposures", ()))),
     )
 
 
@@ -229,6 +230,7 @@ def _trajectory_metadata(trajectory: Trajectory) -> dict[str, Any]:
         "models": list(trajectory.models),
         "tools": tool_versions(trajectory.tools),
         "usage": asdict(trajectory.usage),
+        "exposures": [exposure.to_json() for exposure in trajectory.exposures],
     }
 
 

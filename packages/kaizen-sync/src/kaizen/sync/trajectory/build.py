@@ -13,6 +13,7 @@ from kaizen.sync.trajectory.calls import ModelCall, model_calls
 from kaizen.sync.trajectory.chat import is_empty_answer, messages_of_json
 from kaizen.sync.trajectory.errors import error_text, other_errors
 from kaizen.sync.trajectory.json_text import as_text, load_json
+from kaizen.sync.trajectory.recalled import read_exposures, without_recalled
 from kaizen.sync.trajectory.span_outcome import span_outcome
 from kaizen.sync.trajectory.threads import Thread, build_threads, main_thread
 from kaizen.sync.trajectory.tool_definitions import read_definitions
@@ -32,7 +33,7 @@ def build_trajectory(trace: Trace) -> Trajectory:
     that were lost; the message then names the attributes seen.
     """
     try:
-        return _build(trace)
+        return _build(without_recalled(trace))
     except RecursionError as error:
         raise UnknownShapeError("unknown shape: values nested too deeply") from error
 
@@ -74,6 +75,7 @@ def _build(trace: Trace) -> Trajectory:
         models=_distinct(filter(None, (model_name(call.span) for call in calls))),
         response_ids=_distinct(filter(None, (call.response_id for call in calls))),
         previous_response_id=_previous_response_id(calls),
+        exposures=read_exposures(trace),
     )
 
 

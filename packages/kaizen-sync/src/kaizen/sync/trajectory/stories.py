@@ -16,6 +16,7 @@ from typing import Any
 
 from kaizen.sync.model import Message, Trajectory, Usage
 from kaizen.sync.trajectory.json_text import canonical_arguments
+from kaizen.sync.trajectory.recalled import merge_exposures
 
 # 64 bits, which tell apart the answers of any project.
 _HASH_CHARS = 16
@@ -256,4 +257,5 @@ def joined(trajectories: Sequence[Trajectory]) -> Trajectory:
         models=tuple(dict.fromkeys(model for one in trajectories for model in one.models)),
         outcome=trajectories[-1].outcome,
         usage=sum((one.usage for one in trajectories), Usage()),
+        exposures=merge_exposures(exposure for one in trajectories for exposure in one.exposures),
     )

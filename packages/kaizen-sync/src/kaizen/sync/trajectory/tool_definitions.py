@@ -91,6 +91,9 @@ def _schema(definition: Mapping[str, Any]) -> Mapping[str, Any] | None:
 
 def _version(definition: Mapping[str, Any]) -> str:
     parts = {key: part for key, part in definition.items() if key != "type" or "name" not in definition}
+    # Whether a tool without a description has an empty one differs from tracer to tracer.
+    if not parts.get("description"):
+        parts.pop("description", None)
     canonical = json.dumps(parts, sort_keys=True, separators=(",", ":"))
     return hashlib.blake2b(canonical.encode(), digest_size=8).hexdigest()
 

@@ -1,0 +1,3 @@
+"""The version of kaizen-recall."""
+
+__version__ = "0.1.0"

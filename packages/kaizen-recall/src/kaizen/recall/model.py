@@ -1,0 +1,73 @@
+"""The values that recall works on: tips as they are served, and a snapshot of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from kaizen.recall.index import Index
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+CONTROL_SHARE = 0.02
+
+
+class ServedTip(NamedTuple):
+    """What a reader needs of an active tip. All texts are one line each, and hold none of our marks."""
+
+    id: str
+    revision: int
+    content: str
+    steps: tuple[str, ...] = ()
+    trigger: str = ""
+    task: str = ""
+    category: str = ""
+    tool: str = ""
+    """The tool whose failed call it prevents."""
+    tools: Mapping[str, str] = {}
+    """The hash of the definition, by name, of each tool that it was learned with."""
+    support: int = 0
+    is_a_persons: bool = False
+    effect: Mapping[str, Any] | None = None
+    p: float = 0.0
+    """The share of runs that it is held out from."""
+
+    @property
+    def ref(self) -> str:
+        return f"{self.id}@{self.revision}"
+
+    @property
+    def is_proven(self) -> bool:
+        low = (self.effect or {}).get("low")
+        return isinstance(low, int | float) and low > 0
+
+    @property
+    def rank(self) -> tuple[object, ...]:
+        """The place among tips that fit equally well: the least comes first."""
+        return (not self.is_proven, not self.is_a_persons, -self.support, self.id)
+
+
+class Snapshot:
+    """The tips of a namespace, the best backed first, with their index. Never changed.
+
+    `control_share` is the share of units that are shown no tip at all, so that the effect of all tips
+    together can be measured; 0 if no tip is ever held out: then there is no experiment. `pause` is
+    called often while the index is built, so that a background thread can let others run.
+    """
+
+    def __init__(
+        self,
+        tips: Iterable[ServedTip],
+        *,
+        namespace_id: str = "kaizen",
+        digest: str = "",
+        salt: str = "kaizen",
+        control_share: float = CONTROL_SHARE,
+        pause: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.tips = sorted(tips, key=lambda tip: tip.rank)
+        self.index = Index(self.tips, pause)
+        self.namespace_id = namespace_id
+        self.digest = digest
+        self.salt = salt
+        self.control_share = control_share if any(tip.p for tip in self.tips) else 0.0

@@ -1,0 +1,89 @@
+"""Write the tips that agents may be shown as the document that kaizen-recall reads."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING, Any
+
+from kaizen.store import Where, read_pages
+from kaizen.tips.checks import GUIDELINE
+from kaizen.tips.reading import read_tip
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from kaizen.store import Store
+    from kaizen.tips.tip import StoredTip
+
+FORMAT = "kaizen-recall"
+FORMAT_VERSION = 1
+
+
+def recall_document(
+    store: Store, namespace_id: str, *, where: Where | None = None, top: int | None = None
+) -> str:
+    """Return the active tips of a namespace as one JSON document, the best backed first."""
+    served = served_tips(store, namespace_id, where=where)[:top]
+    # One tip a line, in the form that the digest is of.
+    lines = [json.dumps(tip, sort_keys=True, separators=(",", ":")) for tip in served]
+    head = {
+        "format": FORMAT,
+        "schema_version": FORMAT_VERSION,
+        "namespace": namespace_id,
+        "salt": namespace_id,
+        "digest": hashlib.sha256(f"[{','.join(lines)}]".encode()).hexdigest(),
+    }
+    tips = ",\n".join(lines)
+    return f'{json.dumps(head)[:-1]}, "tips": [\n{tips}\n]}}\n'
+
+
+def served_tips(store: Store, namespace_id: str, *, where: Where | None = None) -> list[dict[str, Any]]:
+    """Return the active tips of a namespace with what a reader needs, the best backed first."""
+    found = [
+        _served(tip, entity.revision)
+        for page in read_pages(store, namespace_id, types=(GUIDELINE,), where=where or Where())
+        for entity in page.entities
+        if (tip := read_tip(entity)) is not None and tip.is_active
+    ]
+    return sorted(found, key=_rank)
+
+
+def _served(tip: StoredTip, revision: int) -> dict[str, Any]:
+    """Return the fields of a tip that are not empty."""
+    fields = {
+        "id": tip.id,
+        "revision": revision,
+        "content": tip.content,
+        "steps": tip.implementation_steps,
+        "trigger": tip.trigger,
+        "task": tip.task_description,
+        "category": tip.category,
+        "tool": _mapping(tip.metadata.get("signature")).get("tool"),
+        "tools": tip.metadata.get("tools") or _newest_tools(tip.sources),
+        "support": tip.support,
+        "is_a_persons": tip.is_a_persons,
+        "effect": tip.metadata.get("effect"),
+        "p": tip.metadata.get("p"),
+    }
+    return {name: value for name, value in fields.items() if value}
+
+
+def _newest_tools(sources: Sequence[Mapping[str, Any]]) -> Mapping[str, str]:
+    return next((source["tools"] for source in reversed(sources) if source.get("tools")), {})
+
+
+def _rank(tip: Mapping[str, Any]) -> tuple[object, ...]:
+    """Order tips as recall does: proven ones first, then a person's, then by support."""
+    low = _mapping(tip.get("effect")).get("low")
+    return (
+        not (isinstance(low, int | float) and low > 0),
+        not tip.get("is_a_persons"),
+        -tip.get("support", 0),
+        tip["id"],
+    )
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    # Nothing checks fields that other programs wrote.
+    return value if isinstance(value, dict) else {}
