@@ -339,10 +339,10 @@ def test_offline_the_same_lesson_of_two_runs_is_one_tip_and_no_model_is_asked(
     assert (report["model"]["calls"], report["model"]["cost_usd"]) == (0, 0)
     assert model_server.requests == []
     (tip,) = kaizen("entities", "list", "kaizen", "--type", "guideline", "--json").json["entities"]
-    assert tip["content"].startswith("Write `date` of `find_trains` in the form `99AAA99`")
+    assert tip["content"].startswith("Write `date` like 05JAN26 when calling `find_trains`")
     metadata = tip["metadata"]
     assert (metadata["support"], metadata["status"], metadata["category"]) == (2, "active", "recovery")
-    assert (metadata["model"], metadata["prompt_version"]) == ("offline", "offline-1")
+    assert (metadata["model"], metadata["prompt_version"]) == ("offline", "offline-2")
     assert all(source["verified"] and source["span_id"] for source in metadata["sources"])
 
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kaizen.sync.generate.offline.schemas import read_schemas
 from kaizen.sync.knowledge.staleness import Staleness
 from kaizen.sync.model import Message, ToolCall, Trajectory
 from kaizen.sync.state.ledger import Ledger
@@ -66,8 +65,7 @@ def test_every_reader_of_definitions_sees_the_same_tool_in_every_shape(shape: st
     assert (tool.name, tool.parameters) == ("find", CITY)
     assert signatures([text]) == ["find(city: string)"]
     assert tool_versions([text]) == {"find": tool.version}
-    assert list(read_schemas([text])) == ["find"]
-    assert read_schemas([text])["find"].required == ("city",)
+    assert [tool.signature for tool in read_definitions(text)] == ["find(city: string)"]
     assert list(tools_of(["Call find first."], "", Trajectory(trace_id="t", messages=(), tools=(text,)))) == [
         "find"
     ]

@@ -25,8 +25,9 @@ SCHEMA_VERSION = 1
 Category = Literal["strategy", "recovery", "optimization"]
 CATEGORIES: tuple[Category, ...] = get_args(Category)
 
-Status = Literal["active", "quarantined", "retired"]
-"""Agents get active tips only. A quarantined one waits for a person; a retired one is kept and not used."""
+Status = Literal["active", "candidate", "quarantined", "retired"]
+"""Agents get active tips only. A candidate waits for a second conversation that shows the same, a quarantined
+one for a person; a retired one is kept and not used."""
 STATUSES: tuple[Status, ...] = get_args(Status)
 
 _MANUAL = "manual"
@@ -37,6 +38,8 @@ class Tip:
     """One lesson as the model worded it, with the verbatim `quote` that shows it.
 
     `steps` are the numbers of the messages that show it, from 1, as `Trajectory.all_messages` has them.
+    `signature` is the failed call that it prevents: tool and error template. `claim` says in a checkable form
+    how to prevent it.
     """
 
     content: str
@@ -47,6 +50,8 @@ class Tip:
     task_description: str
     quote: str
     steps: tuple[int, ...] = ()
+    signature: Mapping[str, str] = field(default_factory=dict, hash=False)
+    claim: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,6 +21,7 @@ _MOST_PERSONAL = 200  # one expression looks for them all
 _BEFORE_CHARS = 32
 
 _WORD = re.compile(r"\w+")
+_OF_RUN = re.compile(r"\b(?:got|but|received|given|found|not)\b")
 # What the prompt writes before a message or a call is no part of it.
 _MARK = re.compile(r"\s*\[[0-9a-f]{8} [^\]\n]{1,300}\]")
 
@@ -37,8 +38,7 @@ class RunLiterals:
 
         def replacement(match: re.Match[str]) -> str:
             kind, literal = match.lastgroup or "", match[0]
-            before = text[max(match.start() - _BEFORE_CHARS, 0) : match.start()]
-            if not self._is_of_run(kind, literal, before):
+            if not self._is_of_run(kind, literal, text[: match.start()]):
                 return literal
             found[literal] = None
             return _PLACEHOLDERS[kind]
@@ -49,9 +49,23 @@ class RunLiterals:
             text = self._personal.sub("<personal data>", text)
         return text, list(found)
 
+    def spans(self, text: str, *, said: str) -> Iterator[tuple[int, int]]:
+        """Yield where an error names a person, or holds an id, an address or a path that may be a person's.
+
+        A date is the run's only if it is in `said`, and nothing that shows how to write a value is.
+        """
+        for match in _literals().finditer(text):
+            kind, literal = match.lastgroup or "", match[0]
+            is_said = literal in said
+            is_example = kind != "address" and not is_said and shows_form(text[: match.start()])
+            is_of_run = not is_common(literal) and literal not in self._offered
+            if is_of_run and not is_example and (kind != "date" or is_said):
+                yield match.span()
+        if self._personal:
+            yield from (match.span() for match in self._personal.finditer(text))
+
     def _is_of_run(self, kind: str, literal: str, before: str) -> bool:
-        if kind == "date" and _word_pattern("before_a_form").search(before):
-            # It shows how dates are written.
+        if kind == "date" and shows_form(before):
             return False
         return not is_common(literal) and literal in self._data and literal not in self._offered
 
@@ -83,6 +97,14 @@ class RunLiterals:
         """Return what all runs of this agent share: its tools and its instructions."""
         systems = (message.content for message in self._trajectory.messages if message.role == "system")
         return "\n".join([*self._trajectory.tools, *systems])
+
+
+def shows_form(before: str) -> bool:
+    """Return whether the words before a value say that it shows how values are written."""
+    found = None
+    for found in _word_pattern("before_a_form").finditer(before[-_BEFORE_CHARS:]):  # noqa: B007 - the last
+        pass
+    return found is not None and not _OF_RUN.search(found.string, found.end())
 
 
 @cache

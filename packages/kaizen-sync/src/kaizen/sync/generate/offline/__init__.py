@@ -8,65 +8,53 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kaizen.sync.generate.offline.alternatives import find_alternatives, find_exclusions
-from kaizen.sync.generate.offline.corrections import by_form, by_names, by_relation, by_schema
-from kaizen.sync.generate.offline.paging import find_unread_pages
-from kaizen.sync.generate.offline.preparations import by_other_calls, by_pages
-from kaizen.sync.generate.offline.programs import find_missing_modules
-from kaizen.sync.generate.offline.recoveries import recoveries
-from kaizen.sync.generate.offline.repeats import find_ignored_errors, find_loops, find_repeated_failures
-from kaizen.sync.generate.offline.schemas import read_schemas
-from kaizen.sync.generate.offline.sources import by_source, by_user
-from kaizen.sync.generate.offline.story import Story
+from kaizen.sync.generate.offline.differences import find_claims
+from kaizen.sync.generate.offline.templates import call_logs
+from kaizen.sync.generate.offline.wording import word
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable
 
-    from kaizen.sync.generate.offline.story import Finding
+    from kaizen.sync.generate.offline.differences import Finding
     from kaizen.sync.model import Trajectory
     from kaizen.tips.tip import Tip
 
-PROMPT_VERSION = "offline-1"
+PROMPT_VERSION = "offline-2"
 
 _MOST_TIPS = 3
-# What made the difference between a failed call and the one that succeeded: the first that holds.
-_DIFFERENCES = (
-    by_schema,
-    by_other_calls,
-    by_pages,
-    by_form,
-    by_relation,
-    by_names,
-    by_source,
-    by_user,
-)
-_DETECTORS = (
-    find_alternatives,
-    find_exclusions,
-    find_missing_modules,
-    find_unread_pages,
-    find_ignored_errors,
-    find_repeated_failures,
-    find_loops,
-)
+_QUOTE_CHARS = 300
+# What the error does not say itself, and a run that failed in the end is no model of.
+_ONLY_BY_SUCCESS = frozenset({"before", "excluded"})
 
 
 def mine_tips(trajectory: Trajectory) -> list[Tip]:
-    """Return at most three tips, the best evidenced first. `trajectory` must be redacted already."""
-    best: dict[str, Finding] = {}
-    for found in sorted(_findings(trajectory), key=lambda one: -one.worth):
-        best.setdefault(found.tip.content, found)
-    return [found.tip for found in best.values()][:_MOST_TIPS]
+    """Return at most three tips, the best proven first. `trajectory` must be redacted already."""
+    return [word(found.claim, quote=_quote(found)) for found in mine(trajectory)[:_MOST_TIPS]]
 
 
-def _findings(trajectory: Trajectory) -> Iterator[Finding]:
-    schemas = read_schemas(trajectory.tools)
-    conversations = (trajectory.messages, *(side.messages for side in trajectory.side_conversations))
-    for messages in conversations:
-        story = Story(messages=messages, schemas=schemas)
-        for recovery in recoveries(story):
-            found = next(filter(None, (by(story, recovery) for by in _DIFFERENCES)), None)
-            if found:
-                yield found
-        for find in _DETECTORS:
-            yield from find(story)
+def mine(trajectory: Trajectory) -> list[Finding]:
+    """Return the claims that a run proves, the best first, one for each error of each tool."""
+    is_failed = trajectory.outcome.name == "failure"
+    found = (
+        finding
+        for log in call_logs(trajectory)
+        for finding in find_claims(log)
+        if finding.claim.is_stated or not (is_failed and finding.claim.kind in _ONLY_BY_SUCCESS)
+    )
+    return sorted(_most_said(found), key=lambda one: (one.claim.is_vague, not one.claim.is_stated))
+
+
+def _most_said(findings: Iterable[Finding]) -> list[Finding]:
+    """Leave out what says less than another finding about the same error."""
+    kept: list[Finding] = []
+    for finding in sorted(findings, key=lambda one: one.claim.is_vague):
+        claim = finding.claim
+        same = (one.claim for one in kept if one.claim.is_same_error(claim.tool, claim.error))
+        if not any(other.says() == claim.says() or claim.is_vague for other in same):
+            kept.append(finding)
+    return kept
+
+
+def _quote(finding: Finding) -> str:
+    line = finding.failed.failure.line if finding.failed.failure else finding.failed.quote
+    return line[:_QUOTE_CHARS].strip()

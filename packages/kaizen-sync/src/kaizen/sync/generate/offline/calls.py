@@ -1,13 +1,24 @@
-"""Whether a result is an error, of what kind, and the line that says so."""
+"""The calls of a conversation in order, each with what came back: a result, or the error that it is."""
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
-from kaizen.sync.trajectory.json_text import json_or_none
+from kaizen.sync.expressions import read_expressions
+from kaizen.sync.trajectory.json_text import json_or_none, load_json
+
+if TYPE_CHECKING:
+    from kaizen.sync.model import Message, ToolCall
+
+# What else is called a tool or an argument is no name, and may be an instruction.
+_NAME = re.compile(r"[A-Za-z_][\w.:-]{0,63}", re.ASCII)
+_PROGRAM_ARGUMENTS = frozenset({"command", "commands", "cmd", "code", "script", "keystrokes"})
+_WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 
 _READ_CHARS = 4_000
 _LINE_CHARS = 300
@@ -59,6 +70,88 @@ class Failure:
     def is_passing(self) -> bool:
         """Return whether the same call may succeed a little later."""
         return self.kind in _PASSING
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Call:
+    """One call. `arguments` is None if they are not a JSON object; `result` if nothing came back.
+
+    `position` is that of its message in the conversation, `spelling` is the same for the same arguments, and
+    `quote` is the call as it can be quoted.
+    """
+
+    number: int
+    position: int
+    tool: str
+    arguments: Mapping[str, Any] | None
+    spelling: str
+    quote: str
+    result: str | None = None
+    failure: Failure | None = None
+
+    @property
+    def succeeded(self) -> bool:
+        return self.result is not None and self.failure is None
+
+    @property
+    def is_program(self) -> bool:
+        """Return whether it runs a program of the agent's own writing, which is another one each time."""
+        return self.arguments is None or not _PROGRAM_ARGUMENTS.isdisjoint(self.arguments)
+
+
+@cache
+def expression(name: str) -> re.Pattern[str]:
+    """Return the expression of that name in `words.toml`; case does not count."""
+    [found] = read_expressions("generate/offline/words.toml")[name]
+    return re.compile(found, re.IGNORECASE)
+
+
+def is_name(text: str) -> bool:
+    """Return whether a tip may call a tool or an argument by this name."""
+    return _NAME.fullmatch(text) is not None
+
+
+def is_read_only(tool: str) -> bool:
+    """Return whether the name of a tool says that it changes nothing; a success says nothing about that."""
+    words = _WORDS.findall(re.split(r"[.:]|__", tool)[-1])
+    return bool(words) and expression("reads").fullmatch(words[0].casefold()) is not None
+
+
+def read_calls(messages: Iterable[Message]) -> list[Call]:
+    """Return the calls of one conversation; a result goes with its call by id, else by order."""
+    calls: list[Call] = []
+    waiting: dict[str, Call] = {}
+    for position, message in enumerate(messages):
+        if message.role == "tool":
+            call_id = message.tool_call_id if message.tool_call_id in waiting else next(iter(waiting), None)
+            if call_id is not None:
+                call = waiting.pop(call_id)
+                call.result = message.content
+                call.failure = read_failure(message.content)
+            continue
+        waiting.clear()
+        for asked in message.tool_calls:
+            if is_name(asked.name):
+                call = _call(asked, len(calls), position)
+                calls.append(call)
+                waiting[asked.id or f"#{call.number}"] = call
+    return calls
+
+
+def _call(asked: ToolCall, number: int, position: int) -> Call:
+    try:
+        value = load_json(asked.arguments)
+    except ValueError:
+        value = None
+    is_object = isinstance(value, dict)
+    return Call(
+        number=number,
+        position=position,
+        tool=asked.name,
+        arguments=value if is_object else None,
+        spelling=json.dumps(value, sort_keys=True) if is_object else asked.arguments.strip(),
+        quote=f"{asked.name}({asked.arguments})",
+    )
 
 
 def read_failure(result: str) -> Failure | None:

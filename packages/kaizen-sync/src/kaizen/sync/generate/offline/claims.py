@@ -1,0 +1,208 @@
+"""What a detector claims about a tool, as a value that can be checked on any run."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import TYPE_CHECKING, Any, Literal
+
+from kaizen.sync.generate.offline.templates import listed_values, states_rule, widen
+from kaizen.sync.trajectory.json_text import as_text
+
+if TYPE_CHECKING:
+    from kaizen.sync.generate.offline.calls import Call
+    from kaizen.sync.generate.offline.templates import CallLog
+
+Kind = Literal[
+    "before",  # call other tools first; with `arguments`, page by page
+    "form",  # write an argument another way: `how`, which `pattern` matches
+    "unit",  # divide or multiply an argument
+    "listed",  # pass one of the values that the error lists
+    "clause",  # add `how` to an argument
+    "pass",  # pass arguments that were left out, or leave out others
+    "source",  # take an argument from the result of another tool
+    "excluded",  # not after another tool was called with the same argument
+    "instead",  # look it up with another tool
+    "install",  # install all modules at once
+    "ask",  # ask the user again
+    "change",  # the arguments that were changed, to keep to the rule that the error states
+    "rule",  # the rule that the error states, where no run has shown how to keep to it
+]
+# The first say more than the last: of two claims about one error, that which says less is part of the other.
+_VAGUE: tuple[Kind, ...] = ("change", "rule")
+
+Verdict = Literal["holds", "broken", "silent"]
+
+_SEARCHED_CHARS = 50_000
+_FURTHEST = 200  # traces are untrusted: whatever is in one, so much of it is searched and no more
+JSON_TYPES: Mapping[type, str] = {
+    str: "a string",
+    int: "a number",
+    float: "a number",
+    bool: "true or false",
+    list: "a list",
+    dict: "an object",
+    type(None): "null",
+}
+LEAST_CHARS = 4  # shorter values are in any result
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """How a call of `tool` must be made, else it is refused with `error`, a template.
+
+    `is_conditional` says that calls which did not keep to it succeeded too.
+    """
+
+    kind: Kind
+    tool: str
+    error: str
+    arguments: tuple[str, ...] = ()
+    tools: tuple[str, ...] = ()
+    how: str = ""
+    pattern: str = ""
+    is_conditional: bool = False
+
+    @property
+    def signature(self) -> dict[str, str]:
+        return {"tool": self.tool, "error": self.error}
+
+    @property
+    def is_vague(self) -> bool:
+        """Return whether it says what the tool demands, and not what to do."""
+        return self.kind in _VAGUE
+
+    @property
+    def is_stated(self) -> bool:
+        """Return whether the error itself states the rule, so that one conversation is enough."""
+        if self.kind in ("ask", "instead", "install"):
+            return False
+        if self.tools and not any(_names(self.error, tool) for tool in self.tools):
+            return False
+        return states_rule(self.error)
+
+    def to_json(self) -> dict[str, Any]:
+        values = {**asdict(self), "is_stated": self.is_stated}.items()
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in values if value}
+
+    @classmethod
+    def of_json(cls, value: Mapping[str, Any]) -> Claim:
+        names = {field.name for field in fields(cls)}
+        known: dict[str, Any] = {
+            name: tuple(part) if isinstance(part, list) else part
+            for name, part in value.items()
+            if name in names
+        }
+        return cls(**known)
+
+    def says(self) -> tuple[object, ...]:
+        """Return what tells it from other claims about the same error."""
+        return self.kind, self.arguments, self.tools, self.how
+
+    def is_same_error(self, tool: str, error: str) -> bool:
+        return tool == self.tool and widen(self.error, error) is not None
+
+    def check(self, log: CallLog) -> Verdict:
+        """Check it on one conversation.
+
+        It holds if a call kept to it and succeeded, or did not and was refused with the error; it is broken
+        if a call did not keep to it and succeeded, whatever else happened.
+        """
+        obeys = _CHECKS.get(self.kind)
+        if obeys is None:
+            return "silent"
+        verdict: Verdict = "silent"
+        for call in log.calls:
+            if call.tool != self.tool or call.arguments is None or call.result is None:
+                continue
+            kept = obeys(self, call, log.calls)
+            if kept is False and call.succeeded:
+                return "broken"
+            if call.succeeded:
+                is_proof = kept is True and self.kind not in _PROVEN_BY_FAILURE
+            else:
+                is_proof = kept is False and self.is_same_error(call.tool, log.error(call))
+            verdict = "holds" if is_proof else verdict
+        return verdict
+
+
+# That a call came after another, or not, is the usual order more often than a condition.
+_PROVEN_BY_FAILURE = frozenset({"before", "excluded"})
+
+
+def earlier(calls: Sequence[Call], number: int, *, tools: tuple[str, ...] = ()) -> Iterator[Call]:
+    """Yield the calls that succeeded not long before that one, of these tools or of all, newest first."""
+    for position in range(number - 1, max(0, number - _FURTHEST) - 1, -1):
+        call = calls[position]
+        if call.succeeded and (not tools or call.tool in tools):
+            yield call
+
+
+def holds_value(call: Call, texts: Iterable[str]) -> bool:
+    """Return whether the result of a call has one of these values."""
+    result = (call.result or "")[:_SEARCHED_CHARS]
+    return any(text in result for text in texts)
+
+
+def single_values(value: Any) -> list[str]:
+    """Return the single values in an argument that are long enough to be found again."""
+    values = value if isinstance(value, list) else [value]
+    return [text for text in map(as_text, values[:10]) if len(text) >= LEAST_CHARS]
+
+
+def _kept_before(claim: Claim, call: Call, calls: list[Call]) -> bool | None:
+    done = {other.tool for other in earlier(calls, call.number, tools=claim.tools)}
+    return done.issuperset(claim.tools)
+
+
+def _kept_form(claim: Claim, call: Call, _: list[Call]) -> bool | None:
+    value = (call.arguments or {}).get(claim.arguments[0])
+    if value is None:
+        return None
+    if claim.pattern in JSON_TYPES.values():
+        return JSON_TYPES.get(type(value)) == claim.pattern
+    return re.search(claim.pattern, as_text(value)) is not None
+
+
+def _kept_list(claim: Claim, call: Call, _: list[Call]) -> bool | None:
+    value = (call.arguments or {}).get(claim.arguments[0])
+    listed = listed_values(claim.error)
+    return value in listed if isinstance(value, str) and listed else None
+
+
+def _kept_passing(claim: Claim, call: Call, _: list[Call]) -> bool | None:
+    has = set(claim.arguments) <= (call.arguments or {}).keys()
+    return has if claim.how == "pass" else not set(claim.arguments) & (call.arguments or {}).keys()
+
+
+def _kept_source(claim: Claim, call: Call, calls: list[Call]) -> bool | None:
+    values = single_values((call.arguments or {}).get(claim.arguments[0]))
+    if not values:
+        return None
+    return any(holds_value(other, values) for other in earlier(calls, call.number, tools=claim.tools))
+
+
+def _kept_apart(claim: Claim, call: Call, calls: list[Call]) -> bool | None:
+    [name] = claim.arguments
+    value = (call.arguments or {}).get(name)
+    if value is None:
+        return None
+    return not any(
+        (other.arguments or {}).get(name) == value for other in earlier(calls, call.number, tools=claim.tools)
+    )
+
+
+_CHECKS: dict[str, Callable[[Claim, Call, list[Call]], bool | None]] = {
+    "before": _kept_before,
+    "form": _kept_form,
+    "clause": _kept_form,
+    "listed": _kept_list,
+    "pass": _kept_passing,
+    "source": _kept_source,
+    "excluded": _kept_apart,
+}
+
+
+def _names(error: str, tool: str) -> bool:
+    return re.search(rf"(?<!\w){re.escape(tool)}(?!\w)", error) is not None

@@ -1,0 +1,503 @@
+"""What made the difference between a call that was refused and the later one that was not: claims."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from kaizen.sync.generate.offline.calls import is_name, is_read_only
+from kaizen.sync.generate.offline.claims import JSON_TYPES, Claim, earlier, holds_value, single_values
+from kaizen.sync.generate.offline.templates import MASK, listed_values, states_rule
+
+if TYPE_CHECKING:
+    from kaizen.sync.generate.offline.calls import Call
+    from kaizen.sync.generate.offline.templates import CallLog
+
+# Traces are untrusted: whatever is in one, so much of it is compared and no more.
+_FURTHEST = 30
+_MOST = 100
+_NEAR = 20
+_LONGEST_TEXT = 2_000
+_LONGEST_FORM = 40
+_MOST_ADDED = 4
+_MOST_HELPERS = 2
+_MOST_CHANGED = 4
+_LIKENESS = 0.6
+_ABOUT_VALUES = frozenset({"not found", "invalid argument", "not permitted"})
+_NOT_OF_STATE = frozenset({"not found", "missing argument", "rate limit", "timeout", "unavailable"})
+# Of units: of time, of percent, of bytes, of money in cents.
+_FACTORS = (10, 60, 100, 1_000, 1_024, 3_600, 1_000_000)
+_PAGES = frozenset({"page", "page_number", "page_token", "cursor", "offset", "next_token", "start"})
+_RUNS = re.compile(r"\d+|[A-Z]+|[a-z]+|[^0-9A-Za-z]+")
+_MISSING = re.compile(r"(?:No module named|Cannot find module) ['\"]?([\w@/-]+)")
+_INSTALL = re.compile(r"\b(?:install|add)\b")
+_CODE = re.compile(r"(?=.*\d)#?\w[\w-]{1,20}")
+_TOKENS = re.compile(r"\w+|[^\w\s]")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recovery:
+    """The last refused call of a tool with one error before it succeeded, and all calls in between."""
+
+    failed: Call
+    succeeded: Call
+    before: Mapping[str, Any]
+    after: Mapping[str, Any]
+    between: Sequence[Call]
+    error: str
+
+    @property
+    def tool(self) -> str:
+        return self.failed.tool
+
+    @property
+    def changed(self) -> tuple[str, ...]:
+        """Return the names of the arguments that both calls have, with other values, in order."""
+        both = self.before.keys() & self.after.keys()
+        return tuple(sorted(n for n in both if self.before[n] != self.after[n] and is_name(n)))
+
+    @property
+    def added(self) -> tuple[str, ...]:
+        return tuple(sorted(filter(is_name, self.after.keys() - self.before.keys())))
+
+    @property
+    def removed(self) -> tuple[str, ...]:
+        return tuple(sorted(filter(is_name, self.before.keys() - self.after.keys())))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """A claim, the refused call that it is about, and the call that kept to it, if there was one."""
+
+    claim: Claim
+    failed: Call
+    succeeded: Call | None = None
+
+
+def find_claims(log: CallLog) -> Iterator[Finding]:
+    """Yield what the calls of a conversation show, for each error what says most about it."""
+    for recovery in recoveries(log):
+        detectors = (by_helpers, by_rewriting, by_arguments, by_source, by_user, by_change)
+        claim = next(filter(None, (find(log, recovery) for find in detectors)), None)
+        if claim:
+            yield Finding(claim=claim, failed=recovery.failed, succeeded=recovery.succeeded)
+    yield from find_alternatives(log)
+    yield from find_exclusions(log)
+    yield from find_modules(log)
+    yield from find_rules(log)
+
+
+def recoveries(log: CallLog) -> Iterator[Recovery]:
+    """Yield each refused call whose tool succeeded soon after, one for each error that it gave until then."""
+    return islice(_recoveries(log), _MOST)
+
+
+def _recoveries(log: CallLog) -> Iterator[Recovery]:
+    failing: defaultdict[str, dict[str, Call]] = defaultdict(dict)
+    for call in log.calls:
+        if call.arguments is None:
+            continue
+        if call.failure and not call.failure.is_passing and (error := log.error(call)):
+            failing[call.tool][error] = call
+        elif call.succeeded:
+            for error, failed in failing.pop(call.tool, {}).items():
+                # Calls of one turn were made without knowing how the others ended.
+                is_retry = failed.position < call.position and call.number - failed.number <= _FURTHEST
+                if failed.arguments is not None and is_retry and _is_alike(failed, call):
+                    yield Recovery(
+                        failed=failed,
+                        succeeded=call,
+                        before=failed.arguments,
+                        after=call.arguments,
+                        between=log.calls[failed.number + 1 : call.number],
+                        error=error,
+                    )
+
+
+def _is_alike(failed: Call, call: Call) -> bool:
+    """Return whether a later program is the earlier one, corrected; other calls are told apart elsewhere."""
+    if not failed.is_program:
+        return True
+    one, other = (_TOKENS.findall(text.spelling[:_LONGEST_TEXT]) for text in (failed, call))
+    common = len(set(one) & set(other))
+    return common >= _LIKENESS * max(len(set(one)), len(set(other)))
+
+
+def _claim(recovery: Recovery, **says: Any) -> Claim:
+    return Claim(tool=recovery.tool, error=recovery.error, **says)
+
+
+def by_helpers(_: CallLog, recovery: Recovery) -> Claim | None:
+    """Other tools were called in between: those that the error names, or all if the call stayed the same."""
+    helpers = [call for call in recovery.between if call.succeeded and call.tool != recovery.tool]
+    names = list(dict.fromkeys(call.tool for call in helpers))
+    named = [name for name in names if _is_named(name, recovery.error)]
+    is_same = recovery.before == recovery.after
+    chosen = named or (names if is_same else [])
+    if not chosen or len(chosen) > _MOST_HELPERS:
+        return None
+    pages = _pages(chosen[0], helpers) if len(chosen) == 1 else ()
+    return _claim(recovery, kind="before", tools=tuple(chosen), arguments=pages)
+
+
+def _pages(tool: str, helpers: Sequence[Call]) -> tuple[str, ...]:
+    """Return the argument by which a tool was read page by page, if it was."""
+    mine = [call.arguments or {} for call in helpers if call.tool == tool]
+    return tuple(sorted(name for name in _PAGES if any(name in arguments for arguments in mine)))[:1]
+
+
+def _is_named(name: str, text: str) -> bool:
+    return re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text) is not None
+
+
+def by_rewriting(log: CallLog, recovery: Recovery) -> Claim | None:
+    """One argument was written another way, or is now one of those that the error lists."""
+    changed = recovery.changed
+    mentioned = [name for name in changed if _is_named(name, recovery.error)]
+    for name in mentioned or (changed if len(changed) == 1 else ()):
+        before, after = recovery.before[name], recovery.after[name]
+        listed = listed_values(recovery.error)
+        if after in listed and before not in listed:
+            return _claim(recovery, kind="listed", arguments=(name,))
+        if found := rewrite(before, after, recovery.error):
+            return _claim(recovery, arguments=(name,), **found)
+    return None
+
+
+def by_arguments(_: CallLog, recovery: Recovery) -> Claim | None:
+    """Arguments were left out at first, or should have been."""
+    added, removed = recovery.added, recovery.removed
+    if recovery.changed or bool(added) == bool(removed) or len(added + removed) > _MOST_CHANGED:
+        return None
+    return _claim(recovery, kind="pass", arguments=added or removed, how="pass" if added else "leave out")
+
+
+def by_source(log: CallLog, recovery: Recovery) -> Claim | None:
+    """The accepted value was in the result of a tool that the refused one was in no result of."""
+    if not _is_about_values(recovery):
+        return None
+    sources = {name: giver for name in recovery.changed if (giver := _giver(log, recovery, name))}
+    if len(sources) != 1:
+        return None
+    ((name, giver),) = sources.items()
+    return _claim(recovery, kind="source", arguments=(name,), tools=(giver,))
+
+
+def _is_about_values(recovery: Recovery) -> bool:
+    """Return whether the error can be about the values that were changed, a few of them."""
+    failure, failed = recovery.failed.failure, recovery.failed
+    is_about = failure is not None and failure.kind in _ABOUT_VALUES and not failed.is_program
+    is_same_shape = not (recovery.added or recovery.removed)
+    return is_about and is_same_shape and 0 < len(recovery.changed) <= _MOST_CHANGED
+
+
+def _giver(log: CallLog, recovery: Recovery, name: str) -> str:
+    """Return the look-up whose result had the new values of an argument, and none before had the old ones."""
+    old, new = set(single_values(recovery.before[name])), set(single_values(recovery.after[name]))
+    changed, gone = new - old, old - new
+    if not changed:
+        return ""
+    failed, succeeded = recovery.failed.number, recovery.succeeded.number
+    offered = {call.tool for call in islice(earlier(log.calls, failed), _NEAR) if holds_value(call, gone)}
+    for call in islice(earlier(log.calls, succeeded), _NEAR):
+        is_other = call.tool not in offered and call.tool != recovery.tool and is_read_only(call.tool)
+        if is_other and holds_value(call, changed):
+            return call.tool
+    return ""
+
+
+def by_user(log: CallLog, recovery: Recovery) -> Claim | None:
+    """The user corrected what they had said, right after it was refused."""
+    if not _is_about_values(recovery) or any(call.succeeded for call in recovery.between):
+        return None
+    between = log.messages[recovery.failed.position : recovery.succeeded.position]
+    said = "\n".join(message.content for message in between if message.role == "user")
+    new = [text for name in recovery.changed for text in single_values(recovery.after[name])]
+    if not said or not new or not all(text in said for text in new):
+        return None
+    return _claim(recovery, kind="ask", arguments=recovery.changed)
+
+
+def by_change(_: CallLog, recovery: Recovery) -> Claim | None:
+    """The error states its rule, and other arguments kept to it."""
+    names = recovery.changed + recovery.added + recovery.removed
+    if not names or not states_rule(recovery.error) or recovery.failed.is_program:
+        return None
+    mentioned = tuple(name for name in names if _is_named(name, recovery.error))
+    return _claim(recovery, kind="change", arguments=(mentioned or names)[:_MOST_CHANGED])
+
+
+def find_alternatives(log: CallLog) -> Iterator[Finding]:
+    """Yield look-ups that failed for good, and the other one of the same thing that succeeded soon after."""
+    last_success = {call.tool: call.number for call in log.calls if call.succeeded}
+    for call in log.calls:
+        if not call.failure or not is_read_only(call.tool) or last_success.get(call.tool, -1) > call.number:
+            continue
+        following = log.calls[call.number + 1 : call.number + 1 + _FURTHEST]
+        other = next((one for one in following if one.succeeded and _looks_up_the_same(call, one)), None)
+        if other and (error := log.error(call)):
+            claim = Claim(kind="instead", tool=call.tool, error=error, tools=(other.tool,))
+            yield Finding(claim=claim, failed=call, succeeded=other)
+
+
+def _looks_up_the_same(call: Call, other: Call) -> bool:
+    """Return whether two look-ups have the same words before `by`: find_user_by_email, find_user_by_name."""
+    same, _, how = call.tool.partition("_by_")
+    return bool(how) and call.tool != other.tool and other.tool.startswith(f"{same}_by_")
+
+
+def find_exclusions(log: CallLog) -> Iterator[Finding]:
+    """Yield changes that were refused after another change of the same thing had succeeded."""
+    succeeded: dict[tuple[str, str], Call] = {}
+    last_success = {call.tool: call.number for call in log.calls if call.succeeded}
+    for call in log.calls:
+        if call.is_program or is_read_only(call.tool):
+            continue
+        things = [(name, text) for name, text in _scalars(call.arguments or {}).items()]
+        if call.succeeded:
+            succeeded |= dict.fromkeys(things, call)
+        elif call.failure and call.failure.kind not in _NOT_OF_STATE:
+            name, first = next(((n, succeeded[n, t]) for n, t in things if (n, t) in succeeded), ("", None))
+            is_final = last_success.get(call.tool, -1) < call.number
+            if first and first.tool != call.tool and is_final and (error := log.error(call)):
+                claim = Claim(
+                    kind="excluded", tool=call.tool, error=error, tools=(first.tool,), arguments=(name,)
+                )
+                yield Finding(claim=claim, failed=call)
+
+
+def _scalars(arguments: Mapping[str, Any]) -> dict[str, str]:
+    """Return the arguments that name the thing that a call is about: ids come first."""
+    found = {
+        name: value
+        for name, value in arguments.items()
+        if isinstance(value, str) and len(value) >= 3 and is_name(name) and name.endswith(("id", "number"))
+    }
+    return dict(list(found.items())[:1])
+
+
+def find_modules(log: CallLog) -> Iterator[Finding]:
+    """Yield that two or more modules were found missing one at a time, and installed."""
+    missing: defaultdict[str, dict[str, Call]] = defaultdict(dict)
+    for call in log.calls:
+        known = missing[call.tool]
+        if call.failure and (found := _MISSING.search(call.failure.line)):
+            known.setdefault(found[1], call)
+        elif call.succeeded and len(known) > 1 and _INSTALL.search(call.quote[:_LONGEST_TEXT]):
+            claim = Claim(kind="install", tool=call.tool, error="No module named …")
+            yield Finding(claim=claim, failed=[*known.values()][-1], succeeded=call)
+            known.clear()
+
+
+def find_rules(log: CallLog) -> Iterator[Finding]:
+    """Yield the errors that state their rule, whether or not the run kept to it later."""
+    found: set[tuple[str, str]] = set()
+    for call in log.calls:
+        if call.failure and not call.failure.is_passing and not call.is_program:
+            error = log.error(call)
+            if error and states_rule(error) and (call.tool, error) not in found:
+                found.add((call.tool, error))
+                yield Finding(claim=Claim(kind="rule", tool=call.tool, error=error), failed=call)
+
+
+def rewrite(before: Any, after: Any, error: str = "") -> dict[str, str]:
+    """Return how to write what was written as `before`, as fields of a claim; empty for another value."""
+    if _is_number(before) and _is_number(after):
+        how = _scaled(before, after)
+        return {"kind": "unit", "how": how} if how else {}
+    if type(before) is not type(after):
+        same = _plain(before) == _plain(after) and _plain(after)
+        kind = JSON_TYPES.get(type(after), "")
+        return {"kind": "form", "how": f"as {kind}", "pattern": kind} if same and kind else {}
+    if isinstance(before, str) and isinstance(after, str):
+        return _reworded(before.strip()[:_LONGEST_TEXT], after.strip()[:_LONGEST_TEXT], error)
+    return {}
+
+
+def _reworded(before: str, after: str, error: str) -> dict[str, str]:
+    if not before or not after or before == after:
+        return {}
+    found = _letters(before, after) or _separators(before, after) or _order(before, after)
+    # A short code is best shown whole; of a longer value, what stands before or behind it.
+    ways = (_form, _ends) if _CODE.fullmatch(after) else (_ends, _form)
+    found = found or next(filter(None, (find(before, after, error) for find in ways)), None)
+    if found:
+        return {"kind": "form", "how": found[0], "pattern": found[1]}
+    return _clause(before, after, error)
+
+
+def _letters(before: str, after: str) -> tuple[str, str] | None:
+    if before.casefold() != after.casefold():
+        return None
+    if after.isupper():
+        return "in capital letters", r"^[^a-z]+$"
+    return ("in small letters", r"^[^A-Z]+$") if after.islower() else None
+
+
+def _ends(before: str, after: str, error: str) -> tuple[str, str] | None:
+    """Return a beginning or an end that was added or taken away, if it is the tool's and not the run's."""
+    for one, other, how in ((after, before, "with"), (before, after, "without")):
+        if other and one != other and one.endswith(other) and _is_tools(part := one[: -len(other)], error):
+            pattern = rf"^{re.escape(part)}" if how == "with" else rf"^(?!{re.escape(part)})"
+            return f"{how} `{part}` in front", pattern
+        if other and one != other and one.startswith(other) and _is_tools(part := one[len(other) :], error):
+            pattern = rf"{re.escape(part)}$" if how == "with" else rf"(?<!{re.escape(part)})$"
+            return f"{how} `{part}` at the end", pattern
+    if after.startswith("/") and not before.startswith("/") and after.endswith(before):
+        return "as an absolute path, from `/`", "^/"
+    return None
+
+
+def _is_tools(part: str, error: str) -> bool:
+    """Return whether a part of a value may stand in a tip: punctuation, a code, or what the error says."""
+    if "`" in part or " " in part.strip():
+        return False
+    return (not re.search(r"\w", part) or part in error or len(part) <= 3) and len(part) <= _LONGEST_FORM
+
+
+def _separators(before: str, after: str) -> tuple[str, str] | None:
+    """Return the one separator that stands between the same words as before."""
+    these, those = re.findall(r"\w+", before), re.findall(r"\w+", after)
+    if these != those or len(these) < 2:
+        return None
+    between = {part.strip() or part for part in re.split(r"\w+", after)[1:-1]}
+    formerly = {part.strip() or part for part in re.split(r"\w+", before)[1:-1]}
+    if len(between) != 1 or between == formerly:
+        return None
+    [separator] = between
+    named = "spaces" if separator == " " else f"`{separator}`"
+    refused = "".join(re.escape(part) for part in sorted(formerly - between))
+    return f"with {named} between its parts", rf"^[^{refused}]*$" if refused else re.escape(separator)
+
+
+def _order(before: str, after: str) -> tuple[str, str] | None:
+    """Return that the words of a value are the other way round, with what stands between them."""
+    these, those = (re.findall(r"\w+", text.casefold()) for text in (before, after))
+    separators = {part.strip() for part in re.split(r"\w+", after)[1:-1]}
+    if len(these) < 2 or these != those[::-1] or these == those or len(separators) != 1 or separators == {""}:
+        return None
+    [separator] = separators
+    return f"with its parts in reverse order and `{separator}` between them", re.escape(separator)
+
+
+def _form(before: str, after: str, error: str) -> tuple[str, str] | None:
+    """Return an example of the form, if the same was said in another one."""
+    if "@" in after or len(after) > _LONGEST_FORM or not re.search(r"\d", after) or "`" in after:
+        return None
+    pattern = form(after)
+    if pattern == form(before) or not _is_same_in_another_form(before, after):
+        return None
+    shown = next((word for word in _words(error) if re.fullmatch(pattern, word)), "")
+    return f"like {shown or example(after)}", f"^{pattern}$"
+
+
+def _words(error: str) -> Iterator[str]:
+    """Yield the words of an error, and each two of them, without the punctuation around them."""
+    words = error.split()
+    for size in (1, 2):
+        for start in range(len(words) - size + 1):
+            yield " ".join(words[start : start + size]).strip("'\"`.,;:()[]")
+
+
+def form(value: str) -> str:
+    """Return an expression for values of the same form, such as `\\d{2}[A-Z]{3}\\d{2}` for 05JAN26."""
+    return "".join(_expression(part) for part in _RUNS.findall(value))
+
+
+def _expression(part: str) -> str:
+    kind = r"\d" if part.isdigit() else "[A-Z]" if part.isupper() else "[a-z]" if part.islower() else ""
+    if not kind:
+        return re.escape(part)
+    return rf"{kind}{{{len(part)}}}" if len(part) <= 4 else rf"{kind}{{5,}}"
+
+
+def example(value: str) -> str:
+    """Return another value of the same form: #W1234567 for #W4680753, 2026-01-05 for any such day."""
+    if re.fullmatch(r"\d{4}\D\d{2}\D\d{2}.*", value):
+        day = f"2026{value[4]}01{value[7]}05"
+        return day + re.sub(r"\d", "0", value[10:])
+    if re.fullmatch(r"\d{2}\D\d{2}\D\d{4}", value):
+        return f"05{value[2]}01{value[5]}2026"
+    if re.fullmatch(r"\d{2}[A-Z]{3}\d{2}", value):
+        return "05JAN26"
+    digits = iter("1234567890" * _LONGEST_FORM)
+    letters = iter("abcdefgh" * _LONGEST_FORM)
+
+    def other(part: str) -> str:
+        # Two letters are a code; more may be somebody's name.
+        if not part.isalnum() or (part.isalpha() and len(part) <= 2):
+            return part
+        made = "".join(next(digits) if char.isdigit() else next(letters) for char in part)
+        return made.upper() if part.isupper() else made
+
+    return "".join(map(other, _RUNS.findall(value)))
+
+
+def _is_same_in_another_form(before: str, after: str) -> bool:
+    """Return whether both hold the same letters and digits, but for a few, or the same day."""
+    shorter, longer = sorted((_plain(before), _plain(after)), key=len)
+    if len(longer) - len(shorter) < min(_MOST_ADDED, len(shorter)) and shorter in longer:
+        return True
+    numbers = [set(_numbers(text)) for text in (before, after)]
+    smaller = min(numbers, key=len)
+    return len(smaller) >= 2 and smaller <= max(numbers, key=len)
+
+
+def _numbers(text: str) -> list[str]:
+    # A year may be written in full or by its last digits.
+    return [number[-2:].lstrip("0") for number in re.findall(r"\d+", text)]
+
+
+def _clause(before: str, after: str, error: str) -> dict[str, str]:
+    """Return the words that free text gained, all else being the same, as the tool would say them."""
+    these, those = before.split(), after.split()
+    added, position = list[str](), 0
+    for word in those:
+        if position < len(these) and word.strip(";") == these[position].strip(";"):
+            position += 1
+        else:
+            added.append(word)
+    if position < len(these) or not 0 < len(added) <= _MOST_ADDED:
+        return {}
+    known = {word.casefold() for word in _words(error)}
+    # A keyword, an option, or what the error says; other words are the run's.
+    shown = [w if _is_keyword(w) or w.casefold().strip(";") in known else MASK for w in added]
+    is_said = any(word.casefold().strip(";") in known for word in added) or states_rule(error)
+    if not is_said or all(word == MASK for word in shown):
+        return {}
+    first = next(word for word in shown if word != MASK).strip(";")
+    how = re.sub(rf"{MASK}(?: {MASK})+", MASK, " ".join(shown)).rstrip(";")
+    return {"kind": "clause", "how": how, "pattern": rf"(?i)(?<!\w){re.escape(first)}(?!\w)"}
+
+
+def _is_keyword(word: str) -> bool:
+    return re.fullmatch(r"[A-Z]{2,12};?|--?[a-z][a-z-]{0,30}", word) is not None
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, list) and len(value) == 1:
+        value = value[0]
+    return re.sub(r"[\W_]+", "", str(value)).casefold()
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _scaled(before: float, after: float) -> str:
+    """Return what to do with the value so that it is accepted; empty if it is no change of unit."""
+    try:
+        factor = before / after
+    except (ZeroDivisionError, OverflowError):
+        return ""
+    for known in _FACTORS:
+        if math.isclose(factor, known, rel_tol=1e-6):
+            return f"divide by {known}"
+        if math.isclose(factor, 1 / known, rel_tol=1e-6):
+            return f"multiply by {known}"
+    return ""
