@@ -55,6 +55,12 @@ MEMBERS = {
         listed_in="docs/guides/tracing-details.md",
         commands=(("python", "-m", "kaizen.auto", "--help"),),
     ),
+    "kaizen-recall": Member(
+        unwanted=r".*(?<!kaizen-recall)",
+        imports="kaizen.recall, kaizen.recall.recalling, kaizen.recall.explaining",
+        at_most=(1, 1),
+        commands=(("python", "-m", "kaizen.recall", "--help"),),
+    ),
     "kaizen-sync": Member(
         siblings=("kaizen-store",),
         unwanted=rf"{FRAMEWORK_INSTRUMENTORS}|smolagents|openai-agents|pandas|kaizen-(?!store$|sync$).*",

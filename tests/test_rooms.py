@@ -13,9 +13,11 @@ PACKAGES = Path(__file__).parents[1] / "packages"
 MOST_MODULES = 15
 DUNDERS = {"__init__", "__about__", "__main__"}
 
-# What each package may import of the others; kaizen.auto is for agents and imports none.
+# What each package may import of the others; kaizen.auto and kaizen.recall are for agents.
 MAY_IMPORT = {
     "kaizen.auto": set[str](),
+    # only where the tips come from a store on the same machine
+    "kaizen.recall": {"kaizen.store", "kaizen.tips"},
     "kaizen.store": set[str](),
     "kaizen.tips": {"kaizen.store"},
     "kaizen.sync": {"kaizen.store", "kaizen.tips"},
@@ -27,6 +29,7 @@ MAY_IMPORT = {
 # What no module of a package imports at all, not even inside a function.
 NEVER = {
     "kaizen.auto": {"pydantic", "litellm", "httpx"},
+    "kaizen.recall": {"pydantic", "litellm", "httpx", "numpy"},
     "kaizen.store": {"litellm", "httpx", "typer"},
     "kaizen.tips": {"litellm", "httpx", "typer"},
     "kaizen.sync": {"typer", "rich"},

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from kaizen.recall.index import Index
     from kaizen.recall.model import ServedTip, Snapshot
 
-# Chosen with benchmarks/recall.py: what fits less is about something else.
-LEAST_SCORE = 0.1
+# Chosen with benchmarks/recall.py: what fits less, alone or beside the best one, is about something else.
+LEAST_SCORE = 0.95
+_LEAST_SHARE_OF_BEST = 0.5
 _INSTRUCTIONS_WEIGHT = 0.3
 # How many tips are looked at, of a tool and of those that share words: enough to find some that have room.
 _LOOKED_AT = 50
@@ -108,7 +109,8 @@ def _by_words(index: Index, request: Request) -> list[tuple[int, float]]:
     weights = dict.fromkeys(query_stems(request.instructions), _INSTRUCTIONS_WEIGHT)
     weights |= dict.fromkeys(query_stems(request.task), 1.0)
     scores = index.scores(weights)
-    best = sorted((-score, place) for place, score in scores.items() if score >= LEAST_SCORE)
+    least = max(LEAST_SCORE, _LEAST_SHARE_OF_BEST * max(scores.values(), default=0))
+    best = sorted((-score, place) for place, score in scores.items() if score >= least)
     return [(place, -score) for score, place in best[:_LOOKED_AT]]
 
 

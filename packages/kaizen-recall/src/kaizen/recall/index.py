@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
     from kaizen.recall.model import ServedTip
 
-_K1, _B = 1.2, 0.75
+# Chosen with benchmarks/recall.py: with a greater K1, longer texts and further occurrences count more.
+_K1, _B = 3.0, 0.75
 # Words that are in many tips tell least, and adding up all their tips takes time.
 _MOST_POSTINGS = 3_000
 
@@ -34,7 +35,7 @@ class Index:
             self.about.append(about := _tools_about(tip))
             for name in {bare_name(tool) for tool in about}:
                 self._by_tool.setdefault(name, array("I")).append(place)
-            self._add_words(place, text_stems(f"{tip.trigger}\n{tip.task}\n{tip.content}"))
+            self._add_words(place, text_stems("\n".join((tip.trigger, tip.task, tip.content, *about))))
             pause()
         self._mean_length = sum(self._lengths) / max(1, len(self._lengths))
 
@@ -48,22 +49,20 @@ class Index:
         return self._by_tool.get(bare_name(name), ())
 
     def scores(self, weights: Mapping[str, float]) -> dict[int, float]:
-        """Return how well each tip fits the stems, which have weights, from 0 to less than 1.
+        """Return how well tips fit the stems, which have weights; tips that share no rare word are left out.
 
-        Tips that share no rare word with them are left out.
+        One word that no other tip has counts 1 in a tip of the mean length.
         """
-        idfs = {word: self._idf(word) for word in weights}
-        best = sum(weight * idfs[word] for word, weight in weights.items())
         found: dict[int, float] = {}
         for word in self._rarest(weights):
-            postings, share = self._postings[word], weights[word] * idfs[word] / best
+            postings = self._postings[word]
+            factor = weights[word] * (_K1 + 1) * self._idf(len(postings) // 2) / self._idf(1)
             for place, count in zip(postings[::2], postings[1::2], strict=True):
                 length = _K1 * (1 - _B + _B * self._lengths[place] / self._mean_length)
-                found[place] = found.get(place, 0) + share * count / (count + length)
+                found[place] = found.get(place, 0) + factor * count / (count + length)
         return found
 
-    def _idf(self, word: str) -> float:
-        count = len(self._postings.get(word, ())) // 2
+    def _idf(self, count: int) -> float:
         return log(1 + (len(self._lengths) - count + 0.5) / (count + 0.5))
 
     def _rarest(self, words: Iterable[str]) -> list[str]:

@@ -45,10 +45,9 @@ def text_stems(text: str) -> list[str]:
 
 
 def query_stems(text: str) -> list[str]:
-    """Return the stems to look for, in order, each once; of common words only if there are no others."""
-    words = list(dict.fromkeys(fold_text(text[:MAX_CHARACTERS]).split()))
-    rare = [word for word in words if word not in STOPWORDS]
-    return list(dict.fromkeys(stem(word) for word in (rare or words)[:MAX_QUERY_WORDS]))
+    """Return the stems of the words to look for, in order, each once; none of common words."""
+    words = dict.fromkeys(word for word in fold_text(text[:MAX_CHARACTERS]).split() if word not in STOPWORDS)
+    return list(dict.fromkeys(stem(word) for word in list(words)[:MAX_QUERY_WORDS]))
 
 
 # Porter, "An algorithm for suffix stripping" (1980), as SQLite's FTS5 has it. `m` is his measure: how often a

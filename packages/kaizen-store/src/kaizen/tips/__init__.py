@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from kaizen.tips.checks import GUIDELINE, InvalidTipError, check_tip
+    from kaizen.tips.instructions import replace_block, tips_block
     from kaizen.tips.markdown import TipsPage
     from kaizen.tips.reading import migrate_tips, read_tip, read_tips
     from kaizen.tips.review import ReviewDecision, decide, edit_tip, quarantined, retire_tips
@@ -48,12 +49,15 @@ __all__ = [
     "read_tip",
     "read_tips",
     "recall_document",
+    "replace_block",
     "retire_tips",
     "served_tips",
+    "tips_block",
 ]
 
 _NAMES = {
     "checks": "GUIDELINE InvalidTipError check_tip",
+    "instructions": "replace_block tips_block",
     "markdown": "TipsPage",
     "reading": "migrate_tips read_tip read_tips",
     "review": "ReviewDecision decide edit_tip quarantined retire_tips",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -57,13 +58,13 @@ def export(
         )
     with opened(backend, data_dir, namespace, in_namespace) as (store, namespace_id):
         if format_ == "markdown":
-            lines = _markdown(store, namespace_id, type_ or "guideline", parse_where(where or []))
+            lines = markdown_lines(store, namespace_id, type_ or "guideline", parse_where(where or []))
         else:
             lines = _json_lines(store, namespace_id, Ticker(quiet=False))
         if output is None:
-            _print(lines)
+            print_lines(lines)
         else:
-            _write(output, lines)
+            write_file(output, lines)
             typer.echo(f"Exported namespace '{namespace_id}' to {one_line(output)}.")
 
 
@@ -76,7 +77,7 @@ def _json_lines(store: Store, namespace: str, ticker: Ticker) -> Iterator[bytes]
         yield harmless(line.decode()).encode()
 
 
-def _markdown(store: Store, namespace: str, type_: str, where: Where) -> Iterator[bytes]:
+def markdown_lines(store: Store, namespace: str, type_: str, where: Where) -> Iterator[bytes]:
     from kaizen.tips import TipsPage, read_tips
 
     page = TipsPage(namespace)
@@ -91,7 +92,7 @@ def _markdown(store: Store, namespace: str, type_: str, where: Where) -> Iterato
         print_note("There are no active tips here.")
 
 
-def _print(lines: Iterator[bytes]) -> None:
+def print_lines(lines: Iterator[bytes]) -> None:
     """Write the bytes as they are, whatever the terminal's encoding: the output may be a pipe to a file."""
     out = getattr(sys.stdout, "buffer", None)
     for line in lines:
@@ -102,7 +103,7 @@ def _print(lines: Iterator[bytes]) -> None:
     sys.stdout.flush()
 
 
-def _write(output: str, lines: Iterator[bytes]) -> None:
+def write_file(output: str, lines: Iterator[bytes]) -> None:
     target = Path(os.path.realpath(output))
     # In the same directory: to replace a file in one step works within one file system only.
     beside = target.with_name(f".{target.name}.{os.getpid()}")
@@ -117,6 +118,8 @@ def _write(output: str, lines: Iterator[bytes]) -> None:
                 # Else a power cut could leave the new name with nothing in it.
                 file.flush()
                 os.fsync(file.fileno())
+            if target.exists():
+                shutil.copymode(target, beside)
             beside.replace(target)
         finally:
             beside.unlink(missing_ok=True)
