@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -79,12 +80,11 @@ def capital(units: Units, rows: int, gain: Floats, *, on_more: bool) -> Floats:
     return np.asarray(np.logaddexp.reduce(path + np.log(WEIGHTS)[:, None, None]))
 
 
-def ever_missed(drawn: World) -> NDArray[np.bool_]:
-    """Return for each population whether its interval was without the truth after any unit."""
+def ever_missed(drawn: World) -> Floats:
+    """Return for each population whether its interval was without the truth after any unit, and its gain."""
     units, rows = drawn.units(), len(drawn.gain)
-    return np.any(
-        [capital(units, rows, drawn.gain, on_more=side).max(axis=1) >= SURE for side in (True, False)], axis=0
-    )
+    paths = [capital(units, rows, drawn.gain, on_more=side) for side in (True, False)]
+    return np.stack([np.any([path.max(axis=1) >= SURE for path in paths], axis=0), drawn.gain], axis=1)
 
 
 def first_at(path: Floats, bar: float, enough: NDArray[np.bool_]) -> Floats:
@@ -164,7 +164,8 @@ def first_known(drawn: World, known: NDArray[np.bool_], units: int) -> World:
     return World(held_out, p, good, drawn.gain)
 
 
-KINDS = {
+Kind = Callable[[np.random.Generator, int, int], World]
+KINDS: dict[str, Kind] = {
     "steady: all base rates, gains and p": steady,
     "base rate drifts": drifting,
     "p falls while the base rate falls": changing_p,
@@ -175,7 +176,11 @@ KINDS = {
 }
 
 
-def late_missed(rng: np.random.Generator, populations: int, units: int) -> NDArray[np.bool_]:
+def drawn_and_missed(kind: Kind, rng: np.random.Generator, units: int, populations: int) -> Floats:
+    return ever_missed(kind(rng, populations, units))
+
+
+def late_missed(rng: np.random.Generator, populations: int, units: int) -> Floats:
     """Return whether an interval was without the truth at any of 40 looks, where outcomes come late.
 
     How late depends on how good they are: failures are reported within 50 units, successes within 500.
@@ -190,17 +195,21 @@ def late_missed(rng: np.random.Generator, populations: int, units: int) -> NDArr
         low, high = bounds(cells, ALPHA)
         gain = drawn.gain[cells.trial]
         missed[cells.trial] |= (gain < low) | (gain > high)
-    return missed
+    return np.stack([missed, drawn.gain], axis=1)
 
 
 def coverage(rng: np.random.Generator, populations: int, units: int) -> Iterator[str]:
-    yield f"| populations of {units:,} units | covered after every unit |"
-    yield "|---|---:|"
+    yield f"| populations of {units:,} units | truth inside after every unit | the same, tips without effect |"
+    yield "|---|---:|---:|"
     for name, kind in KINDS.items():
-        missed = in_chunks(populations, lambda n, kind=kind: ever_missed(kind(rng, n, units)))  # type: ignore[misc]
-        yield f"| {name} | {1 - missed.mean():.1%} |"
-    missed = in_chunks(populations, lambda n: late_missed(rng, n, units))
-    yield f"| outcomes late, failures first (40 looks) | {1 - missed.mean():.1%} |"
+        yield _covered(name, in_chunks(populations, partial(drawn_and_missed, kind, rng, units)))
+    late = in_chunks(populations, lambda n: late_missed(rng, n, units))
+    yield _covered("outcomes late, failures first (40 looks)", late)
+
+
+def _covered(name: str, found: Floats) -> str:
+    missed, gain = found.T
+    return f"| {name} | {1 - missed.mean():.1%} | {1 - missed[gain == 0].mean():.1%} |"
 
 
 def widths(rng: np.random.Generator, populations: int) -> Iterator[str]:
@@ -220,15 +229,15 @@ def widths(rng: np.random.Generator, populations: int) -> Iterator[str]:
 
 def false_verdicts(rng: np.random.Generator, tips: int, units: int) -> Iterator[str]:
     """Yield how many tips without effect get a verdict by success and signature, at any unit."""
-    yield "| tips without effect, two outcomes each | one tip | looking at p < 0.05 instead |"
+    yield "| tips without effect, two outcomes each | wrong verdict at any time | by p < 0.05 instead |"
     yield "|---|---:|---:|"
     for base in (0.1, 0.5, 0.9):
-        found = in_chunks(tips, lambda n, base=base: idle_verdicts(rng, n, units, base))  # type: ignore[misc]
+        found = in_chunks(tips, partial(idle_verdicts, rng, units, base))
         verdict, naive = found.T
         yield f"| base rate {base}, {units:,} units | {verdict.mean():.1%} | {naive.mean():.1%} |"
 
 
-def idle_verdicts(rng: np.random.Generator, tips: int, units: int, base: float) -> Floats:
+def idle_verdicts(rng: np.random.Generator, units: int, base: float, tips: int) -> Floats:
     none = np.zeros(tips)
     success = world(rng, even(tips, units, base), none, even(tips, units, 0.2))
     signature = success._replace(good=rng.random(success.good.shape) < 0.7)
@@ -236,8 +245,8 @@ def idle_verdicts(rng: np.random.Generator, tips: int, units: int, base: float) 
     wrong, naive = np.zeros(tips, np.bool_), np.zeros(tips, np.bool_)
     for drawn in (success, signature):
         more, less = (capital(drawn.units(), tips, none, on_more=side) for side in (True, False))
-        # The bars of verdicts() for one tip with two outcomes.
-        wrong |= ((more >= SURE) & enough).any(axis=1) | ((less >= math.log(4 / ALPHA)) & enough).any(axis=1)
+        # The bar of verdicts() for one tip with two outcomes.
+        wrong |= ((np.maximum(more, less) >= math.log(4 / ALPHA)) & enough).any(axis=1)
         naive |= ((np.abs(running_z(drawn)) > 1.96) & enough).any(axis=1)
     return np.stack([wrong, naive], axis=1)
 
@@ -256,7 +265,7 @@ def running_z(drawn: World) -> Floats:
 def many_tips(rng: np.random.Generator, worlds: int, tips: int, units: int) -> str:
     """Return how often e-BH calls any of many idle tips helpful, at any of the units."""
     wrong = []
-    bar = math.log(tips / ALPHA)
+    bar = math.log(2 * tips / ALPHA)
     for _ in range(worlds):
         best = in_chunks(tips, lambda n: best_idle(rng, n, units))
         wrong.append(float(best.max() >= bar))
@@ -272,7 +281,7 @@ def until(
     rng: np.random.Generator, populations: int, units: int, base: float, gain: float, p: float, tips: int = 1
 ) -> tuple[float, float]:
     """Return the median and the 80% quantile of units until the verdict, among so many tips at once."""
-    bar = max(SURE, math.log(tips / ALPHA))
+    bar = math.log(2 * tips / ALPHA)
 
     def draw(n: int) -> Floats:
         drawn = world(rng, even(n, units, base), np.full(n, gain), even(n, units, p))
@@ -303,24 +312,25 @@ def times(rng: np.random.Generator, populations: int) -> Iterator[str]:
 
 def right_verdicts(rng: np.random.Generator, populations: int) -> Iterator[str]:
     """Yield how many tips have the right verdict by their signature, after so many units."""
-    yield "| signature, p | 200 units | 400 | 800 | wrong |"
-    yield "|---|---:|---:|---:|---:|"
+    yield "| signature, p | 200 units | 400 | 800 | wrong | one look at 200 |"
+    yield "|---|---:|---:|---:|---:|---:|"
     for before, after in ((0.3, 0.1), (0.5, 0.2), (0.4, 0.05), (0.8, 0.2), (0.2, 0.4)):
         for p in (0.2, 0.5):
-            found = in_chunks(populations, lambda n, c=(before, after, p): verdict_times(rng, n, *c))  # type: ignore[misc]
-            right, wrong = found.T
+            found = in_chunks(populations, partial(verdict_times, rng, before, after, p))
+            right, wrong, once = found.T
             shares = " | ".join(f"{np.mean(right <= n):.0%}" for n in (200, 400, 800))
-            yield f"| {before:.0%} to {after:.0%}, p {p} | {shares} | {np.mean(wrong <= 800):.1%} |"
+            yield f"| {before:.0%} to {after:.0%}, p {p} | {shares} | {np.mean(wrong <= 800):.1%} | {once.mean():.0%} |"
 
 
-def verdict_times(rng: np.random.Generator, n: int, before: float, after: float, p: float) -> Floats:
+def verdict_times(rng: np.random.Generator, before: float, after: float, p: float, n: int) -> Floats:
     gain = before - after
     drawn = world(rng, even(n, 800, 1 - before), np.full(n, gain), even(n, 800, p))
     enough, none = enough_units(drawn.held_out), np.zeros(n)
     helps, harms = (
         first_at(capital(drawn.units(), n, none, on_more=side), SURE, enough) for side in (True, False)
     )
-    return np.stack([helps, harms] if gain > 0 else [harms, helps], axis=1)
+    once = np.abs(running_z(drawn)[:, 199]) > 1.96
+    return np.stack([helps, harms, once] if gain > 0 else [harms, helps, once], axis=1)
 
 
 def peak_mb() -> float:

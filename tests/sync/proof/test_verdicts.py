@@ -13,7 +13,7 @@ from kaizen.sync.proof.values import ALL_TIPS, Estimate, OutcomeKind, Trial
 from kaizen.sync.proof.verdicts import VerdictRules, main_estimates, needed_evidence, verdicts
 
 RULES = VerdictRules()
-SURE = math.log(40) + 0.1
+SURE = math.log(80) + 0.1
 
 
 def estimate(
@@ -112,7 +112,7 @@ def test_one_of_many_tips_needs_more_evidence_to_be_said_to_help() -> None:
     idle = [trial(estimate(), tip_id=f"idle-{n}") for n in range(99)]
     assert verdicts([lucky], RULES)[0].name == "helps"
     assert {found.name for found in verdicts([lucky, *idle], RULES)} == {"open"}
-    proven = trial(estimate(low=0.1, high=0.2, evidence=math.log(100 / 0.05) + 0.1))
+    proven = trial(estimate(low=0.1, high=0.2, evidence=math.log(100 / 0.025) + 0.1))
     assert verdicts([proven, *idle], RULES)[0].name == "helps"
     # Harm is found by the tip's own evidence.
     harmful = trial(estimate(low=-0.2, high=-0.01))

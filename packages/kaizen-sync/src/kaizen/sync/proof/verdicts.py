@@ -37,9 +37,10 @@ def main_estimates(trial: Trial) -> list[Estimate]:
 def verdicts(trials: Sequence[Trial], rules: VerdictRules) -> list[Verdict]:
     """Return the verdict on each trial.
 
-    A tip that harms is found by its own evidence, since waiting for it would cost runs. A tip that helps is
-    found among all of them by e-BH (Wang and Ramdas, "False discovery rate control with e-values", 2022), so
-    that of the tips said to help at most `alpha` do not, however many there are and however they are related.
+    Half of `alpha` is for each side. A tip that harms is found by its own evidence, since waiting would cost
+    runs. A tip that helps is found among all of them by e-BH (Wang and Ramdas, "False discovery rate control
+    with e-values", 2022): of those said to help at most that share do not, however many tips there are and
+    however they are related.
     """
     mains = [main_estimates(trial) for trial in trials]
     evidence = [
@@ -48,7 +49,7 @@ def verdicts(trials: Sequence[Trial], rules: VerdictRules) -> list[Verdict]:
         for estimate in estimates
         if trial.tip_id != ALL_TIPS
     ]
-    needed = needed_evidence(evidence, rules.alpha)
+    needed = needed_evidence(evidence, rules.alpha / 2)
     return [_verdict(estimates, needed, rules) for estimates in mains]
 
 
@@ -68,7 +69,7 @@ def _verdict(mains: Sequence[Estimate], needed: float, rules: VerdictRules) -> V
         return Verdict(name="harms", because=harmed.outcome)
     helped = max(mains, key=lambda estimate: estimate.helps_evidence)
     is_harmless = all(estimate.high >= 0 for estimate in mains)
-    if helped.low > 0 and helped.helps_evidence >= needed and is_harmless:
+    if helped.helps_evidence >= needed and is_harmless:
         return Verdict(name="helps", because=helped.outcome)
     widest = max(mains, key=lambda estimate: max(-estimate.low, estimate.high))
     if max(-widest.low, widest.high) <= rules.delta:
