@@ -199,7 +199,7 @@ def late_missed(rng: np.random.Generator, populations: int, units: int) -> Float
 
 
 def coverage(rng: np.random.Generator, populations: int, units: int) -> Iterator[str]:
-    yield f"| populations of {units:,} units | truth inside after every unit | the same, tips without effect |"
+    yield f"| populations of {units:,} units | truth inside after every unit | the same, no effect |"
     yield "|---|---:|---:|"
     for name, kind in KINDS.items():
         yield _covered(name, in_chunks(populations, partial(drawn_and_missed, kind, rng, units)))
@@ -319,7 +319,8 @@ def right_verdicts(rng: np.random.Generator, populations: int) -> Iterator[str]:
             found = in_chunks(populations, partial(verdict_times, rng, before, after, p))
             right, wrong, once = found.T
             shares = " | ".join(f"{np.mean(right <= n):.0%}" for n in (200, 400, 800))
-            yield f"| {before:.0%} to {after:.0%}, p {p} | {shares} | {np.mean(wrong <= 800):.1%} | {once.mean():.0%} |"
+            others = f"{np.mean(wrong <= 800):.1%} | {once.mean():.0%}"
+            yield f"| {before:.0%} to {after:.0%}, p {p} | {shares} | {others} |"
 
 
 def verdict_times(rng: np.random.Generator, before: float, after: float, p: float, n: int) -> Floats:
