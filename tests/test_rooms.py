@@ -39,7 +39,7 @@ NEVER = {
 # are the modules beside the rooms, which hold values and settings.
 FLOORS = (
     ("base",),
-    ("trajectory", "llm", "trust"),
+    ("trajectory", "llm", "proof", "trust"),
     ("sources", "generate", "state"),
     ("outcomes", "knowledge"),
     ("run",),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from kaizen.tips.checks import GUIDELINE, InvalidTipError, check_tip
+    from kaizen.tips.effect import pin_tips
     from kaizen.tips.instructions import replace_block, tips_block
     from kaizen.tips.markdown import TipsPage
     from kaizen.tips.reading import migrate_tips, read_tip, read_tips
@@ -44,6 +45,7 @@ __all__ = [
     "manual_tip",
     "migrate_tips",
     "one_line",
+    "pin_tips",
     "printable",
     "quarantined",
     "read_tip",
@@ -57,6 +59,7 @@ __all__ = [
 
 _NAMES = {
     "checks": "GUIDELINE InvalidTipError check_tip",
+    "effect": "pin_tips",
     "instructions": "replace_block tips_block",
     "markdown": "TipsPage",
     "reading": "migrate_tips read_tip read_tips",

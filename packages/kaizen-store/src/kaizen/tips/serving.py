@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from kaizen.store import Where, read_pages
 from kaizen.tips.checks import GUIDELINE
+from kaizen.tips.effect import current_effect, holdout_probability, served_tools, wording_revision
 from kaizen.tips.reading import read_tip
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from kaizen.store import Store
     from kaizen.tips.tip import StoredTip
@@ -41,7 +42,7 @@ def recall_document(
 def served_tips(store: Store, namespace_id: str, *, where: Where | None = None) -> list[dict[str, Any]]:
     """Return the active tips of a namespace with what a reader needs, the best backed first."""
     found = [
-        _served(tip, entity.revision)
+        _served(tip)
         for page in read_pages(store, namespace_id, types=(GUIDELINE,), where=where or Where())
         for entity in page.entities
         if (tip := read_tip(entity)) is not None and tip.is_active
@@ -49,28 +50,24 @@ def served_tips(store: Store, namespace_id: str, *, where: Where | None = None) 
     return sorted(found, key=_rank)
 
 
-def _served(tip: StoredTip, revision: int) -> dict[str, Any]:
+def _served(tip: StoredTip) -> dict[str, Any]:
     """Return the fields of a tip that are not empty."""
     fields = {
         "id": tip.id,
-        "revision": revision,
+        "revision": wording_revision(tip),
         "content": tip.content,
         "steps": tip.implementation_steps,
         "trigger": tip.trigger,
         "task": tip.task_description,
         "category": tip.category,
         "tool": _mapping(tip.metadata.get("signature")).get("tool"),
-        "tools": tip.metadata.get("tools") or _newest_tools(tip.sources),
+        "tools": served_tools(tip),
         "support": tip.support,
         "is_a_persons": tip.is_a_persons,
-        "effect": tip.metadata.get("effect"),
-        "p": tip.metadata.get("p"),
+        "effect": current_effect(tip),
+        "p": holdout_probability(tip),
     }
     return {name: value for name, value in fields.items() if value}
-
-
-def _newest_tools(sources: Sequence[Mapping[str, Any]]) -> Mapping[str, str]:
-    return next((source["tools"] for source in reversed(sources) if source.get("tools")), {})
 
 
 def _rank(tip: Mapping[str, Any]) -> tuple[object, ...]:

@@ -29,6 +29,14 @@ if TYPE_CHECKING:
         UnusableAnswerError,
     )
     from kaizen.sync.knowledge.consolidate import Consolidated, Consolidation
+    from kaizen.sync.knowledge.effects import (
+        MeasuredTip,
+        Proof,
+        describe_verdict,
+        make_verdicts,
+        read_proof,
+        read_units,
+    )
     from kaizen.sync.knowledge.similarity import load_embedder
     from kaizen.sync.knowledge.staleness import Staleness
     from kaizen.sync.model import OutcomeRules, utc_now
@@ -72,6 +80,7 @@ __all__ = [
     "Consolidated",
     "Consolidation",
     "FailedTrace",
+    "MeasuredTip",
     "ModelAccessError",
     "ModelError",
     "ModelRefusalError",
@@ -87,6 +96,7 @@ __all__ = [
     "ProjectNotFoundError",
     "ProjectStatus",
     "PromptTooLongError",
+    "Proof",
     "Redaction",
     "RedactionError",
     "Report",
@@ -104,11 +114,15 @@ __all__ = [
     "__version__",
     "check_price",
     "check_watch",
+    "describe_verdict",
     "load_embedder",
+    "make_verdicts",
     "parse_duration",
     "phoenix_status",
     "ping_model",
+    "read_proof",
     "read_staleness",
+    "read_units",
     "retry_failed",
     "sync_status",
     "undo_run",
@@ -119,6 +133,7 @@ __all__ = [
 _NAMES = {
     "durations": "parse_duration",
     "knowledge.consolidate": "Consolidated Consolidation",
+    "knowledge.effects": "MeasuredTip Proof describe_verdict make_verdicts read_proof read_units",
     "knowledge.similarity": "load_embedder",
     "knowledge.staleness": "Staleness",
     "model": "OutcomeRules utc_now",

@@ -204,7 +204,8 @@ class Conversation:
 class Exposure:
     """Which tips recall chose for a unit, a session or else a run: each was shown, or held out.
 
-    Tips are written `id@revision`. `p` is the probability of being held out, by the id of the tip.
+    Tips are written `id@revision`. `p` is the probability of being held out, by the id of the tip; `*` stands
+    for all of them, which a unit that `is_control` is given none of.
     """
 
     unit: str
@@ -212,6 +213,7 @@ class Exposure:
     held_out: tuple[str, ...] = ()
     p: Mapping[str, float] = field(default_factory=dict)
     snapshot: str = ""
+    is_control: bool = False
 
     @property
     def shown_ids(self) -> frozenset[str]:

@@ -137,7 +137,10 @@ class Planner:
     def plan(self, result: Result) -> Plan:
         """Return the commit for a story, once `question` has nothing more to ask."""
         is_open = result.state in ("failed", "deferred")
-        return self._plan_failed(result) if is_open else self._plan_story(result)
+        plan = self._plan_failed(result) if is_open else self._plan_story(result)
+        for trace in result.linked.prepared.values():
+            plan.changes += self._exposures(trace)
+        return plan
 
     def plan_unprepared(self, traces: Sequence[UnpreparedTrace]) -> Plan:
         """Return one commit for traces that nothing can be learned from."""
@@ -158,6 +161,7 @@ class Planner:
             plan.records.append(record)
             # Nothing is learned from its messages, so that they are not kept either.
             plan.changes.append(record.to_put(None, self._evidence.details({})))
+            plan.changes += self._exposures(trace)
         plan.changes += self._tip_changes(self._withdrawn(replaced))
         return plan
 
@@ -242,6 +246,11 @@ class Planner:
         return record.to_put(
             trace.trajectory, {**self._evidence.details(trace.redacted), **judgement, **(details or {})}
         )
+
+    def _exposures(self, trace: PreparedTrace | UnpreparedTrace) -> Iterator[Put]:
+        """Yield the records of which tips were chosen in a trace, and how it went."""
+        if trace.exposed:
+            yield from trace.exposed.to_puts(self._source.name, self._source.project, self._evidence.run_id)
 
     def _replaced(self, linked: LinkedStory) -> dict[str, StoredTip]:
         """Return the tips that a story's traces backed as they were recorded, without that evidence."""
