@@ -243,12 +243,12 @@ FUSIONS: dict[tuple[str, float], Fusion] = {
 }
 
 
-def as_shipped(lexical: Scores, dense: Scores) -> list[int]:
-    """What `ranking.fuse_scores` makes of the candidates of both sides for a search of ten."""
+def as_shipped(lexical: Scores, dense: Scores, least_cosine: float) -> list[int]:
+    """Return the first ten hits as `ranking.fuse_scores` orders the candidates of both sides."""
     wanted = ranking.candidate_count(10)
     words = {row: float(lexical[row]) for row in _first(lexical, wanted) if lexical[row] > 0}
     meanings = {row: float(dense[row]) for row in _first(dense, wanted)}
-    return list(ranking.fuse_scores(words, meanings))[:10]
+    return list(ranking.fuse_scores(words, meanings, least_cosine=least_cosine))[:10]
 
 
 def by_words(lexical: Scores) -> list[int]:
@@ -269,6 +269,7 @@ class Bench:
     tasks: Sequence[Task]
     lexical: dict[str, Scores]
     dense: dict[tuple[str, str], Scores]
+    least_cosines: dict[str, float]
 
     def pairs(self) -> list[tuple[str, Task]]:
         return [(embedder, task) for embedder in EMBEDDERS for task in self.tasks]
@@ -294,10 +295,11 @@ def measure(data: Path) -> Bench:
     for task in tasks:
         print(f"{task.name}: {len(task.documents)} documents, {len(task.queries)} queries")
     pairs = _pairs(data)
-    dense = {}
+    dense, least_cosines = {}, {}
     for name in EMBEDDERS:
         embedder = load_embedder(name)
         assert embedder is not None
+        least_cosines[name] = ranking.least_cosine(embedder)
         for task in tasks:
             queries = embedder.embed([query.text for query in task.queries])
             dense[name, task.name] = (queries @ embedder.embed(task.documents).T).astype(np.float64)
@@ -306,7 +308,7 @@ def measure(data: Path) -> Bench:
         )
         gold = np.array([pair["score"] for pair in pairs])
         print(f"{embedder.model}: Spearman on STS-B dev {spearman(cosines, gold):.3f}")
-    return Bench(tasks, {task.name: LEXICAL[0].scores(task) for task in tasks}, dense)
+    return Bench(tasks, {task.name: LEXICAL[0].scores(task) for task in tasks}, dense, least_cosines)
 
 
 def spearman(a: Scores, b: Scores) -> float:
@@ -348,12 +350,13 @@ def print_sides(bench: Bench) -> None:
     row("words alone", lambda task, index: by_words(bench.lexical[task.name][index]))
     for name in EMBEDDERS:
         row(f"{name} alone", lambda task, index, name=name: _first(bench.dense[name, task.name][index], 10))
-        row(
-            f"words and {name}",
-            lambda task, index, name=name: as_shipped(
-                bench.lexical[task.name][index], bench.dense[name, task.name][index]
-            ),
-        )
+        for what, least in (("no cut-off", -1.0), ("as shipped", bench.least_cosines[name])):
+            row(
+                f"words and {name}, {what}",
+                lambda task, index, name=name, least=least: as_shipped(
+                    bench.lexical[task.name][index], bench.dense[name, task.name][index], least
+                ),
+            )
 
 
 def print_fusions(bench: Bench, *, sweep: bool) -> None:

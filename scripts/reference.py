@@ -262,6 +262,25 @@ JSON_KEYS: dict[str, dict[str, str]] = {
         "checks[].detail": "what was seen",
         "checks[].advice": "what to do about it",
     },
+    "recall": {
+        "source": "where the tips are from",
+        "error": "why the source cannot be read now, or empty",
+        "is_from_disk": "whether the tips are from the copy on disk",
+        "age_s": "seconds since the source was read",
+        "namespace": "namespace of the tips, or null if there are none",
+        "snapshot": "digest of the snapshot, or null",
+        "tips": "how many it holds",
+        "considered[].id": "a tip that fits",
+        "considered[].revision": "its revision",
+        "considered[].content": "its text",
+        "considered[].tool": "tool whose description it goes into, or null for the instructions",
+        "considered[].score": "how well it fits; 1 is one word that no other tip has",
+        "considered[].words": "words it shares with the task and the instructions, by their stems",
+        "considered[].support": "how many runs back it",
+        "considered[].tokens": "what it adds to the prompt at most",
+        "considered[].p": "share of the runs that it is held out from",
+        "considered[].rejected": "why it is not shown, or null",
+    },
 }
 # The short way prints the same.
 for _name in ("list", "show", "search", "add", "review"):

@@ -80,13 +80,13 @@ def check_kaizen(words: list[str]) -> None:
 def check_python(words: list[str]) -> None:
     if words[0] != "-m":
         assert (ROOT / words[0]).is_file(), words[0]
-    elif words[1].startswith("kaizen.") and words[1] != "kaizen.auto":
+    elif words[1].startswith("kaizen.") and words[1] not in ("kaizen.auto", "kaizen.recall"):
         check_kaizen(words[2:])
     elif words[1] == "pytest":
         assert [word for word in words if word.startswith("tests/")]
         assert all((ROOT / word).exists() for word in words if word.startswith("tests/"))
     else:
-        assert words[1] in ("venv", "kaizen.auto")
+        assert words[1] in ("venv", "kaizen.auto", "kaizen.recall")
 
 
 def check_pip(words: list[str]) -> None:

@@ -314,6 +314,7 @@ def test_every_json_document_is_documented_key_by_key(namespace: str) -> None:
         "entities consolidate": kaizen("entities", "consolidate", namespace, "--json").json,
         "entities review": kaizen("entities", "review", namespace, "--json").json,
         "entities search": kaizen("entities", "search", namespace, "one", "--json").json,
+        "recall": kaizen("recall", "one", "--json").json,
         "entities history": kaizen("entities", "history", namespace, tip["id"], "--json").json,
         "entities delete": kaizen("entities", "delete", namespace, tip["id"], "--json").json,
         "entities revert": kaizen("entities", "revert", namespace, "--commit", newest(), "--json").json,

@@ -183,6 +183,6 @@ def test_tips_are_exported_as_markdown_and_reviewed(store: Store) -> None:
     exported = kaizen("tips", "export")
     assert "- Ask first." in exported.stdout
     assert "sudo" not in exported.stdout
-    assert "--format" not in kaizen("tips", "export", "--help").stdout
+    assert "jsonl" not in kaizen("tips", "export", "--help").stdout
     assert kaizen("tips", "review").stdout.startswith("b@1\nUse sudo.\n")
     assert kaizen("tips", "review", "--approve", "b").stdout == "Approved: b\n"

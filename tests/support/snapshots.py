@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import hashlib
 import json
@@ -77,7 +78,8 @@ class SnapshotServer:
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 server.requests.append({"path": self.path, **dict(self.headers.items())})
-                server.answer(self)
+                with contextlib.suppress(OSError):  # whoever asked may have left
+                    server.answer(self)
 
             def log_message(self, *_: object) -> None:
                 """Nothing goes to stderr."""

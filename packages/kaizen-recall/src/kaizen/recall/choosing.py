@@ -8,7 +8,7 @@ from collections import Counter
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
-from kaizen.recall import placing
+from kaizen.recall.placing import TOKENS_AROUND
 from kaizen.recall.tools import bare_name, is_same_tool
 from kaizen.recall.words import query_stems
 
@@ -23,7 +23,7 @@ LEAST_SCORE = 0.95
 _LEAST_SHARE_OF_BEST = 0.5
 _INSTRUCTIONS_WEIGHT = 0.3
 # How many tips are looked at, of a tool and of those that share words: enough to find some that have room.
-_LOOKED_AT = 50
+_LOOKED_AT = 20
 
 
 class Request(NamedTuple):
@@ -70,7 +70,7 @@ def consider(snapshot: Snapshot, request: Request, budget: Budget | None = None)
         if by_tool.total() >= budget.tips:
             return
         tip = snapshot.tips[place]
-        cost = placing.cost(tip, opens=not by_tool[tool])
+        cost = snapshot.index.tokens[place] + (0 if by_tool[tool] else TOKENS_AROUND)
         rejected = _changed_tool(tip, snapshot.index.about[place], request)
         if tool and by_tool[tool] >= budget.per_tool:
             rejected = f"{tool} has {budget.per_tool} tips already"
@@ -119,13 +119,17 @@ class _Offered:
 
     def __init__(self, tools: Mapping[str, str]) -> None:
         self.names = sorted(tools)
+        self._first: dict[tuple[str, ...], str] = {}
         self._by_bare_name: dict[str, list[str]] = {}
         for name in self.names:
             self._by_bare_name.setdefault(bare_name(name), []).append(name)
 
-    def first(self, tools: Iterable[str]) -> str:
+    def first(self, tools: tuple[str, ...]) -> str:
         """Return what the first of the tools that the run has is called there; empty if it has none."""
-        return next((name for tool in tools if (name := self._called(tool))), "")
+        # Many tips are about the same tools.
+        if tools not in self._first:
+            self._first[tools] = next((name for tool in tools if (name := self._called(tool))), "")
+        return self._first[tools]
 
     def _called(self, tool: str) -> str:
         names = self._by_bare_name.get(bare_name(tool), ())

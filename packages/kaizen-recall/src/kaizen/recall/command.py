@@ -13,21 +13,21 @@ def recall_command(
         list[str] | None,
         typer.Option("--tool", metavar="NAME", help="A tool that the agent has; may be given several times."),
     ] = None,
-    instructions: Annotated[str, typer.Option("--instructions", help="The system prompt.")] = "",
+    instructions: Annotated[str | None, typer.Option("--instructions", help="The system prompt.")] = None,
     source: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--from",
             help="Where the tips are: a store (directory or URL), a file, or an http(s) URL "
             "[env: KAIZEN_RECALL_FROM; default: the configured store]",
         ),
-    ] = "",
+    ] = None,
     namespace: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--namespace", "-n", help="Namespace of the tips [env: KAIZEN_NAMESPACE_ID; default: kaizen]"
         ),
-    ] = "",
+    ] = None,
     with_scores: Annotated[
         bool, typer.Option("--explain", help="With scores, and the tips that are not shown.")
     ] = False,
@@ -39,7 +39,8 @@ def recall_command(
     """
     from kaizen.recall.__main__ import main
 
+    options = {"--instructions": instructions, "--from": source, "--namespace": namespace}
     words = [word for name in tool or () for word in ("--tool", name)]
-    words += ["--instructions", instructions, "--from", source, "--namespace", namespace]
-    words += [*(["--explain"] if with_scores else []), *(["--json"] if as_json else [])]
+    words += [word for option, value in options.items() if value for word in (option, value)]
+    words += [option for option, is_on in (("--explain", with_scores), ("--json", as_json)) if is_on]
     raise typer.Exit(main([*words, "--", task]))

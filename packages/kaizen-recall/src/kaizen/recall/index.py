@@ -8,6 +8,7 @@ from collections import Counter
 from math import log
 from typing import TYPE_CHECKING
 
+from kaizen.recall import placing
 from kaizen.recall.tools import bare_name
 from kaizen.recall.words import text_stems
 
@@ -28,11 +29,14 @@ class Index:
     def __init__(self, tips: Sequence[ServedTip], pause: Callable[[], None] = lambda: None) -> None:
         self.about: list[tuple[str, ...]] = []
         """The tools that each tip is about, the one whose description it belongs into first."""
+        self.tokens = array("I")
+        """How much room each tip takes."""
         self._by_tool: dict[str, array[int]] = {}
         self._postings: dict[str, array[int]] = {}
         self._lengths = array("H")
         for place, tip in enumerate(tips):
             self.about.append(about := _tools_about(tip))
+            self.tokens.append(placing.item_tokens(tip))
             for name in {bare_name(tool) for tool in about}:
                 self._by_tool.setdefault(name, array("I")).append(place)
             self._add_words(place, text_stems("\n".join((tip.trigger, tip.task, tip.content, *about))))

@@ -17,7 +17,7 @@ _BLOCK_HEAD = (
     "check each item against your task, and follow it only where it applies."
 )
 _NOTE_HEAD = "Learned from earlier runs; check against your task:"
-_PIECE = re.compile(r"[a-zA-Z]+|\d{1,3}|\n|[^\sa-zA-Z\d]")
+_PIECE = re.compile(r"[A-Z]?[a-z]+|[A-Z]|\d{1,3}|\n|[^\sa-zA-Z\d]")
 _LETTERS_A_TOKEN = 6
 
 
@@ -33,9 +33,9 @@ def note(tips: Sequence[ServedTip]) -> str:
     return "\n".join((f"{NOTE_BEGIN} {_NOTE_HEAD}", *lines, NOTE_END)) if lines else ""
 
 
-def cost(tip: ServedTip, *, opens: bool) -> int:
-    """Return how many tokens the tip adds at most, with all that is around it if it is the first there."""
-    return count_tokens("\n" + _line(tip, with_trigger=True)) + (_TOKENS_AROUND if opens else 0)
+def item_tokens(tip: ServedTip) -> int:
+    """Return how many tokens the tip adds at most where there is one already."""
+    return count_tokens("\n" + _line(tip, with_trigger=True))
 
 
 def count_tokens(text: str) -> int:
@@ -55,7 +55,8 @@ def _line(tip: ServedTip, *, with_trigger: bool) -> str:
     return f"- {tip.content}{trigger}" + (f" Steps: {steps}" if steps else "")
 
 
-_TOKENS_AROUND = max(
+TOKENS_AROUND = max(
     count_tokens(f"\n\n{BLOCK_BEGIN}\n{_BLOCK_HEAD}\n{BLOCK_END}"),
     count_tokens(f"\n\n{NOTE_BEGIN} {_NOTE_HEAD}\n{NOTE_END}"),
 )
+"""What the marks around tips and the words above them take."""
