@@ -15,9 +15,10 @@ DUNDERS = {"__init__", "__about__", "__main__"}
 
 # What each package may import of the others; kaizen.auto and kaizen.recall are for agents.
 MAY_IMPORT = {
-    "kaizen.auto": set[str](),
-    # only where the tips come from a store on the same machine
-    "kaizen.recall": {"kaizen.store", "kaizen.tips"},
+    # only if a variable asks for it
+    "kaizen.auto": {"kaizen.recall"},
+    # its import hook, if it is there, and a store that is on the same machine
+    "kaizen.recall": {"kaizen.auto", "kaizen.store", "kaizen.tips"},
     "kaizen.store": set[str](),
     "kaizen.tips": {"kaizen.store"},
     "kaizen.sync": {"kaizen.store", "kaizen.tips"},

@@ -54,7 +54,8 @@ TASK, SYSTEM = {TASK!r}, {SYSTEM!r}
 AGENT += '''
 def tool(name, parameter):
     shape = {"type": "object", "properties": {parameter: {"type": "string"}}, "required": [parameter]}
-    return {"type": "function", "function": {"name": name, "description": "About trains.", "parameters": shape}}
+    function = {"name": name, "description": "About trains.", "parameters": shape}
+    return {"type": "function", "function": function}
 
 CHAT_TOOLS = [tool("find_trains", "day"), tool("book_train", "train")]
 RESPONSES_TOOLS = [{"type": "function", **one["function"]} for one in CHAT_TOOLS]

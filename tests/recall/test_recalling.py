@@ -165,7 +165,7 @@ def test_only_the_standard_library_is_imported_and_nothing_is_printed() -> None:
 
 def test_the_import_alone_imports_nothing() -> None:
     done = run(
-        "import __future__\nbefore = set(sys.modules)\nimport kaizen.recall\n"
+        "import __future__, os\nbefore = set(sys.modules)\nimport kaizen.recall\n"
         "assert set(sys.modules) - before == {'kaizen', 'kaizen.recall'}, set(sys.modules) - before"
     )
     assert done.stderr == ""

@@ -29,13 +29,15 @@ class Turn:
 class Conversation:
     """The conversation so far, with what the client offers and asks for.
 
-    ``resumed`` is the scenario and the step that a ``previous_response_id`` stands for.
+    ``resumed`` is the scenario and the step that a ``previous_response_id`` stands for. ``descriptions`` are
+    those of the tools.
     """
 
     turns: tuple[Turn, ...]
     tools: tuple[str, ...] = ()
     schema_name: str | None = None
     resumed: tuple[str, int] | None = None
+    descriptions: tuple[str, ...] = ()
 
     @property
     def step(self) -> int:
@@ -45,6 +47,12 @@ class Conversation:
 
     def first(self, role: str) -> str:
         return next((turn.text for turn in self.turns if turn.role == role), "")
+
+    @property
+    def instructions(self) -> str:
+        """What the model is told to heed: the system's messages and the descriptions of the tools."""
+        told = [turn.text for turn in self.turns if turn.role == "system"]
+        return "\n".join([*told, *self.descriptions])
 
     @property
     def text(self) -> str:
@@ -59,9 +67,10 @@ def from_chat(body: dict[str, Any]) -> Conversation:
         raise RequestError("Missing required parameter: 'messages'.")
     turns = tuple(Turn(_role(message["role"]), _chat_text(message)) for message in messages)
     form = body.get("response_format") or {}
-    tools = tuple(tool["function"]["name"] for tool in body.get("tools") or () if "function" in tool)
+    offered = [tool["function"] for tool in body.get("tools") or () if "function" in tool]
+    tools = tuple(tool["name"] for tool in offered)
     named = (form.get("json_schema") or {}).get("name")
-    return Conversation(turns, tools, named or _marker(turns, tools))
+    return Conversation(turns, tools, named or _marker(turns, tools), descriptions=_descriptions(offered))
 
 
 def from_responses(body: dict[str, Any]) -> Conversation:
@@ -75,13 +84,19 @@ def from_responses(body: dict[str, Any]) -> Conversation:
     turns = system + tuple(_item_turn(item) for item in items)
     form = (body.get("text") or {}).get("format") or {}
     resumed = RESPONSE_ID.fullmatch(body.get("previous_response_id") or "")
-    tools = tuple(tool["name"] for tool in body.get("tools") or () if "name" in tool)
+    offered = [tool for tool in body.get("tools") or () if "name" in tool]
+    tools = tuple(tool["name"] for tool in offered)
     return Conversation(
         turns,
         tools,
         form.get("name") or _marker(turns, tools),
         (resumed["scenario"], int(resumed["step"])) if resumed else None,
+        _descriptions(offered),
     )
+
+
+def _descriptions(offered: list[dict[str, Any]]) -> tuple[str, ...]:
+    return tuple(tool.get("description") or "" for tool in offered)
 
 
 def _role(role: str) -> str:

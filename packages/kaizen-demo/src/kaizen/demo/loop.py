@@ -1,4 +1,4 @@
-"""Run the demo: start Phoenix and a model, run four agents, sync, print the tips, remove everything."""
+"""Run the demo: start Phoenix and a model, run four agents, sync, run them again with the tips, clean up."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,9 +20,10 @@ import typer
 from kaizen.demo.model_server import ModelServer
 from kaizen.demo.phoenix_server import PhoenixError, PhoenixServer
 from kaizen.demo.scenario import load_scenarios
+from kaizen.demo.second_run import Run, compare, read_run
 from kaizen.store import Store, StoreSettings, open_store
 from kaizen.sync import ModelSettings, PhoenixSettings, PhoenixSource, Sync, SyncError, SyncSettings
-from kaizen.tips import GUIDELINE, one_line
+from kaizen.tips import GUIDELINE, one_line, recall_document
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -34,7 +35,7 @@ _OFFLINE = "offline"
 _SCRIPTED_MODEL = "openai/gpt-4.1-mini"
 _AGENT_TIMEOUT_S = 180.0
 _TRACES_TIMEOUT_S = 30.0
-_FRAMEWORK_MODULES = ("kaizen.auto", "openai", "litellm", "smolagents", "agents")
+_FRAMEWORK_MODULES = ("kaizen.auto", "kaizen.recall", "openai", "litellm", "smolagents", "agents")
 
 
 class DemoError(SyncError):
@@ -73,17 +74,34 @@ def run_demo(phoenix: Path | None, agent_python: Path | None) -> None:
         _say(f"   Phoenix is at {server.url} until the demo ends.")
         environ = _model_environment(stack)
         _say("2. Running four agents; all they know of Kaizen is `import kaizen.auto` ...")
-        _run_agents(python, server.url, environ, directory)
+        first = _run_agents(AGENTS, python, server.url, environ, directory)
         _say("3. Turning their traces into tips: kaizen sync phoenix --project ...")
         where = StoreSettings(backend="filesystem", data_dir=directory / "store")
         with open_store(where) as store:
             _sync_all(server.url, store, environ)
             tips = store.list(NAMESPACE, type=GUIDELINE, limit=1).entities
+            snapshot = directory / "tips.json"
+            snapshot.write_text(recall_document(store, NAMESPACE), encoding="utf-8")
         _say("4. What they teach the next run: kaizen tips")
         _run_kaizen(where, "tips")
         for tip in tips:
             _say(f"5. One of them whole: kaizen tips show {tip.id}")
             _run_kaizen(where, "tips", "show", tip.id)
+        _say("6. Running the same agents again, now with KAIZEN_RECALL_ENABLED=true ...")
+        recall = {
+            "KAIZEN_RECALL_ENABLED": "true",
+            "KAIZEN_RECALL_FROM": str(snapshot),
+            "KAIZEN_NAMESPACE_ID": NAMESPACE,
+            # Four agents start at once, maybe on a small machine: each is to have its tips.
+            "KAIZEN_RECALL_TIMEOUT": "20",
+        }
+        again = [replace(agent, project=f"{agent.project}-again") for agent in AGENTS]
+        second = _run_agents(again, python, server.url, {**environ, **recall}, directory)
+        with open_store(where) as store:
+            for agent, before, after in zip(AGENTS, first, second, strict=True):
+                _say(f"   {agent.framework}")
+                for line in compare(before, after, store, NAMESPACE):
+                    _say(f"      {line}")
         _say(f"That was the loop, in {time.monotonic() - started:.0f} s. Stopping and removing everything.")
 
 
@@ -132,7 +150,7 @@ def _agent_python(given: Path | None) -> Path:
         raise DemoError(
             f"the agents' environment ({python}) lacks {', '.join(missing)}; "
             "from a checkout of Kaizen, run there: pip install ./packages/kaizen-auto "
-            "'./packages/kaizen-demo[agents]'"
+            "./packages/kaizen-recall './packages/kaizen-demo[agents]'"
         )
     return python
 
@@ -171,11 +189,14 @@ def _model_environment(stack: ExitStack) -> dict[str, str]:
     }
 
 
-def _run_agents(python: Path, phoenix_url: str, environ: Mapping[str, str], directory: Path) -> None:
+def _run_agents(
+    agents: Sequence[Agent], python: Path, phoenix_url: str, environ: Mapping[str, str], directory: Path
+) -> list[Run]:
+    runs = []
     with ExitStack() as stack:
         running = [
             (agent, stack.enter_context(_agent_process(agent, python, phoenix_url, environ, directory)))
-            for agent in AGENTS
+            for agent in agents
         ]
         for agent, process in running:
             try:
@@ -188,6 +209,8 @@ def _run_agents(python: Path, phoenix_url: str, environ: Mapping[str, str], dire
             traces = _wait_for_traces(phoenix_url, agent.project)
             _say(f"   {agent.framework:<18} {agent.script:<22} {_counted(traces, 'trace')}. It ended with:")
             _say(f"      {one_line(lines[-1][:120]) if lines else '(nothing)'}")
+            runs.append(read_run(phoenix_url, agent.project))
+    return runs
 
 
 @contextmanager

@@ -8,7 +8,9 @@ A scenario file is a JSON object with any of these lists:
     of the JSON schema asked for; without it, none must be asked for). Step n is the model's answer number n,
     and the last one is repeated: ``{"text": ..}``, ``{"json": ..}`` or ``{"tool_calls": [{"name",
     "arguments"}]}``, with text allowed beside calls. A step with ``after`` is due as soon as the conversation
-    contains that text, for agents that do not tell the model of answers that led to an error.
+    contains that text, for agents that do not tell the model of answers that led to an error. A step with
+    ``unless_told`` is left out if the instructions or the description of a tool contain that text: a mistake
+    that the model does not make if it is told better.
 ``tips``, ``decisions`` and ``groups``
     ``{"pattern", "answer"}``. Each distinct match of the regular expression in the conversation adds one
     answer to what a ``kaizen_tips``, ``kaizen_reconcile`` or ``kaizen_consolidate`` request gets; its strings
@@ -67,10 +69,14 @@ class When:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What the model says next; ``after`` is a text that makes it due, whatever was said before."""
+    """What the model says next.
+
+    ``after`` is a text that makes it due, whatever was said before; ``unless_told`` is one that spares it.
+    """
 
     answer: Answer
     after: str = ""
+    unless_told: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +86,11 @@ class AgentScenario:
     steps: tuple[Step, ...]
 
     def answer(self, conversation: Conversation) -> Answer:
-        seen = (n for n, step in enumerate(self.steps) if step.after and step.after in conversation.text)
+        told = conversation.instructions
+        steps = [step for step in self.steps if not step.unless_told or step.unless_told not in told]
+        seen = (n for n, step in enumerate(steps) if step.after and step.after in conversation.text)
         due = max(conversation.step, *seen, 0)
-        return self.steps[min(due, len(self.steps) - 1)].answer
+        return steps[min(due, len(steps) - 1)].answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,11 +165,11 @@ def _agent(item: dict[str, Any]) -> AgentScenario:
 
 
 def _step(step: dict[str, Any]) -> Step:
-    if unknown := step.keys() - {"text", "json", "tool_calls", "after"}:
+    if unknown := step.keys() - {"text", "json", "tool_calls", "after", "unless_told"}:
         raise ScenarioError(f"a step has unknown keys {sorted(unknown)}")
     text = json.dumps(step["json"]) if "json" in step else step.get("text", "")
     calls = tuple(ToolCall(**call) for call in step.get("tool_calls", ()))
-    return Step(Answer(text, calls), step.get("after", ""))
+    return Step(Answer(text, calls), step.get("after", ""), step.get("unless_told", ""))
 
 
 def _rule(item: dict[str, Any]) -> Rule:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _is_off: ContextVar[bool] = ContextVar("kaizen_recall_off", default=False)
 _attributes: ContextVar[Mapping[str, str]] = ContextVar("kaizen_recall_attributes", default={})  # noqa: B039
-_PROCESS = f"{os.getpid()} {time.time_ns()}"
+_STARTED = time.time_ns()
 
 
 @contextmanager
@@ -78,11 +78,14 @@ def _metadata() -> dict[str, Any]:
 
 
 def current_unit(text: str) -> str:
-    """Return the unit that a run with this beginning counts as: its session, its trace, or itself.
+    """Return the unit that a run with this beginning counts as: its session, its trace, or itself."""
+    return traced_unit() or own_unit(text)
 
-    Two runs of a process that begin the same and are in no trace are one unit.
-    """
-    return traced_unit() or hashlib.sha256(f"{_PROCESS}\n{text}".encode("utf-8", "replace")).hexdigest()[:32]
+
+def own_unit(text: str) -> str:
+    """Return the unit of a run that is in no trace; two of this process that begin the same are one unit."""
+    process = f"{os.getpid()} {_STARTED}"
+    return hashlib.sha256(f"{process}\n{text}".encode("utf-8", "replace")).hexdigest()[:32]
 
 
 def traced_unit() -> str:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import functools
 import logging
+import os
 import sys
 from contextlib import ExitStack, contextmanager, suppress
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from kaizen.recall.context import current_unit, is_off, no_recall, traced_unit
+from kaizen.recall.context import is_off, no_recall, own_unit, traced_unit
+from kaizen.recall.frameworks.requests import read_answer
 from kaizen.recall.frameworks.runs import Run, Runs
 from kaizen.recall.recalling import arecall, recall
+from kaizen.recall.snapshots.polling import current_poller
 from kaizen.recall.tools import offered_tools
 
 if TYPE_CHECKING:
@@ -24,6 +27,16 @@ logger = logging.getLogger("kaizen.recall")
 Arguments = tuple[tuple[Any, ...], dict[str, Any]]
 
 _runs = Runs()
+
+
+def _after_fork() -> None:
+    # Another thread may have held its lock.
+    global _runs
+    _runs = Runs()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 class Kind(NamedTuple):
@@ -80,7 +93,9 @@ class Call:
             yield
 
     def ended(self, result: Any) -> None:
-        _runs.name(self._run, getattr(result, "id", None))
+        """Take note of the ids of the answer, by which the next call is known."""
+        with suppress(Exception):
+            _runs.answered(self._run, *read_answer(result))
 
 
 def _stamp_span_around(attributes: dict[str, str]) -> None:
@@ -104,8 +119,14 @@ def _begin(kind: Kind, arguments: Arguments) -> Call | None:
         if request is None or request.is_given_tips:
             return None
         names = tuple(sorted(offered_tools(request.tools)))
-        own_unit = current_unit(f"{request.instructions}\n{request.task}")
-        run = _runs.of(request, names, traced_unit=traced_unit(), own_unit=own_unit)
+        newest = current_poller().snapshot(wait=False)
+        run = _runs.of(
+            request,
+            names,
+            traced_unit=traced_unit(),
+            beginning=own_unit(f"{request.instructions}\n{request.task}"),
+            snapshot=newest.digest if newest else "",
+        )
         return Call(kind, arguments, request, run)
     except Exception as error:  # noqa: BLE001 - the call goes on as it is
         logger.debug("A call is given no tips: %r", error)

@@ -26,10 +26,10 @@ def apply(name: str, module: ModuleType) -> None:
     _PATCHES[name](module)
     applied.add(name)
     # The first tips are loaded while the agent goes on importing.
-    from kaizen.recall.polling import current_poller
+    from kaizen.recall.snapshots.polling import current_poller
 
     with suppress(Exception):
-        current_poller()
+        current_poller().start()
 
 
 def _patch(owner: Any, name: str, wrap: Wrap, kind: Kind) -> None:

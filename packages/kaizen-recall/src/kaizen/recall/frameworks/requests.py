@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _SYSTEM = ("system", "developer")
 # How smolagents describes the tools of an agent that writes code.
 _CODE_TOOL = re.compile(r"^def (\w+)\(.*\) -> .*:$", re.MULTILINE)
+_TELLING_CHARS = 30
 _TOOL_LISTS = ("tools", "functions", "tools_to_call_from")
 
 
@@ -52,23 +53,45 @@ class Request:
         descriptions = (str(_get(_definition(tool), "description") or "") for tool in self.tools)
         return is_marked(self.instructions) or any(map(is_marked, descriptions))
 
+    @property
+    def is_beginning(self) -> bool:
+        """Whether the model has not answered yet."""
+        answered = any(_get(message, "role") == "assistant" for message in self.messages)
+        return not answered and not self.conversation
+
+    def ids(self) -> Iterator[str]:
+        """Yield the ids of calls of tools, the newest first."""
+        for message in reversed(self.messages):
+            yield from _ids(message)
+
     def fingerprints(self) -> Iterator[str]:
-        """Yield what this conversation can be known by, the newest message first.
+        """Yield a hash of each message that no other conversation has, the newest first."""
+        yield from filter(None, map(_fingerprint, reversed(self.messages)))
 
-        Only once there was an answer: many conversations begin alike.
-        """
-        if any(_get(message, "role") == "assistant" for message in self.messages):
-            yield from map(_fingerprint, reversed(self.messages))
 
-    def newest_fingerprint(self) -> tuple[str, ...]:
-        """Return what later calls of the conversation can know it by."""
-        return tuple(map(_fingerprint, self.messages[-1:]))
+def _ids(message: Any) -> Iterator[str]:
+    calls = _get(message, "tool_calls")
+    named = [_get(call, "id") for call in calls] if isinstance(calls, list | tuple) else []
+    for found in (_get(message, "tool_call_id"), _get(message, "call_id"), *named):
+        if isinstance(found, str):
+            yield found
+
+
+def read_answer(answer: Any) -> tuple[list[str], list[str]]:
+    """Return what the next call is known by: the ids of the answer and its calls, hashes of its messages."""
+    messages = [_get(choice, "message") for choice in getattr(answer, "choices", None) or ()]
+    messages += getattr(answer, "output", None) or ()
+    own = getattr(answer, "id", None)
+    ids = [*([own] if isinstance(own, str) else []), *(one for message in messages for one in _ids(message))]
+    return ids, list(filter(None, map(_fingerprint, messages)))
 
 
 def _fingerprint(message: Any) -> str:
-    calls = [_get(call, "id") for call in _get(message, "tool_calls") or ()]
-    ids = [_get(message, name) for name in ("tool_call_id", "call_id")]
-    parts = repr((str(_get(message, "role")), _text(message), str(_get(message, "output")), ids, calls))
+    """Return a hash of a message; empty if it says what many say, such as "go on"."""
+    text, ids = _text(message), list(_ids(message))
+    if len(text) < _TELLING_CHARS and not ids:
+        return ""
+    parts = repr((str(_get(message, "role")), text, str(_get(message, "output")), ids))
     return hashlib.blake2b(parts.encode("utf-8", "replace"), digest_size=12).hexdigest()
 
 

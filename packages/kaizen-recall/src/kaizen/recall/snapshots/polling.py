@@ -46,14 +46,15 @@ class Poller:
 
     def snapshot(self, *, wait: bool) -> Snapshot | None:
         """Return the newest snapshot; at first wait for one, until the time-out after the first call."""
-        self._start()
+        self.start()
         if wait and self.is_awaited():
             self._tried.wait(self._deadline - time.monotonic())
         return self._snapshot
 
     def is_awaited(self) -> bool:
         """Return whether it is worth waiting for the first snapshot."""
-        self._start()
+        self.start()
+        self._deadline = self._deadline or time.monotonic() + self.settings.timeout_s
         return not self._tried.is_set() and time.monotonic() < self._deadline
 
     def stop(self) -> None:
@@ -80,12 +81,12 @@ class Poller:
         snapshot = read_document(data, self.settings.namespace_id, pause=_let_others_run)
         self._snapshot, self._etag = snapshot, etag
 
-    def _start(self) -> None:
+    def start(self) -> None:
+        """Begin to read in the background, unless that was begun."""
         if self._thread is not None or self._stopped.is_set():
             return
         with self._lock:
             if self._thread is None:
-                self._deadline = time.monotonic() + self.settings.timeout_s
                 self._thread = threading.Thread(target=self._run, name="kaizen-recall", daemon=True)
                 self._thread.start()
 
