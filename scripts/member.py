@@ -65,7 +65,7 @@ MEMBERS = {
         siblings=("kaizen-store",),
         unwanted=rf"{FRAMEWORK_INSTRUMENTORS}|smolagents|openai-agents|pandas|kaizen-(?!store$|sync$).*",
         imports="kaizen.sync, kaizen.sync.sources.phoenix.source, kaizen.sync.run.pipeline",
-        carries=("kaizen/sync/generate/prompts/tips-2.md", "kaizen/sync/knowledge/prompts/reconcile-2.md"),
+        carries=("kaizen/sync/generate/prompts/tips-3.md", "kaizen/sync/knowledge/prompts/reconcile-2.md"),
     ),
     "kaizen-cli": Member(
         siblings=("kaizen-store", "kaizen-sync"),

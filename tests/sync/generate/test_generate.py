@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from kaizen.demo.model_server import Fault, ModelServer, Scenarios
-from kaizen.sync import ModelError, ModelSettings
+from kaizen.sync import OFFLINE, ModelError, ModelSettings
 from kaizen.sync.errors import PromptTooLongError
 from kaizen.sync.generate.checks import Generated
 from kaizen.sync.generate.condense import estimated_tokens
@@ -243,3 +243,110 @@ def test_a_quote_is_found_with_its_span_or_not_at_all(quote: str, span_id: str |
 
 def test_a_quote_of_an_error_is_found_although_no_message_is_there() -> None:
     assert quoted_span(Trajectory(trace_id="t", messages=(), errors=("boom",)), "boom") == ""
+
+
+# What the calls prove goes to the model as facts, and what it does not say is said all the same
+
+
+def refused(day: str = "2026-03-14", accepted: str = "14MAR26") -> Trajectory:
+    """A run in which a date was refused, and accepted in another form."""
+    error = f"Error: date must look like 05JAN26 (day, month, year), got {day}"
+    messages = [Message(role="user", content="Find a train.", span_id="s0")]
+    for number, (date, result) in enumerate([(day, error), (accepted, "[]")]):
+        call = ToolCall(id=f"c{number}", name="find_trains", arguments=json.dumps({"date": date}))
+        messages += [
+            Message(role="assistant", tool_calls=(call,), span_id=f"s{number}"),
+            Message(role="tool", content=result, tool_call_id=f"c{number}", span_id=f"s{number}"),
+        ]
+    return run(*messages)
+
+
+WORDED = {
+    **TIP,
+    "content": "Give `date` to `find_trains` like 05JAN26: day, month in capital letters, year.",
+    "quote": "date must look like 05JAN26",
+    "finding": 1,
+}
+
+
+def test_the_model_is_told_what_the_calls_prove_with_the_numbers_of_the_steps(
+    server: ModelServer, model: Model
+) -> None:
+    generate_tips(refused(), model)
+    [request] = server.requests
+    shown = request.body["messages"][-1]["content"]
+    assert " finding 1]\nStep 2 calls find_trains(" in shown
+    assert 'refused with "date must look like 05JAN26 (day, month, year), got …"' in shown
+    assert "Step 4 calls find_trains(" in shown
+    assert "So: Write `date` like 05JAN26 when calling `find_trains`" in shown
+
+
+def test_a_tip_that_words_a_finding_carries_its_claim_and_keeps_the_tools_words(
+    server: ModelServer, model: Model
+) -> None:
+    answers(server, WORDED)
+    [tip] = generate_tips(refused(), model).tips
+    assert tip.content == WORDED["content"]
+    assert tip.signature["tool"] == "find_trains"
+    assert tip.claim["kind"] == "form"
+
+
+def test_a_tip_without_the_number_of_its_finding_is_known_by_its_steps(
+    server: ModelServer, model: Model
+) -> None:
+    answers(server, {**WORDED, "finding": None, "steps": [3, 4]})
+    [tip] = generate_tips(refused(), model).tips
+    assert (tip.content, tip.claim["kind"]) == (WORDED["content"], "form")
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (
+            "The error message indicates that the date must look like 05JAN26 for find_trains.",
+            "retells the run",
+        ),
+        ("The agent should have written `date` like 05JAN26 for `find_trains`.", "retells the run"),
+        ("Date format", "says less than the run shows"),
+        ("Use the right format.", "says less than the run shows"),
+    ],
+)
+def test_where_a_weak_model_retells_or_says_less_the_miners_wording_stands_in(
+    content: str, reason: str, server: ModelServer, model: Model
+) -> None:
+    answers(server, {**WORDED, "content": content})
+    generated = generate_tips(refused(), model)
+    [tip] = generated.tips
+    assert tip.content.startswith("Write `date` like 05JAN26 when calling `find_trains`")
+    assert generated.dropped[reason] == 1
+
+
+def test_a_model_that_finds_nothing_takes_nothing_away(server: ModelServer, model: Model) -> None:
+    offline = generate_tips(refused(), Model(OFFLINE, ModelSettings()))
+    assert generate_tips(refused(), model).tips == offline.tips != ()
+
+
+def test_values_of_the_run_in_a_models_tip_give_way_and_those_of_the_rule_do_not(
+    server: ModelServer, model: Model
+) -> None:
+    content = "Write `date` of `find_trains` like 05JAN26, and not 2026-03-14 as the request says."
+    answers(server, {**WORDED, "content": content})
+    [tip] = generate_tips(refused(), model).tips
+    assert tip.content == "Write `date` of `find_trains` like 05JAN26, and not <date> as the request says."
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        "```json\n{}\n```",
+        "<think>The agent should have looked.</think>{}",
+        'Here is one: {{"tips": []}}\nOn reflection:\n{}',
+    ],
+)
+def test_a_findings_tip_is_read_from_whatever_a_weak_model_puts_around_it(
+    wrap: str, server: ModelServer, model: Model
+) -> None:
+    text = wrap.format(json.dumps({"tips": [WORDED]}))
+    server.fail(Fault(kind="answer", message={"content": text}))
+    [tip] = generate_tips(refused(), model).tips
+    assert tip.content == WORDED["content"]

@@ -65,3 +65,8 @@ class TipMetadata(_Fields):
     contradicted_by: list[str] | None = None
     contradictions: dict[str, str] | None = None
     retired_for: str | None = None
+    signature: dict[str, str] | None = None
+    claim: dict[str, Any] | None = None
+    confirmed_by: list[str] | None = None
+    counterexamples: list[str] | None = None
+    covered_by: str | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, get_args
 
@@ -31,6 +31,9 @@ one for a person; a retired one is kept and not used."""
 STATUSES: tuple[Status, ...] = get_args(Status)
 
 _MANUAL = "manual"
+# One more than its own evidence makes a candidate active.
+_CONFIRMATIONS = 2
+_COUNTEREXAMPLES = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,6 +166,8 @@ class StoredTip:
             "creation_mode": "auto-phoenix",
             "status": "quarantined" if quarantine_reason else "active",
             "quarantine_reason": quarantine_reason,
+            **({"signature": dict(tip.signature)} if tip.signature else {}),
+            **({"claim": dict(tip.claim)} if tip.claim else {}),
             **provenance,
         }
         return cls(id=tip_id, content=tip.content, metadata=metadata).with_source(source)
@@ -191,6 +196,16 @@ class StoredTip:
     """Why it contradicts each of its opponents, by id."""
     retired_for = _Field(str)
     """The id of the better backed opponent that it gave way to."""
+    signature = _Field(dict[str, str])
+    """The failed call that it prevents: `tool`, and the template of its `error`."""
+    claim = _Field(dict[str, Any])
+    """What it says, in the form in which a sync checks it on runs."""
+    confirmed_by = _Field(list[str])
+    """Traces of conversations that taught something else, and in which its claim held: a few."""
+    counterexamples = _Field(list[str])
+    """Traces of conversations that broke its claim and succeeded all the same: a few."""
+    covered_by = _Field(str)
+    """The id of the active tip that says more about the same failed call."""
 
     @property
     def status(self) -> Status:
@@ -272,6 +287,22 @@ class StoredTip:
         now = {"outcome": outcome, "judged_by": judged_by}
         sources = [{**s, **now} if story_of(s) == story_id else s for s in self.sources]
         return self if sources == self.sources else self._with_sources(sources)
+
+    def with_verdict(self, trace_id: str, verdict: str, *, stories: Collection[str] = ()) -> StoredTip:
+        """Return the tip whose claim `holds` in that conversation, is `broken` by it, or is neither.
+
+        `stories` are ids under which the conversation was known before.
+        """
+        known = {trace_id, *stories}
+        confirmed = {i for i in self.confirmed_by if i not in known}
+        broken = {i for i in self.counterexamples if i not in known}
+        confirmed |= {trace_id} if verdict == "holds" else set()
+        broken |= {trace_id} if verdict == "broken" else set()
+        # The first by id and not by time, so that the order of runs decides nothing.
+        return self.with_metadata(
+            confirmed_by=sorted(confirmed)[:_CONFIRMATIONS] or None,
+            counterexamples=sorted(broken)[:_COUNTEREXAMPLES] or None,
+        )
 
     def without_evidence(self) -> StoredTip:
         """Return the tip with nothing that backs it."""

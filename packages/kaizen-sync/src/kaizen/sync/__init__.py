@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         UnknownShapeError,
         UnusableAnswerError,
     )
+    from kaizen.sync.knowledge.claim_tests import SignatureHistory
     from kaizen.sync.knowledge.consolidate import Consolidated, Consolidation
     from kaizen.sync.knowledge.effects import (
         MeasuredTip,
@@ -64,6 +65,7 @@ if TYPE_CHECKING:
         SyncStatus,
         phoenix_status,
         ping_model,
+        read_signature_history,
         read_staleness,
         retry_failed,
         sync_status,
@@ -101,6 +103,7 @@ __all__ = [
     "RedactionError",
     "Report",
     "SettingsError",
+    "SignatureHistory",
     "SourceError",
     "Staleness",
     "StopFlag",
@@ -121,6 +124,7 @@ __all__ = [
     "phoenix_status",
     "ping_model",
     "read_proof",
+    "read_signature_history",
     "read_staleness",
     "read_units",
     "retry_failed",
@@ -135,6 +139,7 @@ _NAMES = {
     "knowledge.consolidate": "Consolidated Consolidation",
     "knowledge.effects": "MeasuredTip Proof describe_verdict make_verdicts read_proof read_units",
     "knowledge.similarity": "load_embedder",
+    "knowledge.claim_tests": "SignatureHistory",
     "knowledge.staleness": "Staleness",
     "model": "OutcomeRules utc_now",
     "redact": "Redaction",
@@ -149,7 +154,8 @@ _NAMES = {
     "state.report": "Report",
     "stopping": "StopFlag",
     "status": (
-        "FailedTrace PhoenixStatus ProjectStatus SyncStatus phoenix_status ping_model read_staleness "
+        "FailedTrace PhoenixStatus ProjectStatus SyncStatus phoenix_status ping_model "
+        "read_signature_history read_staleness "
         "retry_failed sync_status"
     ),
     "trajectory.tool_definitions": "ChangedTool",

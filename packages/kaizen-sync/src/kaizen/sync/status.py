@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from kaizen.store import Entity, Store
+    from kaizen.sync.knowledge.claim_tests import SignatureHistory
     from kaizen.sync.knowledge.staleness import Staleness
     from kaizen.sync.model import Clock
     from kaizen.sync.settings import ModelSettings, PhoenixSettings
@@ -111,6 +112,17 @@ def read_staleness(store: Store, namespace_id: str) -> Staleness:
     from kaizen.sync.knowledge.staleness import Staleness
 
     return Staleness(lambda source, project: Ledger(store, namespace_id, source, project).tools)
+
+
+def read_signature_history(store: Store, tip: Entity) -> SignatureHistory | None:
+    """Return how often the failed call that a tip prevents was seen; None if it names none."""
+    from kaizen.sync.knowledge.claim_tests import read_history
+
+    signature: Any = tip.metadata.get("signature")
+    if not signature:
+        return None
+    ledger = Ledger(store, tip.namespace_id, "", "")
+    return read_history(signature, ledger.stories_that_called(signature["tool"]))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from kaizen.store import Entity
-    from kaizen.sync import ChangedTool
+    from kaizen.sync import ChangedTool, SignatureHistory
 
 
 def show(
@@ -49,18 +49,26 @@ def show(
         namespace_id, prefix = one_word(words, namespace_id, in_namespace, "ID")
         entity = find_entity(store, namespace_id, prefix, type=type_)
         changed: Sequence[ChangedTool] = ()
+        history: SignatureHistory | None = None
         if entity.type == GUIDELINE:
-            from kaizen.sync import read_staleness
+            from kaizen.sync import read_signature_history, read_staleness
 
             changed = read_staleness(store, namespace_id).changed(entity)
+            history = read_signature_history(store, entity)
     if json:
-        print_json({**entity_json(entity), "stale_tools": [tool.to_json() for tool in changed]})
+        more = {"signature_history": history.to_json()} if history else {}
+        print_json({**entity_json(entity), "stale_tools": [tool.to_json() for tool in changed], **more})
     else:
-        print_entity(entity, changed)
+        print_entity(entity, changed, history)
 
 
-def print_entity(entity: Entity, changed: Sequence[ChangedTool]) -> None:
-    """Print all of it; `changed` are the tools of a tip that are newer than what it was learned under."""
+def print_entity(
+    entity: Entity, changed: Sequence[ChangedTool], history: SignatureHistory | None = None
+) -> None:
+    """Print all of it; `changed` are the tools of a tip that are newer than what it was learned under.
+
+    `history` says how often the failed call that it prevents was seen.
+    """
     print_text(entity.content, style="bold")
     print_text("")
     metadata: dict[str, Any] = dict(entity.metadata)
@@ -74,6 +82,7 @@ def print_entity(entity: Entity, changed: Sequence[ChangedTool]) -> None:
     fields = {key: value for key, value in metadata.items() if key not in record} | record
     fields["merged from"] = [f"{each.get('id')}: {each.get('content')}" for each in merged]
     fields["tool changed"] = [_changed(tool) for tool in changed]
+    fields["failure seen"] = _seen(history) if history else ""
     if entity.type == GUIDELINE and not evidence:
         fields["evidence"] = _without_evidence(metadata)
     print_fields(fields)
@@ -85,6 +94,14 @@ def print_entity(entity: Entity, changed: Sequence[ChangedTool]) -> None:
 
 def _objects(value: Any) -> list[dict[str, Any]]:
     return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
+
+
+def _seen(history: SignatureHistory) -> str:
+    of = f"in {history.seen_in} of {history.conversations} conversations that called the tool"
+    if not history.seen_in:
+        return of
+    last = f"last in trace {history.trace_id} on {local_time(history.last_seen)}"
+    return f"{of}, {last}; {history.since} called it since"
 
 
 def _changed(tool: ChangedTool) -> str:

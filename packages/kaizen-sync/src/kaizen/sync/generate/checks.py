@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from collections import Counter
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import TYPE_CHECKING
 
+from kaizen.sync.expressions import read_expressions
 from kaizen.sync.generate.grounding import RunLiterals
 from kaizen.tips.text import fold, overlap, turning_words, words
 
@@ -22,6 +24,8 @@ TOO_MANY = "too many"
 RESTATES_TASK = "restates the task"
 REPEATS_ANOTHER = "repeats another"
 RUN_SPECIFIC = "run-specific"
+RETELLS = "retells the run"
+SAYS_LESS = "says less than the run shows"
 
 MOST_TIPS = 20
 MOST_CHARS = 1_000
@@ -51,9 +55,12 @@ class Generated:
     dropped: Counter[str] = field(default_factory=Counter)
 
 
-def checked(tips: Iterable[Tip], trajectory: Trajectory) -> Generated:
-    """Return the tips that pass, in order, with a placeholder for each value that only this run had."""
-    literals, requests = RunLiterals(trajectory), _Requests(trajectory)
+def checked(tips: Iterable[Tip], trajectory: Trajectory, *, rules: Iterable[str] = ()) -> Generated:
+    """Return the tips that pass, in order, with a placeholder for each value that only this run had.
+
+    What the `rules` of the tools hold, which their errors state, is none.
+    """
+    literals, requests = RunLiterals(trajectory, kept="\n".join(rules)), _Requests(trajectory)
     kept: list[Tip] = []
     dropped: Counter[str] = Counter()
     for tip in tips:
@@ -110,6 +117,16 @@ def _generalised(tip: Tip, literals: RunLiterals) -> Tip | None:
         task_description=general(tip.task_description),
     )
     return changed if len(found) <= _ALL_LITERALS else None
+
+
+def retells(text: str) -> bool:
+    """Return whether a text tells what happened in a run, instead of what to do in the next."""
+    return _retelling().search(text) is not None
+
+
+@cache
+def _retelling() -> re.Pattern[str]:
+    return re.compile("|".join(read_expressions("generate/retelling.toml")["retelling"]), re.IGNORECASE)
 
 
 def _is_alike(one: str, other: str) -> bool:

@@ -10,9 +10,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 from kaizen.sync.errors import PromptTooLongError, UnusableAnswerError
-from kaizen.sync.generate.checks import Generated, checked
+from kaizen.sync.generate.checks import RETELLS, SAYS_LESS, Generated, checked, retells
 from kaizen.sync.generate.condense import estimated_tokens
 from kaizen.sync.generate.grounding import quoted_step
+from kaizen.sync.generate.offline import MOST_FINDINGS, mine
 from kaizen.sync.generate.prompt import (
     LEAST_TOKENS,
     SEGMENT_PROMPT,
@@ -25,8 +26,9 @@ from kaizen.sync.generate.prompt import (
 from kaizen.tips.tip import Tip
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
+    from kaizen.sync.generate.offline.differences import Finding
     from kaizen.sync.llm.client import Model
     from kaizen.sync.llm.schemas import Answer, WordedSegment
     from kaizen.sync.model import Trajectory
@@ -50,30 +52,43 @@ def generate_tips(trajectory: Trajectory, model: Model) -> Generated:
     A long run of several tasks is asked about task by task if that is enabled. Raises `ModelError` if the
     model gives no usable answer, which is not the same as no tips.
     """
+    findings = mine(trajectory)[:MOST_FINDINGS]
     dropped: Counter[str] = Counter()
     if model.is_offline:
-        from kaizen.sync.generate.offline import mine_tips
-
-        tips = mine_tips(trajectory)
+        tips = [finding.tip for finding in findings]
     else:
+        numbered = dict(enumerate(findings, 1))
         parts: list[Segment | None] = [*divide(trajectory, model)] or [None]
-        tips = [tip for part in parts for tip in _ask_tips(trajectory, model, part, dropped)]
-    generated = checked((_with_steps(trajectory, tip) for tip in tips), trajectory)
+        worded = [each for part in parts for each in _ask_tips(trajectory, model, part, numbered, dropped)]
+        tips = _with_findings(worded, numbered, dropped)
+    rules = [finding.claim.error for finding in findings]
+    generated = checked((_with_steps(trajectory, tip) for tip in tips), trajectory, rules=rules)
     return replace(generated, dropped=generated.dropped + dropped)
 
 
 def _ask_tips(
-    trajectory: Trajectory, model: Model, segment: Segment | None, dropped: Counter[str]
-) -> Iterator[Tip]:
+    trajectory: Trajectory,
+    model: Model,
+    segment: Segment | None,
+    findings: Mapping[int, Finding],
+    dropped: Counter[str],
+) -> Iterator[tuple[Tip, int | None]]:
+    """Yield the tips as the model words them, each with the number of the finding that it words."""
     from kaizen.sync.llm.schemas import TipsAnswer
 
     answer = ask_about(
-        trajectory, model, prompt=TIPS_PROMPT, answer=TipsAnswer, name="kaizen_tips", segment=segment
+        trajectory,
+        model,
+        prompt=TIPS_PROMPT,
+        answer=TipsAnswer,
+        name="kaizen_tips",
+        segment=segment,
+        findings={n: one.fact for n, one in findings.items() if segment is None or one.step in segment},
     )
     dropped.update(answer.dropped)
     task = segment.task_description if segment else ""
     for worded in answer.tips:
-        yield Tip(
+        tip = Tip(
             content=worded.content.strip(),
             category=worded.category,
             rationale=worded.rationale.strip(),
@@ -83,6 +98,37 @@ def _ask_tips(
             quote=worded.quote.strip()[:_QUOTE_CHARS],
             steps=tuple(worded.steps),
         )
+        yield tip, worded.finding
+
+
+def _with_findings(
+    worded: Iterable[tuple[Tip, int | None]], findings: Mapping[int, Finding], dropped: Counter[str]
+) -> list[Tip]:
+    """Return the model's tips, and the miner's for each finding that none of them says.
+
+    A tip that says what a finding claims carries that claim.
+    """
+    tips: list[Tip] = []
+    said: set[int] = set()
+    for tip, number in worded:
+        about = (
+            number
+            if number in findings
+            else next((n for n, finding in findings.items() if finding.is_about(tip)), None)
+        )
+        if retells(tip.content):
+            dropped[RETELLS] += 1
+        elif about is None or about in said:
+            tips.append(tip)
+        elif not findings[about].is_said_by(tip):
+            dropped[SAYS_LESS] += 1
+        else:
+            said.add(about)
+            proven = findings[about].tip
+            tips.append(
+                replace(tip, signature=proven.signature, claim=proven.claim, quote=tip.quote or proven.quote)
+            )
+    return [*tips, *(finding.tip for n, finding in findings.items() if n not in said)]
 
 
 def _with_steps(trajectory: Trajectory, tip: Tip) -> Tip:
@@ -151,6 +197,7 @@ def ask_about(
     answer: type[A],
     name: str,
     segment: Segment | None = None,
+    findings: Mapping[int, str] | None = None,
 ) -> A:
     """Ask a prompt file's question about a run, or a segment of it; raises `ModelError` as `Model.ask` does.
 
@@ -160,7 +207,7 @@ def ask_about(
     extra = estimated_tokens(system) + estimated_tokens(json.dumps(answer.model_json_schema()))
     budget = max(input_tokens(model) - extra, LEAST_TOKENS)
     while True:
-        user = render_trajectory(trajectory, budget_tokens=budget, segment=segment)
+        user = render_trajectory(trajectory, budget_tokens=budget, segment=segment, findings=findings)
         try:
             return model.ask(system=system, user=user, answer=answer, name=name)
         except PromptTooLongError as error:

@@ -29,8 +29,10 @@ _MARK = re.compile(r"\s*\[[0-9a-f]{8} [^\]\n]{1,300}\]")
 class RunLiterals:
     """Find the values in a text that come from the data of one run: ids, addresses, dates, paths, people."""
 
-    def __init__(self, trajectory: Trajectory) -> None:
+    def __init__(self, trajectory: Trajectory, *, kept: str = "") -> None:
+        """Find no value that is in `kept`: what is known to be the tools' own words."""
         self._trajectory = trajectory
+        self._kept = kept
 
     def generalised(self, text: str) -> tuple[str, list[str]]:
         """Return the text with a placeholder for each value of the run, and the values, each once."""
@@ -96,7 +98,7 @@ class RunLiterals:
     def _offered(self) -> str:
         """Return what all runs of this agent share: its tools and its instructions."""
         systems = (message.content for message in self._trajectory.messages if message.role == "system")
-        return "\n".join([*self._trajectory.tools, *systems])
+        return "\n".join([*self._trajectory.tools, *systems, self._kept])
 
 
 def shows_form(before: str) -> bool:

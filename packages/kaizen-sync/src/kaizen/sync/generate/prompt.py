@@ -22,7 +22,7 @@ from kaizen.sync.trajectory.tool_definitions import signatures
 if TYPE_CHECKING:
     from kaizen.sync.model import Message, Trajectory
 
-TIPS_PROMPT = "tips-2"
+TIPS_PROMPT = "tips-3"
 SEGMENT_PROMPT = "segment-1"
 
 LEAST_TOKENS = 2_000
@@ -44,17 +44,26 @@ class Segment:
     last: int
     task_description: str = ""
 
+    def __contains__(self, step: int) -> bool:
+        return self.first <= step <= self.last
+
 
 @cache
 def load_prompt(version: str) -> str:
-    """Return the text of a prompt file, named by its version, such as `tips-2`."""
+    """Return the text of a prompt file, named by its version, such as `tips-3`."""
     return (files("kaizen.sync.generate") / "prompts" / f"{version}.md").read_text(encoding="utf-8")
 
 
 def render_trajectory(
-    trajectory: Trajectory, *, budget_tokens: int = USUAL_TOKENS, segment: Segment | None = None
+    trajectory: Trajectory,
+    *,
+    budget_tokens: int = USUAL_TOKENS,
+    segment: Segment | None = None,
+    findings: Mapping[int, str] | None = None,
 ) -> str:
     """Return the run as text: tools, every message, errors that no message contains, and how it ended.
+
+    `findings` are what the calls prove, by number.
 
     Steps are the messages, numbered from 1 in the order of `all_messages`. For a `segment` only its own steps
     and the system's are shown. What does not fit is cut from the middle of the longest texts, then from the
@@ -66,14 +75,15 @@ def render_trajectory(
     parts = _parts(trajectory)
     main = _pinned([piece for piece in parts.main if _is_shown(piece.step, roles, segment)], roles)
     frame = [_opening(len(roles), segment), _ending(trajectory)]
-    nonce = _nonce([*frame, *parts.tools, *main, *parts.sides, *parts.errors])
+    proven = [Piece(mark=f"finding {n}", text=in_data(text)) for n, text in (findings or {}).items()]
+    nonce = _nonce([*frame, *parts.tools, *main, *parts.sides, *parts.errors, *proven])
     opening, ending = (
         replace(piece, text=cut(piece.text, min(_DETAIL_BYTES, budget // 8), nonce)).render(nonce)
         for piece in frame
     )
     before = [opening, *fitted(parts.tools, min(_TOOLS_BYTES, budget // 8), nonce)]
     sides, errors = fitted(parts.sides, budget // 4, nonce), fitted(parts.errors, budget // 8, nonce)
-    after = [*sides, *errors, ending, "</run>"]
+    after = [*sides, *errors, ending, *fitted(proven, budget // 8, nonce), "</run>"]
     left = budget - sum(size(line) + 1 for line in ["<run>", *before, *after])
     return "\n".join(["<run>", *before, *fitted(main, left, nonce), *after])
 
@@ -138,7 +148,7 @@ def _name(name: str) -> str:
 
 
 def _is_shown(step: int, roles: Sequence[str], segment: Segment | None) -> bool:
-    if segment is None or segment.first <= step <= segment.last:
+    if segment is None or step in segment:
         return True
     return step < segment.first and roles[step - 1] == "system"
 

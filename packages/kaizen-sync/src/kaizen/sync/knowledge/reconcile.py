@@ -12,11 +12,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from kaizen.sync.knowledge.claim_tests import same_lesson, with_lesson
 from kaizen.sync.knowledge.opposites import compare_statements, decide_by_words
 from kaizen.sync.knowledge.prompts import load_prompt
 from kaizen.sync.knowledge.similarity import Neighbours
 from kaizen.sync.trust import dangers
-from kaizen.sync.trust.comparing import same_tip
+from kaizen.sync.trust.comparing import is_shown, same_tip
 from kaizen.sync.trust.reasons import is_dangerous
 from kaizen.tips.contradictions import record_contradiction
 from kaizen.tips.merge import follow_merges, merge
@@ -201,7 +202,13 @@ class Reconciler:
             return _Placed(new, same)
         if is_dangerous(new.quarantine_reason):
             return _Placed(new)
-        return _Placed(new, neighbours=self._neighbours.of(new.tip.content))
+        if new.tip.claim:
+            shown = (tip for tip in self._known.values() if is_shown(tip))
+            if same := same_lesson(new.tip, shown):
+                return _Placed(new, same)
+        near = self._neighbours.of(new.tip.content)
+        # Claims differ in what they say, however alike their words are.
+        return _Placed(new, neighbours=[one for one in near if not (new.tip.claim and one.tip.claim)])
 
     def _question(
         self, story_id: str, placed: Sequence[tuple[Tip, Sequence[Neighbour[KnownTip]]]]
@@ -370,8 +377,12 @@ def _create(result: Reconciled, new: NewTip) -> StoredTip:
 
 
 def _add_source(result: Reconciled, current: StoredTip, new: NewTip) -> None:
+<<<<<<< HEAD
     if current.id not in new.shown_ids:
         _put(result, current.with_source(new.source))
+=======
+    _put(result, with_lesson(current, new.tip).with_source(new.source))
+>>>>>>> miner
     result.duplicates += 1
 
 

@@ -38,6 +38,12 @@ def _whole_numbers(value: Any) -> Any:
     return [int(number) for number in numbers if str(number).isdecimal() and len(str(number)) < 10]
 
 
+def _whole_number(value: Any) -> Any:
+    """Return the whole number that is meant, such as by `finding 2`; a finding that is none spoils no tip."""
+    found = re.search(r"\d{1,4}", str(value))
+    return int(found[0]) if found else None
+
+
 def _category(value: Any) -> Any:
     """Return the category that other words mean, such as `Recovery Strategy`."""
     text = str(value).casefold()
@@ -90,7 +96,10 @@ class Answer(BaseModel):
 
 
 class WordedTip(Answer):
-    """One tip as the model words it; `steps` are the numbers of those that show it."""
+    """One tip as the model words it; `steps` are the numbers of those that show it.
+
+    `finding` is the number of what the calls prove, if it words that.
+    """
 
     content: str
     category: Annotated[Category, BeforeValidator(_category)]
@@ -100,6 +109,7 @@ class WordedTip(Answer):
     task_description: _Text = Field(default_factory=str)
     steps: Annotated[list[int], BeforeValidator(_whole_numbers)] = Field(default_factory=list)
     quote: _Text = Field(default_factory=str)
+    finding: Annotated[int | None, BeforeValidator(_whole_number)] = Field(default_factory=lambda: None)
 
     @field_validator("content")
     @classmethod

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from kaizen.store import Delete
 from kaizen.sync.cleaning import clean_text
 from kaizen.sync.errors import RedactionError
+from kaizen.sync.knowledge.claim_tests import ClaimTests, calls_metadata, settle
 from kaizen.sync.knowledge.reconcile import NewTip, Reconciled, Reconciler, update_outcome
 from kaizen.sync.knowledge.shown import KnownTips
 from kaizen.sync.redact import Redactor
@@ -27,6 +28,7 @@ from kaizen.tips.text import load_stemmer
 
 if TYPE_CHECKING:
     from kaizen.store import Change, Put
+    from kaizen.sync.generate.offline.claims import PastCall
     from kaizen.sync.knowledge.reconcile import Question
     from kaizen.sync.llm.client import Model
     from kaizen.sync.model import Clock
@@ -45,7 +47,8 @@ class Result:
     """What became of a story before it is committed; `tips` only where a model found some.
 
     `as_of` tells whether others may have changed the story since it was linked. `learned` are the tips with
-    what backs them; `tips_dropped` counts those that are not learned, by reason.
+    what backs them; `tips_dropped` counts those that are not learned, by reason. `calls` are those of the
+    story, by conversation, on which claims are tested.
     """
 
     linked: LinkedStory
@@ -56,6 +59,7 @@ class Result:
     learned: tuple[NewTip, ...] = ()
     shown_tip_ids: tuple[str, ...] = ()
     tips_dropped: Counter[str] = field(default_factory=Counter)
+    calls: Sequence[Sequence[PastCall]] = ()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -91,6 +95,7 @@ class Planner:
         self._evidence = evidence
         self._clock = clock
         self.reconciler = Reconciler(None if reconcile_model.is_offline else reconcile_model)
+        self._claim_tests = ClaimTests(ledger)
         self._known_tips: KnownTips | None = None
 
     def start(self) -> None:
@@ -117,6 +122,8 @@ class Planner:
             learned=learned,
             shown_tip_ids=tuple(dict.fromkeys(tip.id for one in shown for tip in one.tips)),
             tips_dropped=+Counter({**result.tips_dropped, WAS_SHOWN: len(tips) - len(learned)}),
+            # A story that tries to steer its reader confirms nothing and breaks nothing.
+            calls=() if any(new.source.is_suspect for new in learned) else self._evidence.calls(linked),
         )
 
     def prefetch_question(self, result: Result) -> Question | None:
@@ -204,11 +211,23 @@ class Planner:
             details = {
                 "tips_dropped": dict(result.tips_dropped),
                 "shown_tip_ids": list(result.shown_tip_ids),
+                **calls_metadata(result.calls),
             }
             plan.reconciled = self.reconciler.reconcile(result.learned, self._standing(withdrawn))
+<<<<<<< HEAD
             tips, backed_ids = {**withdrawn, **plan.reconciled.tips}, plan.reconciled.backed_ids
             if result.learned and not backed_ids:
                 result = replace(result, state="no_lesson", reason=TIPS_SHOWN)
+=======
+            backed_ids = plan.reconciled.backed_ids
+            tips = self._claim_tests.test(
+                {**withdrawn, **plan.reconciled.tips},
+                result.calls,
+                head=head,
+                trace_ids=linked.trace_ids,
+                unconfirmed={*backed_ids, *result.shown_tip_ids},
+            )
+>>>>>>> miner
         for trace_id in linked.trace_ids:
             is_head = trace_id == head
             if is_head and is_learned:
@@ -237,7 +256,8 @@ class Planner:
         """Yield the changes for these tips, and for those that contradict them if another one stands now."""
         if not tips:
             return iter(())
-        return map(_kept_or_deleted, resolve_contradictions(tips, self._ledger.tips).values())
+        settled = settle(tips, self._ledger.tips)
+        return map(_kept_or_deleted, resolve_contradictions(settled, self._ledger.tips).values())
 
     def _put(
         self, record: TraceRecord, trace: PreparedTrace, details: Mapping[str, object] | None = None

@@ -8,8 +8,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from kaizen.store import ConflictError
 from kaizen.sync.state.checkpoint import Checkpoint, checkpoint_id
+<<<<<<< HEAD
 from kaizen.sync.state.exposures import EXPOSURE
 from kaizen.sync.state.records import ACTOR, CLAIM, TRAJECTORY, Claim, TraceRecord, record_id
+=======
+from kaizen.sync.state.records import ACTOR, CLAIM, TRAJECTORY, Claim, TraceRecord, called_path, record_id
+>>>>>>> miner
 from kaizen.sync.state.rejudge_schedule import Ask
 from kaizen.sync.trajectory.tool_definitions import newest
 from kaizen.tips.checks import GUIDELINE
@@ -91,6 +95,11 @@ class Ledger:
         ids = [record_id(self.source, self.project, trace_id) for trace_id in trace_ids]
         entities = self._store.get_many(self.namespace_id, ids)
         return {record.trace_id: record for record in map(TraceRecord.of, entities.values())}
+
+    def stories_that_called(self, tool: str) -> Iterator[Entity]:
+        """Yield the records of all stories of the namespace in which that tool was called."""
+        found = self._store.iterate(self.namespace_id, type=TRAJECTORY, where={called_path(tool): True})
+        return (entity for entity in found if entity.metadata.get("state") in ("learned", "no_lesson"))
 
     def claims(self, own_id: str) -> list[Claim]:
         """Return what other runs of the project have under way; read when it is first asked for."""

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -178,6 +178,27 @@ def part_reason(head: str) -> str:
 def story_key(source: str, project: str, key: str) -> str:
     """The name below `story_keys` in the metadata under which traces with that key are looked up."""
     return hashlib.blake2b(repr((source, project, key)).encode(), digest_size=8).hexdigest()
+
+
+def called_tools(names: Iterable[str]) -> dict[str, bool]:
+    """Return the metadata by which the stories that called a tool are found: see `called_path`."""
+    return {_tool_key(name): True for name in sorted(set(names))}
+
+
+def called_path(tool: str) -> str:
+    """Return the path in the metadata of a story's head that is true if a tool was called in it."""
+    return f"called.{_tool_key(tool)}"
+
+
+def _tool_key(name: str) -> str:
+    # A name may have dots, which separate the parts of a path.
+    return hashlib.blake2b(name.encode(), digest_size=8).hexdigest()
+
+
+def start_of(entity: Entity) -> str:
+    """Return when the trace of a record with a description started."""
+    metadata: Mapping[str, Any] = entity.metadata
+    return str(metadata["story"]["start_time"])
 
 
 def mark_gone(entity: Entity, *, gone: bool) -> Put:

@@ -11,7 +11,10 @@ if TYPE_CHECKING:
 
     from kaizen.tips.tip import StoredTip
 
-_PREFERRED = {True: ("quarantined", "active", "retired"), False: ("active", "retired", "quarantined")}
+_PREFERRED = {
+    True: ("quarantined", "active", "candidate", "retired"),
+    False: ("active", "candidate", "retired", "quarantined"),
+}
 
 
 def same_tip(tips: Iterable[StoredTip], quarantine_reason: str) -> StoredTip | None:

@@ -6,11 +6,13 @@ without the values of the run, so that two runs that teach the same teach it in 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from kaizen.sync.generate.offline.claims import Claim
 from kaizen.sync.generate.offline.differences import find_claims
 from kaizen.sync.generate.offline.templates import call_logs
-from kaizen.sync.generate.offline.wording import word
+from kaizen.sync.generate.offline.wording import content
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -21,27 +23,35 @@ if TYPE_CHECKING:
 
 PROMPT_VERSION = "offline-2"
 
-_MOST_TIPS = 3
-_QUOTE_CHARS = 300
+MOST_FINDINGS = 3
 # What the error does not say itself, and a run that failed in the end is no model of.
 _ONLY_BY_SUCCESS = frozenset({"before", "excluded"})
 
 
 def mine_tips(trajectory: Trajectory) -> list[Tip]:
     """Return at most three tips, the best proven first. `trajectory` must be redacted already."""
-    return [word(found.claim, quote=_quote(found)) for found in mine(trajectory)[:_MOST_TIPS]]
+    return [finding.tip for finding in mine(trajectory)[:MOST_FINDINGS]]
+
+
+def is_mined(tip: Tip) -> bool:
+    """Return whether a tip has the words of this generator, and not those of a model."""
+    return bool(tip.claim) and tip.content == content(Claim.of_json(tip.claim))
 
 
 def mine(trajectory: Trajectory) -> list[Finding]:
     """Return the claims that a run proves, the best first, one for each error of each tool."""
     is_failed = trajectory.outcome.name == "failure"
-    found = (
+    found: list[Finding] = []
+    first_step = 1
+    for log in call_logs(trajectory):
+        found += (replace(finding, first_step=first_step) for finding in find_claims(log))
+        first_step += len(log.messages)
+    proven = (
         finding
-        for log in call_logs(trajectory)
-        for finding in find_claims(log)
+        for finding in found
         if finding.claim.is_stated or not (is_failed and finding.claim.kind in _ONLY_BY_SUCCESS)
     )
-    return sorted(_most_said(found), key=lambda one: (one.claim.is_vague, not one.claim.is_stated))
+    return sorted(_most_said(proven), key=lambda one: (one.claim.is_vague, not one.claim.is_stated))
 
 
 def _most_said(findings: Iterable[Finding]) -> list[Finding]:
@@ -53,8 +63,3 @@ def _most_said(findings: Iterable[Finding]) -> list[Finding]:
         if not any(other.says() == claim.says() or claim.is_vague for other in same):
             kept.append(finding)
     return kept
-
-
-def _quote(finding: Finding) -> str:
-    line = finding.failed.failure.line if finding.failed.failure else finding.failed.quote
-    return line[:_QUOTE_CHARS].strip()

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
-from typing import TYPE_CHECKING, Any, Literal
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from kaizen.sync.generate.offline.templates import listed_values, states_rule, widen
 from kaizen.sync.trajectory.json_text import as_text
@@ -35,6 +36,9 @@ _VAGUE: tuple[Kind, ...] = ("change", "rule")
 Verdict = Literal["holds", "broken", "silent"]
 
 _SEARCHED_CHARS = 50_000
+_ARGUMENT_CHARS = 300
+_MOST_CALLS = 300
+_NEAR = 20
 _FURTHEST = 200  # traces are untrusted: whatever is in one, so much of it is searched and no more
 JSON_TYPES: Mapping[type, str] = {
     str: "a string",
@@ -103,26 +107,24 @@ class Claim:
     def is_same_error(self, tool: str, error: str) -> bool:
         return tool == self.tool and widen(self.error, error) is not None
 
-    def check(self, log: CallLog) -> Verdict:
+    def check(self, calls: Sequence[PastCall]) -> Verdict:
         """Check it on one conversation.
 
         It holds if a call kept to it and succeeded, or did not and was refused with the error; it is broken
         if a call did not keep to it and succeeded, whatever else happened.
         """
         obeys = _CHECKS.get(self.kind)
-        if obeys is None:
-            return "silent"
         verdict: Verdict = "silent"
-        for call in log.calls:
-            if call.tool != self.tool or call.arguments is None or call.result is None:
+        for number, call in enumerate(calls):
+            if call.tool != self.tool or obeys is None:
                 continue
-            kept = obeys(self, call, log.calls)
+            kept = obeys(self, call, calls[:number])
             if kept is False and call.succeeded:
                 return "broken"
             if call.succeeded:
                 is_proof = kept is True and self.kind not in _PROVEN_BY_FAILURE
             else:
-                is_proof = kept is False and self.is_same_error(call.tool, log.error(call))
+                is_proof = kept is False and self.is_same_error(call.tool, call.error or "")
             verdict = "holds" if is_proof else verdict
         return verdict
 
@@ -131,12 +133,60 @@ class Claim:
 _PROVEN_BY_FAILURE = frozenset({"before", "excluded"})
 
 
-def earlier(calls: Sequence[Call], number: int, *, tools: tuple[str, ...] = ()) -> Iterator[Call]:
-    """Yield the calls that succeeded not long before that one, of these tools or of all, newest first."""
+class PastCall(NamedTuple):
+    """What claims are checked on, of one call: short enough to be kept of all runs.
+
+    `error` is the template of its error, None if it succeeded. `givers` are the look-ups before it whose
+    results had the value of an argument, by its name.
+    """
+
+    tool: str
+    arguments: Mapping[str, Any]
+    error: str | None
+    givers: Mapping[str, Sequence[str]]
+
+    @property
+    def succeeded(self) -> bool:
+        return self.error is None
+
+
+def past_calls(log: CallLog) -> list[PastCall]:
+    """Return the calls of a conversation that came to a result, in order."""
+    answered = (call for call in log.calls if call.arguments is not None and call.result is not None)
+    return [
+        PastCall(
+            tool=call.tool,
+            arguments={name: _short(value) for name, value in (call.arguments or {}).items()},
+            error=None if call.succeeded else log.error(call),
+            givers=_givers(log, call),
+        )
+        for call in islice(answered, _MOST_CALLS)
+    ]
+
+
+def _short(value: Any) -> Any:
+    """Return a value as claims look at it: long texts by their beginning, long lists and objects not."""
+    if isinstance(value, str):
+        return value[:_ARGUMENT_CHARS]
+    return value if len(as_text(value)) <= _ARGUMENT_CHARS else type(value)()
+
+
+def _givers(log: CallLog, call: Call) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    wanted = {name: single_values(value) for name, value in (call.arguments or {}).items()}
+    for other in islice(earlier(log.calls, call.number), _NEAR):
+        for name, values in wanted.items():
+            tools = found.setdefault(name, [])
+            if other.tool not in tools and values and holds_value(other, values):
+                tools.append(other.tool)
+    return {name: sorted(tools) for name, tools in found.items() if tools}
+
+
+def earlier(calls: Sequence[Call], number: int) -> Iterator[Call]:
+    """Yield the calls that succeeded not long before that one, newest first."""
     for position in range(number - 1, max(0, number - _FURTHEST) - 1, -1):
-        call = calls[position]
-        if call.succeeded and (not tools or call.tool in tools):
-            yield call
+        if calls[position].succeeded:
+            yield calls[position]
 
 
 def holds_value(call: Call, texts: Iterable[str]) -> bool:
@@ -151,13 +201,12 @@ def single_values(value: Any) -> list[str]:
     return [text for text in map(as_text, values[:10]) if len(text) >= LEAST_CHARS]
 
 
-def _kept_before(claim: Claim, call: Call, calls: list[Call]) -> bool | None:
-    done = {other.tool for other in earlier(calls, call.number, tools=claim.tools)}
-    return done.issuperset(claim.tools)
+def _kept_before(claim: Claim, _: PastCall, before: Sequence[PastCall]) -> bool | None:
+    return set(claim.tools) <= {call.tool for call in before if call.succeeded}
 
 
-def _kept_form(claim: Claim, call: Call, _: list[Call]) -> bool | None:
-    value = (call.arguments or {}).get(claim.arguments[0])
+def _kept_form(claim: Claim, call: PastCall, _: Sequence[PastCall]) -> bool | None:
+    value = call.arguments.get(claim.arguments[0])
     if value is None:
         return None
     if claim.pattern in JSON_TYPES.values():
@@ -165,35 +214,33 @@ def _kept_form(claim: Claim, call: Call, _: list[Call]) -> bool | None:
     return re.search(claim.pattern, as_text(value)) is not None
 
 
-def _kept_list(claim: Claim, call: Call, _: list[Call]) -> bool | None:
-    value = (call.arguments or {}).get(claim.arguments[0])
+def _kept_list(claim: Claim, call: PastCall, _: Sequence[PastCall]) -> bool | None:
+    value = call.arguments.get(claim.arguments[0])
     listed = listed_values(claim.error)
     return value in listed if isinstance(value, str) and listed else None
 
 
-def _kept_passing(claim: Claim, call: Call, _: list[Call]) -> bool | None:
-    has = set(claim.arguments) <= (call.arguments or {}).keys()
-    return has if claim.how == "pass" else not set(claim.arguments) & (call.arguments or {}).keys()
+def _kept_passing(claim: Claim, call: PastCall, _: Sequence[PastCall]) -> bool | None:
+    passed = [name in call.arguments for name in claim.arguments]
+    return all(passed) if claim.how == "pass" else not any(passed)
 
 
-def _kept_source(claim: Claim, call: Call, calls: list[Call]) -> bool | None:
-    values = single_values((call.arguments or {}).get(claim.arguments[0]))
-    if not values:
-        return None
-    return any(holds_value(other, values) for other in earlier(calls, call.number, tools=claim.tools))
-
-
-def _kept_apart(claim: Claim, call: Call, calls: list[Call]) -> bool | None:
+def _kept_source(claim: Claim, call: PastCall, _: Sequence[PastCall]) -> bool | None:
     [name] = claim.arguments
-    value = (call.arguments or {}).get(name)
-    if value is None:
+    if not single_values(call.arguments.get(name)):
         return None
-    return not any(
-        (other.arguments or {}).get(name) == value for other in earlier(calls, call.number, tools=claim.tools)
-    )
+    return not set(claim.tools).isdisjoint(call.givers.get(name, ()))
 
 
-_CHECKS: dict[str, Callable[[Claim, Call, list[Call]], bool | None]] = {
+def _kept_apart(claim: Claim, call: PastCall, before: Sequence[PastCall]) -> bool | None:
+    [name] = claim.arguments
+    if (value := call.arguments.get(name)) is None:
+        return None
+    others = (other for other in before if other.succeeded and other.tool in claim.tools)
+    return all(other.arguments.get(name) != value for other in others)
+
+
+_CHECKS: dict[str, Callable[[Claim, PastCall, Sequence[PastCall]], bool | None]] = {
     "before": _kept_before,
     "form": _kept_form,
     "clause": _kept_form,

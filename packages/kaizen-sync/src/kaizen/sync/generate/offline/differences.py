@@ -13,16 +13,19 @@ from typing import TYPE_CHECKING, Any
 from kaizen.sync.generate.offline.calls import is_name, is_read_only
 from kaizen.sync.generate.offline.claims import JSON_TYPES, Claim, earlier, holds_value, single_values
 from kaizen.sync.generate.offline.templates import MASK, listed_values, states_rule
+from kaizen.sync.generate.offline.wording import content, word
 
 if TYPE_CHECKING:
     from kaizen.sync.generate.offline.calls import Call
     from kaizen.sync.generate.offline.templates import CallLog
+    from kaizen.tips.tip import Tip
 
 # Traces are untrusted: whatever is in one, so much of it is compared and no more.
 _FURTHEST = 30
 _MOST = 100
 _NEAR = 20
 _LONGEST_TEXT = 2_000
+_QUOTE_CHARS = 300
 _LONGEST_FORM = 40
 _MOST_ADDED = 4
 _MOST_HELPERS = 2
@@ -72,11 +75,48 @@ class Recovery:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """A claim, the refused call that it is about, and the call that kept to it, if there was one."""
+    """A claim, the refused call that it is about, and the call that kept to it, if there was one.
+
+    `first_step` is the number of the first message of their conversation.
+    """
 
     claim: Claim
     failed: Call
     succeeded: Call | None = None
+    first_step: int = 1
+
+    @property
+    def step(self) -> int:
+        """The number of the message with the refused call."""
+        return self.first_step + self.failed.position
+
+    @property
+    def tip(self) -> Tip:
+        line = self.failed.failure.line if self.failed.failure else self.failed.quote
+        return word(self.claim, quote=line[:_QUOTE_CHARS].strip())
+
+    @property
+    def fact(self) -> str:
+        """Return what a model is told of it."""
+        told = (
+            f'Step {self.step} calls {self.failed.quote[:_QUOTE_CHARS]}: refused with "{self.claim.error}".'
+        )
+        if self.succeeded:
+            step = self.first_step + self.succeeded.position
+            told += f" Step {step} calls {self.succeeded.quote[:_QUOTE_CHARS]}: not refused."
+        return f"{told} So: {content(self.claim)}"
+
+    def is_about(self, tip: Tip) -> bool:
+        """Return whether a tip is about the same refused call, as far as its steps tell."""
+        return _is_named(self.claim.tool, tip.content) and not {self.step, self.step + 1}.isdisjoint(
+            tip.steps
+        )
+
+    def is_said_by(self, tip: Tip) -> bool:
+        """Return whether a tip names all that the claim names."""
+        told = "\n".join((tip.content, *tip.implementation_steps))
+        names = (self.claim.tool, *self.claim.tools, *self.claim.arguments)
+        return all(_is_named(name, told) for name in names)
 
 
 def find_claims(log: CallLog) -> Iterator[Finding]:
@@ -392,7 +432,7 @@ def _form(before: str, after: str, error: str) -> tuple[str, str] | None:
     pattern = form(after)
     if pattern == form(before) or not _is_same_in_another_form(before, after):
         return None
-    shown = next((word for word in _words(error) if re.fullmatch(pattern, word)), "")
+    shown = next((said for said in _words(error) if re.fullmatch(pattern, said)), "")
     return f"like {shown or example(after)}", f"^{pattern}$"
 
 
@@ -457,20 +497,20 @@ def _clause(before: str, after: str, error: str) -> dict[str, str]:
     """Return the words that free text gained, all else being the same, as the tool would say them."""
     these, those = before.split(), after.split()
     added, position = list[str](), 0
-    for word in those:
-        if position < len(these) and word.strip(";") == these[position].strip(";"):
+    for token in those:
+        if position < len(these) and token.strip(";") == these[position].strip(";"):
             position += 1
         else:
-            added.append(word)
+            added.append(token)
     if position < len(these) or not 0 < len(added) <= _MOST_ADDED:
         return {}
-    known = {word.casefold() for word in _words(error)}
+    known = {said.casefold() for said in _words(error)}
     # A keyword, an option, or what the error says; other words are the run's.
     shown = [w if _is_keyword(w) or w.casefold().strip(";") in known else MASK for w in added]
-    is_said = any(word.casefold().strip(";") in known for word in added) or states_rule(error)
-    if not is_said or all(word == MASK for word in shown):
+    is_said = any(token.casefold().strip(";") in known for token in added) or states_rule(error)
+    if not is_said or all(token == MASK for token in shown):
         return {}
-    first = next(word for word in shown if word != MASK).strip(";")
+    first = next(token for token in shown if token != MASK).strip(";")
     how = re.sub(rf"{MASK}(?: {MASK})+", MASK, " ".join(shown)).rstrip(";")
     return {"kind": "clause", "how": how, "pattern": rf"(?i)(?<!\w){re.escape(first)}(?!\w)"}
 

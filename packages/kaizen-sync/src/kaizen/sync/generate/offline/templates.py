@@ -35,6 +35,7 @@ _PHONE = re.compile(r"(?<![\w+])(?:\+|00)\d[\d ().-]{6,18}\d\b")
 _NUMBER = re.compile(r"[\d.,]+")
 _PLAIN = re.compile(r"[^\W\d_]+(?:['-][^\W\d_]+)*")
 _MASKS = re.compile(rf"{MASK}(?:[\s,;]*{MASK})+")
+_ABOUT_VALUES = re.compile(r"\d|\b(?:such as|like|e\.g\.|format|form|one of)\b", re.IGNORECASE)
 _SENTENCES = re.compile(r"(?<=[.!?])\s+|\n+")
 
 
@@ -93,10 +94,25 @@ class CallLog:
         text = " ".join(text.split())
         said = self.said_before(call)
         spans = [*self._personal(text, said), *self._of_run(call, text, said)]
-        masked = _shortened(_harmless(_MASKS.sub(MASK, _without(text, spans))))
+        masked = _shortened(self._harmless(_MASKS.sub(MASK, _without(text, spans))))
         words = masked.split()
         plain = sum(MASK not in word for word in words)
         return masked if plain >= max(2, len(words) // 3) else ""
+
+    def _harmless(self, text: str) -> str:
+        """Return the first sentence and those about the call, if they give no dangerous order.
+
+        An error is a stranger's text, and may go on to say anything.
+        """
+        first, *others = _SENTENCES.split(text)
+        kept = " ".join(part for part in [first, *filter(self._is_about_call, others)] if not dangers([part]))
+        return "" if dangers([kept]) else kept
+
+    def _is_about_call(self, sentence: str) -> bool:
+        words = set(re.findall(r"[\w.-]*\w", sentence.casefold()))
+        return (
+            not words.isdisjoint(map(str.casefold, self.names)) or _ABOUT_VALUES.search(sentence) is not None
+        )
 
     def _personal(self, text: str, said: str) -> Iterator[tuple[int, int]]:
         """Yield what looks like a person's, on whatever side of a rule it stands."""
@@ -205,15 +221,6 @@ def _schema_words(schema: Mapping[str, Any]) -> Iterator[str]:
         yield name
         allowed = described.get("enum") if isinstance(described, Mapping) else None
         yield from (value for value in allowed or () if isinstance(value, str))
-
-
-def _harmless(text: str) -> str:
-    """Return the sentences that give no dangerous order: an error is a stranger's text."""
-    if not dangers([text]):
-        return text
-    sentences = [sentence for sentence in _SENTENCES.split(text) if not dangers([sentence])]
-    rest = " ".join(sentences)
-    return "" if dangers([rest]) else rest
 
 
 def _holds(text: str, value: str) -> bool:

@@ -1,0 +1,199 @@
+"""Test what tips claim on all runs that are known, and give each tip the status that it has earned."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from kaizen.sync.generate.offline.claims import Claim, PastCall
+from kaizen.sync.generate.offline.templates import widen
+from kaizen.sync.generate.offline.wording import word
+from kaizen.sync.state.records import called_tools, start_of
+from kaizen.tips.text import fold
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+
+    from kaizen.store import Entity
+    from kaizen.sync.generate.offline.claims import Verdict
+    from kaizen.sync.state.ledger import Ledger
+    from kaizen.tips.tip import StoredTip, Tip
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimTests:
+    """Tests claims on the stories of a namespace, of which it reads those that called the tool."""
+
+    ledger: Ledger
+
+    def test(
+        self,
+        tips: Mapping[str, StoredTip],
+        calls: Sequence[Sequence[PastCall]],
+        *,
+        head: str,
+        trace_ids: Collection[str],
+        unconfirmed: Collection[str],
+    ) -> dict[str, StoredTip]:
+        """Return the tips that a story changes, `tips` among them, each as it is after its claim was tested.
+
+        What is known already is tested on this story, what is new on all others too. `head` is the story's,
+        whose traces are `trace_ids`; `unconfirmed` are the ids of tips that it may break and not confirm,
+        since it taught them itself, or the agent was shown them.
+        """
+        changed = dict(tips)
+        tools = {call.tool for conversation in calls for call in conversation}
+        for tip in {**self.ledger.tips, **tips}.values():
+            if tip.claim and tip.claim["tool"] in tools and not tip.merged_into:
+                claim = Claim.of_json(tip.claim)
+                verdict = verdict_of(claim, calls)
+                verdict = "silent" if verdict == "holds" and tip.id in unconfirmed else verdict
+                tested = tip.with_verdict(head, verdict, stories=trace_ids)
+                if tip.id not in self.ledger.tips:
+                    tested = self._test_on_others(tested, claim, trace_ids)
+                if tested != tip or tip.id in tips:
+                    changed[tip.id] = tested
+        return changed
+
+    def _test_on_others(self, tip: StoredTip, claim: Claim, trace_ids: Collection[str]) -> StoredTip:
+        for entity in self.ledger.stories_that_called(claim.tool):
+            trace_id = str(entity.metadata["trace_id"])
+            if trace_id not in trace_ids:
+                tip = tip.with_verdict(trace_id, verdict_of(claim, stored_calls(entity)))
+        return tip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignatureHistory:
+    """How often the failed call that a tip prevents was seen, among the conversations that called the tool.
+
+    `conversations` called it, `seen_in` of them with that failure, last in trace `trace_id` that began at
+    `last_seen`; `since` called it later.
+    """
+
+    conversations: int
+    seen_in: int
+    last_seen: str = ""
+    trace_id: str = ""
+    since: int = 0
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def read_history(signature: Mapping[str, str], stories: Iterable[Entity]) -> SignatureHistory:
+    """Return how often a failed call was seen in these stories, all of which called the tool."""
+    tool, error = signature["tool"], signature["error"]
+    called: list[tuple[str, str, bool]] = []
+    for entity in stories:
+        calls = (call for conversation in stored_calls(entity) for call in conversation)
+        is_seen = any(call.tool == tool and call.error and widen(error, call.error) for call in calls)
+        called.append((start_of(entity), str(entity.metadata["trace_id"]), is_seen))
+    called.sort()
+    seen = [number for number, (_, _, is_seen) in enumerate(called) if is_seen]
+    if not seen:
+        return SignatureHistory(conversations=len(called), seen_in=0)
+    last_seen, trace_id, _ = called[seen[-1]]
+    return SignatureHistory(
+        conversations=len(called),
+        seen_in=len(seen),
+        last_seen=last_seen,
+        trace_id=trace_id,
+        since=len(called) - 1 - seen[-1],
+    )
+
+
+def verdict_of(claim: Claim, calls: Iterable[Sequence[PastCall]]) -> Verdict:
+    """Check a claim on a story: one conversation that breaks it is enough."""
+    verdicts = {claim.check(conversation) for conversation in calls}
+    return "broken" if "broken" in verdicts else "holds" if "holds" in verdicts else "silent"
+
+
+def calls_metadata(calls: Sequence[Sequence[PastCall]]) -> dict[str, Any]:
+    """Return what the record of a story's head keeps of its calls."""
+    tools = (call.tool for conversation in calls for call in conversation)
+    return {
+        "calls": [[list(call) for call in conversation] for conversation in calls],
+        "called": called_tools(tools),
+    }
+
+
+def stored_calls(entity: Entity) -> Iterator[list[PastCall]]:
+    """Yield the calls of a story, by conversation, as the record of its head keeps them."""
+    metadata: Mapping[str, Any] = entity.metadata
+    return ([PastCall(*call) for call in conversation] for conversation in metadata.get("calls") or ())
+
+
+def same_lesson(tip: Tip, known: Iterable[StoredTip]) -> StoredTip | None:
+    """Return the known tip that claims the same about the same error; None if there is none."""
+    claim = Claim.of_json(tip.claim)
+    same = (
+        other
+        for other in known
+        if other.claim and Claim.of_json(other.claim).says() == claim.says() and _is_same_error(other, claim)
+    )
+    return min(same, key=lambda other: (other.signature["error"] != claim.error, other.id), default=None)
+
+
+def with_lesson(known: StoredTip, tip: Tip) -> StoredTip:
+    """Return a known tip whose error stands for that of a new one too; its own wording follows."""
+    if not (known.claim and tip.claim):
+        return known
+    claim, error = Claim.of_json(known.claim), widen(known.claim["error"], tip.claim["error"])
+    if error is None or error == claim.error:
+        return known
+    return _claiming(known, replace(claim, error=error))
+
+
+def settle(changed: Mapping[str, StoredTip], known: Mapping[str, StoredTip]) -> dict[str, StoredTip]:
+    """Return the changed tips, and others about the same errors, with the status that they have earned.
+
+    A claim is a candidate until a second conversation shows it, or the error itself states it. One with a
+    counterexample is retired, or says when it holds; so is one that says less than an active one.
+    """
+    tools = {tip.claim["tool"] for tip in changed.values() if tip.claim}
+    tips = {**known, **changed}
+    about = [tip for tip in tips.values() if tip.claim and tip.claim["tool"] in tools]
+    result = dict(changed)
+    specific: list[StoredTip] = []
+    for tip in sorted(about, key=lambda tip: (Claim.of_json(tip.claim).is_vague, tip.id)):
+        now = _earned(tip, specific)
+        if now.is_active and not Claim.of_json(now.claim).is_vague:
+            specific.append(now)
+        if now != tip:
+            result[tip.id] = now
+    return result
+
+
+def _earned(tip: StoredTip, specific: Sequence[StoredTip]) -> StoredTip:
+    if tip.is_a_persons or tip.merged_into or tip.retired_for or not tip.is_backed:
+        return tip
+    claim = Claim.of_json(tip.claim)
+    can_be_weaker = claim.kind == "before" and claim.is_stated
+    claim = replace(claim, is_conditional=can_be_weaker and bool(tip.counterexamples))
+    tip = _claiming(tip, claim)
+    if tip.status == "quarantined":
+        return tip
+    covering = next((one.id for one in specific if claim.is_vague and _is_same_error(one, claim)), None)
+    is_broken = bool(tip.counterexamples) and not can_be_weaker
+    is_shown_twice = claim.is_stated or tip.support + len(tip.confirmed_by) > 1
+    earned = "retired" if is_broken or covering else "active" if is_shown_twice else "candidate"
+    return tip.with_metadata(status=earned, covered_by=covering)
+
+
+def _claiming(tip: StoredTip, claim: Claim) -> StoredTip:
+    """Return a tip with that claim; worded anew if its words are those of the claim before."""
+    before = Claim.of_json(tip.claim)
+    if claim == before:
+        return tip
+    tip_now = tip.with_metadata(claim=claim.to_json(), signature=claim.signature)
+    if tip.is_a_persons or fold(tip.content) != fold(word(before).content):
+        return tip_now
+    worded = word(claim)
+    return tip_now.with_content(worded.content).with_metadata(
+        implementation_steps=list(worded.implementation_steps), trigger=worded.trigger
+    )
+
+
+def _is_same_error(tip: StoredTip, claim: Claim) -> bool:
+    return Claim.of_json(tip.claim).is_same_error(claim.tool, claim.error)
