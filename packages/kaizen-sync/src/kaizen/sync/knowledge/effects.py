@@ -200,7 +200,7 @@ def _counted_units(
     store: Store, namespace_id: str, tips: Mapping[str, StoredTip]
 ) -> Iterator[tuple[int, Unit]]:
     """Yield each unit, and of how many traces it is."""
-    signatures = {tip_id: signature for tip_id, tip in tips.items() if (signature := _signature(tip))}
+    signatures = {tip_id: tip.signature for tip_id, tip in tips.items() if tip.signature}
     # The records of a unit are side by side, since their ids begin alike.
     for _, entities in groupby(store.iterate(namespace_id, type=EXPOSURE), key=_unit_part):
         traces = sorted(map(ExposedTrace.of, entities), key=lambda trace: (trace.began_at, trace.trace_id))
@@ -211,20 +211,15 @@ def _unit_part(entity: Entity) -> str:
     return entity.id.rpartition(":")[0]
 
 
-def _signature(tip: StoredTip) -> tuple[str, str] | None:
-    signature = tip.metadata.get("signature")
-    if not isinstance(signature, dict) or not (signature.get("tool") and signature.get("error")):
-        return None
-    return str(signature["tool"]), str(signature["error"])
-
-
-def _unit(traces: Sequence[ExposedTrace], signatures: Mapping[str, tuple[str, str]]) -> Unit:
+def _unit(traces: Sequence[ExposedTrace], signatures: Mapping[str, Mapping[str, str]]) -> Unit:
     """Return the unit of these traces, in order of time: it counts once, and fails if one of them failed."""
     assignments = tuple(_assignments([trace.exposures[0] for trace in traces]))
     measures = [trace.measures for trace in traces]
     known = [trace.success for trace in traces if trace.success is not None]
     costs = [one.cost_usd for one in measures if one.cost_usd is not None]
     refused = {pair for one in measures for pair in one.refused}
+    # What the first trace repeats was in no trace of the unit; what later ones repeat was.
+    calls = sum((one.own for one in measures), measures[0].repeated)
     return Unit(
         id=traces[0].exposures[0].unit,
         began_at=traces[0].began_at,
@@ -235,9 +230,9 @@ def _unit(traces: Sequence[ExposedTrace], signatures: Mapping[str, tuple[str, st
             if one.tip_id in signatures
         },
         success=all(known) if known else None,
-        refused_calls=sum(one.refused_calls for one in measures),
-        model_calls=sum(one.model_calls for one in measures),
-        tool_calls=sum(one.tool_calls for one in measures),
+        refused_calls=calls.refused_calls,
+        model_calls=calls.model_calls,
+        tool_calls=calls.tool_calls,
         tokens=sum(one.tokens for one in measures),
         cost_usd=sum(costs) if costs else None,
         duration_s=sum(one.duration_s for one in measures),
@@ -264,8 +259,8 @@ def _assignments(exposures: Sequence[Exposure]) -> Iterator[Assignment]:
                 yield Assignment(tip_id=tip_id, revision=revision, p=p, is_held_out=is_held_out)
 
 
-def _recurred(signature: tuple[str, str], refused: Iterable[tuple[str, str]]) -> bool:
-    tool, error = signature
+def _recurred(signature: Mapping[str, str], refused: Iterable[tuple[str, str]]) -> bool:
+    tool, error = signature.get("tool"), signature.get("error", "")
     return any(tool == other and _is_same_error(error, told) for other, told in refused)
 
 

@@ -377,12 +377,8 @@ def _create(result: Reconciled, new: NewTip) -> StoredTip:
 
 
 def _add_source(result: Reconciled, current: StoredTip, new: NewTip) -> None:
-<<<<<<< HEAD
     if current.id not in new.shown_ids:
-        _put(result, current.with_source(new.source))
-=======
-    _put(result, with_lesson(current, new.tip).with_source(new.source))
->>>>>>> miner
+        _put(result, with_lesson(current, new.tip).with_source(new.source))
     result.duplicates += 1
 
 

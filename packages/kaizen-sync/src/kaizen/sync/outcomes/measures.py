@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from kaizen.sync.generate.offline.templates import call_logs
-from kaizen.sync.state.exposures import ExposedTrace, RunMeasures, annotated_success
+from kaizen.sync.state.exposures import CallCounts, ExposedTrace, RunMeasures, annotated_success
 from kaizen.sync.trajectory.stories import describe
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
+    from kaizen.sync.generate.offline.calls import Call
+    from kaizen.sync.generate.offline.templates import CallLog
     from kaizen.sync.model import Message, Trace, Trajectory
 
 _COST = "llm.cost.total"
@@ -33,22 +36,20 @@ def exposed_trace(trace: Trace, trajectory: Trajectory) -> ExposedTrace | None:
 def measure(trace: Trace, trajectory: Trajectory) -> RunMeasures:
     main, *sides = call_logs(trajectory)
     start = _own_start(trajectory.messages, describe(trajectory, trace.start_time).repeated)
-    called = [
-        (log, call)
-        for log, first in [(main, start), *((side, 0) for side in sides)]
-        for call in log.calls
-        if call.position >= first and call.result is not None
-    ]
-    failed = [(call.tool, log.error(call)) for log, call in called if call.failure]
+    own = _counts(main, trajectory.messages[start:], lambda call: call.position >= start)
+    if start:
+        # The answer that the history ends with was another trace's.
+        own = replace(own, model_calls=own.model_calls - 1)
+    for log in sides:
+        own += _counts(log, log.messages, lambda _: True)
+    refused = {(call.tool, log.error(call)) for log in (main, *sides) for call in log.calls if call.failure}
     usage = trajectory.usage
     return RunMeasures(
-        refused=tuple(sorted(set(failed)))[:_MOST_REFUSED],
-        refused_calls=len(failed),
-        # The answer that the history ends with was another trace's.
-        model_calls=_answers(trajectory.messages[start:])
-        - (start > 0)
-        + sum(_answers(s.messages) for s in sides),
-        tool_calls=len(called),
+        refused=tuple(sorted(refused))[:_MOST_REFUSED],
+        own=own,
+        repeated=_counts(
+            main, trajectory.messages[: start + 1 if start else 0], lambda call: call.position < start
+        ),
         tokens=usage.prompt_tokens + usage.completion_tokens,
         cost_usd=_cost(trace),
         duration_s=(max(span.end_time for span in trace.spans) - trace.start_time).total_seconds(),
@@ -56,14 +57,20 @@ def measure(trace: Trace, trajectory: Trajectory) -> RunMeasures:
     )
 
 
+def _counts(log: CallLog, messages: Sequence[Message], is_counted: Callable[[Call], bool]) -> CallCounts:
+    """Count the answers among these messages, and the calls that came back."""
+    called = [call for call in log.calls if call.result is not None and is_counted(call)]
+    return CallCounts(
+        refused_calls=sum(call.failure is not None for call in called),
+        model_calls=sum(message.role == "assistant" for message in messages),
+        tool_calls=len(called),
+    )
+
+
 def _own_start(messages: Sequence[Message], repeated: int) -> int:
     """Return the place of the last answer that another trace gave; this one has the results of its calls."""
     answers = [number for number, message in enumerate(messages) if message.role == "assistant"]
     return answers[repeated - 1] if 0 < repeated <= len(answers) else 0
-
-
-def _answers(messages: Sequence[Message]) -> int:
-    return sum(message.role == "assistant" for message in messages)
 
 
 def _cost(trace: Trace) -> float | None:

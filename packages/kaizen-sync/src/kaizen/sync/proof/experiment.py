@@ -101,12 +101,13 @@ class Experiment:
             kind: dict(_amount_estimates(kind, rows, _array(amount)[rows.unit], alpha))
             for kind, amount in self._amounts.items()
         }
-        chosen, held_out, imbalance = _counts(rows)
+        shown, held_out = _counts(rows)
+        imbalance = _imbalance(rows)
         return [
             Trial(
                 tip_id=tip_id,
                 revision=revision,
-                shown=int(chosen[n] - held_out[n]),
+                shown=int(shown[n]),
                 held_out=int(held_out[n]),
                 imbalance=float(imbalance[n]),
                 estimates={kind: found[n] for kind, found in estimates.items() if n in found},
@@ -131,13 +132,16 @@ def _array(values: array[Any]) -> NDArray[Any]:
     return np.frombuffer(values, values.typecode)
 
 
-def _counts(rows: _Rows) -> tuple[Floats, Floats, Floats]:
-    """Return for each trial its units, those held out, and by how many deviations these are too many."""
-    held: Floats = rows.held_out.astype(np.float64)
-    held_out = np.asarray(np.bincount(rows.trial, held), dtype=np.float64)
-    excess = np.bincount(rows.trial, held - rows.p)
-    spread = np.sqrt(np.bincount(rows.trial, rows.p * (1 - rows.p)))
-    return np.bincount(rows.trial).astype(np.float64), held_out, excess / spread
+def _counts(rows: _Rows) -> tuple[Ints, Ints]:
+    """Return for each trial how many of its units were shown the tip, and how many were held out."""
+    held_out = np.bincount(rows.trial[rows.held_out], minlength=int(rows.trial[-1]) + 1)
+    return np.bincount(rows.trial) - held_out, held_out
+
+
+def _imbalance(rows: _Rows) -> Floats:
+    """Return for each trial by how many standard deviations too many units were held out."""
+    excess = np.bincount(rows.trial, rows.held_out - rows.p)
+    return np.asarray(excess / np.sqrt(np.bincount(rows.trial, rows.p * (1 - rows.p))))
 
 
 def _estimates(
@@ -154,7 +158,7 @@ def _estimates(
     no_gain = np.zeros(len(cells.first))
     helps = log_capital(cells, no_gain, on_more=True)
     harms = log_capital(cells, no_gain, on_more=False)
-    chosen, held_out, _ = _counts(rows)
+    shown, held_out = _counts(rows)
     weight = 1 / (baseline * (1 - baseline))
     shown_rate = rates(units.trial, ~units.held_out, weight * units.p, units.good)
     held_out_rate = rates(units.trial, units.held_out, weight * (1 - units.p), units.good)
@@ -163,7 +167,7 @@ def _estimates(
             trial,
             Estimate(
                 outcome=kind,
-                shown=int(chosen[trial] - held_out[trial]),
+                shown=int(shown[trial]),
                 held_out=int(held_out[trial]),
                 rate_shown=float(shown_rate[trial]),
                 rate_held_out=float(held_out_rate[trial]),
@@ -183,13 +187,13 @@ def _amount_estimates(
         return
     rows = rows.where(known)
     found = averages(rows.trial, rows.held_out, rows.p, amount[known], alpha=alpha)
-    chosen, held_out, _ = _counts(rows)
+    shown, held_out = _counts(rows)
     for trial in np.unique(rows.trial).tolist():
         yield (
             trial,
             AmountEstimate(
                 amount=kind,
-                shown=int(chosen[trial] - held_out[trial]),
+                shown=int(shown[trial]),
                 held_out=int(held_out[trial]),
                 mean_shown=float(found.shown[trial]),
                 mean_held_out=float(found.held_out[trial]),

@@ -214,12 +214,9 @@ class Planner:
                 **calls_metadata(result.calls),
             }
             plan.reconciled = self.reconciler.reconcile(result.learned, self._standing(withdrawn))
-<<<<<<< HEAD
-            tips, backed_ids = {**withdrawn, **plan.reconciled.tips}, plan.reconciled.backed_ids
+            backed_ids = plan.reconciled.backed_ids
             if result.learned and not backed_ids:
                 result = replace(result, state="no_lesson", reason=TIPS_SHOWN)
-=======
-            backed_ids = plan.reconciled.backed_ids
             tips = self._claim_tests.test(
                 {**withdrawn, **plan.reconciled.tips},
                 result.calls,
@@ -227,7 +224,6 @@ class Planner:
                 trace_ids=linked.trace_ids,
                 unconfirmed={*backed_ids, *result.shown_tip_ids},
             )
->>>>>>> miner
         for trace_id in linked.trace_ids:
             is_head = trace_id == head
             if is_head and is_learned:

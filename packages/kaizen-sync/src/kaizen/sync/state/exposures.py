@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
@@ -19,16 +19,30 @@ EXPOSURE = "exposure"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RunMeasures:
-    """What a trace shows of how a run went; of what it repeats of other traces, nothing.
-
-    `refused` are the tool and the error template of each refused call, each pair once.
-    """
-
-    refused: tuple[tuple[str, str], ...] = ()
+class CallCounts:
     refused_calls: int = 0
     model_calls: int = 0
     tool_calls: int = 0
+
+    def __add__(self, other: CallCounts) -> CallCounts:
+        return CallCounts(
+            refused_calls=self.refused_calls + other.refused_calls,
+            model_calls=self.model_calls + other.model_calls,
+            tool_calls=self.tool_calls + other.tool_calls,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunMeasures:
+    """What a trace shows of how a run went.
+
+    `refused` are the tool and the error template of each refused call, each pair once. `repeated` counts the
+    calls of the history that the trace begins with, `own` all others.
+    """
+
+    refused: tuple[tuple[str, str], ...] = ()
+    own: CallCounts = CallCounts()
+    repeated: CallCounts = CallCounts()
     tokens: int = 0
     cost_usd: float | None = None
     duration_s: float = 0.0
@@ -36,9 +50,9 @@ class RunMeasures:
 
     @classmethod
     def of_json(cls, value: Mapping[str, Any]) -> RunMeasures:
-        known = {field.name: value[field.name] for field in fields(cls) if field.name in value}
-        refused = tuple((tool, error) for tool, error in value.get("refused") or ())
-        return cls(**{**known, "refused": refused})
+        refused = tuple((tool, error) for tool, error in value["refused"])
+        own, repeated = CallCounts(**value["own"]), CallCounts(**value["repeated"])
+        return cls(**{**value, "refused": refused, "own": own, "repeated": repeated})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,12 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from kaizen.store import ConflictError
 from kaizen.sync.state.checkpoint import Checkpoint, checkpoint_id
-<<<<<<< HEAD
 from kaizen.sync.state.exposures import EXPOSURE
-from kaizen.sync.state.records import ACTOR, CLAIM, TRAJECTORY, Claim, TraceRecord, record_id
-=======
 from kaizen.sync.state.records import ACTOR, CLAIM, TRAJECTORY, Claim, TraceRecord, called_path, record_id
->>>>>>> miner
 from kaizen.sync.state.rejudge_schedule import Ask
 from kaizen.sync.trajectory.tool_definitions import newest
 from kaizen.tips.checks import GUIDELINE
