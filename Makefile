@@ -19,7 +19,7 @@ demo: $(HATCH) $(PHOENIX) ## Run the whole loop on four real agents; no key need
 test: $(HATCH) $(PHOENIX) ## Run all tests, the end-to-end ones included (ARGS="-k smolagents" for some)
 	@KAIZEN_E2E=true $(HATCH) run test $(ARGS)
 
-oldest: $(HATCH) ## Test kaizen-auto with the oldest versions that it admits
+oldest: $(HATCH) ## Test kaizen-auto and kaizen-recall with the oldest versions that they admit
 	@$(HATCH) run oldest:test $(ARGS)
 
 tracers: $(HATCH) ## Test kaizen-auto beside logfire and ddtrace

@@ -112,6 +112,52 @@ asyncio.run(main())
 """
 
 
+HERE = f"import sys; sys.path.insert(0, {str(Path(__file__).resolve().parents[1])!r})\n"
+
+STRETCH = (
+    HERE
+    + """
+import gc, json, time
+from kaizen.recall.snapshots.document import read_document
+from tests.support.snapshots import document, many_tips
+data = document(many_tips(10_000))
+gc.collect()
+stretches, last = [], time.thread_time()
+
+def pause():
+    global last
+    time.sleep(0)
+    now = time.thread_time()
+    stretches.append((now - last) * 1e3)
+    last = now
+
+read_document(data, "kaizen", pause=pause)
+print(json.dumps(max(stretches)))
+"""
+)
+
+CALLS_AT_100_000 = (
+    HERE
+    + """
+import json, random, statistics, time
+from kaizen.recall import Snapshot, ServedTip
+from kaizen.recall.choosing import Request
+from kaizen.recall.recalled import recall_from
+from tests.support.snapshots import many_tips
+snapshot = Snapshot(ServedTip(**{**tip, "steps": tuple(tip["steps"])}) for tip in many_tips(100_000))
+draw, times = random.Random(1), []
+WORDS = "order refund invoice customer account booking flight hotel change find cancel my the".split()
+for _ in range(1000):
+    task = " ".join(draw.choices(WORDS, k=20)) + f" k{draw.randrange(997)} r{draw.randrange(313)}"
+    request = Request(task, "You are an agent.", {f"tool_{draw.randrange(500)}": "" for _ in range(10)})
+    started = time.thread_time()
+    recall_from(snapshot, request, unit="u")
+    times.append((time.thread_time() - started) * 1e3)
+print(json.dumps(dict(median=statistics.median(times))))
+"""
+)
+
+
 def run(code: str, *arguments: str, **variables: str) -> Any:
     with tempfile.TemporaryDirectory() as home:
         done = subprocess.run(
@@ -146,7 +192,7 @@ def source(kind: str, tips: Sequence[dict[str, Any]]) -> Iterator[str]:
 
 
 def costs() -> Iterator[tuple[str, str, str]]:
-    took, third = min(rounds(IMPORT))
+    took, third = min(rounds(IMPORT, KAIZEN_RECALL_ENABLED="true"))
     yield (
         "enabled import, nothing used",
         "<= 5 ms CPU, no third-party module",
@@ -167,28 +213,9 @@ def costs() -> Iterator[tuple[str, str, str]]:
             best = min(rounds(CALLS, "0", count=2, KAIZEN_RECALL_FROM=url), key=lambda each: each["median"])
         shown = f"{best['first']:.2f} s, then {best['median']:.3f} / {best['p99']:.3f} ms"
         yield f"source {kind}: first call, then", "<= 0.3 s, then as up", shown
-    best = min(rounds(CALLS_AT_100_000, "120", count=1), key=lambda each: each["median"])
-    yield "call, 100,000 tips, median", "< 5 ms", f"{best['median']:.2f} ms"
-
-
-CALLS_AT_100_000 = """
-import json, random, statistics, sys, time
-sys.path.insert(0, ROOT)
-from kaizen.recall import Snapshot, ServedTip
-from kaizen.recall.choosing import Request
-from kaizen.recall.recalled import recall_from
-from tests.support.snapshots import many_tips
-snapshot = Snapshot(ServedTip(**{**tip, "steps": tuple(tip["steps"])}) for tip in many_tips(100_000))
-draw, times = random.Random(1), []
-WORDS = "order refund invoice customer account booking flight hotel change find cancel my the".split()
-for _ in range(1000):
-    task = " ".join(draw.choices(WORDS, k=20)) + f" k{draw.randrange(997)} r{draw.randrange(313)}"
-    request = Request(task, "You are an agent.", {f"tool_{draw.randrange(500)}": "" for _ in range(10)})
-    started = time.thread_time()
-    recall_from(snapshot, request, unit="u")
-    times.append((time.thread_time() - started) * 1e3)
-print(json.dumps(dict(median=statistics.median(times))))
-""".replace("ROOT", repr(str(Path(__file__).resolve().parents[1])))
+    stretch = min(rounds(STRETCH))
+    yield "loading thread, longest stretch without letting others run, CPU", "< 5 ms", f"{stretch:.1f} ms"
+    yield "call, 100,000 tips, median", "< 5 ms", f"{run(CALLS_AT_100_000)['median']:.2f} ms"
 
 
 def prefixes() -> Iterator[tuple[str, str, str]]:

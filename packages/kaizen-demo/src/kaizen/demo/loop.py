@@ -94,8 +94,9 @@ def run_demo(phoenix: Path | None, agent_python: Path | None) -> None:
             "KAIZEN_RECALL_HOLDOUT": "0",
             "KAIZEN_RECALL_FROM": str(snapshot),
             "KAIZEN_NAMESPACE_ID": NAMESPACE,
-            # Four agents start at once, maybe on a small machine: each is to have its tips.
+            # Four agents start at once, maybe on a small machine: each is to have all its tips.
             "KAIZEN_RECALL_TIMEOUT": "20",
+            "KAIZEN_RECALL_HOLDOUT": "0",
         }
         again = [replace(agent, project=f"{agent.project}-again") for agent in AGENTS]
         second = _run_agents(again, python, server.url, {**environ, **recall}, directory)

@@ -52,7 +52,7 @@ class Snapshot:
 
     `control_share` is the share of units that are shown no tip at all, so that the effect of all tips
     together can be measured; 0 if no tip is ever held out: then there is no experiment. `pause` is
-    called often while the index is built, so that a background thread can let others run.
+    called often while all is put in order, so that a background thread can let others run.
     """
 
     def __init__(
@@ -65,7 +65,11 @@ class Snapshot:
         control_share: float = CONTROL_SHARE,
         pause: Callable[[], None] = lambda: None,
     ) -> None:
-        self.tips = sorted(tips, key=lambda tip: tip.rank)
+        def rank(tip: ServedTip) -> tuple[object, ...]:
+            pause()
+            return tip.rank
+
+        self.tips = sorted(tips, key=rank)
         self.index = Index(self.tips, pause)
         self.namespace_id = namespace_id
         self.digest = digest

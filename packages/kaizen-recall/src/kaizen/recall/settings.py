@@ -1,30 +1,21 @@
-"""The variables that recall reads, and what they mean."""
+"""The variables that recall reads."""
 
 from __future__ import annotations
 
 import os
-from typing import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from kaizen.recall.snapshots.settings import Settings
 
 _YES = ("true", "1", "yes", "on")
 _NO = ("false", "0", "no", "off")
 
 
-class Settings(NamedTuple):
-    """Where tips come from, how many are shown, and how long a run may wait for the first of them."""
-
-    source: str
-    """A store (directory or URL), a file, or `http(s)://`; empty for the store of this machine."""
-    token: str
-    namespace_id: str
-    timeout_s: float
-    refresh_s: float
-    max_tokens: int
-    holdout: float
-    """The greatest share of runs that any tip may be held out from; 0 ends the experiment."""
-
-
 def read_settings() -> Settings:
     """Read the environment; a value that makes no sense counts as unset."""
+    from kaizen.recall.snapshots.settings import Settings
+
     return Settings(
         source=os.path.expanduser(_text("KAIZEN_RECALL_FROM")),
         token=_text("KAIZEN_RECALL_TOKEN"),

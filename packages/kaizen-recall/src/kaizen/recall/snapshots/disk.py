@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from kaizen.recall.snapshots.document import MAX_BYTES
 
 if TYPE_CHECKING:
-    from kaizen.recall.settings import Settings
+    from kaizen.recall.snapshots.settings import Settings
     from kaizen.recall.snapshots.sources import Fetched
 
 

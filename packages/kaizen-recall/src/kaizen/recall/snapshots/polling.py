@@ -9,13 +9,14 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from kaizen.recall.settings import Settings, read_settings
+from kaizen.recall.settings import read_settings
 from kaizen.recall.snapshots import disk, sources
 from kaizen.recall.snapshots.document import read_document
 from kaizen.recall.snapshots.errors import RecallError
 
 if TYPE_CHECKING:
     from kaizen.recall.model import Snapshot
+    from kaizen.recall.snapshots.settings import Settings
 
 _log = logging.getLogger("kaizen.recall")
 
