@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kaizen.store import Store, StoreSettings, open_store, revert
+from kaizen.store import Store, StoreSettings, open_store, read_commits, revert
 from kaizen.sync import ModelSettings, Report, Sync, SyncSettings, read_proof
 from kaizen.sync.knowledge.effects import read_units
 from kaizen.sync.model import Annotation, Trace
@@ -111,7 +111,7 @@ def test_a_tip_that_harms_is_quarantined_in_a_commit_that_can_be_undone(store: S
     assert harmful.status == "quarantined"
     assert harmful.quarantine_reason.startswith("harms: signature -")
     assert not served(store)
-    [commit] = [one for one in store.commits("kaizen") if one.reason.startswith("harms")]
+    [commit] = [one for one in read_commits(store, "kaizen") if one.reason.startswith("harms")]
     assert [change.entity_id for change in commit.changes] == ["tip"]
     revert(store, "kaizen", commit_ids=[commit.id])
     assert (stored(store).status, "effect" in stored(store).metadata) == ("active", False)

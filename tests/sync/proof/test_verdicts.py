@@ -1,4 +1,4 @@
-"""Verdicts, the probability of being held out, and what is said of an experiment."""
+"""Verdicts, and what is said of an experiment."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from dataclasses import replace
 import pytest
 
 from kaizen.sync.proof.checks import headline, problems
-from kaizen.sync.proof.holdout import holdout_probability
 from kaizen.sync.proof.values import ALL_TIPS, Estimate, OutcomeKind, Trial
 from kaizen.sync.proof.verdicts import VerdictRules, main_estimates, needed_evidence, verdicts
 
@@ -126,15 +125,6 @@ def test_e_bh_rejects_as_its_paper_says() -> None:
     # Two of four with e >= 4 / (0.05 * 2) = 40, though neither reaches 80.
     evidence = [math.log(e) for e in (45, 50, 1, 2)]
     assert needed_evidence(evidence, 0.05) == pytest.approx(math.log(40))
-
-
-def test_a_tip_is_held_out_less_once_it_is_proven_and_never_by_more_than_allowed() -> None:
-    assert holdout_probability("open") == 0.2
-    assert holdout_probability("open", is_candidate=True) == 0.5
-    assert holdout_probability("helps") == 0.05
-    assert holdout_probability("open", most=0.1) == 0.1
-    assert holdout_probability("helps", most=0) == 0
-    assert holdout_probability("open", is_pinned=True) == 0
 
 
 def test_the_headline_says_what_is_known() -> None:

@@ -90,8 +90,6 @@ def run_demo(phoenix: Path | None, agent_python: Path | None) -> None:
         _say("6. Running the same agents again, now with KAIZEN_RECALL_ENABLED=true ...")
         recall = {
             "KAIZEN_RECALL_ENABLED": "true",
-            # One run of each agent proves nothing, and must be given its tips.
-            "KAIZEN_RECALL_HOLDOUT": "0",
             "KAIZEN_RECALL_FROM": str(snapshot),
             "KAIZEN_NAMESPACE_ID": NAMESPACE,
             # Four agents start at once, maybe on a small machine: each is to have all its tips.
