@@ -12,7 +12,7 @@ from kaizen.store import ConflictError
 from kaizen.sync.generate.offline.templates import widen
 from kaizen.sync.proof.checks import headline, problems
 from kaizen.sync.proof.values import ALL_TIPS, Assignment, Unit
-from kaizen.sync.proof.verdicts import VerdictRules, verdicts
+from kaizen.sync.proof.verdicts import VerdictRules, main_estimates, verdicts
 from kaizen.sync.state.exposures import EXPOSURE, ExposedTrace
 from kaizen.tips.checks import GUIDELINE
 from kaizen.tips.effect import current_effect, with_effect, wording_revision
@@ -22,7 +22,7 @@ from kaizen.tips.tip import StoredTip
 if TYPE_CHECKING:
     from kaizen.store import Commit, Entity, Store
     from kaizen.sync.model import Exposure
-    from kaizen.sync.proof.values import Trial, Verdict
+    from kaizen.sync.proof.values import Estimate, Trial, Verdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,11 +43,19 @@ class MeasuredTip:
         }
 
     @property
+    def main(self) -> Estimate | None:
+        """Return the estimate that decided, or the one that says most so far; None if there is none."""
+        if self.verdict.because is not None:
+            return self.trial.estimates[self.verdict.because]
+        found = main_estimates(self.trial) or list(self.trial.estimates.values())
+        return max(found, key=lambda one: max(one.helps_evidence, one.harms_evidence), default=None)
+
+    @property
     def effect(self) -> dict[str, Any] | None:
         """Return what the tip keeps of a verdict with its numbers; None while it is open."""
-        if self.verdict.because is None:
+        estimate = self.main
+        if self.verdict.because is None or estimate is None:
             return None
-        estimate = self.trial.estimates[self.verdict.because]
         numbers = {
             "gain": estimate.gain,
             "low": estimate.low,
@@ -140,6 +148,14 @@ def read_proof(
     )
 
 
+def read_growth(store: Store, namespace_id: str, measured: MeasuredTip, *, points: int = 20) -> list[Trial]:
+    """Return what was known of a tip after each of so many equal parts of its runs."""
+    from kaizen.sync.proof.experiment import trial_growth
+
+    tip_id, revision = measured.trial.tip_id, measured.trial.revision
+    return trial_growth(read_units(store, namespace_id), tip_id, revision, points=points)
+
+
 def read_units(store: Store, namespace_id: str) -> Iterator[Unit]:
     """Yield every unit of a namespace that tips were chosen for."""
     tips = {tip.id: tip for tip in read_tips(store.iterate(namespace_id, type=GUIDELINE))}
@@ -186,11 +202,9 @@ def _identity(effect: Mapping[str, Any]) -> tuple[object, ...]:
 
 def describe_verdict(measured: MeasuredTip) -> str:
     """Return the verdict in a few words with its numbers."""
-    name, trial = measured.verdict.name, measured.trial
-    if measured.verdict.because is None:
-        more = measured.verdict.more_units
+    name, estimate, more = measured.verdict.name, measured.main, measured.verdict.more_units
+    if measured.verdict.because is None or estimate is None:
         return f"open, about {more:,} more runs to go" if more is not None else "open"
-    estimate = trial.estimates[measured.verdict.because]
     low, gain, high = (f"{100 * value:+.0f}" for value in (estimate.low, estimate.gain, estimate.high))
     outcome = estimate.outcome.replace("_", " ")
     return f"{name}: {outcome} {gain} points [{low}, {high}], {estimate.units:,} runs"

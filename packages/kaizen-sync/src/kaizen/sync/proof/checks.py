@@ -43,7 +43,7 @@ def problems(trials: Sequence[Trial], *, units: int, traces: int) -> Iterator[st
         return
     if not any(trial.held_out for trial in trials):
         yield "no tip was ever held out: without KAIZEN_RECALL_HOLDOUT above 0 nothing can be proven"
-    if not any(trial.estimates for trial in trials):
+    elif not any(trial.estimates for trial in trials):
         yield "no outcome is known: annotate runs, or let tips have signatures"
     if traces > _FEW_TRACES_A_UNIT * units:
         yield f"{traces} traces are only {units} units: a session id that never changes is one unit"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -127,9 +128,27 @@ class Experiment:
         return rows.where(order), _array(self._recurred)[order]
 
 
+def trial_growth(units: Iterable[Unit], tip_id: str, revision: str, *, points: int) -> list[Trial]:
+    """Return a trial as it was after each of so many equal parts of its units."""
+    own = [
+        replace(unit, assignments=(assignment,))
+        for unit in units
+        for assignment in unit.assignments
+        if (assignment.tip_id, assignment.revision) == (tip_id, revision)
+    ]
+    own.sort(key=lambda unit: (unit.began_at, unit.id))
+    experiment, grown = Experiment(), []
+    ends = {len(own) * point // points for point in range(1, points + 1)}
+    for number, unit in enumerate(own, 1):
+        experiment.add(unit)
+        if number in ends:
+            grown += experiment.trials()
+    return grown
+
+
 def _array(values: array[Any]) -> NDArray[Any]:
-    # Not a copy: no units can be added as long as it is there.
-    return np.frombuffer(values, values.typecode)
+    # A copy: while there is a view, no unit can be added.
+    return np.array(values)
 
 
 def _counts(rows: _Rows) -> tuple[Ints, Ints]:
