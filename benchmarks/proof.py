@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import argparse
+import json
 import math
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from kaizen.store import StoreSettings, open_store
+from kaizen.sync import ModelSettings, Sync, SyncSettings, read_proof
+from kaizen.sync.model import Exposure
 from kaizen.sync.proof.betting import (
     WEIGHTS,
     Floats,
@@ -27,9 +33,18 @@ from kaizen.sync.proof.betting import (
 from kaizen.sync.proof.experiment import Experiment
 from kaizen.sync.proof.values import Assignment, Unit
 from kaizen.sync.proof.verdicts import MIN_UNITS_A_SIDE
+from kaizen.sync.state.exposures import CallCounts, ExposedTrace, RunMeasures
+from kaizen.tips import StoredTip, manual_tip
+from kaizen.tips.effect import wording_revision
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from tests.support.listed import ListedSource, one_call
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from kaizen.store import Store
+    from kaizen.sync.model import Trace
 
 ALPHA = 0.05
 SURE = math.log(2 / ALPHA)
@@ -375,16 +390,123 @@ def measure_report(tips: int, units: int, tips_a_unit: int) -> None:
           f"{peak_mb() - before:.0f} MB |")  # fmt: skip
 
 
+def measure_store(tips: int, units: int, tips_a_unit: int) -> None:
+    """Print what `kaizen proof` costs that reads so many units from a store."""
+    rng = np.random.default_rng(7)
+    with tempfile.TemporaryDirectory() as directory, new_store(directory) as store:
+        refs = list(known_tips(store, tips))
+        for start in range(0, units, 1_000):
+            puts = []
+            for number in range(start, min(units, start + 1_000)):
+                chosen = rng.choice(tips, tips_a_unit, replace=False).tolist()
+                held_out = (rng.random(tips_a_unit) < 0.2).tolist()
+                puts += exposed_trace(number, [refs[n] for n in chosen], held_out).to_puts(
+                    "listed", "p", "run"
+                )
+            store.commit("kaizen", puts)
+        before, began = peak_mb(), time.process_time()
+        found = len(read_proof(store, "kaizen").tips)
+        took = time.process_time() - began
+        print(f"| {found:,} tips, {units:,} units, {tips_a_unit} tips each | {took:.2f} s | "
+              f"{peak_mb() - before:.0f} MB |")  # fmt: skip
+
+
+def new_store(directory: str) -> Store:
+    store = open_store(StoreSettings(data_dir=Path(directory), embedder="none"))
+    store.create_namespace("kaizen")
+    return store
+
+
+def known_tips(store: Store, count: int) -> Iterator[str]:
+    """Put tips into the store, and yield each as spans name it."""
+    puts = [
+        replace(
+            manual_tip(f"Tip {n}.", signature={"tool": "pay", "error": f"rule {n} not kept"}), id=f"tip-{n}"
+        )
+        for n in range(count)
+    ]
+    for start in range(0, count, 1_000):
+        store.commit("kaizen", puts[start : start + 1_000])
+    return (
+        f"{entity.id}@{wording_revision(StoredTip.of(entity))}"
+        for entity in store.iterate("kaizen", type="guideline")
+    )
+
+
+def exposed_trace(number: int, refs: list[str], held_out: list[bool]) -> ExposedTrace:
+    chosen = list(zip(refs, held_out, strict=True))
+    return ExposedTrace(
+        trace_id=f"{number:032x}",
+        began_at=datetime.fromtimestamp(1.7e9 + number, UTC),
+        exposures=(
+            Exposure(
+                unit=f"{number:032x}",
+                shown=tuple(ref for ref, held in chosen if not held),
+                held_out=tuple(ref for ref, held in chosen if held),
+                p={**{ref.partition("@")[0]: 0.2 for ref in refs}, "*": 0.02},
+            ),
+        ),
+        measures=RunMeasures(
+            refused=(("pay", f"rule {number % 5} not kept"),),
+            own=CallCounts(refused_calls=1),
+            tokens=number % 1_000,
+        ),
+        success=number % 3 == 0,
+    )
+
+
+def measure_sync(traces: int, rounds: int = 5) -> None:
+    """Print the CPU time of a sync of runs that recall marked, and of the same runs without marks."""
+    took: dict[bool, list[float]] = {True: [], False: []}
+    for _ in range(rounds):
+        for is_marked in (True, False):
+            with tempfile.TemporaryDirectory() as directory, new_store(directory) as store:
+                [ref] = known_tips(store, 1)
+                source = ListedSource([listed_run(n, ref if is_marked else "") for n in range(traces)])
+                models = ModelSettings(tips_model="offline", reconcile_model="offline")
+                began = time.process_time()
+                Sync(source, store, SyncSettings(quiet_s=0), models).run()
+                took[is_marked].append(time.process_time() - began)
+    plain, marked = min(took[False]), min(took[True])
+    print(f"| sync of {traces:,} traces, CPU | {plain:.2f} s | {marked:.2f} s | {marked / plain - 1:+.1%} |")
+
+
+def listed_run(number: int, ref: str) -> Trace:
+    """Return a run of twelve calls; in one run of three, one is refused. With marks if there is a tip."""
+    told: list[dict[str, Any]] = [{"role": "user", "content": f"Pay the twelve bills of customer {number}."}]
+    for bill in range(12):
+        call = {"name": "pay", "arguments": json.dumps({"bill": bill, "amount": 100 * number})}
+        told.append(
+            {"role": "assistant", "tool_calls": [{"id": f"c{bill}", "type": "function", "function": call}]}
+        )
+        is_refused = bill == 5 and number % 3 == 0
+        answer = "Error: rule 0 not kept" if is_refused else f"Bill {bill} is paid. " + "All is well. " * 20
+        told.append({"role": "tool", "tool_call_id": f"c{bill}", "content": answer})
+    ids = "[]" if number % 5 == 0 else json.dumps([ref])
+    marks = {
+        "kaizen.recall.unit": f"u{number}",
+        "kaizen.recall.shown": ids,
+        "kaizen.recall.held_out": json.dumps([ref]) if number % 5 == 0 else "[]",
+        "kaizen.recall.p": json.dumps({ref.partition("@")[0]: 0.2, "*": 0.02}),
+    }
+    return one_call(f"{number:032x}", number, told, "Done.", **(marks if ref else {}))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--populations", type=int, default=1_000)
     parser.add_argument("--units", type=int, default=3_000)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--sync", type=int, metavar="TRACES")
+    parser.add_argument("--store", nargs=3, type=int, metavar=("TIPS", "UNITS", "TIPS_A_UNIT"))
     parser.add_argument("--report", nargs=3, type=int, metavar=("TIPS", "UNITS", "TIPS_A_UNIT"))
     options = parser.parse_args()
     if options.report:
-        measure_report(*options.report)
-        return
+        return measure_report(*options.report)
+    if options.store:
+        return measure_store(*options.store)
+    if options.sync:
+        return measure_sync(options.sync)
     rng, populations = np.random.default_rng(options.seed), options.populations
     parts = (
         ("Intervals", coverage(rng, populations, options.units)),
@@ -402,6 +524,11 @@ def main() -> None:
     for tips_a_unit in ("3", "8"):
         arguments = [sys.executable, __file__, "--report", "1000", "100000", tips_a_unit]
         subprocess.run(arguments, check=True)
+    print("\n| read from a store | CPU | memory |\n|---|---:|---:|", flush=True)
+    subprocess.run([sys.executable, __file__, "--store", "1000", "100000", "3"], check=True)
+    print("\n| | runs without marks | with marks and verdicts | |\n|---|---:|---:|---:|", flush=True)
+    subprocess.run([sys.executable, __file__, "--sync", "300"], check=True)
+    return None
 
 
 if __name__ == "__main__":

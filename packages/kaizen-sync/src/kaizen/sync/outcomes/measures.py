@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from kaizen.sync.generate.offline.templates import call_logs
 from kaizen.sync.state.exposures import CallCounts, ExposedTrace, RunMeasures, annotated_success
-from kaizen.sync.trajectory.stories import describe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -20,22 +19,25 @@ _COST = "llm.cost.total"
 _MOST_REFUSED = 50
 
 
-def exposed_trace(trace: Trace, trajectory: Trajectory) -> ExposedTrace | None:
-    """Return what the experiment needs of a trace and its redacted trajectory; None if no tip was chosen."""
+def exposed_trace(trace: Trace, trajectory: Trajectory, *, repeated: int) -> ExposedTrace | None:
+    """Return what the experiment needs of a trace and its redacted trajectory; None if no tip was chosen.
+
+    `repeated` is how many answers the trace repeats of others.
+    """
     if not trajectory.exposures:
         return None
     return ExposedTrace(
         trace_id=trace.trace_id,
         began_at=trace.start_time,
         exposures=trajectory.exposures,
-        measures=measure(trace, trajectory),
+        measures=measure(trace, trajectory, repeated),
         success=annotated_success(trajectory.outcome),
     )
 
 
-def measure(trace: Trace, trajectory: Trajectory) -> RunMeasures:
+def measure(trace: Trace, trajectory: Trajectory, repeated: int) -> RunMeasures:
     main, *sides = call_logs(trajectory)
-    start = _own_start(trajectory.messages, describe(trajectory, trace.start_time).repeated)
+    start = _own_start(trajectory.messages, repeated)
     own = _counts(main, trajectory.messages[start:], lambda call: call.position >= start)
     if start:
         # The answer that the history ends with was another trace's.

@@ -94,7 +94,8 @@ def prepare_trace(
         if is_excluded and not trajectory.exposures:
             return unprepared("skipped", ERRORS_EXCLUDED)
         trajectory = redactor.trajectory(trajectory)
-        exposed = exposed_trace(trace, trajectory)
+        description = describe(trajectory, trace.start_time)
+        exposed = exposed_trace(trace, trajectory, repeated=description.repeated)
         if is_excluded:
             # Nothing is learned from it, but an experiment that forgot failures would prove nothing.
             return replace(unprepared("skipped", ERRORS_EXCLUDED), exposed=exposed)
@@ -103,7 +104,7 @@ def prepare_trace(
             digest=trace.digest,
             start_time=trace.start_time,
             trajectory=trajectory,
-            description=describe(trajectory, trace.start_time),
+            description=description,
             judgement=judgement,
             redacted=redactor.counts,
             exposed=exposed,

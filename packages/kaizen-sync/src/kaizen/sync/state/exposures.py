@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -68,29 +69,29 @@ class ExposedTrace:
     def to_puts(self, source: str, project: str, run_id: str) -> Iterator[Put]:
         """Yield a record for each unit. Those of a unit are side by side in order of their ids."""
         for exposure in self.exposures:
-            metadata = {
-                "source": source,
-                "project": project,
-                "trace_id": self.trace_id,
-                "began_at": self.began_at.astimezone(UTC).isoformat(),
-                "exposure": exposure.to_json(),
-                "measures": asdict(self.measures),
-                "success": self.success,
-                "run_id": run_id,
-            }
+            # One text: each single value would have to be indexed, and nobody looks for them.
+            record = json.dumps(
+                {
+                    "began_at": self.began_at.astimezone(UTC).isoformat(),
+                    "exposure": exposure.to_json(),
+                    "measures": asdict(self.measures),
+                    "success": self.success,
+                },
+                separators=(",", ":"),
+            )
             entity_id = exposure_id(source, project, exposure.unit, self.trace_id)
-            yield Put(id=entity_id, type=EXPOSURE, content="", metadata=metadata)
+            yield Put(id=entity_id, type=EXPOSURE, content="", metadata={"record": record, "run_id": run_id})
 
     @classmethod
     def of(cls, entity: Entity) -> ExposedTrace:
         """Read one record, which is of one unit."""
-        metadata: Mapping[str, Any] = entity.metadata
+        record = json.loads(str(entity.metadata["record"]))
         return cls(
-            trace_id=metadata["trace_id"],
-            began_at=datetime.fromisoformat(metadata["began_at"]),
-            exposures=(Exposure.of_json(metadata["exposure"]),),
-            measures=RunMeasures.of_json(metadata["measures"]),
-            success=metadata["success"],
+            trace_id=entity.id.rpartition(":")[2],
+            began_at=datetime.fromisoformat(record["began_at"]),
+            exposures=(Exposure.of_json(record["exposure"]),),
+            measures=RunMeasures.of_json(record["measures"]),
+            success=record["success"],
         )
 
 
