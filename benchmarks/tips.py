@@ -13,13 +13,22 @@ import re
 import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from kaizen.sync.generate.checks import retells
 from kaizen.sync.generate.grounding import quoted_span
 from kaizen.sync.generate.offline import mine_tips
+from kaizen.sync.generate.offline.claims import Claim, past_calls
+from kaizen.sync.generate.offline.templates import call_logs
+from kaizen.sync.generate.offline.wording import content
+from kaizen.sync.knowledge.claim_tests import verdict_of
 from kaizen.sync.model import Message, Outcome, ToolCall, Trajectory
+
+if TYPE_CHECKING:
+    from kaizen.tips.tip import Tip
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -141,6 +150,87 @@ def _offline_row(dataset: str, trajectories: Sequence[Trajectory]) -> str:
     return f"| {' | '.join(map(str, cells))} |"
 
 
+def print_mined(data: Path) -> None:
+    """What is mined from all real runs, tested on all of them, and what customers left in it."""
+    runs = list(read_runs(data))
+    calls = [[past_calls(log) for log in call_logs(run.trajectory)] for run in runs]
+    retail = [run.trajectory for run in runs if run.dataset == "tau2_retail"]
+    taught: dict[Claim, int] = {}
+    for run in runs:
+        for tip in mine_tips(run.trajectory):
+            claim = Claim.of_json(tip.claim)
+            taught[claim] = taught.get(claim, 0) + 1
+    print("| served | taught by | confirmed by | broken by | tip |")
+    print("|---|---:|---:|---:|---|")
+    for claim, times in sorted(taught.items(), key=lambda item: (item[0].tool, -item[1])):
+        verdicts = [verdict_of(claim, story) for story in calls]
+        broken, holds = verdicts.count("broken"), verdicts.count("holds")
+        says_more = any(
+            one.rank > claim.rank and one.is_same_error(claim.tool, claim.error) for one in taught
+        )
+        is_served = not broken and not says_more and (claim.is_stated or max(times, holds) > 1)
+        print(f"| {'yes' if is_served else 'no'} | {times} | {holds} | {broken} | {content(claim)} |")
+    said = "\n".join("\n".join(_texts(tip)) for one in retail for tip in mine_tips(one))
+    values = _customer_values(retail)
+    left = {
+        kind: sorted(v for v in found if re.search(rf"(?<!\w){re.escape(v)}(?!\w)", said))
+        for kind, found in values.items()
+    }
+    for kind, found in values.items():
+        print(f"{kind}: {len(left[kind])} of {len(found)} in tips {left[kind][:5] or ''}")
+
+
+def _texts(tip: Tip) -> tuple[str, ...]:
+    return (tip.content, tip.trigger, tip.rationale, *tip.implementation_steps, str(dict(tip.claim)))
+
+
+_PERSONAL = {
+    "ids": re.compile(r"(?:order|user|item|product|payment_method|new_item)_ids?|id|payment_method_id"),
+    "addresses": re.compile(r"email|address\d?|zip|street"),
+    "names": re.compile(r"(?:first|last)_name"),
+}
+
+
+_ID = re.compile(r"#W\d{7}|\b\d{10}\b|\b[a-z]+(?:_[a-z]+)+_\d{4,7}\b")
+
+
+def _customer_values(trajectories: Sequence[Trajectory]) -> dict[str, set[str]]:
+    """Return the ids, addresses and names that calls and results of the runs hold."""
+    found: dict[str, set[str]] = {kind: set() for kind in _PERSONAL}
+
+    def walk(value: Any, key: str) -> None:
+        if isinstance(value, dict):
+            for name, part in value.items():
+                walk(part, name)
+        elif isinstance(value, list):
+            for part in value:
+                walk(part, key)
+        elif isinstance(value, str) and len(value) > 2:
+            for kind, pattern in _PERSONAL.items():
+                if pattern.fullmatch(key):
+                    found[kind].add(value)
+
+    for message in (message for one in trajectories for message in one.messages):
+        if message.role == "tool":
+            found["ids"].update(_ID.findall(message.content))
+        texts = [call.arguments for call in message.tool_calls]
+        for text in [*texts, *([message.content] if message.role == "tool" else [])]:
+            if text[:1] in "{[":
+                with suppress(ValueError):
+                    walk(json.loads(text), "")
+    return found
+
+
+def print_retelling(_: Path) -> None:
+    """How well the check tells a retold run from a tip, on sentences that were labelled by hand."""
+    lines = (Path(__file__).parent / "data/retelling_labels.jsonl").read_text(encoding="utf-8").splitlines()
+    for half in ("tune", "held_out"):
+        rows = [row for row in map(json.loads, lines) if row["half"] == half]
+        for label in ("retells", "tells"):
+            of_label = [row["text"] for row in rows if row["label"] == label]
+            print(f"{half}: {sum(map(retells, of_label))} of {len(of_label)} labelled '{label}' are dropped")
+
+
 def _share(part: int, whole: int) -> str:
     return f"{part / whole:.0%}" if whole else "-"
 
@@ -189,6 +279,8 @@ def print_redaction(data: Path) -> None:
 # The other sections are modules beside this one, which take more arguments when they are run alone.
 SECTIONS: dict[str, Callable[[Path], None]] = {
     "offline": print_offline,
+    "mined": print_mined,
+    "retelling": print_retelling,
     "reconcile": print_reconcile,
     "consolidate": print_consolidate,
     "redaction": print_redaction,

@@ -143,6 +143,10 @@ JSON_KEYS: dict[str, dict[str, str]] = {
         "failed[].attempts": "how often in a row by now",
         "failed[].reason": "why the last time",
     },
+    "sync relearn": {
+        "projects": "what `kaizen sync phoenix` reports, for each project that the store keeps traces of; "
+        "all have the same `run_id`",
+    },
     "sync retry": {"namespace": "the namespace", "retried": "ids of the traces that are tried again"},
     "entities list": {"namespace": "the namespace"}
     | {f"entities[].{key}": meaning for key, meaning in ENTITY.items()}
@@ -156,6 +160,12 @@ JSON_KEYS: dict[str, dict[str, str]] = {
         "stale_tools[].newest": "the version that agents are offered now",
         "stale_tools[].since": "when the newest trace that offered it started, RFC 3339",
         "stale_tools[].trace_id": "that trace",
+        "signature_history": "null for a tip without a signature",
+        "signature_history.conversations": "how many conversations called the tool of the tip's signature",
+        "signature_history.seen_in": "in how many of them the failed call was seen that the tip prevents",
+        "signature_history.last_seen": "when the last of these started, RFC 3339; empty if there is none",
+        "signature_history.trace_id": "its trace",
+        "signature_history.since": "how many called the tool later",
     },
     "entities add": ENTITY,
     "tips edit": ENTITY,

@@ -129,6 +129,16 @@ def test_a_standing_tip_is_tested_on_later_runs_and_undoing_such_a_run_brings_it
     assert (the_tip(store).status, the_tip(store).counterexamples) == ("active", [])
 
 
+def test_undoing_a_run_takes_back_what_it_broke_from_a_tip_that_others_changed_since(store: Store) -> None:
+    learn(store, taken("one"), taken("two", at=1))
+    report = learn(store, from_elsewhere("later"))
+    learn(store, taken("three"))
+    assert the_tip(store).status == "retired"
+    undo_run(store, N, report.run_id)
+    tip = the_tip(store)
+    assert (tip.status, tip.support, tip.counterexamples) == ("active", 3, [])
+
+
 def test_an_error_that_states_its_rule_is_enough_by_itself(store: Store) -> None:
     learn(store, limited("one", 70))
     assert status(store) == ["active"]

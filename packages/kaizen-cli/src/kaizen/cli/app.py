@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from kaizen.cli.env_file import EnvFile
 
 GROUPS = (
-    Group("sync", "Turn traces into tips.", "phoenix status retry"),
+    Group("sync", "Turn traces into tips.", "phoenix status retry relearn"),
     Group(
         "tips",
         "Look at tips, search, add, change and review them. Alone it lists them.",

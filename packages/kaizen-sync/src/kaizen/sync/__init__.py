@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from kaizen.sync.sources.base import Annotator
     from kaizen.sync.sources.phoenix.annotate import PhoenixAnnotator
     from kaizen.sync.sources.phoenix.source import PhoenixSource
+    from kaizen.sync.sources.stored import StoredProject
     from kaizen.sync.state.report import Report
     from kaizen.sync.status import (
         FailedTrace,
@@ -69,6 +70,7 @@ if TYPE_CHECKING:
         read_signature_history,
         read_staleness,
         retry_failed,
+        stored_projects,
         sync_status,
     )
     from kaizen.sync.stopping import StopFlag
@@ -108,6 +110,7 @@ __all__ = [
     "SourceError",
     "Staleness",
     "StopFlag",
+    "StoredProject",
     "Sync",
     "SyncError",
     "SyncSettings",
@@ -130,6 +133,7 @@ __all__ = [
     "read_staleness",
     "read_units",
     "retry_failed",
+    "stored_projects",
     "sync_status",
     "undo_run",
     "utc_now",
@@ -153,12 +157,13 @@ _NAMES = {
     "sources.base": "Annotator",
     "sources.phoenix.annotate": "PhoenixAnnotator",
     "sources.phoenix.source": "PhoenixSource",
+    "sources.stored": "StoredProject",
     "state.report": "Report",
     "stopping": "StopFlag",
     "status": (
         "FailedTrace PhoenixStatus ProjectStatus SyncStatus phoenix_status ping_model "
         "read_signature_history read_staleness "
-        "retry_failed sync_status"
+        "retry_failed stored_projects sync_status"
     ),
     "trajectory.tool_definitions": "ChangedTool",
     "undo": "UndoneRun undo_run",

@@ -107,6 +107,12 @@ def retry_failed(store: Store, namespace_id: str, trace_ids: Sequence[str] = ())
     return retried
 
 
+def stored_projects(store: Store, namespace_id: str) -> list[tuple[str, str]]:
+    """Return source and project of all traces that the namespace keeps, in order."""
+    found = (entity.metadata for entity in store.iterate(namespace_id, type=TRAJECTORY))
+    return sorted({(str(metadata["source"]), str(metadata["project"])) for metadata in found})
+
+
 def read_staleness(store: Store, namespace_id: str) -> Staleness:
     """Return what says whether tips of the namespace are older than their tools."""
     from kaizen.sync.knowledge.staleness import Staleness

@@ -14,6 +14,7 @@ from kaizen.store import (
     is_same_state,
     read_commits,
 )
+from kaizen.sync.knowledge.claim_tests import settle
 from kaizen.sync.state.records import TRAJECTORY, TraceRecord
 from kaizen.tips.checks import GUIDELINE
 from kaizen.tips.contradictions import resolve_contradictions
@@ -109,11 +110,17 @@ def _plan(store: Store, namespace_id: str, run_id: str) -> UndoneRun:
         for entity_id, entity in touched.items()
         if not entity.is_shared and is_same_state(entity.after, current.get(entity_id))
     }
+    # What was only learned from again is as it was before; all other traces are read again.
+    restored = {
+        i: before[i] for i, entity in records.items() if entity.metadata.get("relearned") and before.get(i)
+    }
     traces = [TraceRecord.of(entity) for entity in records.values()]
     # Checkpoints and claims: as they were, for records and tips go by what others contributed.
     wanted = {i: entity for i, entity in before.items() if touched[i].type not in (GUIDELINE, TRAJECTORY)}
-    wanted |= dict.fromkeys(records)
-    wanted |= _tips_without(traces, tips, [i for i in touched if touched[i].type == GUIDELINE], before)
+    wanted |= {**dict.fromkeys(records), **restored}
+    unread = [record for record in traces if record.entity_id not in restored]
+    touched_tips = [i for i in touched if touched[i].type == GUIDELINE]
+    wanted |= _tips_without(traces, tips, touched_tips, before, withdrawn=unread)
     changes = {
         entity_id: Applied(before=current.get(entity_id), after=entity)
         for entity_id, entity in wanted.items()
@@ -124,7 +131,7 @@ def _plan(store: Store, namespace_id: str, run_id: str) -> UndoneRun:
     return UndoneRun(
         run_id=run_id,
         changes=tuple(changes.values()),
-        trace_ids=tuple(record.trace_id for record in traces),
+        trace_ids=tuple(record.trace_id for record in unread),
         kept=tuple(i for i in touched if i in current and i not in changes and i not in before),
     )
 
@@ -149,14 +156,19 @@ def _tips_without(
     tips: Mapping[str, Entity],
     touched: Iterable[str],
     before: Mapping[str, Entity | None],
+    *,
+    withdrawn: Sequence[TraceRecord],
 ) -> dict[str, Entity | None]:
     """Return the tips of the run as they are without it, by id; None for those that go.
+
+    `traces` are those that it processed, of which those `withdrawn` back nothing any more.
 
     A tip that only the run changed is as it was `before`; others lose the evidence of the traces. Of tips
     that contradict each other, another one may be the better backed then.
     """
     known = {tip.id: tip for tip in read_tips(tips.values())}
     stories = {record.trace_id for record in traces}
+    unread = {record.trace_id for record in withdrawn}
     backed = (follow_merges(known, tip_id) for record in traces for tip_id in record.tip_ids)
     changed: dict[str, StoredTip] = {}
     wanted: dict[str, Entity | None] = {}
@@ -173,14 +185,14 @@ def _tips_without(
                 gone = known[tip_id].with_metadata(creation_mode="", review=None)
                 changed[tip_id] = gone.without_evidence()
         elif tip := read_tip(entity):
-            changed[tip_id] = rest = _without_stories(tip, stories)
+            changed[tip_id] = rest = _without_stories(tip, unread)
             if rest is not tip:
                 is_gone = not (rest.is_backed or rest.merged_into)
                 wanted[tip_id] = None if is_gone else replace(entity, metadata=rest.metadata)
-    for tip_id, tip in resolve_contradictions(changed, known).items():
+    for tip_id, tip in resolve_contradictions(settle(changed, known), known).items():
         entity = wanted.get(tip_id, tips.get(tip_id))
         if entity and tip != changed.get(tip_id):
-            wanted[tip_id] = replace(entity, metadata=tip.metadata)
+            wanted[tip_id] = replace(entity, content=tip.content, metadata=tip.metadata)
     return wanted
 
 
@@ -192,4 +204,6 @@ def _stories(entity: Entity | None) -> set[str]:
 def _without_stories(tip: StoredTip, stories: Collection[str]) -> StoredTip:
     for story_id in {story_of(source) for source in tip.sources}.intersection(stories):
         tip = tip.without_story(story_id)
+    for trace_id in {*tip.confirmed_by, *tip.counterexamples}.intersection(stories):
+        tip = tip.with_verdict(trace_id, "silent")
     return tip

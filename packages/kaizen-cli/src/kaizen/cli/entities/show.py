@@ -56,7 +56,7 @@ def show(
             changed = read_staleness(store, namespace_id).changed(entity)
             history = read_signature_history(store, entity)
     if json:
-        more = {"signature_history": history.to_json()} if history else {}
+        more = {"signature_history": history.to_json() if history else None}
         print_json({**entity_json(entity), "stale_tools": [tool.to_json() for tool in changed], **more})
     else:
         print_entity(entity, changed, history)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kaizen.cli.output import print_error, print_json_line, print_note
 from kaizen.cli.sync.progress import SyncProgress
@@ -12,7 +12,7 @@ from kaizen.cli.sync.report import print_line
 from kaizen.sync import StopFlag
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from types import FrameType
 
     from kaizen.store import Store
@@ -60,6 +60,31 @@ class Rounds:
             if self._stopping.is_set():
                 sync.stop()
             return sync.run()
+
+    def relearn(self, server: PhoenixSettings, projects: Sequence[tuple[str, str]]) -> list[Report]:
+        """Learn again from what the store keeps of these projects, by source and name, as one run."""
+        reports: list[Report] = []
+        for source, project in projects:
+            with SyncProgress(quiet=self._quiet) as progress:
+                run_id = reports[0].run_id if reports else ""
+                sync = self._relearning(server, source, project, progress=progress.update, run_id=run_id)
+                progress.watch(sync.report)
+                self._current = sync
+                if self._stopping.is_set():
+                    sync.stop()
+                reports.append(sync.run())
+        return reports
+
+    def relearn_preview(self, server: PhoenixSettings, source: str, project: str) -> Preview:
+        """Say what `relearn` would do."""
+        return self._relearning(server, source, project).preview()
+
+    def _relearning(self, server: PhoenixSettings, source: str, project: str, **more: Any) -> Sync:
+        from kaizen.sync import PhoenixSource, StoredProject, Sync
+
+        with PhoenixSource(server) as phoenix:
+            stored = StoredProject(source, project, phoenix.span_url)
+        return Sync(stored, self._store, self._settings, self._models, relearn=True, **more)
 
     def _annotator(self, where: PhoenixSettings) -> Annotator | None:
         if not self._annotate:

@@ -156,17 +156,17 @@ def settle(changed: Mapping[str, StoredTip], known: Mapping[str, StoredTip]) -> 
     tips = {**known, **changed}
     about = [tip for tip in tips.values() if tip.claim and tip.claim["tool"] in tools]
     result = dict(changed)
-    specific: list[StoredTip] = []
-    for tip in sorted(about, key=lambda tip: (Claim.of_json(tip.claim).is_vague, tip.id)):
-        now = _earned(tip, specific)
-        if now.is_active and not Claim.of_json(now.claim).is_vague:
-            specific.append(now)
+    active: list[StoredTip] = []
+    for tip in sorted(about, key=lambda tip: (-Claim.of_json(tip.claim).rank, tip.id)):
+        now = _earned(tip, active)
+        if now.is_active:
+            active.append(now)
         if now != tip:
             result[tip.id] = now
     return result
 
 
-def _earned(tip: StoredTip, specific: Sequence[StoredTip]) -> StoredTip:
+def _earned(tip: StoredTip, active: Sequence[StoredTip]) -> StoredTip:
     # What was measured of a tip says more than what its claim explains.
     is_measured = bool(current_effect(tip))
     if is_measured or tip.is_a_persons or tip.merged_into or tip.retired_for or not tip.is_backed:
@@ -177,7 +177,7 @@ def _earned(tip: StoredTip, specific: Sequence[StoredTip]) -> StoredTip:
     tip = _claiming(tip, claim)
     if tip.status == "quarantined":
         return tip
-    covering = next((one.id for one in specific if claim.is_vague and _is_same_error(one, claim)), None)
+    covering = next((other.id for other in active if _says_more(other, claim)), None)
     is_broken = bool(tip.counterexamples) and not can_be_weaker
     is_shown_twice = claim.is_stated or tip.support + len(tip.confirmed_by) > 1
     earned = "retired" if is_broken or covering else "active" if is_shown_twice else "candidate"
@@ -196,6 +196,10 @@ def _claiming(tip: StoredTip, claim: Claim) -> StoredTip:
     return tip_now.with_content(worded.content).with_metadata(
         implementation_steps=list(worded.implementation_steps), trigger=worded.trigger
     )
+
+
+def _says_more(tip: StoredTip, claim: Claim) -> bool:
+    return Claim.of_json(tip.claim).rank > claim.rank and _is_same_error(tip, claim)
 
 
 def _is_same_error(tip: StoredTip, claim: Claim) -> bool:

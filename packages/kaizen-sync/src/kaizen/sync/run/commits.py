@@ -11,6 +11,7 @@ from kaizen.store import Delete
 from kaizen.sync.cleaning import clean_text
 from kaizen.sync.errors import RedactionError
 from kaizen.sync.knowledge.claim_tests import ClaimTests, calls_metadata, settle
+from kaizen.sync.knowledge.deleted import is_deleted
 from kaizen.sync.knowledge.reconcile import NewTip, Reconciled, Reconciler, update_outcome
 from kaizen.sync.knowledge.shown import KnownTips
 from kaizen.sync.redact import Redactor
@@ -88,7 +89,10 @@ class Planner:
         reconcile_model: Model,
         *,
         clock: Clock,
+        deleted: Sequence[StoredTip] = (),
     ) -> None:
+        """`deleted` are tips that are not to be learned again."""
+        self._deleted = deleted
         self._source = source
         self._settings = settings
         self._ledger = ledger
@@ -111,13 +115,14 @@ class Planner:
     def attach_evidence(self, result: Result) -> Result:
         """Return the result with what backs its tips, less those that the agent was shown."""
         assert self._known_tips is not None
-        linked, tips = result.linked, result.tips
+        linked = result.linked
+        tips = [tip for tip in result.tips if not is_deleted(tip, self._deleted)]
         shown = self._evidence.shown(linked, self._known_tips)
         learned = tuple(self._evidence.learned(linked, tips, shown))
         is_all_shown = bool(tips) and not learned
         return replace(
             result,
-            state="no_lesson" if is_all_shown else result.state,
+            state="no_lesson" if result.state == "learned" and not learned else result.state,
             reason=TIPS_SHOWN if is_all_shown else result.reason,
             learned=learned,
             shown_tip_ids=tuple(dict.fromkeys(tip.id for one in shown for tip in one.tips)),
@@ -309,7 +314,7 @@ class Planner:
 
     def is_final(self, record: TraceRecord, digest: str) -> bool:
         """Whether a trace with this digest needs no more work in this run."""
-        return record.is_final(digest, self._settings)
+        return not self._evidence.is_relearned and record.is_final(digest, self._settings)
 
 
 def _failed(record: TraceRecord, known: TraceRecord | None) -> TraceRecord:

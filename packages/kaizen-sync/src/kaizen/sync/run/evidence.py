@@ -38,10 +38,12 @@ class Evidence:
     source: Source
     run_id: str
     model: str
+    is_relearned: bool = False
 
     def details(self, redacted: Mapping[str, int]) -> dict[str, object]:
         """Return what the record of a trace keeps of how it was processed."""
-        return {"run_id": self.run_id, **self._provenance(), "redacted": dict(redacted)}
+        relearned = {"relearned": True} if self.is_relearned else {}
+        return {"run_id": self.run_id, **self._provenance(), "redacted": dict(redacted), **relearned}
 
     def shown(self, linked: LinkedStory, known: KnownTips) -> list[Shown]:
         """Return the known tips that the agent was shown in each trace of the story."""

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from kaizen.store import CorruptDataError, UnavailableError, uuid7
 from kaizen.sync.cleaning import clean_trace
 from kaizen.sync.errors import SourceError
+from kaizen.sync.knowledge.deleted import deleted_by_people
 from kaizen.sync.knowledge.effects import make_verdicts
 from kaizen.sync.llm.client import Meter, Model
 from kaizen.sync.model import Trace, utc_now
@@ -27,7 +28,7 @@ from kaizen.sync.run.comparisons import Comparisons
 from kaizen.sync.run.evidence import Evidence
 from kaizen.sync.run.generation import Generator
 from kaizen.sync.run.isolation import failure_reason
-from kaizen.sync.run.prepare import PreparedTrace, UnpreparedTrace, prepare_trace
+from kaizen.sync.run.prepare import PreparedTrace, UnpreparedTrace, prepare_trace, stored_batches
 from kaizen.sync.run.preview import Preview, read_only_view
 from kaizen.sync.run.rejudge import Rejudging
 from kaizen.sync.run.selection import Selection
@@ -67,7 +68,8 @@ class Sync:
     """One run over one project of a source. Use once.
 
     `progress` is called with the report so far whenever traces are committed; `annotator` writes what became
-    of each trace into the source; `clock` gives the time in UTC.
+    of each trace into the source; `clock` gives the time in UTC. With `relearn` it learns again from what the
+    store keeps of the project, and asks the source for nothing; several runs may share a `run_id`.
     """
 
     def __init__(
@@ -80,8 +82,11 @@ class Sync:
         progress: Callable[[Report], None] = lambda _: None,
         annotator: Annotator | None = None,
         clock: Clock = utc_now,
+        relearn: bool = False,
+        run_id: str = "",
     ) -> None:
         namespace_id = settings.namespace_id
+        self._relearn = relearn
         if settings.dry_run:
             store = read_only_view(store, namespace_id)
         else:
@@ -97,7 +102,7 @@ class Sync:
         stopping = self._budget.stopping
         self._tips_model = Model(models.tips_model, models, self._meter, stopping=stopping)
         self.report = Report(
-            run_id=uuid7(),
+            run_id=run_id or uuid7(),
             source=source.name,
             project=source.project,
             namespace_id=namespace_id,
@@ -115,9 +120,14 @@ class Sync:
         self._selection = Selection(
             source, store, settings, ledger, self.report, self._budget, self._claims, clock=clock
         )
-        evidence = Evidence(source=source, run_id=self.report.run_id, model=models.tips_model)
+        evidence = Evidence(
+            source=source, run_id=self.report.run_id, model=models.tips_model, is_relearned=relearn
+        )
         reconcile_model = Model(models.reconcile_model, models, self._meter, stopping=stopping)
-        self._planner = Planner(source, settings, ledger, evidence, reconcile_model, clock=clock)
+        deleted = deleted_by_people(store, namespace_id) if relearn else ()
+        self._planner = Planner(
+            source, settings, ledger, evidence, reconcile_model, clock=clock, deleted=deleted
+        )
         self._queue = StoryQueue(settings.concurrency)
         self._generator = Generator(self._tips_model, self._planner, self._budget)
         self._comparisons = Comparisons(
@@ -192,6 +202,9 @@ class Sync:
 
         What is done of the batches before is committed meanwhile.
         """
+        if self._relearn:
+            yield from self._stored_batches()
+            return
         batch: list[Trace | UnpreparedTrace] = []
         try:
             for trace in self._source.fetch(self._selection.traces()):
@@ -210,6 +223,16 @@ class Sync:
             yield list(self._prepare(batch, {}))
             raise
         yield list(self._prepare(batch, annotations))
+
+    def _stored_batches(self) -> Iterator[list[PreparedTrace | UnpreparedTrace]]:
+        self._selection.reading = "window"
+        source, since = self._source, self._settings.since
+        namespace_id = self._settings.namespace_id
+        for batch in stored_batches(self._store, namespace_id, source.name, source.project, since=since):
+            if self._budget.halt_reason():
+                return
+            self.report.traces_read += len(batch)
+            yield list(batch)
 
     def _annotations_of(self, batch: Sequence[Trace | UnpreparedTrace]) -> Mapping[str, Sequence[Annotation]]:
         traces = [trace for trace in batch if isinstance(trace, Trace)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -13,20 +14,22 @@ from kaizen.sync.outcomes.judge import Judgement, sort_annotations
 from kaizen.sync.outcomes.measures import exposed_trace
 from kaizen.sync.redact import Redactor
 from kaizen.sync.run.isolation import failure_reason
-from kaizen.sync.state.records import ERRORS_EXCLUDED
+from kaizen.sync.state.records import ERRORS_EXCLUDED, TRAJECTORY, TraceRecord, start_of, stored_trajectory
 from kaizen.sync.trajectory.build import build_trajectory
 from kaizen.sync.trajectory.stories import describe
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from datetime import datetime
+    from collections.abc import Iterable, Iterator
 
+    from kaizen.store import Entity, Store
     from kaizen.sync.model import Annotation, Trace, Trajectory
     from kaizen.sync.outcomes.judge import Judge
     from kaizen.sync.redact import Redaction
     from kaizen.sync.state.exposures import ExposedTrace
     from kaizen.sync.state.records import State
     from kaizen.sync.trajectory.stories import TraceDescription
+
+_BATCH = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,3 +116,43 @@ def prepare_trace(
         return unprepared("skipped", str(error))
     except Exception as error:  # noqa: BLE001 - one trace is isolated from the next
         return unprepared("failed", failure_reason(error, trace.trace_id))
+
+
+def stored_batches(
+    store: Store, namespace_id: str, source: str, project: str, *, since: datetime | None
+) -> Iterator[list[PreparedTrace]]:
+    """Yield the stored traces of a project that can be learned from, a few at a time, in order of time."""
+    where = {"source": source, "project": project}
+    # Their ids first: what follows changes them.
+    starts = sorted(
+        (start_of(entity), entity.id)
+        for entity in store.iterate(namespace_id, type=TRAJECTORY, where=where)
+        if _is_kept(entity) and (since is None or datetime.fromisoformat(start_of(entity)) >= since)
+    )
+    ids = [entity_id for _, entity_id in starts]
+    for first in range(0, len(ids), _BATCH):
+        batch = ids[first : first + _BATCH]
+        found = store.get_many(namespace_id, batch)
+        yield [_prepared(found[entity_id]) for entity_id in batch if entity_id in found]
+
+
+def _is_kept(entity: Entity) -> bool:
+    record = TraceRecord.of(entity)
+    is_told = record.state in ("learned", "no_lesson") or bool(record.head)
+    return is_told and record.description is not None and "judgement" in entity.metadata
+
+
+def _prepared(entity: Entity) -> PreparedTrace:
+    record, metadata = TraceRecord.of(entity), entity.metadata
+    assert record.description is not None
+    judgement: object = metadata["judgement"]
+    redacted: object = metadata.get("redacted")
+    return PreparedTrace(
+        trace_id=record.trace_id,
+        digest=record.digest,
+        start_time=datetime.fromisoformat(start_of(entity)),
+        trajectory=stored_trajectory(entity),
+        description=record.description,
+        judgement=Judgement.of_json(judgement),  # type: ignore[arg-type]  # as it was stored
+        redacted=Counter(redacted or {}),  # type: ignore[call-overload]
+    )

@@ -51,13 +51,13 @@ def mine(trajectory: Trajectory) -> list[Finding]:
         for finding in found
         if finding.claim.is_stated or not (is_failed and finding.claim.kind in _ONLY_BY_SUCCESS)
     )
-    return sorted(_most_said(proven), key=lambda one: (one.claim.is_vague, not one.claim.is_stated))
+    return sorted(_most_said(proven), key=lambda one: (-one.claim.rank, not one.claim.is_stated))
 
 
 def _most_said(findings: Iterable[Finding]) -> list[Finding]:
     """Leave out what says less than another finding about the same error."""
     kept: list[Finding] = []
-    for finding in sorted(findings, key=lambda one: one.claim.is_vague):
+    for finding in sorted(findings, key=lambda one: -one.claim.rank):
         claim = finding.claim
         same = (one.claim for one in kept if one.claim.is_same_error(claim.tool, claim.error))
         if not any(other.says() == claim.says() or claim.is_vague for other in same):

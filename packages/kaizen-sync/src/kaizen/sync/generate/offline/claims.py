@@ -30,8 +30,8 @@ Kind = Literal[
     "change",  # the arguments that were changed, to keep to the rule that the error states
     "rule",  # the rule that the error states, where no run has shown how to keep to it
 ]
-# The first say more than the last: of two claims about one error, that which says less is part of the other.
-_VAGUE: tuple[Kind, ...] = ("change", "rule")
+# Of two claims about one error, that which says less is part of the other: the first say least.
+_VAGUE: tuple[Kind, ...] = ("rule", "change")
 
 Verdict = Literal["holds", "broken", "silent"]
 
@@ -71,6 +71,11 @@ class Claim:
     @property
     def signature(self) -> dict[str, str]:
         return {"tool": self.tool, "error": self.error}
+
+    @property
+    def rank(self) -> int:
+        """Return how much it says: what the tool demands, of which arguments, or what to do."""
+        return _VAGUE.index(self.kind) if self.kind in _VAGUE else len(_VAGUE)
 
     @property
     def is_vague(self) -> bool:
