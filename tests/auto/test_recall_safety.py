@@ -94,7 +94,12 @@ threading.Thread.start = fail
 
 @pytest.mark.parametrize("what", BROKEN)
 def test_what_is_broken_changes_no_call(
-    what: str, run_agent: RunAgent, model_server: ModelServer, tmp_path: Path, without: tuple[list[Any], str]
+    what: str,
+    run_agent: RunAgent,
+    model_server: ModelServer,
+    collector: Collector,
+    tmp_path: Path,
+    without: tuple[list[Any], str],
 ) -> None:
     ended = run_agent(
         f"{BROKEN[what]}\n{AGENT}",
@@ -104,6 +109,9 @@ def test_what_is_broken_changes_no_call(
     assert (ended.returncode, ended.stdout) == (3, without[1])
     assert "Traceback" not in ended.stderr
     assert bodies_of(model_server) == without[0]
+    # What was not given is not recorded as shown.
+    assert collector.spans
+    assert not any("kaizen.recall" in str(span.attributes) for span in collector.spans)
 
 
 @pytest.mark.parametrize("what", ["stamping", "the ids of the answer"])

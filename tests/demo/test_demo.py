@@ -75,6 +75,10 @@ def test_the_demo_runs_the_whole_loop_and_leaves_nothing_behind(
     assert tips.count("  recovery  ") >= len(AGENTS)
     assert "\nquote  " in whole
     assert "\nproject  " in whole
+    # The mistake of the first run is gone from the second, since the request told the model better.
+    assert said.count("      given: ") == len(AGENTS)
+    assert said.count("refused calls of tools: 1 before, 0 now") == len(AGENTS)
+    assert all(f"model calls: {calls} before, {calls - 1} now" in said for calls in (4, 5))
     assert "Traceback" not in said
     assert list((tmp_path / "scratch").iterdir()) == []
     assert users_of(tmp_path / "scratch") == []

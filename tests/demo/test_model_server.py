@@ -204,6 +204,27 @@ def test_a_step_is_due_once_its_text_is_seen_whatever_was_said_before(
     assert _ask(client, "Quote it. Error: too heavy") == "Two."
 
 
+@pytest.mark.parametrize("told", ["Drain it first.", "Be careful."])
+@pytest.mark.parametrize("where", ["system", "tool"])
+def test_a_mistake_is_not_made_by_a_model_that_is_told_better(
+    client: openai.OpenAI, server: ModelServer, told: str, where: str
+) -> None:
+    steps = [{"text": "Wrong.", "unless_told": "first"}, {"text": "Right."}]
+    server.scenarios = Scenarios.from_json({"agents": [{"name": "n", "when": {}, "steps": steps}]})
+    tool = {"name": "restart", "description": told if where == "tool" else "", "parameters": PARAMETERS}
+    system = told if where == "system" else "-"
+    answer = client.chat.completions.create(
+        model="m",
+        messages=[{"role": "system", "content": system}, {"role": "user", "content": "Go."}],
+        tools=[{"type": "function", "function": tool}],
+    )
+    response = client.responses.create(
+        model="m", input="Go.", instructions=system, tools=[{"type": "function", **tool}]
+    )
+    expected = "Right." if "first" in told else "Wrong."
+    assert [answer.choices[0].message.content, response.output_text] == [expected, expected]
+
+
 def test_models_are_listed(client: openai.OpenAI) -> None:
     assert [model.id for model in client.models.list()] == ["kaizen-scripted"]
 

@@ -105,11 +105,18 @@ def test_a_response_s_instructions_end_with_the_block() -> None:
     assert told["tools"] == [{"type": "function", "name": "find", "description": NOTE}, SEARCH]
 
 
-def test_a_response_without_instructions_is_given_some_unless_its_stored_prompt_has_them() -> None:
+def test_a_response_without_instructions_is_given_some() -> None:
     tools = [{"type": "function", "name": "find"}]
     assert respond(input="U", tools=tools)["instructions"] == BLOCK
     assert respond(input="U", tools=tools, instructions="")["instructions"] == BLOCK
-    assert "instructions" not in respond(input="U", tools=tools, prompt={"id": "pmpt_1"})
+
+
+def test_a_stored_prompt_keeps_its_instructions_and_a_message_behind_them_has_the_block() -> None:
+    given = {"input": "U", "tools": [{"type": "function", "name": "find"}], "prompt": {"id": "pmpt_1"}}
+    told = respond(**given)
+    assert "instructions" not in told
+    assert told["input"] == [{"role": "developer", "content": BLOCK}, {"role": "user", "content": "U"}]
+    assert respond(is_kept=True, **given)["input"] == "U"
 
 
 def test_a_message_of_the_developer_is_given_the_block_as_long_as_the_api_does_not_keep_it() -> None:

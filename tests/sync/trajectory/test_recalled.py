@@ -107,6 +107,11 @@ def test_the_exposure_is_read_wherever_it_was_recorded(attributes: dict[str, Any
     assert Exposure.of_json(json.loads(json.dumps(EXPOSURE.to_json()))) == EXPOSURE
 
 
+def test_a_unit_of_the_control_group_is_known() -> None:
+    one = span("a", "LLM", attributes={**stamped(shown=[]), "kaizen.recall.control": "true"})
+    assert [exposure.is_control for exposure in recalled.read_exposures(trace(one))] == [True]
+
+
 def test_exposures_of_one_unit_are_one() -> None:
     spans = [
         llm("a", [user("1")], says("x"), attributes=stamped()),
@@ -171,6 +176,7 @@ def test_a_run_backs_a_tip_that_was_held_out_from_it_and_not_one_that_it_was_sho
             "held_out": [],
             "p": {},
             "snapshot": "digest",
+            "is_control": False,
             arm: [f"{tip_id(tmp_path)}@1"],
         }
     ]

@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kaizen.recall.choosing import Budget, Request, consider
-from kaizen.recall.settings import read_settings
+from kaizen.recall.settings import is_enabled, is_traced, read_settings
 from kaizen.recall.snapshots.polling import Poller
 from kaizen.recall.tools import offered_tools
 from kaizen.recall.words import query_stems
@@ -94,6 +94,7 @@ def as_text(explanation: Explanation, *, with_scores: bool = False) -> str:
 
 def _lines(explanation: Explanation, with_scores: bool) -> Iterator[str]:
     snapshot, budget = explanation.snapshot, explanation.budget
+    yield _in_frameworks()
     if explanation.error:
         yield f"The source cannot be read: {explanation.error}"
     if snapshot is None:
@@ -110,6 +111,15 @@ def _lines(explanation: Explanation, with_scores: bool) -> Iterator[str]:
         yield f"  {_why(explanation, candidate)}"
         if with_scores:
             yield f"  score {candidate.score:.3f}, {candidate.tokens} tokens, support {candidate.tip.support}"
+
+
+def _in_frameworks() -> str:
+    """Say whether agents with this environment are given tips, and whether that can be proven to help."""
+    if not is_enabled():
+        return "Recall is off in the frameworks: set KAIZEN_RECALL_ENABLED=true"
+    if is_traced():
+        return "Recall is on, and spans say which tips were shown"
+    return "Recall is on without tracing: nothing can be proven of the tips; set KAIZEN_AUTO_ENABLED=true"
 
 
 def _why(explanation: Explanation, candidate: Candidate) -> str:

@@ -32,6 +32,11 @@ def is_enabled() -> bool:
     return _text("KAIZEN_RECALL_ENABLED").lower() in _YES
 
 
+def is_traced() -> bool:
+    """Return whether kaizen.auto is to trace the agent."""
+    return _text("KAIZEN_AUTO_ENABLED").lower() in _YES
+
+
 def is_switched_off() -> bool:
     """Return whether the environment forbids recall, also where code asks for it."""
     return _text("KAIZEN_RECALL_ENABLED").lower() in _NO

@@ -6,7 +6,6 @@ nest: the outermost gives the tips, and those below leave the call alone.
 
 from __future__ import annotations
 
-import logging
 import sys
 from contextlib import suppress
 
@@ -37,6 +36,8 @@ def enable_recall() -> bool:
         for name, module in imported_by_now:
             imported(name, module)
         if not imported_by_now:
+            import logging
+
             logging.getLogger("kaizen.recall").warning(
                 "No tips are given: without kaizen-auto, import the frameworks before kaizen.recall"
             )

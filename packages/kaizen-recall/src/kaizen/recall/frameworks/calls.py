@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from kaizen.recall.context import is_off, no_recall, own_unit, traced_unit
 from kaizen.recall.frameworks.requests import read_answer
 from kaizen.recall.frameworks.runs import Run, Runs
+from kaizen.recall.recalled import NOTHING
 from kaizen.recall.recalling import arecall, recall
 from kaizen.recall.snapshots.polling import current_poller
 from kaizen.recall.tools import offered_tools
@@ -54,6 +55,7 @@ class Call:
         self.arguments = arguments
         self._request = request
         self._run = run
+        self._given = NOTHING
 
     def choose(self) -> None:
         """Choose the tips of the run, if this is its first call, and put them in."""
@@ -70,17 +72,19 @@ class Call:
         request = self._request
         return {
             "task": request.task,
-            "tools": request.tools,
+            "tools": request.definitions,
             "instructions": request.instructions,
             "unit": self._run.unit,
         }
 
     def _write(self) -> None:
-        if self._run.recalled:
-            try:
+        recalled = self._run.recalled
+        try:
+            if recalled:
                 self.arguments = self._kind.write(self.arguments, self._request, self._run)
-            except Exception as error:  # noqa: BLE001 - the call goes on as it is
-                logger.debug("A call is given no tips: %r", error)
+            self._given = recalled
+        except Exception as error:  # noqa: BLE001 - the call goes on as it is
+            logger.debug("A call is given no tips: %r", error)
 
     @contextmanager
     def under_way(self) -> Iterator[None]:
@@ -88,8 +92,8 @@ class Call:
         with ExitStack() as stack:
             stack.enter_context(no_recall())
             with suppress(Exception):
-                stack.enter_context(self._run.recalled.applied())
-                _stamp_span_around(self._run.recalled.attributes())
+                stack.enter_context(self._given.applied())
+                _stamp_span_around(self._given.attributes())
             yield
 
     def ended(self, result: Any) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -46,6 +47,11 @@ class Request:
         """The tools that are offered: definitions, or the names of those that the instructions describe."""
         offered = [tool for name in _TOOL_LISTS for tool in _listed(self.values, name)]
         return offered or _CODE_TOOL.findall(self.instructions)
+
+    @property
+    def definitions(self) -> list[Any]:
+        """The tools as a trace holds them, so that recall sees whether their definitions have changed."""
+        return list(map(_as_json, self.tools))
 
     @property
     def is_given_tips(self) -> bool:
@@ -134,17 +140,18 @@ def with_tips_in_responses(request: Request, recalled: Recalled, *, is_kept: boo
         return values
     if given := values.get("instructions"):
         values["instructions"] = add(given, text)
-    elif _leading(request.messages):
-        values["input"] = _with_block(request.messages, text, kind="input_text")
-    elif not values.get("prompt"):
-        # A stored prompt has instructions of its own, which these would replace.
+    elif is_block_in_messages(request):
+        values["input"] = _with_block(request.messages, text, kind="input_text", role="developer")
+    else:
         values["instructions"] = text
     return values
 
 
 def is_block_in_messages(request: Request) -> bool:
     """Return whether the block goes into a message, which the Responses API keeps."""
-    return not request.values.get("instructions") and _leading(request.messages) > 0
+    # A stored prompt has instructions of its own, which others would replace.
+    in_messages = _leading(request.messages) > 0 or bool(request.values.get("prompt"))
+    return in_messages and not request.values.get("instructions")
 
 
 def _with_notes(request: Request, recalled: Recalled) -> tuple[dict[str, Any], str]:
@@ -168,11 +175,11 @@ def _with_note(tool: Any, notes: Mapping[str, str]) -> Any:
     return described if definition is tool else {**tool, "function": described}
 
 
-def _with_block(messages: Sequence[Any], text: str, kind: str = "text") -> list[Any]:
+def _with_block(messages: Sequence[Any], text: str, *, kind: str = "text", role: str = "system") -> list[Any]:
     """Return the messages with the block at the end of the instructions, or else as the first message."""
     at = _leading(messages) - 1
     if at < 0:
-        return [{"role": "system", "content": text}, *messages]
+        return [{"role": role, "content": text}, *messages]
     content = _get(messages[at], "content")
     if isinstance(content, list | tuple):
         extended: Any = [*content, {"type": kind, "text": text}]
@@ -196,6 +203,16 @@ def _definition(tool: Any) -> Any:
     """Return the part of a tool that has the name and the description."""
     inner = tool.get("function") if isinstance(tool, Mapping) else None
     return inner if isinstance(inner, Mapping) else tool
+
+
+def _as_json(tool: Any) -> Any:
+    as_json = getattr(sys.modules.get("smolagents.models"), "get_tool_json_schema", None)
+    if as_json is None or isinstance(tool, Mapping | str):
+        return tool
+    try:
+        return as_json(tool)
+    except Exception:  # noqa: BLE001 - its name is enough
+        return tool
 
 
 def _copied(value: Any, name: str, item: Any) -> Any:

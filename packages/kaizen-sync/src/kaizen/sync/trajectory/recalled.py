@@ -56,7 +56,7 @@ def _exposure(span: Span) -> Exposure | None:
                 shown=_refs(attributes.get(f"{prefix}shown")),
                 held_out=_refs(attributes.get(f"{prefix}held_out")),
                 p=_probabilities(attributes.get(f"{prefix}p")),
-                is_control=as_text(attributes.get(f"{prefix}control")).lower() == "true",
+                is_control=as_text(attributes.get(f"{prefix}control")) == "true",
             )
     return None
 
