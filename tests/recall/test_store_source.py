@@ -147,6 +147,18 @@ def test_a_tip_is_held_out_often_until_it_is_proven_and_never_if_it_is_pinned(st
     assert p(tip.with_metadata(is_pinned=True)) == 0
 
 
+def test_a_tip_is_served_with_the_tools_that_it_is_about(store: Store) -> None:
+    many = {f"tool_{number}": "v" for number in range(300)}
+    add(
+        store,
+        stored_tip("a", "Call tool_7 first, not tool_77x.", "t1", tools=many, signature={"tool": "tool_9"}),
+        stored_tip("b", "Ask first.", "t1", tools=many),
+        stored_tip("c", "Ask first, too.", "t1", tools={"pay": "v"}),
+    )
+    read = read_document(recall_document(store, "kaizen").encode(), "kaizen").tips
+    assert {tip.id: sorted(tip.tools) for tip in read} == {"a": ["tool_7", "tool_9"], "b": [], "c": ["pay"]}
+
+
 def test_odd_metadata_of_others_does_not_stop_the_export(store: Store) -> None:
     add(store, stored_tip("a", "Odd.", "t1", effect=[1], p="much"))
     assert [tip["id"] for tip in json.loads(recall_document(store, "kaizen"))["tips"]] == ["a"]

@@ -66,8 +66,9 @@ def consider(snapshot: Snapshot, request: Request, budget: Budget | None = None)
     budget = budget or Budget()
     by_tool: Counter[str] = Counter()
     left = budget.tokens
+    without_room = 0
     for place, tool, score in _fitting(snapshot, request):
-        if by_tool.total() >= budget.tips:
+        if by_tool.total() >= budget.tips or without_room > _LOOKED_AT:
             return
         tip = snapshot.tips[place]
         cost = snapshot.index.tokens[place] + (0 if by_tool[tool] else TOKENS_AROUND)
@@ -75,6 +76,7 @@ def consider(snapshot: Snapshot, request: Request, budget: Budget | None = None)
         if tool and by_tool[tool] >= budget.per_tool:
             rejected = f"{tool} has {budget.per_tool} tips already"
         elif cost > left:
+            without_room += 1
             rejected = rejected or f"its {cost} tokens do not fit into the {left} that are left"
         if not rejected:
             left -= cost

@@ -6,6 +6,7 @@ import re
 from array import array
 from collections import Counter
 from math import log
+from struct import Struct
 from typing import TYPE_CHECKING
 
 from kaizen.recall import placing
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 _K1, _B = 3.0, 0.75
 # Words that are in many tips tell least, and adding up all their tips takes time.
 _MOST_POSTINGS = 3_000
+_POSTING = Struct("II")
+"""The place of a tip that has a word, and how often."""
 
 
 class Index:
@@ -32,7 +35,8 @@ class Index:
         self.tokens = array("I")
         """How much room each tip takes."""
         self._by_tool: dict[str, array[int]] = {}
-        self._postings: dict[str, array[int]] = {}
+        # Bytes, not arrays: the garbage collector would look at each of those, in the agent's time.
+        self._postings: dict[str, bytearray] = {}
         self._lengths = array("H")
         for place, tip in enumerate(tips):
             self.about.append(about := _tools_about(tip))
@@ -46,7 +50,7 @@ class Index:
     def _add_words(self, place: int, stems: list[str]) -> None:
         self._lengths.append(len(stems))
         for word, count in Counter(stems).items():
-            self._postings.setdefault(word, array("I")).extend((place, count))
+            self._postings.setdefault(word, bytearray()).extend(_POSTING.pack(place, count))
 
     def about_tool(self, name: str) -> Sequence[int]:
         """Return the places of tips that are about a tool of that name, whatever server it is of."""
@@ -59,9 +63,8 @@ class Index:
         """
         found: dict[int, float] = {}
         for word in self._rarest(weights):
-            postings = self._postings[word]
-            factor = weights[word] * (_K1 + 1) * self._idf(len(postings) // 2) / self._idf(1)
-            for place, count in zip(postings[::2], postings[1::2], strict=True):
+            factor = weights[word] * (_K1 + 1) * self._idf(self._tips_with(word)) / self._idf(1)
+            for place, count in _POSTING.iter_unpack(self._postings[word]):
                 length = _K1 * (1 - _B + _B * self._lengths[place] / self._mean_length)
                 found[place] = found.get(place, 0) + factor * count / (count + length)
         return found
@@ -69,8 +72,11 @@ class Index:
     def _idf(self, count: int) -> float:
         return log(1 + (len(self._lengths) - count + 0.5) / (count + 0.5))
 
+    def _tips_with(self, word: str) -> int:
+        return len(self._postings.get(word, b"")) // _POSTING.size
+
     def _rarest(self, words: Iterable[str]) -> list[str]:
-        known = sorted((len(self._postings[word]) // 2, word) for word in words if word in self._postings)
+        known = sorted((count, word) for word in words if (count := self._tips_with(word)))
         kept: list[str] = []
         total = 0
         for count, word in known:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 from kaizen.tips.tip import REASON_SEPARATOR, StoredTip
@@ -29,9 +30,24 @@ def wording_revision(tip: StoredTip) -> int:
 
 
 def served_tools(tip: StoredTip) -> Mapping[str, str]:
-    """Return the versions of the tools that the tip was learned with last, by name."""
-    own: Mapping[str, str] = tip.metadata.get("tools") or {}
-    return own or next((source["tools"] for source in reversed(tip.sources) if source.get("tools")), {})
+    """Return the versions of the tools that it names, of the one whose call it mends, or of the only one.
+
+    A tip that names none was learned with all tools of its run, which may be hundreds.
+    """
+    own = tip.metadata.get("tools")
+    known: Mapping[str, str] = own if isinstance(own, dict) and own else _newest_tools(tip.sources)
+    if len(known) == 1:
+        return known
+    text = "\n".join(tip.texts)
+    return {
+        name: version
+        for name, version in known.items()
+        if name == tip.signature.get("tool") or re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text)
+    }
+
+
+def _newest_tools(sources: Sequence[Mapping[str, Any]]) -> Mapping[str, str]:
+    return next((source["tools"] for source in reversed(sources) if source.get("tools")), {})
 
 
 def current_effect(tip: StoredTip) -> Mapping[str, Any]:
