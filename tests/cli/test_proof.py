@@ -69,7 +69,7 @@ def expose(store: Store, count: int, *, p: float = 0.5) -> None:
             measures=measures,
             success=succeeded,
         )
-        store.commit("kaizen", list(exposed.to_puts("phoenix", "p", "run")))
+        store.commit("kaizen", list(exposed.to_puts("phoenix", "p")))
 
 
 def test_the_table_has_each_tip_with_its_numbers_below_one_sentence(store: Store) -> None:

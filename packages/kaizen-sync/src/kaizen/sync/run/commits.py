@@ -271,7 +271,7 @@ class Planner:
     def _exposures(self, trace: PreparedTrace | UnpreparedTrace) -> Iterator[Put]:
         """Yield the records of which tips were chosen in a trace, and how it went."""
         if trace.exposed:
-            yield from trace.exposed.to_puts(self._source.name, self._source.project, self._evidence.run_id)
+            yield from trace.exposed.to_puts(self._source.name, self._source.project)
 
     def _replaced(self, linked: LinkedStory) -> dict[str, StoredTip]:
         """Return the tips that a story's traces backed as they were recorded, without that evidence."""

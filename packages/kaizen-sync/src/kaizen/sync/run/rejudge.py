@@ -140,7 +140,7 @@ class Rejudging:
         success = annotated_success(outcome)
         for found in self._store.get_many(self._namespace_id, ids).values() if ids else ():
             if (exposed := ExposedTrace.of(found)).success != success:
-                yield from replace(exposed, success=success).to_puts(source, project, self._report.run_id)
+                yield from replace(exposed, success=success).to_puts(source, project)
 
     def _evidence(self, entity: Entity, outcome: Outcome) -> list[Change]:
         """Return the changes for the tips of the trace's story whose evidence has another outcome now."""

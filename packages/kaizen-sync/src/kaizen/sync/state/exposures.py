@@ -66,7 +66,7 @@ class ExposedTrace:
     measures: RunMeasures
     success: bool | None = None
 
-    def to_puts(self, source: str, project: str, run_id: str) -> Iterator[Put]:
+    def to_puts(self, source: str, project: str) -> Iterator[Put]:
         """Yield a record for each unit. Those of a unit are side by side in order of their ids."""
         for exposure in self.exposures:
             # One text: each single value would have to be indexed, and nobody looks for them.
@@ -80,7 +80,7 @@ class ExposedTrace:
                 separators=(",", ":"),
             )
             entity_id = exposure_id(source, project, exposure.unit, self.trace_id)
-            yield Put(id=entity_id, type=EXPOSURE, content="", metadata={"record": record, "run_id": run_id})
+            yield Put(id=entity_id, type=EXPOSURE, content="", metadata={"record": record})
 
     @classmethod
     def of(cls, entity: Entity) -> ExposedTrace:
