@@ -16,8 +16,11 @@ print(*sorted(n for n in sys.modules if n.startswith("kaizen.") and not n.starts
 """
 
 
-@pytest.mark.parametrize("module", ["kaizen.demo.model_server", "kaizen.demo.phoenix_server"])
-def test_the_servers_import_the_standard_library_only(module: str) -> None:
+MODULES = ("model_server", "phoenix_server", "world.player", "world.development")
+
+
+@pytest.mark.parametrize("module", [f"kaizen.demo.{module}" for module in MODULES])
+def test_the_servers_and_the_world_import_the_standard_library_only(module: str) -> None:
     code = IMPORTED.format(module=module)
     # -S leaves out what `site` imports by itself, such as hooks of editable installs.
     done = subprocess.run(

@@ -105,14 +105,19 @@ def test_token_counts_that_nobody_can_have_used_do_not_count() -> None:
     assert (usage.prompt_tokens, usage.completion_tokens) == (0, 21)
 
 
-def test_a_sync_learns_from_every_poisoned_trace(backend: str, tmp_path: Path, scripted: ModelServer) -> None:
-    traces = [poisoned(kind) for kind in KINDS]
-    with open_data_dir(tmp_path, backend) as store:
+@pytest.mark.parametrize("kind", ["sqlite", "filesystem", "postgres"])
+def test_a_sync_learns_from_every_poisoned_trace_on_every_backend(
+    kind: str, request: pytest.FixtureRequest, tmp_path: Path, scripted: ModelServer
+) -> None:
+    where = request.getfixturevalue("postgres").url if kind == "postgres" else kind
+    messages = [{"role": "user", "content": "What is LESSON-other about?"}]
+    traces = [*map(poisoned, KINDS), one_call("o" * 32, 1, messages, "Another one.")]
+    with open_data_dir(tmp_path, where) as store:
         report = make_sync(ListedSource(traces), store, full=True).run()
-        (tip,) = store.iterate("kaizen", type="guideline")
+        tips = {tip.content: tip.metadata["support"] for tip in store.iterate("kaizen", type="guideline")}
 
-    assert dict(report.states) == {"learned": len(KINDS)}
-    assert tip.metadata["support"] == len(KINDS)
+    assert dict(report.states) == {"learned": len(traces)}
+    assert tips == {"Remember poison.": len(KINDS), "Remember other.": 1}
 
 
 # a clock that was wrong

@@ -6,7 +6,7 @@ import os
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -456,10 +456,44 @@ def test_a_damaged_row_is_said_by_each_read_that_meets_it(
         lambda: store.search("n", "needle"),
         lambda: store.commits("n"),
         lambda: store.commit("n", [Put(id="e", type="t", content="")]),
+        # What `kaizen doctor` asks.
+        store.check,
     ):
         with pytest.raises(CorruptDataError, match=r"kaizen\.db: .*restore the file from a backup") as caught:
             read()
         assert len(str(caught.value)) < 600
+
+
+@pytest.mark.parametrize(
+    ("damage", "read"),
+    [
+        ("UPDATE commits SET at = 1 << 62", lambda store: store.commits("n")),
+        ("UPDATE namespaces SET created_at = 'now'", lambda store: store.list_namespaces()),
+        ("DELETE FROM states WHERE version = 1", lambda store: store.commits("n")),
+        ("UPDATE states SET metadata = '{' WHERE version = 1", lambda store: store.history("n", "e")),
+    ],
+)
+def test_check_finds_what_a_read_refuses(
+    store: SqliteStore, path: Path, damage: str, read: Callable[[SqliteStore], object]
+) -> None:
+    store.create_namespace("n")
+    for content in ("one", "two"):
+        store.commit("n", [Put(id="e", type="t", content=content)])
+    store.check()
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(damage)
+    for check in (read, SqliteStore.check):
+        with pytest.raises(CorruptDataError, match="restore the file from a backup"):
+            check(store)
+
+
+def test_check_misses_the_state_of_an_entity(store: SqliteStore, path: Path) -> None:
+    store.create_namespace("n")
+    store.commit("n", [Put(id="e", type="t", content="one"), Put(id="f", type="t", content="two")])
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("DELETE FROM states WHERE entity_id = 'f'")
+    with pytest.raises(CorruptDataError, match="the state of entity 'f' is missing"):
+        store.check()
 
 
 def test_a_damaged_page_is_said_by_the_first_read_that_meets_it(store: SqliteStore, path: Path) -> None:

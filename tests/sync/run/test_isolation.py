@@ -77,7 +77,9 @@ def test_an_outage_of_five_syncs_costs_nothing_but_time(
         assert report.reasons == {("deferred", "the model is unavailable"): 10}
         assert "openai/gpt-4.1-mini" in report.refusal
         assert report.is_failure
-        assert len(scripted.requests) == 3, "it stops at once"
+        # A model that asks to be called less often is not asked whether it is up.
+        asked = 3 if fault.status == 429 else 4
+        assert len(scripted.requests) == asked, "it stops at once"
     assert stored(tmp_path) == {}
 
     scripted.heal()
@@ -93,7 +95,28 @@ def test_a_model_that_is_too_slow_is_unavailable(scripted: ModelServer, tmp_path
         sync._tips_model.settings = sync._tips_model.settings.model_copy(update={"timeout_s": 0.2})
         report = sync.run()
     assert dict(report.states) == {"deferred": 5}
-    assert len(scripted.requests) == 3
+    assert len(scripted.requests) == 4
+
+
+@pytest.mark.parametrize("concurrency", [1, 4])
+def test_prompts_that_a_model_always_fails_on_count_as_failed_and_end_no_run(
+    scripted: ModelServer, tmp_path: Path, concurrency: int
+) -> None:
+    poisoned = [lesson(f"p{number}", number, f"poison{number}") for number in range(8)]
+    traces = [*poisoned, *(lesson(f"t{number}", 10 + number, f"n{number}") for number in range(4))]
+    scripted.fail(Fault(kind="status", status=500, contains="LESSON-poison"), times=None)
+    for attempt in range(1, 4):
+        report = synced(tmp_path, traces, concurrency=concurrency, max_attempts=3)
+        assert report.states == {"learned": 4, "failed": 8}, attempt
+        assert report.refusal == ""
+        failed = [metadata for metadata in stored(tmp_path).values() if metadata["state"] == "failed"]
+        assert {metadata["attempts"] for metadata in failed} == {attempt}
+        assert all(metadata["reason"].endswith("it answers other prompts") for metadata in failed)
+
+    scripted.clear()
+    report = synced(tmp_path, traces, concurrency=concurrency, max_attempts=3)
+    assert report.states == {"learned": 4, "failed": 8}
+    assert scripted.requests == []
 
 
 def test_an_outage_now_and_then_ends_no_run_and_counts_no_attempt(
@@ -176,18 +199,25 @@ def test_after_a_stop_nothing_is_asked_again_and_waits(scripted: ModelServer, tm
 def test_calls_end_after_three_outages_in_a_row_and_an_answer_starts_the_count_again() -> None:
     budget = Budget(SyncSettings(), None)  # type: ignore[arg-type]  # no price is asked for
 
+    asked: list[None] = []
+
     def unavailable() -> None:
         raise ModelUnavailableError("down")
 
+    def is_up() -> bool:
+        asked.append(None)
+        return False
+
     for outages in (2, 2, 3):
-        assert budget.ask(lambda: "answer") == "answer"
+        assert budget.ask(lambda: "answer", is_up) == "answer"
         for _ in range(outages):
             assert budget.halt_reason() == ""
             with pytest.raises(ModelUnavailableError):
-                budget.ask(unavailable)
+                budget.ask(unavailable, is_up)
     assert budget.halt_reason() == "the model is unavailable"
     with pytest.raises(ModelUnavailableError, match="down"):
-        budget.ask(lambda: pytest.fail("it is not asked any more"))
+        budget.ask(lambda: pytest.fail("it is not asked any more"), is_up)
+    assert len(asked) == 1
 
 
 # one poisoned trace

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from kaizen.sync.state.trajectories import stored_trajectory
 from kaizen.sync.trajectory.build import build_trajectory
 from kaizen.sync.trajectory.stories import describe, joined, link
 from tests.support.listed import ListedSource
@@ -111,8 +112,9 @@ def test_a_sync_keeps_eight_conversations_whatever_the_stack(
     traces = replayed(replay, stack)
     with open_data_dir(tmp_path, backend) as store:
         report = make_sync(ListedSource(traces), store).run()
-        heads = list(store.iterate("kaizen", type="trajectory", where={"state": "no_lesson"}))
-    told = [[as_expected(message) for message in json.loads(head.content)["messages"]] for head in heads]
+        found = {str(e.metadata["trace_id"]): e for e in store.iterate("kaizen", type="trajectory")}
+    heads = [entity for entity in found.values() if entity.metadata["state"] == "no_lesson"]
+    told = [[as_expected(one.to_json()) for one in stored_trajectory(head, found).messages] for head in heads]
     last = -1 if stack == CALLBACK else None
     assert in_any_order(told) == in_any_order(one[:last] for one in expected(replay))
     assert report.states == {"no_lesson": 8, **({"skipped": len(traces) - 8} if len(traces) > 8 else {})}

@@ -11,8 +11,14 @@ import pytest
 
 from kaizen.cli.sync.report import print_report
 from kaizen.demo.faults import Fault
-from kaizen.store import Put
+from kaizen.store import Delete, Put
+from kaizen.sync.errors import IncompleteRecordError
 from kaizen.sync.generate.generate import generate_tips
+from kaizen.sync.state.records import TraceRecord
+from kaizen.sync.state.trajectories import stored_trajectory, trajectory_content
+from kaizen.sync.trajectory.build import build_trajectory
+from kaizen.sync.trajectory.stories import describe
+from kaizen.sync.undo import undo_run
 from tests.support.listed import MESSAGE, ListedSource, one_call
 from tests.support.syncing import make_sync, open_data_dir
 
@@ -20,9 +26,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from kaizen.demo.model_server import ModelServer
+    from kaizen.store import Entity
     from kaizen.sync import Report
     from kaizen.sync.generate.checks import Generated
-    from kaizen.sync.model import Span, Trace
+    from kaizen.sync.model import Message, Span, Trace
 
 
 def loop(words: str, *, name: str = "t", at: int = 0) -> list[Trace]:
@@ -68,10 +75,33 @@ class Syncs:
         return sum(request.schema_name == "kaizen_tips" for request in self.scripted.requests)
 
     def reasons(self) -> dict[str, str]:
-        """Of every trace the reason, or the state where there is none."""
+        """Of every trace the reason, or the state where there is none; of a part the head of its story."""
+        records = [TraceRecord.of(entity) for entity in self.entities().values()]
+        heads = {one.story_id: one.trace_id for one in records if not one.is_part}
+        return {
+            one.trace_id: f"part of {heads[one.story_id]}" if one.is_part else one.reason or one.state
+            for one in records
+        }
+
+    def entities(self) -> dict[str, Entity]:
+        """The record of every trace."""
         with open_data_dir(self.data_dir, self.backend) as store:
-            found = [e.metadata for e in store.iterate("kaizen", type="trajectory")]
-        return {str(m["trace_id"]): str(m["reason"] or m["state"]) for m in found}
+            return {str(e.metadata["trace_id"]): e for e in store.iterate("kaizen", type="trajectory")}
+
+    def told(self) -> dict[str, tuple[Message, ...]]:
+        """The messages of every trace, as they are read back."""
+        found = self.entities()
+        return {trace_id: stored_trajectory(e, found).messages for trace_id, e in found.items()}
+
+    def kept(self) -> dict[str, list[object]]:
+        """Of every trace the messages in its record: their texts, or how many are another's."""
+        return {
+            trace_id: [
+                entry if isinstance(entry, int) else entry["content"]
+                for entry in json.loads(e.content)["messages"]
+            ]
+            for trace_id, e in self.entities().items()
+        }
 
     def support(self) -> dict[str, Any]:
         """The support of every tip by its lesson."""
@@ -200,7 +230,8 @@ def test_a_record_from_before_stories_stays_as_it_is_until_its_trace_grows(syncs
     syncs.sync(traces[0])
     with open_data_dir(syncs.data_dir, syncs.backend) as store:
         (record,) = store.iterate("kaizen", type="trajectory")
-        older = {k: v for k, v in record.metadata.items() if k not in ("story", "story_keys", "told_by")}
+        newer = ("story", "story_keys", "story_id", "told_by")
+        older = {k: v for k, v in record.metadata.items() if k not in newer}
         store.commit("kaizen", [Put(id=record.id, type=record.type, content=record.content, metadata=older)])
     syncs.sync(traces[1])
     assert syncs.calls == 1
@@ -279,3 +310,151 @@ def test_a_tip_that_does_not_pass_the_checks_is_counted_with_its_reason(
     with open_data_dir(syncs.data_dir, syncs.backend) as store:
         (record,) = store.iterate("kaizen", type="trajectory")
     assert record.metadata["tips_dropped"] == {"restates the task": 1}
+
+
+def as_built(traces: list[Trace]) -> dict[str, tuple[Message, ...]]:
+    return {one.trace_id: build_trajectory(one).messages for one in traces}
+
+
+def grown(trace: Trace) -> Trace:
+    """The trace with one more span."""
+    (span, *_) = trace.spans
+    return replace(trace, spans=(*trace.spans, replace(span, span_id="late", kind="CHAIN", attributes={})))
+
+
+@pytest.mark.parametrize("order", ["0 1 2 3", "3 2 1 0", "2 0 3 1", "01 23", "0123"])
+def test_each_message_is_kept_once_whenever_its_call_arrives(syncs: Syncs, order: str) -> None:
+    traces = loop("a b c d")
+    for batch in order.split():
+        syncs.sync(*(traces[int(number)] for number in batch))
+
+    question, answer = "What is LESSON-{}?".format, "About {}, says t.".format
+    assert syncs.kept() == {
+        "t0": [question("a"), answer("a")],
+        **{f"t{n}": [2 * n, question(word), answer(word)] for n, word in enumerate("bcd", 1)},
+    }
+    assert syncs.told() == as_built(traces)
+    assert {e.metadata["reason"] for e in syncs.entities().values()} == {
+        "",
+        "part of the conversation that begins with t0",
+    }
+
+
+def test_what_differs_from_call_to_call_is_kept_with_each(syncs: Syncs) -> None:
+    told = [{"role": "system", "content": "It is noon."}, {"role": "user", "content": "LESSON-a"}]
+    first = one_call("t0", 0, told, "One.")
+    later = [{"role": "system", "content": "It is one."}, *told[1:], {"role": "assistant", "content": "One."}]
+    second = one_call("t1", 1, [*later, {"role": "user", "content": "LESSON-b"}], "Two.")
+    syncs.sync(first, second)
+
+    assert syncs.kept()["t1"] == ["It is one.", 2, "LESSON-b", "Two."]
+    assert syncs.told() == as_built([first, second])
+
+
+@pytest.mark.parametrize("number", [0, 1, 2, 3])
+def test_a_call_that_grows_leaves_what_others_repeat_of_it_whole(syncs: Syncs, number: int) -> None:
+    traces = loop("a b c d")
+    syncs.sync(*traces)
+    syncs.seen[number] = grown(traces[number])
+    syncs.sync()
+
+    assert syncs.told() == as_built(syncs.seen)
+    assert [len(entries) for _, entries in sorted(syncs.kept().items())] == [2, 3, 3, 3]
+
+
+@pytest.mark.parametrize("number", [0, 1, 2])
+def test_a_call_that_is_another_now_leaves_what_others_repeat_of_it_whole(syncs: Syncs, number: int) -> None:
+    traces = loop("a b c d")
+    syncs.sync(*traces)
+    other = one_call("x", 0, [{"role": "user", "content": "LESSON-x"}], "Another.").spans[0]
+    (span,) = traces[number].spans
+    ended = span.end_time + timedelta(seconds=1)
+    syncs.seen[number] = replace(
+        traces[number], spans=(replace(span, attributes=other.attributes, end_time=ended),)
+    )
+    syncs.sync()
+
+    assert syncs.told() == as_built(syncs.seen)
+    assert syncs.reasons()[f"t{number}"] == "learned"
+
+
+def test_a_call_that_turns_out_to_have_failed_leaves_what_others_repeat_of_it(syncs: Syncs) -> None:
+    traces = loop("a b c d")
+    syncs.sync(*traces)
+    (span,) = traces[1].spans
+    failed = replace(span, status="ERROR", end_time=span.end_time + timedelta(seconds=1))
+    syncs.seen[1] = replace(traces[1], spans=(failed,))
+    syncs.sync()
+
+    records = syncs.entities()
+    assert records.pop("t1").content == ""
+    wanted = as_built(syncs.seen)
+    assert {k: stored_trajectory(e, records).messages for k, e in records.items()} == {
+        k: wanted[k] for k in records
+    }
+
+
+def test_undoing_a_run_leaves_what_later_calls_repeat_of_its_traces(syncs: Syncs) -> None:
+    traces = loop("a b c d")
+    first = syncs.sync(*traces[:2])
+    syncs.sync(*traces[2:])
+    with open_data_dir(syncs.data_dir, syncs.backend) as store:
+        undone = undo_run(store, "kaizen", first.run_id)
+    assert undone.trace_ids == ("t0",)
+    assert syncs.told() == {k: v for k, v in as_built(traces).items() if k != "t0"}
+
+    syncs.sync()
+    assert syncs.told() == as_built(traces)
+    assert syncs.kept()["t1"][0] == 2
+    assert syncs.support() == dict.fromkeys("abcd", 1)
+
+
+def test_a_record_deleted_by_hand_is_missed_and_never_made_up(syncs: Syncs) -> None:
+    traces = loop("a b c")
+    syncs.sync(*traces[:2])
+    with open_data_dir(syncs.data_dir, syncs.backend) as store:
+        store.commit("kaizen", [Delete(id=syncs.entities()["t0"].id)])
+    with pytest.raises(IncompleteRecordError, match="trace t1 repeats that of trace t0, which is gone"):
+        syncs.told()
+
+    syncs.seen = syncs.seen[1:]
+    syncs.sync(traces[2])
+    found = syncs.entities()
+    assert stored_trajectory(found["t2"], found).messages == as_built(traces)["t2"]
+    assert syncs.support() == dict.fromkeys("abc", 1)
+
+
+def test_a_call_more_changes_the_records_of_two_traces_only(syncs: Syncs) -> None:
+    traces = loop(" ".join(f"w{n}" for n in range(12)))
+    for one in traces[:-1]:
+        syncs.sync(one)
+    before = syncs.entities()
+    syncs.sync(traces[-1])
+
+    changed = [k for k, e in syncs.entities().items() if k not in before or e.revision != before[k].revision]
+    assert changed == ["t10", "t11"]
+    parts = [e for e in syncs.entities().values() if TraceRecord.of(e).is_part]
+    sizes = [len(json.dumps(dict(e.metadata))) + len(e.content) for e in parts[1:]]
+    assert max(sizes) < 1.1 * min(sizes)
+
+
+def test_a_story_kept_whole_by_an_older_version_is_read_and_goes_on(syncs: Syncs) -> None:
+    traces = loop("a b c")
+    syncs.sync(*traces[:2])
+    with open_data_dir(syncs.data_dir, syncs.backend) as store:
+        for trace_id, e in syncs.entities().items():
+            trajectory = stored_trajectory(e, syncs.entities())
+            metadata = {k: v for k, v in e.metadata.items() if k not in ("continues", "story_id")}
+            record = replace(TraceRecord.of(e), description=describe(trajectory, traces[0].start_time))
+            story = record.to_put(trajectory, {}).metadata["story"]
+            metadata |= {"story": {k: v for k, v in story.items() if k != "earlier"}}
+            metadata |= {"story": {**metadata["story"], "start_time": e.metadata["story"]["start_time"]}}
+            metadata |= {"reason": "part of t1" if trace_id == "t0" else ""}
+            content = trajectory_content(trajectory)
+            store.commit("kaizen", [Put(id=e.id, type=e.type, content=content, metadata=metadata)])
+    assert syncs.told() == as_built(traces[:2])
+
+    syncs.sync(traces[2])
+    assert syncs.told() == as_built(traces)
+    assert syncs.reasons() == {"t0": "part of t2", "t1": "part of t2", "t2": "learned"}
+    assert [len(entries) for _, entries in sorted(syncs.kept().items())] == [2, 3, 3]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 
 class SyncError(Exception):
     """Root of everything that kaizen.sync raises on purpose."""
@@ -39,6 +41,10 @@ class RedactionError(SyncError):
     """A pattern to redact takes too long on a trace: mend the pattern."""
 
 
+class IncompleteRecordError(SyncError):
+    """The record of a trace cannot be read without another one that is gone: have the trace read again."""
+
+
 class ModelError(SyncError):
     """The model cannot be used, for one trace or for all: its subclasses say what to do."""
 
@@ -55,8 +61,33 @@ class PromptTooLongError(ModelError):
     """The model takes no prompt of that length: give it less."""
 
 
+@dataclass(slots=True, eq=False)
+class Outage:
+    """Calls in a row that found a model unavailable, and what the first of them raised.
+
+    `is_up`: it answers other prompts, so that it is these that it fails on.
+    """
+
+    calls: int = 0
+    error: str = ""
+    is_up: bool = False
+
+
 class ModelUnavailableError(ModelError):
-    """The model cannot be reached, is overloaded or too slow, which says nothing about a trace: try later."""
+    """The model cannot be reached, is overloaded or too slow, which says nothing about a trace: try later.
+
+    `is_busy` says that it asks to be called less often; `outage` is the one that the call is counted in.
+    """
+
+    def __init__(self, message: str, *, is_busy: bool = False) -> None:
+        super().__init__(message)
+        self.is_busy = is_busy
+        self.outage: Outage | None = None
+
+
+def outage_of(error: ModelError) -> Outage | None:
+    """Return the outage that the call is counted in which raised the error; None if it is in none."""
+    return error.outage if isinstance(error, ModelUnavailableError) else None
 
 
 class ModelAccessError(ModelError):

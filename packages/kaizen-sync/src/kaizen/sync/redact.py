@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cache
+from hashlib import blake2b
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
 
 from kaizen.sync.cleaning import clean_text
@@ -28,6 +30,8 @@ OPTIONS: tuple[Option, ...] = get_args(Option)
 _PATTERNS = "KAIZEN_REDACT_PATTERNS"
 # What one text of a trace may take; an expression that takes longer fails the trace, and lets nothing pass.
 _TIMEOUT_S = 5.0
+# The texts of a few long conversations; each takes about 200 bytes if nothing in it is redacted.
+_MOST_KNOWN = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +55,41 @@ class OwnPattern:
         return str(replaced), int(count)
 
 
+_Redacted = tuple[str, Counter[str]]
+
+
+class RecentlyRedacted:
+    """What was found in the texts seen last: the redacted text, None if it is the same, and the counts."""
+
+    def __init__(self) -> None:
+        self._found: OrderedDict[bytes, tuple[str | None, Counter[str]]] = OrderedDict()
+        self._lock = Lock()
+
+    def look_up(self, text: str, redact: Callable[[str], _Redacted]) -> _Redacted:
+        """Return what `redact` makes of a text, and what it counts there; it is asked once."""
+        digest = blake2b(text.encode("utf-8", "surrogatepass"), digest_size=20).digest()
+        with self._lock:
+            if found := self._found.get(digest):
+                self._found.move_to_end(digest)
+                return text if found[0] is None else found[0], found[1]
+        redacted, counts = redact(text)
+        with self._lock:
+            self._found[digest] = (None if redacted == text else redacted, counts)
+            if len(self._found) > _MOST_KNOWN:
+                self._found.popitem(last=False)
+        return redacted, counts
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Redaction:
-    """What to redact besides secrets: kinds of `OPTIONS`, and patterns of the user's, in order."""
+    """What to redact besides secrets: kinds of `OPTIONS`, and patterns of the user's, in order.
+
+    `known` are the texts that were redacted last, by digest: the calls of a conversation repeat its messages.
+    """
 
     options: frozenset[str] = frozenset()
     patterns: tuple[OwnPattern, ...] = ()
+    known: RecentlyRedacted = field(default_factory=RecentlyRedacted, compare=False, repr=False)
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Redaction:
@@ -83,6 +116,15 @@ class Redactor:
 
     def text(self, text: str) -> str:
         """Return the text without the secrets that a detector knows and without what UTF-8 cannot carry."""
+        redacted, counts = self.redaction.known.look_up(text, self._redacted)
+        self.counts.update(counts)
+        return redacted
+
+    def _redacted(self, text: str) -> _Redacted:
+        redactor = Redactor(self.redaction)
+        return redactor._all_redacted(text), redactor.counts
+
+    def _all_redacted(self, text: str) -> str:
         text = clean_text(text)
         # The user's patterns come first, before ours cut into what they are meant for.
         for own in self.redaction.patterns:

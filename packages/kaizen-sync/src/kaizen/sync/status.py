@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from kaizen.sync.model import Clock
     from kaizen.sync.settings import ModelSettings, PhoenixSettings
 
-_PING_TIMEOUT_S = 20.0
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProjectStatus:
@@ -156,8 +154,7 @@ def ping_model(name: str, settings: ModelSettings) -> None:
     """Make one small call to a model; raises `ModelError` if it gives no answer."""
     from kaizen.sync.llm.client import Model
 
-    timeout_s = min(settings.timeout_s, _PING_TIMEOUT_S)
-    Model(name, settings.model_copy(update={"timeout_s": timeout_s, "attempts": 1})).ping()
+    Model(name, settings).ping()
 
 
 def _project_status(store: Store, entity: Entity) -> ProjectStatus:

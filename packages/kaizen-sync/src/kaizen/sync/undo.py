@@ -15,6 +15,7 @@ from kaizen.store import (
     read_commits,
 )
 from kaizen.sync.knowledge.claim_tests import settle
+from kaizen.sync.run.stories import Linker
 from kaizen.sync.state.records import TRAJECTORY, TraceRecord
 from kaizen.tips.checks import GUIDELINE
 from kaizen.tips.contradictions import resolve_contradictions
@@ -25,7 +26,7 @@ from kaizen.tips.tip import story_of
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
-    from kaizen.store import Commit, Entity, Store
+    from kaizen.store import Commit, Entity, Put, Store
     from kaizen.tips.tip import StoredTip
 
 _ATTEMPTS = 5
@@ -117,8 +118,11 @@ def _plan(store: Store, namespace_id: str, run_id: str) -> UndoneRun:
     traces = [TraceRecord.of(entity) for entity in records.values()]
     # Checkpoints and claims: as they were, for records and tips go by what others contributed.
     wanted = {i: entity for i, entity in before.items() if touched[i].type not in (GUIDELINE, TRAJECTORY)}
-    wanted |= {**dict.fromkeys(records), **restored}
     unread = [record for record in traces if record.entity_id not in restored]
+    wanted |= {**dict.fromkeys(records), **restored}
+    whole = _read_whole(store, namespace_id, unread)
+    current |= {entity.id: entity for entity in store.get_many(namespace_id, list(whole)).values()}
+    wanted |= {i: replace(current[i], content=p.content, metadata=p.metadata) for i, p in whole.items()}
     touched_tips = [i for i in touched if touched[i].type == GUIDELINE]
     wanted |= _tips_without(traces, tips, touched_tips, before, withdrawn=unread)
     changes = {
@@ -134,6 +138,19 @@ def _plan(store: Store, namespace_id: str, run_id: str) -> UndoneRun:
         trace_ids=tuple(record.trace_id for record in unread),
         kept=tuple(i for i in touched if i in current and i not in changes and i not in before),
     )
+
+
+def _read_whole(store: Store, namespace_id: str, gone: Iterable[TraceRecord]) -> dict[str, Put]:
+    """Return the records that stay and are kept as the end of one that goes, whole again, by id."""
+    by_project: dict[tuple[str, str], list[TraceRecord]] = {}
+    for record in gone:
+        by_project.setdefault((record.source, record.project), []).append(record)
+    found: list[Put] = []
+    for (source, project), records in by_project.items():
+        linker = Linker(store, namespace_id, source, project)
+        ids = {record.entity_id for record in records}
+        found += linker.released([record.trace_id for record in records], ids)
+    return {str(put.id): put for put in found}
 
 
 def _touched_by(store: Store, namespace_id: str, run_id: str) -> dict[str, _Touched]:

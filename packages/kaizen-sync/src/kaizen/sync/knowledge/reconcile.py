@@ -147,6 +147,10 @@ class Reconciler:
         self._neighbours.remove_pending(story_id)
         self._related_to_pending.pop(story_id, None)
 
+    def is_up(self) -> bool:
+        """Whether the model answers anything at all."""
+        return self._model is not None and self._model.is_up()
+
     def ask(self, question: Question) -> DecisionsAnswer:
         """Ask the model. Raises `ModelError` if it gives no usable answer."""
         from kaizen.sync.llm.schemas import DecisionsAnswer

@@ -13,7 +13,7 @@ from threading import Event, Lock
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from kaizen.sync.cleaning import clean_text
-from kaizen.sync.errors import ModelRefusalError, ModelUnavailableError, UnusableAnswerError
+from kaizen.sync.errors import ModelError, ModelRefusalError, ModelUnavailableError, UnusableAnswerError
 from kaizen.sync.llm.answers import CUT_OFF, Found, find_answer, find_at_end
 from kaizen.sync.llm.calling import call, import_litellm
 from kaizen.sync.llm.failures import SchemaRefusedError, model_error, said
@@ -32,6 +32,7 @@ _log = logging.getLogger(__name__)
 
 CHARS_PER_TOKEN = 4  # of English; other languages have more tokens
 
+_PING_TIMEOUT_S = 20.0
 _SERVER_ERROR = 500
 _TOO_MANY_REQUESTS = 429
 _MOST_SENT_BACK_CHARS = 4_000  # enough to see what was wrong with it
@@ -75,6 +76,7 @@ class _Reply:
     refusal: str = ""
     reason: str = ""
     is_unavailable: bool = False
+    is_busy: bool = False
 
     @classmethod
     def of(cls, response: Any) -> _Reply:
@@ -98,6 +100,7 @@ class _Reply:
             refusal=getattr(message, "refusal", None) or filtered,
             reason="" if reason in ("stop", "tool_calls") else str(reason),
             is_unavailable=isinstance(code, int) and (code >= _SERVER_ERROR or code == _TOO_MANY_REQUESTS),
+            is_busy=code == _TOO_MANY_REQUESTS,
         )
 
     def find(self, answer: type[BaseModel]) -> Found:
@@ -159,8 +162,20 @@ class Model:
         return answer.of(found.entries, found.dropped + Counter({CUT_OFF: int(not found.is_whole)}))
 
     def ping(self) -> str:
-        """Ask for one word, and return the answer; raises as `ask` does."""
-        return self._complete([{"role": "user", "content": "Answer with the word: ready"}], None).content
+        """Ask for one word, once and for 20 s at most, and return the answer; raises as `ask` does."""
+        limits = {"timeout_s": min(self.settings.timeout_s, _PING_TIMEOUT_S), "attempts": 1}
+        hurried = Model(
+            self.name, self.settings.model_copy(update=limits), self.meter, stopping=self._stopping
+        )
+        return hurried._complete([{"role": "user", "content": "Answer with the word: ready"}], None).content
+
+    def is_up(self) -> bool:
+        """Whether it answers a `ping`."""
+        try:
+            self.ping()
+        except ModelError:
+            return False
+        return True
 
     def price_usd(self, usage: Usage) -> float | None:
         """Return what so many tokens cost by LiteLLM's table; None if it does not know the model."""
@@ -241,7 +256,8 @@ class Model:
         self.meter.add(usage, self.price_usd(usage))
         reply = _Reply.of(response)
         if reply.is_unavailable and not reply.content:
-            raise ModelUnavailableError(f"model '{self.name}' failed: {said(reply.reason)}")
+            problem = f"model '{self.name}' failed: {said(reply.reason)}"
+            raise ModelUnavailableError(problem, is_busy=reply.is_busy)
         return reply
 
 

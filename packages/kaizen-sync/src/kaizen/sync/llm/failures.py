@@ -72,7 +72,7 @@ def model_error(error: Exception, model: str) -> ModelError:
         )
     failed = f"model '{model}' failed: {type(error).__name__}: {problem}"
     if is_unavailable(error):
-        return ModelUnavailableError(failed)
+        return ModelUnavailableError(failed, is_busy=_status(error) == _TOO_MANY_REQUESTS)
     if _wording("about_length").search(problem):
         failed += "; if the prompt is too long for it, set KAIZEN_TIPS_MAX_INPUT_TOKENS to what it takes"
     return ModelError(failed)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, TypeVar
 
-from kaizen.sync.errors import ModelAccessError, ModelError, ModelUnavailableError, SettingsError
+from kaizen.sync.errors import ModelAccessError, ModelError, ModelUnavailableError, Outage, SettingsError
 from kaizen.sync.model import Usage
 from kaizen.sync.stopping import StopFlag
 
@@ -30,8 +30,7 @@ _MOST_OUTAGES = 3
 class Budget:
     """Counts the traces that a run takes. Any thread may ask it, stop it, or call a model through it.
 
-    `stopping` is set once the run is to stop. `refusal` is the first error of a model that refuses every call
-    or is unavailable.
+    `stopping` is set once the run is to stop.
     """
 
     def __init__(self, settings: SyncSettings, meter: Meter) -> None:
@@ -40,38 +39,56 @@ class Budget:
         self._meter = meter
         self.stopping = StopFlag()
         self.traces = 0
-        self.refusal = ""
         self._halting: ModelError | None = None
-        self._outages = 0
+        self._outage = Outage()
+        self._outages: list[Outage] = []
         self._lock = threading.Lock()
 
     @property
     def is_stopped(self) -> bool:
         return self.stopping.is_set()
 
+    @property
+    def refusal(self) -> str:
+        """The first error of a model that refuses every call or was unavailable; empty if none did."""
+        errors = (outage.error for outage in self._outages if not outage.is_up)
+        return next(errors, str(self._halting or ""))
+
     def stop(self) -> None:
         """Take no more traces and start no more model calls."""
         self.stopping.set()
 
-    def ask(self, call: Callable[[], T]) -> T:
-        """Call a model; start no more calls once it refused one, or was unavailable three times in a row.
+    def ask(self, call: Callable[[], T], is_up: Callable[[], bool]) -> T:
+        """Call a model; start no more calls once it refused one, or is unavailable.
 
-        Raises what the call raises, or else the error that ended the calls.
+        It is unavailable if three calls in a row found it so and `is_up` says no. Raises what the call
+        raises, or else the error that ended the calls.
         """
         if error := self._halting:
             # A new one, since a traceback grows each time the same error is raised.
             raise type(error)(str(error))
         try:
             answer = call()
-        except (ModelAccessError, ModelUnavailableError) as error:
-            self._note(error)
+        except ModelAccessError as error:
+            self._halt(error)
+            raise
+        except ModelUnavailableError as error:
+            self._note(error, is_up)
             raise
         except ModelError:
             # It is there: what it says is about one trace.
-            self._outages = 0
+            self._outage = Outage()
             raise
-        self._outages = 0
+        self._outage = Outage()
         return answer
+
+    def end(self, is_up: Callable[[], bool]) -> None:
+        """Judge the other calls too that found the model unavailable, if it was up for three in a row."""
+        if self.halt_reason() or not any(outage.is_up for outage in self._outages):
+            return
+        for outage in self._outages:
+            # An answer ended all but the last one.
+            outage.is_up = outage is not self._outage or is_up()
 
     def waiting_reason(self, error: ModelError) -> str:
         """Return why a story waits whose call raised that error."""
@@ -79,16 +96,29 @@ class Budget:
             return REFUSED
         return STOPPED if self.is_stopped else UNAVAILABLE
 
-    def _note(self, error: ModelError) -> None:
-        is_refused = isinstance(error, ModelAccessError)
-        if self.is_stopped and not is_refused:
+    def _halt(self, error: ModelError) -> None:
+        self._halting = self._halting or error
+
+    def _note(self, error: ModelUnavailableError, is_up: Callable[[], bool]) -> None:
+        if self.is_stopped:
             # It was not asked again, which it might have answered.
             return
+        # One thread at a time asks whether the model is up.
         with self._lock:
-            self.refusal = self.refusal or str(error)
-            self._outages += 1
-            if is_refused or self._outages >= _MOST_OUTAGES:
-                self._halting = self._halting or error
+            if self._halting:
+                return
+            error.outage = outage = self._outage
+            outage.calls += 1
+            if outage.calls == 1:
+                outage.error = str(error)
+                self._outages.append(outage)
+            if outage.calls < _MOST_OUTAGES:
+                return
+            outage.is_up = not error.is_busy and is_up()
+            if outage.is_up:
+                self._outage = Outage()
+            else:
+                self._halt(error)
 
     def take_trace(self) -> None:
         """Count one trace towards `limit`."""

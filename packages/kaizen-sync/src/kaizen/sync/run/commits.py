@@ -28,7 +28,8 @@ from kaizen.tips.merge import follow_merges, unmerged_tips
 from kaizen.tips.text import load_stemmer
 
 if TYPE_CHECKING:
-    from kaizen.store import Change, Put
+    from kaizen.store import Change, Entity, Put
+    from kaizen.sync.errors import Outage
     from kaizen.sync.generate.offline.claims import PastCall
     from kaizen.sync.knowledge.reconcile import Question
     from kaizen.sync.llm.client import Model
@@ -47,9 +48,9 @@ if TYPE_CHECKING:
 class Result:
     """What became of a story before it is committed; `tips` only where a model found some.
 
-    `as_of` tells whether others may have changed the story since it was linked. `learned` are the tips with
-    what backs them; `tips_dropped` counts those that are not learned, by reason. `calls` are those of the
-    story, by conversation, on which claims are tested.
+    `as_of` tells whether others may have changed the story since it was linked. `outage` is the one that a
+    deferred story waits for. `learned` are the tips with what backs them; `tips_dropped` counts those that
+    are not learned, by reason. `calls` are those of the story, by conversation, on which claims are tested.
     """
 
     linked: LinkedStory
@@ -61,6 +62,7 @@ class Result:
     shown_tip_ids: tuple[str, ...] = ()
     tips_dropped: Counter[str] = field(default_factory=Counter)
     calls: Sequence[Sequence[PastCall]] = ()
+    outage: Outage | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -187,7 +189,7 @@ class Planner:
                 self._record(trace, "failed", result.reason), TraceRecord.of(stored) if stored else None
             )
             plan.records.append(record)
-            plan.changes.append(self._put(record, trace))
+            plan.changes.append(self._put(record, trace, linked))
         if not linked.prepared:
             entity = linked.stored[linked.story.head]
             before = TraceRecord.of(entity)
@@ -231,27 +233,37 @@ class Planner:
             )
         for trace_id in linked.trace_ids:
             is_head = trace_id == head
-            if is_head and is_learned:
-                continue
             trace = linked.prepared.get(trace_id)
             before = self._record(trace, "skipped") if trace else stored[trace_id]
-            record = replace(
-                before,
-                state=result.state if is_head else "skipped",
-                reason=result.reason if is_head else part_reason(head),
-                attempts=0,
-                tip_ids=tuple(backed_ids) if is_head else (),
-                learned_from=linked.learned_from if is_head else (),
-            )
+            record = replace(before, story_id=linked.story.story_id)
+            if not (is_head and is_learned):
+                record = replace(
+                    record,
+                    state=result.state if is_head else "skipped",
+                    reason=result.reason if is_head else part_reason(linked.story.story_id),
+                    attempts=0,
+                    tip_ids=tuple(backed_ids) if is_head else (),
+                    learned_from=linked.learned_from if is_head else (),
+                )
             if trace:
                 plan.records.append(record)
-                plan.changes.append(self._put(record, trace, details if is_head else {"tips_dropped": {}}))
-            elif record != before:
+                own = details if is_head else {"tips_dropped": {}}
+                plan.changes.append(self._put(record, trace, linked, own))
+                continue
+            rebased = linked.rebased(trace_id)
+            if record != before:
                 plan.moved.append((before, record))
-                now = {"run_id": self._evidence.run_id, **(details if is_head else {})}
-                plan.changes.append(record.updated(linked.stored[trace_id], now))
+                own = {"run_id": self._evidence.run_id, **(details if is_head else {})}
+                entity = rebased or self._current(linked, trace_id)
+                plan.changes.append(record.updated(entity, {} if is_head and is_learned else own))
+            elif rebased:
+                plan.changes.append(rebased)
         plan.changes += self._tip_changes(tips)
         return plan
+
+    def _current(self, linked: LinkedStory, trace_id: str) -> Entity:
+        """Return the record as it is now: an earlier commit of this run may have kept it in another way."""
+        return self._ledger.entities([trace_id]).get(trace_id, linked.stored[trace_id])
 
     def _tip_changes(self, tips: Mapping[str, StoredTip]) -> Iterator[Change]:
         """Yield the changes for these tips, and for those that contradict them if another one stands now."""
@@ -261,12 +273,15 @@ class Planner:
         return map(_kept_or_deleted, resolve_contradictions(settled, self._ledger.tips).values())
 
     def _put(
-        self, record: TraceRecord, trace: PreparedTrace, details: Mapping[str, object] | None = None
+        self,
+        record: TraceRecord,
+        trace: PreparedTrace,
+        linked: LinkedStory,
+        details: Mapping[str, object] | None = None,
     ) -> Put:
         judgement = {"judgement": trace.judgement.to_json()}
-        return record.to_put(
-            trace.trajectory, {**self._evidence.details(trace.redacted), **judgement, **(details or {})}
-        )
+        details = {**self._evidence.details(trace.redacted), **judgement, **(details or {})}
+        return record.to_put(trace.trajectory, details, linked.base_of(trace.trace_id))
 
     def _exposures(self, trace: PreparedTrace | UnpreparedTrace) -> Iterator[Put]:
         """Yield the records of which tips were chosen in a trace, and how it went."""
@@ -321,7 +336,9 @@ def _failed(record: TraceRecord, known: TraceRecord | None) -> TraceRecord:
     """Return the record of a trace that failed once more."""
     attempts = known.attempts + 1 if known and known.digest == record.digest else 1
     # What the trace backed before stays until a later attempt replaces it.
-    return replace(record, attempts=attempts, tip_ids=known.tip_ids if known else ())
+    if known is None:
+        return replace(record, attempts=attempts)
+    return replace(record, attempts=attempts, tip_ids=known.tip_ids, story_id=known.story_id)
 
 
 def _kept_or_deleted(tip: StoredTip) -> Change:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from kaizen.store import Delete
-from kaizen.sync.errors import ModelAccessError, ModelUnavailableError
+from kaizen.sync.errors import ModelAccessError, ModelUnavailableError, outage_of
 from kaizen.sync.run.isolation import failure_reason
 from kaizen.sync.run.prepare import PreparedTrace, UnpreparedTrace
 
@@ -27,7 +27,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Committer:
-    """Turns results into commits; a story that others changed meanwhile is linked again first."""
+    """Turns results into commits; a story that others changed meanwhile is linked again first.
+
+    `held` are the results of stories that found the model unavailable: whether it was is known later.
+    """
 
     ledger: Ledger
     planner: Planner
@@ -38,6 +41,7 @@ class Committer:
     budget: Budget
     report: Report
     annotator: Annotator | None
+    held: list[Result] = field(default_factory=list)
 
     def settle(self, result: Result) -> None:
         """Commit a story's result, or leave its traces for a later sync.
@@ -46,12 +50,26 @@ class Committer:
         """
         prepared = result.linked.prepared.values()
         try:
-            if result.state == "deferred" and prepared:
+            if result.state == "deferred" and prepared and result.outage:
+                self.held.append(result)
+            elif result.state == "deferred" and prepared:
                 self._defer(prepared, result.reason)
             else:
                 self._commit(result)
         except Exception as error:  # noqa: BLE001 - one story is isolated from the next
             self._settle_failed(result, failure_reason(error, result.linked.story.head))
+
+    def settle_held(self) -> None:
+        """Settle the stories that found the model unavailable: was it up, their own prompts are to blame."""
+        if self.held:
+            self.budget.end(self.generator.model.is_up)
+        while self.held:
+            result = self.held.pop(0)
+            if result.outage and result.outage.is_up:
+                reason = f"{result.outage.error}; it answers other prompts"
+                self.settle(replace(result, state="failed", reason=reason, outage=None))
+            else:
+                self.settle(replace(result, outage=None))
 
     def settle_unprepared(self, traces: Sequence[UnpreparedTrace]) -> None:
         """Commit the states of these traces together, or leave them for a later sync."""
@@ -108,7 +126,7 @@ class Committer:
                 plan = self.planner.plan(result)
             except (ModelAccessError, ModelUnavailableError) as error:
                 why = self.budget.waiting_reason(error)
-                self.settle(replace(result, state="deferred", reason=why))
+                self.settle(replace(result, state="deferred", reason=why, outage=outage_of(error)))
                 return
             if self._is_committed(plan, version, f"trace {result.linked.story.head}: {result.state}"):
                 for trace in result.linked.prepared.values():
@@ -137,8 +155,11 @@ class Committer:
 
     def _is_committed(self, plan: Plan, version: int, reason: str) -> bool:
         """Commit a plan and count it; return False where others were faster."""
-        if plan.changes and not self.ledger.commit(
-            plan.changes, expected=version, reason=reason, run_id=self.report.run_id
+        recorded = [record.trace_id for record in plan.records]
+        released = self.linker.released(recorded, {str(change.id) for change in plan.changes})
+        changes = [*plan.changes, *released]
+        if changes and not self.ledger.commit(
+            changes, expected=version, reason=reason, run_id=self.report.run_id
         ):
             return False
         self._count(plan)

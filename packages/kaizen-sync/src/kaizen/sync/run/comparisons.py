@@ -103,7 +103,7 @@ class Comparisons:
 
     def _ask(self, question: Question) -> Future[DecisionsAnswer]:
         ask = partial(self._planner.reconciler.ask, question)
-        return self._queue.submit_urgent(lambda: self._budget.ask(ask))
+        return self._queue.submit_urgent(lambda: self._budget.ask(ask, self._planner.reconciler.is_up))
 
     def _take(self, result: Result, question: Question, answer: DecisionsAnswer) -> None:
         self._planner.reconciler.record_answer(result.linked.story.head, question, answer)

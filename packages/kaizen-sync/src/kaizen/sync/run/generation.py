@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from kaizen.sync.errors import ModelAccessError, ModelUnavailableError
+from kaizen.sync.errors import ModelAccessError, ModelUnavailableError, outage_of
 from kaizen.sync.generate.generate import generate_tips
 from kaizen.sync.run.commits import Result
 from kaizen.sync.run.isolation import failure_reason
@@ -36,13 +36,13 @@ class Generator:
                 return result(state="deferred", reason=why)
             # Joined before the model is asked: what fails here says nothing about the model.
             trajectory = linked.trajectory()
-            made = self.budget.ask(lambda: generate_tips(trajectory, self.model))
+            made = self.budget.ask(lambda: generate_tips(trajectory, self.model), self.model.is_up)
             return self.planner.attach_evidence(
                 result(
                     state="learned" if made.tips else "no_lesson", tips=made.tips, tips_dropped=made.dropped
                 )
             )
         except (ModelAccessError, ModelUnavailableError) as error:
-            return result(state="deferred", reason=self.budget.waiting_reason(error))
+            return result(state="deferred", reason=self.budget.waiting_reason(error), outage=outage_of(error))
         except Exception as error:  # noqa: BLE001 - one story is isolated from the next
             return result(state="failed", reason=failure_reason(error, linked.story.head))

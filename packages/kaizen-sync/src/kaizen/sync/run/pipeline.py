@@ -168,6 +168,7 @@ class Sync:
                 self._finish_all(but=enough)
                 self._start(batch)
             self._finish_all()
+            self._committer.settle_held()
             self._selection.mark_moved()
             self._ask_again()
             self._make_verdicts()
@@ -176,6 +177,7 @@ class Sync:
         finally:
             try:
                 self._finish_all()
+                self._committer.settle_held()
                 if self._annotator:
                     self._annotator.close(self.report)
                 # A run that broke off does not move the checkpoint, but what it did and cost is kept.
@@ -226,9 +228,7 @@ class Sync:
 
     def _stored_batches(self) -> Iterator[list[PreparedTrace | UnpreparedTrace]]:
         self._selection.reading = "window"
-        source, since = self._source, self._settings.since
-        namespace_id = self._settings.namespace_id
-        for batch in stored_batches(self._store, namespace_id, source.name, source.project, since=since):
+        for batch in stored_batches(self._linker, since=self._settings.since):
             if self._budget.halt_reason():
                 return
             self.report.traces_read += len(batch)

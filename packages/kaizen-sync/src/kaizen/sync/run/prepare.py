@@ -3,28 +3,31 @@
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from kaizen.sync.errors import UnknownShapeError
+from kaizen.sync.errors import IncompleteRecordError, UnknownShapeError
 from kaizen.sync.knowledge.shown import OWN_CALL, is_own_call
 from kaizen.sync.outcomes.judge import Judgement, sort_annotations
 from kaizen.sync.outcomes.measures import exposed_trace
 from kaizen.sync.redact import Redactor
 from kaizen.sync.run.isolation import failure_reason
-from kaizen.sync.state.records import ERRORS_EXCLUDED, TRAJECTORY, TraceRecord, start_of, stored_trajectory
+from kaizen.sync.state.records import ERRORS_EXCLUDED, TraceRecord, start_of
+from kaizen.sync.state.trajectories import stored_trajectory, whole_descriptions
 from kaizen.sync.trajectory.build import build_trajectory
 from kaizen.sync.trajectory.stories import describe
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
-    from kaizen.store import Entity, Store
+    from kaizen.store import Entity
     from kaizen.sync.model import Annotation, Trace, Trajectory
     from kaizen.sync.outcomes.judge import Judge
     from kaizen.sync.redact import Redaction
+    from kaizen.sync.run.stories import Linker
     from kaizen.sync.state.exposures import ExposedTrace
     from kaizen.sync.state.records import State
     from kaizen.sync.trajectory.stories import TraceDescription
@@ -118,41 +121,44 @@ def prepare_trace(
         return unprepared("failed", failure_reason(error, trace.trace_id))
 
 
-def stored_batches(
-    store: Store, namespace_id: str, source: str, project: str, *, since: datetime | None
-) -> Iterator[list[PreparedTrace]]:
-    """Yield the stored traces of a project that can be learned from, a few at a time, in order of time."""
-    where = {"source": source, "project": project}
+def stored_batches(linker: Linker, *, since: datetime | None) -> Iterator[list[PreparedTrace]]:
+    """Yield the stored traces of a project that can be learned from, a few at a time, in order of time.
+
+    One whose record is kept as the end of another that is gone cannot be read, and stays as it is.
+    """
     # Their ids first: what follows changes them.
     starts = sorted(
-        (start_of(entity), entity.id)
-        for entity in store.iterate(namespace_id, type=TRAJECTORY, where=where)
+        (start_of(entity), str(entity.metadata["trace_id"]))
+        for entity in linker.records()
         if _is_kept(entity) and (since is None or datetime.fromisoformat(start_of(entity)) >= since)
     )
-    ids = [entity_id for _, entity_id in starts]
-    for first in range(0, len(ids), _BATCH):
-        batch = ids[first : first + _BATCH]
-        found = store.get_many(namespace_id, batch)
-        yield [_prepared(found[entity_id]) for entity_id in batch if entity_id in found]
+    for first in range(0, len(starts), _BATCH):
+        found = linker.read([trace_id for _, trace_id in starts[first : first + _BATCH]])
+        known = {**found, **linker.bases(found, found)}
+        descriptions = whole_descriptions(found.values(), known)
+        yield sorted(_readable(found, known, descriptions), key=lambda one: (one.start_time, one.trace_id))
 
 
 def _is_kept(entity: Entity) -> bool:
     record = TraceRecord.of(entity)
-    is_told = record.state in ("learned", "no_lesson") or bool(record.head)
+    is_told = record.state in ("learned", "no_lesson") or record.is_part
     return is_told and record.description is not None and "judgement" in entity.metadata
 
 
-def _prepared(entity: Entity) -> PreparedTrace:
-    record, metadata = TraceRecord.of(entity), entity.metadata
-    assert record.description is not None
-    judgement: object = metadata["judgement"]
-    redacted: object = metadata.get("redacted")
-    return PreparedTrace(
-        trace_id=record.trace_id,
-        digest=record.digest,
-        start_time=datetime.fromisoformat(start_of(entity)),
-        trajectory=stored_trajectory(entity),
-        description=record.description,
-        judgement=Judgement.of_json(judgement),  # type: ignore[arg-type]  # as it was stored
-        redacted=Counter(redacted or {}),  # type: ignore[call-overload]
-    )
+def _readable(
+    found: Mapping[str, Entity],
+    known: Mapping[str, Entity],
+    descriptions: Mapping[str, TraceDescription],
+) -> Iterator[PreparedTrace]:
+    for trace_id, entity in found.items():
+        metadata: Mapping[str, Any] = entity.metadata
+        with suppress(IncompleteRecordError):
+            yield PreparedTrace(
+                trace_id=trace_id,
+                digest=metadata["digest"],
+                start_time=datetime.fromisoformat(start_of(entity)),
+                trajectory=stored_trajectory(entity, known),
+                description=descriptions[trace_id],
+                judgement=Judgement.of_json(metadata["judgement"]),
+                redacted=Counter(metadata.get("redacted") or {}),
+            )

@@ -145,12 +145,13 @@ class Rejudging:
     def _evidence(self, entity: Entity, outcome: Outcome) -> list[Change]:
         """Return the changes for the tips of the trace's story whose evidence has another outcome now."""
         record = TraceRecord.of(entity)
-        head = record.head or record.trace_id
-        stored = self._linker.recorded(head)
-        if head not in stored:
+        stored = self._linker.recorded(record)
+        records = map(TraceRecord.of, stored.values())
+        head = next((one for one in records if one.learned_from or one.tip_ids), None)
+        if head is None:
             return []
         ended = outcome_of(stored, {record.trace_id: outcome})
-        judged = update_outcome(head, TraceRecord.of(stored[head]).tip_ids, ended, self._ledger.tips)
+        judged = update_outcome(head.trace_id, head.tip_ids, ended, self._ledger.tips)
         # Of tips that contradict each other another one may be the better backed now.
         changed = resolve_contradictions(judged, self._ledger.tips) if judged else {}
         return [tip.to_put() for tip in changed.values()]
@@ -169,7 +170,7 @@ def _for_one_request(entities: Sequence[Entity]) -> Iterator[Entity]:
 def _is_asked_for(entity: Entity) -> bool:
     """Whether its trace is one that was learned from, or a part of one."""
     record = TraceRecord.of(entity)
-    is_told = record.state in ("learned", "no_lesson") or bool(record.head)
+    is_told = record.state in ("learned", "no_lesson") or record.is_part
     return is_told and not record.is_gone and "judgement" in entity.metadata
 
 

@@ -88,9 +88,13 @@ class Ledger:
 
     def records(self, trace_ids: Sequence[str]) -> dict[str, TraceRecord]:
         """Return the stored records of those of the traces that have one, by trace id."""
+        return {trace_id: TraceRecord.of(entity) for trace_id, entity in self.entities(trace_ids).items()}
+
+    def entities(self, trace_ids: Sequence[str]) -> dict[str, Entity]:
+        """Return the entities of those of the traces that have one, by trace id."""
         ids = [record_id(self.source, self.project, trace_id) for trace_id in trace_ids]
         entities = self._store.get_many(self.namespace_id, ids)
-        return {record.trace_id: record for record in map(TraceRecord.of, entities.values())}
+        return {str(entity.metadata["trace_id"]): entity for entity in entities.values()}
 
     def stories_that_called(self, tool: str) -> Iterator[Entity]:
         """Yield the records of all stories of the namespace in which that tool was called."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import socket
 from collections.abc import Iterable, Mapping
@@ -13,13 +12,16 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from urllib.parse import quote
 
 from kaizen.store import Put
-from kaizen.sync.model import Conversation, Exposure, Message, Outcome, Trajectory, Usage, utc_now
+from kaizen.sync.model import Outcome, utc_now
+from kaizen.sync.state.trajectories import trajectory_content
 from kaizen.sync.trajectory.stories import TraceDescription
 from kaizen.sync.trajectory.tool_definitions import tool_versions
 
 if TYPE_CHECKING:
     from kaizen.store import Entity
+    from kaizen.sync.model import Trajectory
     from kaizen.sync.settings import SyncSettings
+    from kaizen.sync.state.trajectories import Base
 
 TRAJECTORY = "trajectory"
 CHECKPOINT = "checkpoint"
@@ -57,9 +59,10 @@ class TraceRecord:
     """How the processing of a trace ended. `attempts` counts failures in a row.
 
     `is_gone` says that the source has deleted it since; then it is not counted. `description` is what
-    links it with others, where it has a trajectory. `learned_from` names the traces, each with its digest,
-    whose joined trajectory was learned from. `recorded_in` is the hour of UTC in which it was processed, by
-    which it is asked for again; empty where it has no trajectory.
+    links it with others, where it has a trajectory; `story_id` names the story that it was linked into.
+    `learned_from` names the traces, each with its digest, whose joined trajectory was learned from.
+    `recorded_in` is the hour of UTC in which it was processed, by which it is asked for again; empty where it
+    has no trajectory.
     """
 
     source: str
@@ -72,6 +75,7 @@ class TraceRecord:
     tip_ids: tuple[str, ...] = ()
     is_gone: bool = False
     description: TraceDescription | None = None
+    story_id: str = ""
     learned_from: tuple[str, ...] = ()
     recorded_in: str = ""
 
@@ -80,9 +84,14 @@ class TraceRecord:
         return record_id(self.source, self.project, self.trace_id)
 
     @property
+    def is_part(self) -> bool:
+        """Whether its story is learned from another trace."""
+        return self.reason.startswith(_PART_OF)
+
+    @property
     def head(self) -> str:
-        """The trace whose story it is a part of; empty if it is no part."""
-        return self.reason.removeprefix(_PART_OF) if self.reason.startswith(_PART_OF) else ""
+        """The trace that its story is learned from, by a record from before stories had names."""
+        return self.reason.removeprefix(_PART_OF) if self.is_part and not self.story_id else ""
 
     @property
     def counted_state(self) -> CountedState | None:
@@ -99,8 +108,13 @@ class TraceRecord:
         """Whether a trace with this digest needs no more work."""
         return self.digest == digest and not self._counted_state.is_open(settings)
 
-    def to_put(self, trajectory: Trajectory | None, details: Mapping[str, Any]) -> Put:
-        """Return the entity that keeps this record, with the (redacted) trajectory as its content."""
+    def to_put(
+        self, trajectory: Trajectory | None, details: Mapping[str, Any], base: Base | None = None
+    ) -> Put:
+        """Return the entity that keeps this record, with the (redacted) trajectory as its content.
+
+        What the trace repeats of `base`, which it continues, is left out.
+        """
         metadata = {
             "source": self.source,
             "project": self.project,
@@ -108,13 +122,21 @@ class TraceRecord:
             "digest": self.digest,
             **self._ending(),
             "recorded_in": self.recorded_in,
-            **(self._story_metadata(self.description) if self.description else {}),
+            **(self._story_metadata(self.description, base) if self.description else {}),
             **(_trajectory_metadata(trajectory) if trajectory else {}),
             **details,
         }
-        return Put(
-            id=self.entity_id, type=TRAJECTORY, content=_trajectory_content(trajectory), metadata=metadata
-        )
+        content = trajectory_content(trajectory, base.trajectory if base else None) if trajectory else ""
+        return Put(id=self.entity_id, type=TRAJECTORY, content=content, metadata=metadata)
+
+    def rebased(
+        self, entity: Entity, description: TraceDescription, trajectory: Trajectory, base: Base | None
+    ) -> Put:
+        """Return the stored record of a trace that continues another one now, or none any more."""
+        metadata: dict[str, Any] = {k: v for k, v in entity.metadata.items() if k != "continues"}
+        metadata |= self._story_metadata(description, base)
+        content = trajectory_content(trajectory, base.trajectory if base else None)
+        return Put(id=entity.id, type=entity.type, content=content, metadata=metadata)
 
     def _ending(self) -> dict[str, Any]:
         return {
@@ -122,17 +144,22 @@ class TraceRecord:
             "reason": self.reason,
             "attempts": self.attempts,
             "tip_ids": list(self.tip_ids),
+            "story_id": self.story_id,
             # The stored name is older than the field's.
             "told_by": list(self.learned_from),
         }
 
-    def updated(self, entity: Entity, details: Mapping[str, Any]) -> Put:
+    def updated(self, entity: Entity | Put, details: Mapping[str, Any]) -> Put:
         """Return the stored record of a trace whose place in its story changed, while the trace did not."""
         return put_again(entity, {**entity.metadata, **self._ending(), **details})
 
-    def _story_metadata(self, description: TraceDescription) -> dict[str, Any]:
+    def _story_metadata(self, description: TraceDescription, base: Base | None) -> dict[str, Any]:
+        continues = {}
+        if base:
+            description = description.after(base.description)
+            continues = {"continues": {"trace_id": base.description.trace_id, "digest": base.digest}}
         keys = (story_key(self.source, self.project, key) for key in description.keys)
-        return {"story": description.to_json(), "story_keys": dict.fromkeys(keys, True)}
+        return {"story": description.to_json(), "story_keys": dict.fromkeys(keys, True), **continues}
 
     @classmethod
     def of(cls, entity: Entity) -> TraceRecord:
@@ -149,6 +176,7 @@ class TraceRecord:
             tip_ids=tuple(metadata["tip_ids"]),
             is_gone=bool(metadata.get("gone")),
             description=TraceDescription.of_json(story) if story else None,
+            story_id=metadata.get("story_id") or "",
             learned_from=tuple(metadata.get("told_by") or ()),
             recorded_in=metadata.get("recorded_in") or "",
         )
@@ -170,8 +198,17 @@ def reason_kind(reason: str) -> str:
     return "part of another trace" if kind.startswith(_PART_OF) else kind
 
 
-def part_reason(head: str) -> str:
-    """Return the reason of a trace whose story is learned from another one."""
+def part_reason(story_id: str) -> str:
+    """Return the reason of a trace whose story is learned from another one.
+
+    It names the story and not that trace: a story that grows at its end leaves its parts as they are.
+    """
+    kind, _, name = story_id.partition(":")
+    return f"{_PART_OF}{'session' if kind == 'session' else 'the conversation that begins with'} {name}"
+
+
+def old_part_reason(head: str) -> str:
+    """Return the reason of a part in records from before stories had names."""
     return f"{_PART_OF}{head}"
 
 
@@ -209,7 +246,7 @@ def mark_gone(entity: Entity, *, gone: bool) -> Put:
     return put_again(entity, metadata)
 
 
-def put_again(entity: Entity, metadata: Mapping[str, Any]) -> Put:
+def put_again(entity: Entity | Put, metadata: Mapping[str, Any]) -> Put:
     """Return the entity with other metadata."""
     return Put(id=entity.id, type=entity.type, content=entity.content, metadata=metadata)
 
@@ -218,30 +255,6 @@ def stored_outcome(entity: Entity) -> Outcome:
     """Return how a trace ended by its record; unknown if it has no trajectory."""
     metadata: Mapping[str, Any] = entity.metadata
     return Outcome(**metadata.get("outcome", {}))
-
-
-def stored_trajectory(entity: Entity) -> Trajectory:
-    """Return the (redacted) trajectory that a record with a description keeps."""
-    metadata: Mapping[str, Any] = entity.metadata
-    value = json.loads(entity.content)
-    description = TraceDescription.of_json(metadata["story"])
-    return Trajectory(
-        trace_id=metadata["trace_id"],
-        messages=tuple(map(Message.of_json, value["messages"])),
-        side_conversations=tuple(
-            Conversation(name=side["name"], messages=tuple(map(Message.of_json, side["messages"])))
-            for side in value["side_conversations"]
-        ),
-        errors=tuple(value["errors"]),
-        tools=tuple(value["tools"]),
-        outcome=stored_outcome(entity),
-        usage=Usage(**metadata["usage"]),
-        session_id=metadata["session_id"],
-        models=tuple(metadata["models"]),
-        response_ids=description.response_ids,
-        previous_response_id=description.previous_response_id,
-        exposures=tuple(map(Exposure.of_json, metadata.get("exposures", ()))),
-    )
 
 
 def _trajectory_metadata(trajectory: Trajectory) -> dict[str, Any]:
@@ -253,21 +266,6 @@ def _trajectory_metadata(trajectory: Trajectory) -> dict[str, Any]:
         "usage": asdict(trajectory.usage),
         "exposures": [exposure.to_json() for exposure in trajectory.exposures],
     }
-
-
-def _trajectory_content(trajectory: Trajectory | None) -> str:
-    if trajectory is None:
-        return ""
-    value = {
-        "messages": [message.to_json() for message in trajectory.messages],
-        "side_conversations": [
-            {"name": side.name, "messages": [message.to_json() for message in side.messages]}
-            for side in trajectory.side_conversations
-        ],
-        "errors": list(trajectory.errors),
-        "tools": list(trajectory.tools),
-    }
-    return json.dumps(value, ensure_ascii=False)
 
 
 # A host that is gone cannot say so; a run that is at work renews its claim every minute.

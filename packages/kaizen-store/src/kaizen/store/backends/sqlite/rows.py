@@ -26,7 +26,10 @@ def to_microseconds(time: datetime) -> int:
 
 
 def to_time(microseconds: int) -> datetime:
-    return _EPOCH + timedelta(microseconds=microseconds)
+    try:
+        return _EPOCH + timedelta(microseconds=microseconds)
+    except (OverflowError, TypeError) as exc:
+        raise ValueError(f"{microseconds!r} is not a time ({exc})") from exc
 
 
 def encode_metadata(entity: Entity) -> str:
@@ -56,6 +59,24 @@ def to_entity(namespace_id: str, row: Sequence[Any]) -> Entity:
         raise ValueError(f"entity {entity_id!r} cannot be read ({exc})") from exc
 
 
+def check_rows(connection: sqlite3.Connection) -> None:
+    """Read every row as whoever asks for it does; raise `ValueError` for the first that cannot be read."""
+    for row in connection.execute("SELECT id, created_at, version FROM namespaces"):
+        to_namespace(row)
+    for (at,) in connection.execute("SELECT at FROM commits"):
+        to_time(at)
+    of_namespace = "FROM states s LEFT JOIN namespaces n ON n.ns = s.ns WHERE s.type IS NOT NULL"
+    for namespace_id, *row in connection.execute(f"SELECT n.id, {OF_STATE} {of_namespace}"):
+        to_entity(namespace_id, row)
+    missing = "FROM {} x WHERE NOT EXISTS (SELECT 1 FROM states s WHERE {}) LIMIT 1"
+    of_entity = "s.state_id = x.state_id AND s.type IS NOT NULL"
+    for (entity_id,) in connection.execute(f"SELECT id {missing.format('entities', of_entity)}"):
+        raise ValueError(f"the state of entity {entity_id!r} is missing")
+    of_commit = "s.ns = x.ns AND s.version = x.version"
+    for (version,) in connection.execute(f"SELECT version {missing.format('commits', of_commit)}"):
+        _of_commit({}, version)
+
+
 def read_commits(
     connection: sqlite3.Connection, namespace_id: str, commits: Iterable[Row], states_of: str, key: Row
 ) -> list[Commit]:
@@ -83,7 +104,13 @@ def read_commits(
             actor=actor,
             reason=reason,
             run_id=run_id,
-            changes=tuple(changes[version]),
+            changes=_of_commit(changes, version),
         )
         for version, commit_id, at, actor, reason, run_id in commits
     ]
+
+
+def _of_commit(changes: dict[int, list[Applied]], version: int) -> tuple[Applied, ...]:
+    if version not in changes:
+        raise ValueError(f"the changes of commit {version} are missing")
+    return tuple(changes[version])

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING
 
 from kaizen.store.backends.sqlite.connections import Connections
 from kaizen.store.backends.sqlite.reading import Selection, current, sql_int
-from kaizen.store.backends.sqlite.rows import read_commits, to_entity, to_microseconds, to_namespace, to_time
+from kaizen.store.backends.sqlite.rows import (
+    check_rows,
+    read_commits,
+    to_entity,
+    to_microseconds,
+    to_namespace,
+    to_time,
+)
 from kaizen.store.backends.sqlite.writing import delete_namespace, write_commit
 from kaizen.store.base import BaseStore
 from kaizen.store.commits import Head, check_restored, next_commit, touched
@@ -169,10 +176,12 @@ class SqliteStore(BaseStore):
             # What would be made at the first write can be made.
             with self._connections.writing(create=True):
                 return
-        with self._connections.writing() as connection:
+        with self._connections.reading() as connection:
             ((found, *_), *_) = connection.execute("PRAGMA quick_check(1)").fetchall()
             if found != "ok":
                 raise self._connections.corrupt(" ".join(found.split()))
+            check_rows(connection)
+        with self._connections.writing() as connection:
             # No namespace has this number, and still SQLite must be able to write.
             connection.execute("UPDATE namespaces SET version = version WHERE ns = 0")
 

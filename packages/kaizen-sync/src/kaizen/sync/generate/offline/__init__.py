@@ -43,7 +43,7 @@ def mine(trajectory: Trajectory) -> list[Finding]:
     is_failed = trajectory.outcome.name == "failure"
     found: list[Finding] = []
     first_step = 1
-    for log in call_logs(trajectory):
+    for log in call_logs(trajectory, by_task=True):
         found += (replace(finding, first_step=first_step) for finding in find_claims(log))
         first_step += len(log.messages)
     proven = (

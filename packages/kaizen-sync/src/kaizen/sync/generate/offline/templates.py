@@ -11,8 +11,9 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from kaizen.sync.generate.grounding import RunLiterals, shows_form
-from kaizen.sync.generate.offline.calls import Call, expression, is_name, read_calls
+from kaizen.sync.generate.offline.calls import Call, expression, is_name, read_calls, read_failure
 from kaizen.sync.trajectory.json_text import as_text
+from kaizen.sync.trajectory.tasks import split_tasks
 from kaizen.sync.trajectory.tool_definitions import read_definitions
 from kaizen.sync.trust import dangers
 
@@ -147,10 +148,16 @@ class CallLog:
                 yield found.span(2)
 
 
-def call_logs(trajectory: Trajectory) -> list[CallLog]:
-    """Return the conversations of a run, the main one first. `trajectory` must be redacted already."""
+def call_logs(trajectory: Trajectory, *, by_task: bool = False) -> list[CallLog]:
+    """Return the conversations of a run, the main one first. `trajectory` must be redacted already.
+
+    `by_task` divides the main one, so that nothing is found that joins two tasks of a session.
+    """
     literals = RunLiterals(trajectory)
-    conversations = (trajectory.messages, *(side.messages for side in trajectory.side_conversations))
+    main = [trajectory.messages]
+    if by_task:
+        main = list(map(tuple, split_tasks(trajectory.messages, lambda text: read_failure(text) is not None)))
+    conversations = [*main, *(side.messages for side in trajectory.side_conversations)]
     return [CallLog(messages, trajectory, literals) for messages in conversations]
 
 

@@ -1,0 +1,272 @@
+"""Attempts in the world as traces, in memory or in a real Phoenix, and a source for the sync."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Protocol
+
+import httpx
+
+from kaizen.sync import PhoenixSettings, PhoenixSource
+from kaizen.sync.sources import (
+    Anchor,
+    Annotation,
+    IndexedSpan,
+    IndexedTrace,
+    Source,
+    Span,
+    Target,
+    Trace,
+)
+
+if TYPE_CHECKING:
+    from kaizen.demo.world.agent import Attempt
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+PROJECT = "world"
+MODEL_NAME = "rules"
+_WAIT_S = 60.0
+_BATCH = 50
+
+
+class Traces(Protocol):
+    """Where attempts are traced to."""
+
+    def record(self, run: Callable[[], Attempt]) -> Attempt:
+        """Make an attempt and trace it."""
+        ...
+
+    def source(self) -> Any:
+        """Return a context manager that gives a source of everything recorded so far."""
+        ...
+
+    def pausing(self) -> Any:
+        """Return a context manager in which nothing is traced."""
+        ...
+
+
+class MemoryTraces:
+    """Traces in memory."""
+
+    def __init__(self) -> None:
+        self.attempts: list[tuple[Trace, Attempt]] = []
+
+    def record(self, run: Callable[[], Attempt]) -> Attempt:
+        made = run()
+        self.attempts.append((trace_of(made, len(self.attempts)), made))
+        return made
+
+    @contextmanager
+    def source(self) -> Iterator[Source]:
+        said = {trace.trace_id: outcome_of(made) for trace, made in self.attempts}
+        yield MemorySource({trace.trace_id: trace for trace, _ in self.attempts}, said)
+
+    def pausing(self) -> Any:
+        return nullcontext()
+
+
+@dataclass
+class MemorySource:
+    """A source of traces that are simply there, with the outcome of each as an annotation."""
+
+    traces: Mapping[str, Trace]
+    said: Mapping[str, Annotation]
+    name: str = "memory"
+    project: str = PROJECT
+    server_version: str = ""
+    requests: int = 0
+
+    def probe(self) -> Anchor | None:
+        newest = list(self.traces)[-1:]
+        return Anchor(row=len(self.traces), span_id=newest[0]) if newest else None
+
+    def index(
+        self, *, since: datetime | None = None, until: datetime | None = None
+    ) -> Iterator[IndexedTrace]:
+        for trace in self.traces.values():
+            if (since and trace.start_time < since) or (until and trace.start_time >= until):
+                continue
+            spans = tuple(
+                IndexedSpan(span_id=s.span_id, parent_id=s.parent_id, end_time=s.end_time)
+                for s in trace.spans
+            )
+            yield IndexedTrace(trace_id=trace.trace_id, start_time=trace.start_time, spans=spans)
+
+    def changed_since(self, anchor: Anchor) -> dict[str, None] | None:
+        return dict.fromkeys(list(self.traces)[anchor.row :])
+
+    def fetch(self, traces: Iterable[IndexedTrace]) -> Iterator[Trace]:
+        for indexed in traces:
+            yield self.traces.get(indexed.trace_id, Trace(trace_id=indexed.trace_id, spans=()))
+
+    def annotations(self, target: Target, ids: Sequence[str]) -> dict[str, list[Annotation]]:
+        known = self.said if target == "trace" else {}
+        return {name: [known[name]] if name in known else [] for name in ids}
+
+    def span_url(self, trace_id: str, span_id: str) -> str:
+        return f"memory:{trace_id}/{span_id}"
+
+
+@dataclass
+class PhoenixTraces:
+    """Traces in a Phoenix: kaizen.auto's, or (for an agent without a model) spans that are posted to it."""
+
+    url: str
+    is_traced: bool
+    posted: MemoryTraces = field(default_factory=MemoryTraces)
+    labels: dict[str, str] = field(default_factory=dict)
+    sent: int = 0
+
+    def __post_init__(self) -> None:
+        if self.is_traced:
+            from kaizen.auto import enable_tracing
+
+            enable_tracing(PROJECT, f"{self.url}/v1/traces")
+
+    def record(self, run: Callable[[], Attempt]) -> Attempt:
+        if not self.is_traced:
+            return self.posted.record(run)
+        from opentelemetry import trace
+
+        from kaizen.auto import agent_run
+
+        with agent_run(PROJECT):
+            trace_id = f"{trace.get_current_span().get_span_context().trace_id:032x}"
+            made = run()
+        self.labels[trace_id] = outcome_of(made).label
+        return made
+
+    @contextmanager
+    def source(self) -> Iterator[Source]:
+        # Phoenix drops idle connections.
+        limits = httpx.Limits(max_keepalive_connections=0)
+        with httpx.Client(base_url=self.url, trust_env=False, timeout=120, limits=limits) as client:
+            self._send(client)
+        with PhoenixSource(PhoenixSettings(base_url=self.url, project=PROJECT)) as source:
+            yield source
+
+    def pausing(self) -> Any:
+        from openinference.instrumentation import suppress_tracing
+
+        return suppress_tracing() if self.is_traced else nullcontext()
+
+    def _send(self, client: httpx.Client) -> None:
+        # Refused if there is one already.
+        client.post("/v1/projects", json={"name": PROJECT})
+        if self.is_traced:
+            from kaizen.auto import flush_traces
+
+            flush_traces()
+        else:
+            self._post(client)
+        self._wait(client)
+        said = [
+            {"trace_id": trace_id, "name": "success", "annotator_kind": "CODE", "result": {"label": label}}
+            for trace_id, label in self.labels.items()
+        ]
+        client.post("/v1/trace_annotations?sync=true", json={"data": said}).raise_for_status()
+
+    def _post(self, client: httpx.Client) -> None:
+        new = self.posted.attempts[self.sent :]
+        for start in range(0, len(new), _BATCH):
+            spans = [span_json(span) for trace, _ in new[start : start + _BATCH] for span in trace.spans]
+            client.post(f"/v1/projects/{PROJECT}/spans", json={"data": spans}).raise_for_status()
+        self.labels |= {trace.trace_id: outcome_of(made).label for trace, made in new}
+        self.sent = len(self.posted.attempts)
+
+    def _wait(self, client: httpx.Client) -> None:
+        """Wait until Phoenix has stored everything: it answers before."""
+        deadline = time.monotonic() + _WAIT_S
+        while time.monotonic() < deadline:
+            with PhoenixSource(PhoenixSettings(base_url=self.url, project=PROJECT)) as source:
+                roots = [span for trace in source.index() for span in trace.spans if span.parent_id is None]
+            if len(roots) >= len(self.labels):
+                return
+            time.sleep(0.5)
+        raise TimeoutError(f"Phoenix did not store {len(self.labels)} traces within {_WAIT_S:g} s")
+
+
+def outcome_of(made: Attempt) -> Annotation:
+    label = "success" if made.is_done else "failure"
+    return Annotation(target="trace", name="success", label=label, annotator_kind="CODE")
+
+
+def trace_of(made: Attempt, number: int) -> Trace:
+    """Return the trace of an attempt in OpenInference's keys: an agent's span, its model calls below."""
+    trace_id = f"{number + 1:032x}"
+    start = START + timedelta(minutes=number)
+    turns = [n for n, message in enumerate(made.messages) if message["role"] == "assistant"]
+    if made.messages[-1]["role"] == "tool":
+        # The last results are known from the next call only; the model did not get to an answer.
+        turns.append(len(made.messages))
+    spans = [
+        _span(trace_id, 0, start, end=start + timedelta(seconds=len(turns) + 1), kind="AGENT", attributes={})
+    ]
+    for order, turn in enumerate(turns, 1):
+        attributes = _llm_attributes(made, turn)
+        at = start + timedelta(seconds=order)
+        spans.append(
+            _span(trace_id, order, at, end=at + timedelta(seconds=1), kind="LLM", attributes=attributes)
+        )
+    return Trace(trace_id=trace_id, spans=tuple(spans))
+
+
+def _span(
+    trace_id: str, order: int, start: datetime, *, end: datetime, kind: str, attributes: dict[str, Any]
+) -> Span:
+    return Span(
+        span_id=f"{trace_id[-12:]}{order:04x}",
+        trace_id=trace_id,
+        parent_id=f"{trace_id[-12:]}0000" if order else None,
+        name=kind.lower(),
+        kind=kind,
+        status="OK",
+        status_message="",
+        start_time=start,
+        end_time=end,
+        attributes=attributes,
+    )
+
+
+def _llm_attributes(made: Attempt, turn: int) -> dict[str, Any]:
+    values: dict[str, Any] = {"llm.model_name": MODEL_NAME}
+    for number, tool in enumerate(made.tools):
+        values[f"llm.tools.{number}.tool.json_schema"] = json.dumps(tool)
+    for number, message in enumerate(made.messages[:turn]):
+        values |= _flat(f"llm.input_messages.{number}.message", message)
+    if turn < len(made.messages):
+        values |= _flat("llm.output_messages.0.message", made.messages[turn])
+    return values
+
+
+def _flat(prefix: str, message: Mapping[str, Any]) -> dict[str, Any]:
+    values = {
+        f"{prefix}.{key}": message[key] for key in ("role", "content", "tool_call_id") if message.get(key)
+    }
+    for number, made in enumerate(message.get("tool_calls") or ()):
+        base = f"{prefix}.tool_calls.{number}.tool_call"
+        values[f"{base}.id"] = made["id"]
+        values[f"{base}.function.name"] = made["function"]["name"]
+        values[f"{base}.function.arguments"] = made["function"]["arguments"]
+    return values
+
+
+def span_json(span: Span) -> dict[str, Any]:
+    """Return the span as Phoenix's REST interface takes it."""
+    return {
+        "name": span.name,
+        "context": {"trace_id": span.trace_id, "span_id": span.span_id},
+        "span_kind": span.kind,
+        "parent_id": span.parent_id,
+        "start_time": span.start_time.isoformat(),
+        "end_time": span.end_time.isoformat(),
+        "status_code": span.status,
+        "status_message": "",
+        "attributes": dict(span.attributes),
+        "events": [],
+    }
