@@ -217,6 +217,25 @@ ask("second")
     assert [count(body, LOOKUP) for body in bodies_of(model_server)] == [1, 1]
 
 
+def test_a_forked_process_gives_its_calls_tips_too(
+    run_agent: RunAgent, model_server: ModelServer, tmp_path: Path
+) -> None:
+    ended = run_agent(
+        f"""{ONE_CALL}
+import os
+child = os.fork()
+OpenAI().chat.completions.create(model="m", messages=messages, tools=tools)
+if child == 0:
+    os._exit(0)
+assert os.waitpid(child, 0)[1] == 0
+""",
+        KAIZEN_RECALL_ENABLED="true",
+        KAIZEN_RECALL_FROM=str(write_snapshot(tmp_path / "snapshot.json")),
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert [count(body, LOOKUP) for body in bodies_of(model_server)] == [1, 1, 1]
+
+
 def test_new_tips_reach_a_task_that_begins_again(
     run_agent: RunAgent, model_server: ModelServer, tmp_path: Path
 ) -> None:

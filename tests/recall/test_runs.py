@@ -76,6 +76,18 @@ def test_agents_of_one_trace_with_other_tools_are_given_tips_of_their_own() -> N
     assert other.unit == first.unit == "t1"
 
 
+def test_calls_without_tools_in_one_trace_are_each_given_what_fits_them() -> None:
+    agents = Agents()
+    answer = agents.chat(SYSTEM, user("a"), trace="t1", tools=())
+    title = agents.chat(user("Give a title"), trace="t1", tools=())
+    assert title is not answer
+    assert title.unit == answer.unit == "t1"
+    agents.snapshot = "second"
+    assert agents.chat(SYSTEM, user("a"), trace="t1", tools=()) is answer
+    assert agents.chat(SYSTEM, user("a"), call("1"), user("more"), trace="t1", tools=()) is answer
+    assert agents.chat(SYSTEM, user("a"), trace="t2", tools=()) is not answer
+
+
 def test_two_runs_of_one_task_keep_what_each_was_given_when_tips_change_in_between() -> None:
     agents = Agents()
     first = agents.chat(SYSTEM, user("a"))

@@ -264,7 +264,7 @@ def _trajectory_metadata(trajectory: Trajectory) -> dict[str, Any]:
         "models": list(trajectory.models),
         "tools": tool_versions(trajectory.tools),
         "usage": asdict(trajectory.usage),
-        "exposures": [exposure.to_json() for exposure in trajectory.exposures],
+        **({"exposures": [one.to_json() for one in trajectory.exposures]} if trajectory.exposures else {}),
     }
 
 

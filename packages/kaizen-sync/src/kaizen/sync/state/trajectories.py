@@ -9,7 +9,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from kaizen.sync.errors import IncompleteRecordError
-from kaizen.sync.model import Conversation, Message, Outcome, Trajectory, Usage
+from kaizen.sync.model import Conversation, Exposure, Message, Outcome, Trajectory, Usage
 from kaizen.sync.trajectory.stories import TraceDescription
 
 if TYPE_CHECKING:
@@ -81,6 +81,7 @@ def stored_trajectory(entity: Entity, others: Mapping[str, Entity]) -> Trajector
         models=tuple(metadata["models"]),
         response_ids=description.response_ids,
         previous_response_id=description.previous_response_id,
+        exposures=tuple(map(Exposure.of_json, metadata.get("exposures", ()))),
     )
 
 
