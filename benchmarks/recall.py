@@ -249,6 +249,9 @@ def quality() -> Iterator[tuple[str, str, str]]:
         by_tool += any(c.tool == query["tool"] for c in choose(snapshot, request))
         three = choose(snapshot, Request(query["query"]), Budget(tokens=10**6, tips=3))
         by_words += query["tool"] in [candidate.tip.id for candidate in three]
+    everyday = list(dict.fromkeys(pair["a"] for pair in lines("../pairs/stsb_en_dev.jsonl")))
+    draw.shuffle(everyday)
+    unrelated = sum(bool(choose(snapshot, Request(sentence))) for sentence in everyday[:400]) / 400
     count = len(queries)
     store = store_recall(tools, queries)
     yield "right tool's note shown, of 7 tools offered", ">= 99%", f"{by_tool / count:.1%}"
@@ -257,6 +260,8 @@ def quality() -> Iterator[tuple[str, str, str]]:
         f">= {store - 0.05:.3f} (the store's {store:.3f} - 0.05)",
         f"{by_words / count:.3f}",
     )
+
+    yield "everyday sentences that are shown a tip for a word", "", f"{unrelated:.0%} of 400"
 
 
 def store_recall(tools: Sequence[dict[str, str]], queries: Sequence[dict[str, str]]) -> float:

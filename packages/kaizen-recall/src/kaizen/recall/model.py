@@ -55,8 +55,12 @@ class _Tips(Sequence[ServedTip]):
     that it looks at all there is in the agent.
     """
 
-    def __init__(self, tips: Iterable[ServedTip]) -> None:
-        self._rows = [(*tip[:_TOOLS], tuple(tip.tools.items()), *tip[_TOOLS + 1 :]) for tip in tips]
+    def __init__(self, tips: list[Any], pause: Callable[[], None]) -> None:
+        """Take the list over. Each tip gives way to its tuple, so that there are never twice as many."""
+        self._rows = tips
+        for place, tip in enumerate(tips):
+            tips[place] = (*tip[:_TOOLS], tuple(tip.tools.items()), *tip[_TOOLS + 1 :])
+            pause()
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -91,7 +95,7 @@ class Snapshot:
             pause()
             return tip.rank
 
-        self.tips: Sequence[ServedTip] = _Tips(sorted(tips, key=rank))
+        self.tips: Sequence[ServedTip] = _Tips(sorted(tips, key=rank), pause)
         self.index = Index(self.tips, pause)
         self.namespace_id = namespace_id
         self.digest = digest

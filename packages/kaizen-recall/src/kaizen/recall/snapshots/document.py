@@ -41,7 +41,7 @@ def read_document(data: bytes, namespace_id: str, *, pause: Callable[[], None] =
         raise SnapshotError(f"the snapshot has more than {MAX_BYTES} bytes; export fewer tips with --top")
     digest = _Digest()
     fields: dict[str, Any] = {}
-    tips: list[ServedTip] = []
+    tips: dict[str, ServedTip] = {}
     try:
         for name, value in _members(data.decode()):
             if name != "tips":
@@ -49,14 +49,15 @@ def read_document(data: bytes, namespace_id: str, *, pause: Callable[[], None] =
                 continue
             digest.add(value)
             if (tip := _tip(value)) is not None:
-                tips.append(tip)
+                tips[tip.id] = tip
             pause()
     except (ValueError, RecursionError) as error:
         raise SnapshotError(f"the snapshot is not JSON of the format {FORMAT}: {error}") from error
     _check(fields, namespace_id, digest.hexdigest())
     share = fields.get("control_share", CONTROL_SHARE)
     return Snapshot(
-        {tip.id: tip for tip in tips}.values(),
+        # Taken out one by one: nothing is to hold them twice.
+        (tips.popitem()[1] for _ in range(len(tips))),
         namespace_id=namespace_id,
         digest=fields["digest"],
         salt=fields["salt"] if _is_id(fields.get("salt")) else namespace_id,
