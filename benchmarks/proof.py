@@ -400,9 +400,7 @@ def measure_store(tips: int, units: int, tips_a_unit: int) -> None:
             for number in range(start, min(units, start + 1_000)):
                 chosen = rng.choice(tips, tips_a_unit, replace=False).tolist()
                 held_out = (rng.random(tips_a_unit) < 0.2).tolist()
-                puts += exposed_trace(number, [refs[n] for n in chosen], held_out).to_puts(
-                    "listed", "p", "run"
-                )
+                puts += exposed_trace(number, [refs[n] for n in chosen], held_out).to_puts("listed", "p")
             store.commit("kaizen", puts)
         before, began = peak_mb(), time.process_time()
         found = len(read_proof(store, "kaizen").tips)
