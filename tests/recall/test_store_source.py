@@ -159,6 +159,29 @@ def test_a_tip_is_served_with_the_tools_that_it_is_about(store: Store) -> None:
     assert {tip.id: sorted(tip.tools) for tip in read} == {"a": ["tool_7", "tool_9"], "b": [], "c": ["pay"]}
 
 
+def test_the_best_candidate_of_each_tool_is_tried_if_that_is_asked_for(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pay, book = ({"tool": tool, "error": "refused"} for tool in ("pay", "book"))
+    tips = [
+        stored_tip("once", "Pay once.", "t1", signature=pay),
+        stored_tip("twice", "Pay twice.", "t1", "t2", signature=pay),
+        stored_tip("book", "Book early.", "t1", signature=book),
+        stored_tip("vague", "Be careful.", "t1"),
+    ]
+    add(store, *(tip.with_metadata(status="candidate") for tip in tips))
+    assert json.loads(recall_document(store, "kaizen"))["tips"] == []
+    tried = json.loads(recall_document(store, "kaizen", try_candidates=True))["tips"]
+    assert {tip["id"]: tip["p"] for tip in tried} == {"twice": 0.5, "book": 0.5}
+    monkeypatch.setenv("KAIZEN_RECALL_FROM", str(tmp_path / "data"))
+    monkeypatch.setenv("KAIZEN_RECALL_TIMEOUT", "60")
+    monkeypatch.setenv("KAIZEN_RECALL_TRY", "true")
+    assert [tip.id for tip in recall("Pay", tools=["pay"]).tips] == ["twice"]
+    monkeypatch.setenv("KAIZEN_DATA_DIR", str(tmp_path / "data"))
+    exported = json.loads(run_kaizen("tips", "export", "--format", "recall").stdout)["tips"]
+    assert [tip["id"] for tip in exported] == [tip["id"] for tip in tried]
+
+
 def test_odd_metadata_of_others_does_not_stop_the_export(store: Store) -> None:
     add(store, stored_tip("a", "Odd.", "t1", effect=[1], p="much"))
     assert [tip["id"] for tip in json.loads(recall_document(store, "kaizen"))["tips"]] == ["a"]

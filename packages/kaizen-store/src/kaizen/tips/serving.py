@@ -12,7 +12,7 @@ from kaizen.tips.effect import current_effect, holdout_probability, served_tools
 from kaizen.tips.reading import read_tip
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from kaizen.store import Store
     from kaizen.tips.tip import StoredTip
@@ -22,10 +22,18 @@ FORMAT_VERSION = 1
 
 
 def recall_document(
-    store: Store, namespace_id: str, *, where: Where | None = None, top: int | None = None
+    store: Store,
+    namespace_id: str,
+    *,
+    where: Where | None = None,
+    top: int | None = None,
+    try_candidates: bool = False,
 ) -> str:
-    """Return the active tips of a namespace as one JSON document, the best backed first."""
-    served = served_tips(store, namespace_id, where=where)[:top]
+    """Return the active tips of a namespace as one JSON document, the best backed first.
+
+    With `try_candidates` also the best candidate of each tool, which half of the runs are not shown.
+    """
+    served = served_tips(store, namespace_id, where=where, try_candidates=try_candidates)[:top]
     # One tip a line, in the form that the digest is of.
     lines = [json.dumps(tip, sort_keys=True, separators=(",", ":")) for tip in served]
     head = {
@@ -39,15 +47,27 @@ def recall_document(
     return f'{json.dumps(head)[:-1]}, "tips": [\n{tips}\n]}}\n'
 
 
-def served_tips(store: Store, namespace_id: str, *, where: Where | None = None) -> list[dict[str, Any]]:
+def served_tips(
+    store: Store, namespace_id: str, *, where: Where | None = None, try_candidates: bool = False
+) -> list[dict[str, Any]]:
     """Return the active tips of a namespace with what a reader needs, the best backed first."""
-    found = [
-        _served(tip)
+    tips = [
+        tip
         for page in read_pages(store, namespace_id, types=(GUIDELINE,), where=where or Where())
         for entity in page.entities
-        if (tip := read_tip(entity)) is not None and tip.is_active
+        if (tip := read_tip(entity)) is not None
     ]
-    return sorted(found, key=_rank)
+    served = [tip for tip in tips if tip.is_active] + (_tried(tips) if try_candidates else [])
+    return sorted(map(_served, served), key=_rank)
+
+
+def _tried(tips: Iterable[StoredTip]) -> list[StoredTip]:
+    """Return the best backed candidate of each tool: two at a time would be harder to tell apart."""
+    best: dict[str, StoredTip] = {}
+    candidates = (tip for tip in tips if tip.status == "candidate" and tip.signature.get("tool"))
+    for tip in sorted(candidates, key=lambda tip: (-tip.support, tip.id)):
+        best.setdefault(tip.signature["tool"], tip)
+    return list(best.values())
 
 
 def _served(tip: StoredTip) -> dict[str, Any]:

@@ -60,8 +60,8 @@ _BATCH = 64
 _REQUESTS_IF_IDLE = 1
 # How many requests one run makes to read annotations again: a source that is asked every minute stays idle.
 _REQUESTS = 10
-# All records of experiments are read for verdicts: again when there are a twentieth more.
-_VERDICTS_EVERY = 20
+# All records of experiments are read for verdicts: again when a tenth of them is new.
+_VERDICTS_EVERY = 10
 
 
 class Sync:
