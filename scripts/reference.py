@@ -153,6 +153,7 @@ JSON_KEYS: dict[str, dict[str, str]] = {
     | {"cursor": "give it to `--after` for more; null: that was all"},
     "entities show": ENTITY
     | {
+        "evidence": "of a tip what backs it, the newest first: as `metadata.sources`, with `--all` all of it",
         "stale_tools[].source": "`phoenix`",
         "stale_tools[].project": "a project that the tip has evidence from",
         "stale_tools[].name": "a tool that has changed there since: the tip may be out of date",
@@ -230,7 +231,7 @@ JSON_KEYS: dict[str, dict[str, str]] = {
     "entities review": {"namespace": "the namespace"}
     | {f"quarantined[].{key}": meaning for key, meaning in ENTITY.items()}
     | {
-        "quarantined[].reasons": "why it (still) waits, one by one; its evidence is `metadata.sources`",
+        "quarantined[].reasons": "why it (still) waits; its newest evidence is `metadata.sources`",
         "approved": "ids of the tips that this command approved",
         "rejected": "ids of those that it rejected",
         "commit_id": "id of the commit that did so, or null",

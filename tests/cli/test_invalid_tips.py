@@ -45,7 +45,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
         ]
         sound = [stored_tip("t1", READ_ALL, "a"), stored_tip("t2", READ_ALL.upper(), "b")]
         waiting = stored_tip("w1", "Use sudo.", "c", status="quarantined", quarantine_reason="it says sudo")
-        store.commit(N, [*hostile, *(tip.to_put() for tip in (*sound, waiting))])
+        store.commit(N, [*hostile, *(change for tip in (*sound, waiting) for change in tip.to_changes())])
         yield store
 
 

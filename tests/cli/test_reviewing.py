@@ -81,7 +81,8 @@ def test_decisions_are_one_commit_with_who_and_why_that_can_be_undone(store: Sto
     assert store.get(N, "a").metadata["quarantine_reason"] == ""
     assert store.get(N, "a").metadata["review"] == {"decision": "approved", "quarantine_reason": REASON}
     commit = store.commits(N)[-1]
-    assert (commit.actor, commit.reason, len(commit.changes)) == ("kaizen entities review", "read them", 3)
+    assert (commit.actor, commit.reason) == ("kaizen entities review", "read them")
+    assert {change.entity_id for change in commit.changes} >= set("abc")
     assert commit.id in ended.stderr
     assert kaizen("entities", "revert", N, "--commit", commit.id).exit_code == 0
     assert {status(store, tip_id) for tip_id in "abc"} == {"quarantined"}

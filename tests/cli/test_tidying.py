@@ -48,7 +48,7 @@ def scripted(model_server: ModelServer, monkeypatch: pytest.MonkeyPatch) -> Mode
 
 
 def put(store: Store, *tips: StoredTip) -> None:
-    store.commit("kaizen", [tip.to_put() for tip in tips])
+    store.commit("kaizen", [change for tip in tips for change in tip.to_changes()])
 
 
 def listed(*options: str) -> list[str]:

@@ -11,9 +11,11 @@ import pytest
 from kaizen.cli.entities.types import BOOKKEEPING
 from kaizen.store import Put, Store, StoreSettings, open_store
 from kaizen.sync.state import records
+from kaizen.tips.evidence import EVIDENCE
 from kaizen.tips.tip import StoredTip
 from tests.cli.test_commands import assert_documented
 from tests.support.command import kaizen
+from tests.support.stored_tips import changes_of, evidence_by_tip, stored_tip, tip_source
 
 N = "kaizen"
 
@@ -50,15 +52,16 @@ def test_tips_alone_lists_them_with_the_options_of_list(store: Store) -> None:
 
 
 def test_what_syncs_keep_for_themselves_is_shown_only_when_asked_for(store: Store) -> None:
-    for number, type_ in enumerate(("guideline", "note", *BOOKKEEPING)):
+    types = ("guideline", "note", *BOOKKEEPING)
+    for number, type_ in enumerate(types):
         put(store, f"{number}", "order", type_)
     assert listed("entities", "list") == ["0", "1"]
     assert listed("entities", "list", "--type", "trajectory") == [f"{2 + BOOKKEEPING.index('trajectory')}"]
-    assert listed("entities", "list", "--all-types") == ["0", "1", "2", "3", "4", "5"]
+    assert listed("entities", "list", "--all-types") == [f"{number}" for number in range(len(types))]
     hits = kaizen("entities", "search", "order", "--json").json["hits"]
     assert {hit["entity"]["type"] for hit in hits} == {"guideline", "note"}
-    assert len(kaizen("entities", "search", "order", "--all-types", "--json").json["hits"]) == 6
-    ours = {records.CHECKPOINT, records.CLAIM, records.RUN, records.TRAJECTORY}
+    assert len(kaizen("entities", "search", "order", "--all-types", "--json").json["hits"]) == len(types)
+    ours = {records.CHECKPOINT, records.CLAIM, EVIDENCE, records.RUN, records.TRAJECTORY}
     assert set(BOOKKEEPING) == ours
 
 
@@ -154,7 +157,8 @@ def test_an_edited_tip_keeps_its_evidence_and_counts_as_a_persons(store: Store) 
     edited = kaizen("tips", "edit", "ab", "--content", "New.", "--step", "One.", "--json").json
     assert_documented("tips edit", edited)
     tip = StoredTip.of(store.get(N, "abc"))
-    assert (tip.content, tip.trigger, tip.sources) == ("New.", "Old.", [source])
+    assert (tip.content, tip.trigger) == ("New.", "Old.")
+    assert evidence_by_tip(store) == {"abc": ["t"]}
     assert tip.metadata["implementation_steps"] == ["One."]
     assert tip.metadata["review"]["decision"] == "edited"
     commit = store.commits(N)[-1]
@@ -186,3 +190,65 @@ def test_tips_are_exported_as_markdown_and_reviewed(store: Store) -> None:
     assert "jsonl" not in kaizen("tips", "export", "--help").stdout
     assert kaizen("tips", "review").stdout.startswith("b@1\nUse sudo.\n")
     assert kaizen("tips", "review", "--approve", "b").stdout == "Approved: b\n"
+
+
+# Evidence
+
+
+def backed(store: Store, tip_id: str, *traces: str) -> None:
+    """Put a tip that these traces back, one commit each."""
+    store.commit(N, changes_of(stored_tip(tip_id, "Read all pages.", traces[0])))
+    for trace in traces[1:]:
+        store.commit(N, changes_of(StoredTip.of(store.get(N, tip_id)).with_source(tip_source(trace))))
+
+
+def test_the_newest_evidence_is_shown_first_and_all_of_it_when_asked_for(store: Store) -> None:
+    traces = [f"t{number}" for number in range(8)]
+    backed(store, "abc", *traces)
+    shown = kaizen("tips", "show", "ab", "--json").json
+    assert [each["trace_id"] for each in shown["evidence"]] == ["t7", "t6", "t5", "t4", "t3"]
+    assert_documented("entities show", shown)
+    everything = kaizen("tips", "show", "ab", "--all", "--json").json
+    assert [each["trace_id"] for each in everything["evidence"]] == traces[::-1]
+    cut = kaizen("tips", "show", "ab")
+    assert "trace t3 of project p" in cut.stdout
+    assert "trace t2 of project p" not in cut.stdout
+    assert "5 of 8 conversations; for all evidence: --all" in cut.stderr
+    whole = kaizen("tips", "show", "ab", "--all")
+    assert "trace t0 of project p" in whole.stdout
+    assert "--all" not in whole.stderr
+
+
+def test_a_tip_of_before_shows_its_evidence_too(store: Store) -> None:
+    sources = [tip_source(f"t{number}").to_json() for number in range(8)]
+    put(store, "abc", sources=sources, support=8, schema_version=1)
+    shown = kaizen("tips", "show", "ab", "--all", "--json").json
+    assert [each["trace_id"] for each in shown["evidence"]] == [f"t{number}" for number in range(8)][::-1]
+
+
+def test_a_tip_is_deleted_with_its_evidence_and_comes_back_with_it(store: Store) -> None:
+    backed(store, "abc", "t0", "t1")
+    backed(store, "other", "t0")
+    assert kaizen("entities", "delete", "abc", "--namespace", N).stdout == "Deleted 1 entity.\n"
+    assert evidence_by_tip(store) == {"other": ["t0"]}
+    assert kaizen("entities", "revert", N, "--commit", store.commits(N)[-1].id).exit_code == 0
+    assert evidence_by_tip(store) == {"abc": ["t0", "t1"], "other": ["t0"]}
+
+
+def test_a_tip_that_is_merged_in_from_elsewhere_counts_the_evidence_of_both(store: Store) -> None:
+    backed(store, "abc", "t0", "t1", "t2")
+    assert kaizen("entities", "export", N, "--output", "out").exit_code == 0
+    backed(store, "there", "t9")
+    tip = StoredTip.of(store.get(N, "abc"))
+    store.commit(N, changes_of(tip.with_source(tip_source("t3")).with_source(tip_source("t4"))))
+    assert kaizen("entities", "import", "out", "--merge", "--namespace", N).exit_code == 0
+    assert evidence_by_tip(store) == {"abc": ["t0", "t1", "t2", "t3", "t4"], "there": ["t9"]}
+
+
+def test_a_change_that_is_taken_back_by_force_leaves_the_evidence_found_since(store: Store) -> None:
+    backed(store, "abc", "t0", "t1", "t2")
+    second = store.commits(N)[1]
+    refused = kaizen("entities", "revert", N, "--commit", second.id)
+    assert "other commits changed 'abc'" in refused.error
+    assert kaizen("entities", "revert", N, "--commit", second.id, "--force").exit_code == 0
+    assert evidence_by_tip(store) == {"abc": ["t0", "t2"]}

@@ -40,7 +40,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
 
 
 def add(store: Store, *tips: Any) -> None:
-    store.commit("kaizen", [tip.to_put() for tip in tips])
+    store.commit("kaizen", [change for tip in tips for change in tip.to_changes()])
 
 
 def test_active_tips_of_a_store_are_recalled(

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from kaizen.tips.tip import StoredTip, Tip, TipSource
+from kaizen.tips.evidence import EVIDENCE, TipSource, count_stories
+from kaizen.tips.reading import newest_evidence
+from kaizen.tips.tip import NEWEST, StoredTip, Tip
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from kaizen.store import Change, Store
 
 
 def tip_source(trace_id: str, **fields: Any) -> TipSource:
@@ -44,3 +48,30 @@ def stored_tip(
     for trace_id in traces[1:]:
         made = made.with_source(tip_source(trace_id))
     return made
+
+
+def changes_of(*tips: StoredTip) -> list[Change]:
+    """The changes that store these tips with their evidence."""
+    return [change for tip in tips for change in tip.to_changes()]
+
+
+def evidence_by_tip(store: Store, namespace_id: str = "kaizen") -> dict[str, list[str]]:
+    """The traces that back each tip, by its id, after a check of what both say of each other.
+
+    A tip counts just the evidence that is stored, shows the newest of it, and no evidence is of no tip.
+    """
+    found: dict[str, list[str]] = {}
+    seen: set[str] = set()
+    for entity in store.iterate(namespace_id, type="guideline"):
+        tip = StoredTip.of(entity)
+        evidence = newest_evidence(store, namespace_id, tip)
+        assert not tip.unstored
+        assert tip.support_by == count_stories(evidence)
+        assert tip.support == sum(tip.support_by.values())
+        assert min(tip.support, NEWEST) <= len(tip.sources) <= NEWEST
+        assert {source.story for source in tip.evidence} <= {each.source.story for each in evidence}
+        assert seen.isdisjoint(each.id for each in evidence)
+        seen |= {each.id for each in evidence}
+        found[tip.id] = sorted(each.source.trace_id for each in evidence)
+    assert seen == {entity.id for entity in store.iterate(namespace_id, type=EVIDENCE)}
+    return found

@@ -52,12 +52,19 @@ def snapshot(data_dir: Path, backend: str = "filesystem") -> dict[str, Any]:
     with open_data_dir(data_dir, backend) as store:
         entities = [entity for entity in store.iterate("kaizen") if entity.type not in ("run", "claim")]
     names = {entity.id: f"tip:{entity.content}" for entity in entities if entity.type == "guideline"}
+    for entity in entities:
+        if entity.type == "evidence":
+            names[entity.id] = (
+                f"evidence of {entity.metadata['story_id']} for {names[str(entity.metadata['tip_id'])]}"
+            )
     known: dict[str, Any] = {}
     for entity in entities:
         metadata = json.loads(json.dumps(entity.metadata))
         for ours in ("run_id", "version", "full_at", "recorded_in", "asks"):
             metadata.pop(ours, None)
         metadata["tip_ids"] = sorted(names[tip_id] for tip_id in metadata.get("tip_ids", []))
+        if "tip_id" in metadata:
+            metadata["tip_id"] = names[metadata["tip_id"]]
         key = names.get(entity.id, entity.id)
         assert key not in known, f"stored twice: {key}"
         known[key] = {"type": entity.type, "content": entity.content, "metadata": metadata}

@@ -9,6 +9,7 @@ import pytest
 
 from kaizen.store import (
     ConflictError,
+    Delete,
     InvalidInputError,
     NotFoundError,
     Put,
@@ -20,14 +21,16 @@ from kaizen.store import (
 from kaizen.sync import undo_run
 from kaizen.sync.state.records import TraceRecord
 from kaizen.tips.contradictions import record_contradiction, resolve_contradictions
+from kaizen.tips.evidence import StoryKey
 from kaizen.tips.merge import merge, retire_merged
+from kaizen.tips.reading import story_evidence
 from kaizen.tips.tip import StoredTip
 from tests.support.listed import ListedSource, one_call
-from tests.support.stored_tips import stored_tip, tip_source
+from tests.support.stored_tips import changes_of, evidence_by_tip, stored_tip, tip_source
 from tests.support.syncing import make_sync
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from kaizen.demo.model_server import ModelServer
@@ -46,19 +49,18 @@ def tip(store: Store, tip_id: str) -> StoredTip:
     return StoredTip.of(store.get(N, tip_id))
 
 
-def evidence(store: Store) -> dict[str, list[str]]:
-    """The traces that back each tip, by its id."""
-    return {
-        entity.id: sorted(source["trace_id"] for source in StoredTip.of(entity).sources)
-        for entity in store.iterate(N, type="guideline")
-    }
-
-
 def traces(store: Store) -> set[str]:
     return {str(entity.metadata["trace_id"]) for entity in store.iterate(N, type="trajectory")}
 
 
-def learn(store: Store, run_id: str, trace_id: str, *tip_ids: str, **tips: StoredTip) -> None:
+def learn(
+    store: Store,
+    run_id: str,
+    trace_id: str,
+    *tip_ids: str,
+    source: Mapping[str, Any] | None = None,
+    **tips: StoredTip,
+) -> None:
     """Commit as a run does that the trace backs these tips, old and new ones; `tips` are put as given."""
     record = TraceRecord(
         source="phoenix",
@@ -68,26 +70,33 @@ def learn(store: Store, run_id: str, trace_id: str, *tip_ids: str, **tips: Store
         state="learned",
         tip_ids=(*tip_ids, *tips),
     )
-    known = store.get_many(N, list(tip_ids))
-    puts = [value.to_put() for value in tips.values()]
+    story = StoryKey("phoenix", "p", trace_id)
+    before = story_evidence(store, N, story)
+    learned = list(tips.values())
     for tip_id in tip_ids:
-        if tip_id in known:
-            puts.append(StoredTip.of(known[tip_id]).with_source(tip_source(trace_id)).to_put())
+        if entity := store.get_many(N, [tip_id]).get(tip_id):
+            found = [each for each in before if each.tip_id == tip_id]
+            learned.append(
+                StoredTip.of(entity)
+                .without_story(story, found)
+                .with_source(tip_source(trace_id, **(source or {})))
+            )
         else:
-            puts.append(stored_tip(tip_id, f"Tip {tip_id}.", trace_id).to_put())
-    store.commit(N, [record.to_put(None, {"run_id": run_id}), *puts], run_id=run_id, actor="kaizen sync")
+            learned.append(stored_tip(tip_id, f"Tip {tip_id}.", trace_id))
+    changes = [record.to_put(None, {"run_id": run_id}), *changes_of(*learned)]
+    store.commit(N, changes, run_id=run_id, actor="kaizen sync")
 
 
 def change(store: Store, *tips: StoredTip) -> None:
     """Commit tips as somebody else does."""
-    store.commit(N, [one.to_put() for one in tips], actor="somebody")
+    store.commit(N, changes_of(*tips), actor="somebody")
 
 
 def test_tips_that_nothing_else_backs_go_and_the_traces_count_as_not_learned(store: Store) -> None:
     learn(store, "run-1", "t1", "a", "b")
     learn(store, "run-2", "t2", "c")
     undone = undo_run(store, N, "run-1", reason="it was wrong")
-    assert evidence(store) == {"c": ["t2"]}
+    assert evidence_by_tip(store) == {"c": ["t2"]}
     assert traces(store) == {"t2"}
     assert undone.trace_ids == ("t1",)
     assert undone.commit is not None
@@ -98,7 +107,7 @@ def test_tips_that_another_run_met_since_keep_its_evidence(store: Store) -> None
     learn(store, "run-1", "t1", "a")
     learn(store, "run-2", "t2", "a")
     undo_run(store, N, "run-1")
-    assert evidence(store) == {"a": ["t2"]}
+    assert evidence_by_tip(store) == {"a": ["t2"]}
     assert tip(store, "a").metadata["support"] == 1
     assert traces(store) == {"t2"}
 
@@ -110,7 +119,7 @@ def test_one_run_can_be_undone_after_the_other(store: Store, order: list[str]) -
     learn(store, "run-2", "t2", "a", "b")
     for run_id in order:
         undo_run(store, N, run_id)
-    assert evidence(store) == {"a": ["t0"]}
+    assert evidence_by_tip(store) == {"a": ["t0"]}
     with pytest.raises(InvalidInputError, match="nothing of run 'run-1' is left"):
         undo_run(store, N, "run-1")
 
@@ -120,7 +129,7 @@ def test_undoing_can_be_undone(store: Store) -> None:
     undone = undo_run(store, N, "run-1")
     assert undone.commit is not None
     revert(store, N, commit_ids=[undone.commit.id])
-    assert evidence(store) == {"a": ["t1"]}
+    assert evidence_by_tip(store) == {"a": ["t1"]}
     assert traces(store) == {"t1"}
 
 
@@ -130,17 +139,18 @@ def test_what_a_person_decided_on_or_wrote_stays_without_evidence(store: Store) 
     reviewed = tip(store, "a")
     change(store, replace(reviewed, metadata={**reviewed.metadata, "review": {"decision": "approved"}}))
     undo_run(store, N, "run-1")
-    assert evidence(store) == {"a": [], "mine": []}
+    assert evidence_by_tip(store) == {"a": [], "mine": []}
     assert tip(store, "a").metadata["support"] == 0
 
 
 def test_a_tip_that_the_run_worded_anew_gets_its_words_back(store: Store) -> None:
     learn(store, "run-1", "t1", "a")
-    merged = merge(tip(store, "a"), [stored_tip("x", "Other words.", "t2")], content="Better words.")
+    part = stored_tip("x", "Other words.", "t2").without_evidence()
+    merged = merge(tip(store, "a"), [part], content="Better words.").with_source(tip_source("t2"))
     learn(store, "run-2", "t2", a=merged)
     assert tip(store, "a").content == "Better words."
     undo_run(store, N, "run-2")
-    assert (tip(store, "a").content, evidence(store)) == ("Tip a.", {"a": ["t1"]})
+    assert (tip(store, "a").content, evidence_by_tip(store)) == ("Tip a.", {"a": ["t1"]})
     assert "merged_from" not in tip(store, "a").metadata
 
 
@@ -149,9 +159,9 @@ def test_a_trace_that_a_later_run_read_again_is_that_run_s(store: Store) -> None
     learn(store, "run-2", "t1", "a")
     with pytest.raises(InvalidInputError):
         undo_run(store, N, "run-1")
-    assert evidence(store) == {"a": ["t1"]}
+    assert evidence_by_tip(store) == {"a": ["t1"]}
     undo_run(store, N, "run-2")
-    assert (evidence(store), traces(store)) == ({}, set())
+    assert (evidence_by_tip(store), traces(store)) == ({}, set())
 
 
 def test_evidence_is_taken_out_of_the_tip_that_it_was_merged_into(store: Store) -> None:
@@ -159,11 +169,24 @@ def test_evidence_is_taken_out_of_the_tip_that_it_was_merged_into(store: Store) 
     learn(store, "run-2", "t2", "gone")
     kept, gone = tip(store, "kept"), tip(store, "gone")
     change(store, merge(kept, [gone]), retire_merged(gone, kept))
-    assert evidence(store) == {"kept": ["t1", "t2"], "gone": []}
+    assert evidence_by_tip(store) == {"kept": ["t1", "t2"], "gone": []}
     undone = undo_run(store, N, "run-2")
-    assert evidence(store) == {"kept": ["t1"], "gone": []}
+    assert evidence_by_tip(store) == {"kept": ["t1"], "gone": []}
     assert tip(store, "gone").status == "retired"
     assert undone.kept == ("gone",)
+
+
+def test_the_evidence_of_a_tip_of_before_that_is_not_of_the_run_stays(store: Store) -> None:
+    learn(store, "run-1", "t1", a=stored_tip("a", "Tip a."))
+    store.commit(N, [Delete(id=entity.id) for entity in store.iterate(N, type="guideline")])
+    sources = [tip_source(f"t{number}").to_json() for number in range(8)]
+    metadata = {"schema_version": 1, "sources": sources, "support": 8}
+    store.commit(N, [Put(id="a", type="guideline", content="Tip a.", metadata=metadata)])
+
+    undo_run(store, N, "run-1")
+
+    assert evidence_by_tip(store) == {"a": [f"t{number}" for number in range(8) if number != 1]}
+    assert traces(store) == set()
 
 
 @pytest.mark.parametrize("met_since", [False, True])
@@ -179,7 +202,7 @@ def test_a_tip_that_gave_way_to_one_of_the_run_is_served_again(store: Store, met
         learn(store, "run-3", "t4", "a")
     undo_run(store, N, "run-2")
     assert tip(store, "a").status == "active"
-    assert set(evidence(store)) == {"a"}
+    assert set(evidence_by_tip(store)) == {"a"}
     assert "contradicted_by" not in tip(store, "a").metadata
 
 
@@ -222,7 +245,7 @@ def test_what_others_commit_meanwhile_is_seen(store: Store, monkeypatch: pytest.
     monkeypatch.setattr(store, "commit", commit_late)
     undo_run(store, N, "run-1")
     assert conflicts
-    assert evidence(store) == {"a": ["t2"]}
+    assert evidence_by_tip(store) == {"a": ["t2"]}
 
     def never(*args: Any, **more: Any) -> Any:
         raise ConflictError("changed", namespace_id=N)
@@ -244,7 +267,7 @@ def test_the_next_sync_learns_the_same_again(store: Store, scripted: ModelServer
     assert len(before) == 2
     undone = undo_run(store, N, first.run_id)
     assert set(undone.trace_ids) == {"alpha", "beta"}
-    assert evidence(store) == {}
+    assert evidence_by_tip(store) == {}
     again = make_sync(source, store).run()
     assert again.processed["learned"] == 2
     assert before == {

@@ -76,15 +76,16 @@ def test_other_entities_and_fields_that_tips_do_not_have_may_hold_anything() -> 
 
 def test_a_tip_is_checked_on_its_way_out_too() -> None:
     with pytest.raises(InvalidTipError, match=r"t1.*'kept_apart'"):
-        stored_tip("t1", "x", "a").with_metadata(kept_apart="t2").to_put()
+        stored_tip("t1", "x", "a").with_metadata(kept_apart="t2").to_changes()
 
 
 def test_the_status_and_the_schema_version_are_always_written() -> None:
     for put in (
-        StoredTip(id="t1", content="x").to_put(),
-        stored_tip("t2", "x", "a").to_put(),
+        StoredTip(id="t1", content="x").to_changes()[0],
+        stored_tip("t2", "x", "a").to_changes()[0],
         manual_tip("x"),
     ):
+        assert isinstance(put, Put)
         assert (put.metadata["status"], put.metadata["schema_version"]) == ("active", SCHEMA_VERSION)
 
 
@@ -102,12 +103,12 @@ def test_a_source_is_read_as_it_was_written() -> None:
 def test_a_tip_of_before_is_active_and_found_as_such_once_it_is_migrated(store: Store) -> None:
     put(store, "old")
     put(store, "none", status=None)
-    put(store, "retired", status="retired")
+    put(store, "retired", status="retired", schema_version=1)
     assert [tip.status for tip in read_tips(store.iterate("kaizen"))].count("active") == 2
 
-    assert migrate_tips(store, "kaizen", actor="test") == 2
+    assert migrate_tips(store, "kaizen", actor="test") == 3
 
-    assert store.get_namespace("kaizen").version == 4, "one commit for both"
+    assert store.get_namespace("kaizen").version == 4, "one commit for all"
     found = store.search("kaizen", "old none retired", where={"status": "active"})
     assert {hit.entity.id for hit in found} == {"old", "none"}
     assert migrate_tips(store, "kaizen", actor="test") == 0

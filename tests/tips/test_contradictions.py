@@ -37,7 +37,10 @@ def contradicting(one: StoredTip, other: StoredTip) -> dict[str, StoredTip]:
 
 
 def with_stories(one: StoredTip, *stories: str, outcome: str = "unknown") -> StoredTip:
-    return replace(one, metadata={**one.metadata, "sources": evidence(*stories, outcome=outcome)})
+    sources = evidence(*stories, outcome=outcome)
+    return replace(
+        one, metadata={**one.metadata, "sources": sources, "support_by": None, "schema_version": 1}
+    )
 
 
 def test_the_better_backed_one_stands_and_the_other_keeps_its_evidence() -> None:
@@ -46,7 +49,7 @@ def test_the_better_backed_one_stands_and_the_other_keeps_its_evidence() -> None
     after = resolve(both, {})
 
     assert statuses(after) == {"new": "retired", "old": "active"}
-    assert after["new"].sources == evidence("c")
+    assert [source["trace_id"] for source in after["new"].sources] == ["c"]
     assert after["new"].metadata["retired_for"] == "old"
     assert after["new"].metadata["contradicts"] == ["old"]
     assert after["old"].metadata["contradicted_by"] == ["new"]

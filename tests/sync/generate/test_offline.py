@@ -232,6 +232,41 @@ RECOVERED: dict[str, tuple[list[Called], str]] = {
         ],
         'Look up with `find_user_id_by_name_zip` when `find_user_id_by_email` refuses with "User not found".',
     ),
+    "value that was left out": (
+        [
+            ("get_page", {"page": "p1"}, '{"title": "Plan", "revision": "rev-81f3"}'),
+            ("save_page", {"page": "p1", "text": "New"}, '{"error": "revision_missing"}'),
+            ("save_page", {"page": "p1", "text": "New", "revision": "rev-81f3"}, "saved"),
+        ],
+        (
+            "Take `revision` from the result of `get_page` before calling `save_page`: otherwise it refuses "
+            'with "revision_missing".'
+        ),
+    ),
+    "code": (
+        [
+            (
+                "get_rate",
+                {"currency": "Swiss francs"},
+                "HTTP 400 Bad Request: unknown currency 'Swiss francs'",
+            ),
+            ("get_rate", {"currency": "CHF"}, "1.1"),
+        ],
+        (
+            "Pass `currency` as a code of 3 capital letters when calling `get_rate`: otherwise it refuses "
+            "with \"HTTP 400 Bad Request: unknown currency '…'\"."
+        ),
+    ),
+    "refusal in prose": (
+        [
+            ("wait", {"timeout": 30}, "timeout 30 must be at least 1000 milliseconds"),
+            ("wait", {"timeout": 30000}, "waited"),
+        ],
+        (
+            "Multiply `timeout` by 1000 before calling `wait`: otherwise it refuses with "
+            '"timeout … must be at least 1000 milliseconds".'
+        ),
+    ),
     "rule alone": (
         [
             (
@@ -352,6 +387,10 @@ FALSE: dict[str, Trajectory] = {
     "a shell command that is another one": booking(
         ("bash", {"command": "ls x"}, "<returncode>2</returncode>\nls: x: No such file"),
         ("bash", {"command": "git status"}, "<returncode>0</returncode>"),
+    ),
+    "a result that only speaks of what must be": booking(
+        ("book", {"flight": "F-1"}, "Booked. You must be there 30 minutes before."),
+        ("book", {"flight": "F-2"}, "Booked."),
     ),
     "nothing": Trajectory(trace_id="t", messages=()),
     "no error": run(("weather", {"city": "Bergen"}, "rain")),
@@ -521,6 +560,13 @@ def test_a_tool_whose_name_is_a_sentence_is_passed_over() -> None:
         ("<returncode>127</returncode>\n<output>\nbash: rg: command not found\n</output>", "not found"),
         ("<returncode>1</returncode>\n<output></output>", "exit code"),
         (f"Error: exit code {'9' * 5_000}", "error"),
+        ("HTTP 422: start is before today", "invalid argument"),
+        ("Refused: no such plan", "not found"),
+        ('{"status": 409, "title": "version_conflict"}', "refused in this state"),
+        ('{"accepted": false, "hint": "say yes"}', "error"),
+        ("Error: timeout 30 is below the limit", "invalid argument"),
+        ("Error: at most 500 rows", "error"),
+        ("Error: connection refused", "unavailable"),
     ],
 )
 def test_errors_are_recognised_by_kind(result: str, kind: str) -> None:
@@ -540,6 +586,8 @@ def test_errors_are_recognised_by_kind(result: str, kind: str) -> None:
         '{"errors": []}',
         "[1, 2]",
         "<returncode>0</returncode>\n<output>\nError: printed by a test\n</output>",
+        '{"status": 200, "items": []}',
+        '{"code": 7, "ok": true}',
     ],
 )
 def test_what_only_speaks_of_errors_is_none(result: str) -> None:

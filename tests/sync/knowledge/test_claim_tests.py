@@ -220,6 +220,6 @@ def test_a_new_tip_of_the_same_lesson_in_other_words_joins_the_known_one(store: 
     tip = StoredTip.of(entity).with_content(
         "The carrier wants kilograms: divide `weight` by 1000 for `quote`."
     )
-    store.commit(N, [tip.to_put()])
+    store.commit(N, tip.to_changes())
     learn(store, limited("two", 70))
     assert [(tip.content, tip.support) for tip in tips(store).values()] == [(tip.content, 2)]

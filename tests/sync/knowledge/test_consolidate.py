@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,7 +18,7 @@ from kaizen.sync.knowledge.consolidate import Consolidated, Consolidation
 from kaizen.sync.knowledge.merge_plan import LARGEST, MergePlan, merge_all
 from kaizen.tips.merge import follow_merges
 from kaizen.tips.tip import StoredTip
-from tests.support.stored_tips import stored_tip, tip_source
+from tests.support.stored_tips import evidence_by_tip, stored_tip, tip_source
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,7 +45,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 
 def put(store: Store, *tips: StoredTip) -> None:
-    store.commit("kaizen", [tip.to_put() for tip in tips])
+    store.commit("kaizen", [change for tip in tips for change in tip.to_changes()])
 
 
 def groups(server: ModelServer, *answers: dict[str, Any]) -> None:
@@ -72,8 +73,10 @@ def active(store: Store) -> list[str]:
     return [tip_id for tip_id, tip in tips(store).items() if tip.metadata.get("status") == "active"]
 
 
-def stories(found: dict[str, StoredTip]) -> set[str]:
-    return {source["trace_id"] for tip in found.values() for source in tip.sources}
+def stories(store: Store, *tip_ids: str) -> set[str]:
+    """The stories behind these tips, or behind all."""
+    behind = evidence_by_tip(store)
+    return {story for tip_id in tip_ids or behind for story in behind[tip_id]}
 
 
 def asked(server: ModelServer) -> int:
@@ -97,7 +100,7 @@ def test_the_best_backed_tip_takes_over_the_evidence_and_the_steps_of_the_others
     assert active(store) == ["t2", "t3"]
     assert found["t2"].content == READ_ALL.upper()
     assert found["t2"].metadata["support"] == 4
-    assert stories({"t2": found["t2"]}) == {"a", "b", "c", "d"}
+    assert stories(store, "t2") == {"a", "b", "c", "d"}
     assert found["t2"].metadata["implementation_steps"] == ["ask for page 2", "Stop when empty."]
     assert found["t2"].metadata["merged_from"] == [{"id": "t1", "content": READ_ALL}]
     assert (report.tips_before, report.tips_after) == (3, 2)
@@ -194,7 +197,7 @@ def test_a_tip_that_is_better_backed_by_what_was_merged_into_it_retires_what_con
 
     found = tips(store)
     assert active(store) == ["t1"]
-    assert stories({"t1": found["t1"]}) == {"a", "c", "d"}
+    assert stories(store, "t1") == {"a", "c", "d"}
     assert found["t1"].content == RETURNS
     assert found["t2"].metadata["retired_for"] == "t1"
     assert apply(store).commit_id is None
@@ -213,7 +216,7 @@ def test_what_a_person_wrote_keeps_its_words_and_is_merged_into_no_other(
     assert active(store) == ["m1", "m2"]
     assert [found[one.id].content for one in by_hand] == [READ_ALL, READ_MORE]
     assert {found[one.id].metadata["creation_mode"] for one in by_hand} == {"manual"}
-    assert stories(found) == {"a", "b", "c"}
+    assert stories(store) == {"a", "b", "c"}
 
 
 def test_only_active_tips_are_merged(store: Store) -> None:
@@ -223,7 +226,7 @@ def test_only_active_tips_are_merged(store: Store) -> None:
     report = apply(store)
 
     assert report.commit_id is None
-    assert tips(store)["t2"] == quarantined
+    assert tips(store)["t2"] == replace(quarantined, unstored={})
 
 
 def test_without_a_model_what_names_something_else_stays_apart(store: Store) -> None:
@@ -252,13 +255,13 @@ def test_a_wording_that_says_more_than_its_parts_is_not_used(
     content: str, store: Store, scripted: ModelServer
 ) -> None:
     groups(scripted, {"members": [1, 2], "content": content})
-    before = [stored_tip("t1", READ_ALL, "a", "b"), stored_tip("t2", READ_PAGES, "c")]
-    put(store, *before)
+    put(store, stored_tip("t1", READ_ALL, "a", "b"), stored_tip("t2", READ_PAGES, "c"))
+    before = tips(store)
 
     report = apply(store, MODEL)
 
     assert report.unusable == 1
-    assert list(tips(store).values()) == before
+    assert tips(store) == before
 
 
 def test_numbers_that_the_model_makes_up_are_ignored(store: Store, scripted: ModelServer) -> None:
@@ -364,7 +367,7 @@ def test_what_a_sync_changed_meanwhile_is_planned_again(
     report = run.apply()
 
     assert report.commit_id
-    assert stories({"t1": tips(store)["t1"]}) == {"a", "b", "c", "late"}
+    assert stories(store, "t1") == {"a", "b", "c", "late"}
     assert asked(scripted) == 1, "what was answered holds where the words are the same"
 
 
@@ -377,7 +380,7 @@ def test_a_tip_merged_twice_leads_to_what_stands_for_it_now(store: Store) -> Non
     found = tips(store)
     assert active(store) == ["t3"]
     assert follow_merges(found, "t1") == found["t3"]
-    assert stories(found) == set("abcdefg")
+    assert stories(store) == set("abcdefg")
     assert {one["id"] for one in found["t3"].metadata["merged_from"]} == {"t1", "t2"}
 
 
@@ -410,6 +413,10 @@ def namespaces(draw: st.DrawFn) -> list[StoredTip]:
     return tips
 
 
+def traces(tip: StoredTip) -> set[str]:
+    return {each.source.trace_id for each in tip.unstored.values() if each}
+
+
 @settings(max_examples=40, deadline=None)
 @given(namespaces(), st.booleans())
 def test_no_evidence_is_lost_every_tip_leads_on_and_nothing_is_left_to_do(
@@ -426,9 +433,9 @@ def test_no_evidence_is_lost_every_tip_leads_on_and_nothing_is_left_to_do(
     for tip in before:
         now = follow_merges(after, tip.id)
         assert now is not None
-        backing[now.id] |= {source["trace_id"] for source in tip.sources}
+        backing[now.id] |= traces(tip)
     for tip in plan.active():
-        assert {source["trace_id"] for source in tip.sources} == backing[tip.id]
+        assert traces(tip) == backing[tip.id]
         assert tip.metadata["support"] == len(backing[tip.id])
         assert len(tip.metadata.get("merged_from") or ()) < len(before)
     assert [tip.content for tip in before if tip.is_manual] == [

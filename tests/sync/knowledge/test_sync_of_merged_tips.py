@@ -10,6 +10,7 @@ from kaizen.demo.model_server import Scenarios
 from kaizen.sync import Consolidation, ModelSettings
 from kaizen.tips.tip import StoredTip
 from tests.support.listed import ListedSource, one_call
+from tests.support.stored_tips import evidence_by_tip
 from tests.support.syncing import MODEL, make_sync, open_data_dir
 
 if TYPE_CHECKING:
@@ -50,7 +51,8 @@ def consolidate(store: Store, server: ModelServer) -> None:
 def active(store: Store) -> dict[str, list[str]]:
     """The traces behind each active tip, by its content."""
     tips = map(StoredTip.of, store.iterate("kaizen", type="guideline", where={"status": "active"}))
-    return {tip.content: sorted(source["trace_id"] for source in tip.sources) for tip in tips}
+    evidence = evidence_by_tip(store)
+    return {tip.content: evidence[tip.id] for tip in tips}
 
 
 @pytest.fixture

@@ -163,7 +163,7 @@ def test_a_late_verdict_updates_the_evidence_without_a_model_call(
         made = [commit for commit in store.commits("kaizen", after=before) if len(commit.changes) > 0]
         assert [commit.reason for commit in made] == ["outcome judged", "how far the sync has come"]
         assert {change.entity_id.partition(":")[0] for change in made[0].changes} >= {"trajectory"}
-        assert len(made[0].changes) == 2
+        assert len(made[0].changes) == 3, "the record, the tip and its evidence"
         (run,) = [e for e in store.iterate("kaizen", type="run") if e.metadata["outcomes"]["updated"]]
         assert run.metadata["run_id"] == report.run_id == made[0].run_id
 
@@ -303,7 +303,7 @@ def test_what_another_commits_meanwhile_is_kept(
         """Somebody changes the tip just while it is asked."""
         (entity,) = store.iterate("kaizen", type="guideline")
         tip = StoredTip.of(entity)
-        store.commit("kaizen", [replace(tip, metadata={**tip.metadata, "note": "mine"}).to_put()])
+        store.commit("kaizen", replace(tip, metadata={**tip.metadata, "note": "mine"}).to_changes())
 
     class Busy(ListedSource):
         def annotations(self, target: Target, ids: Any) -> Any:

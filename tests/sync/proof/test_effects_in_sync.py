@@ -119,7 +119,7 @@ def test_a_tip_that_harms_is_quarantined_in_a_commit_that_can_be_undone(store: S
 
 def test_a_pinned_tip_is_neither_held_out_nor_quarantined(store: Store, tip: StoredTip) -> None:
     exposed = runs(tip, 120, shown=0.7, without=0.05)
-    store.commit("kaizen", [tip.with_metadata(is_pinned=True).to_put()])
+    store.commit("kaizen", tip.with_metadata(is_pinned=True).to_changes())
     sync(store, exposed)
     assert (stored(store).status, stored(store).metadata["effect"]["verdict"]) == ("active", "harms")
     assert "p" not in served(store)
@@ -127,7 +127,7 @@ def test_a_pinned_tip_is_neither_held_out_nor_quarantined(store: Store, tip: Sto
 
 def test_other_words_begin_a_new_trial(store: Store, tip: StoredTip) -> None:
     sync(store, runs(tip, 90, shown=0.05, without=0.7))
-    store.commit("kaizen", [stored(store).with_content("Pay in cents.").to_put()])
+    store.commit("kaizen", stored(store).with_content("Pay in cents.").to_changes())
     assert read_proof(store, "kaizen").tips == ()
     assert served(store)["p"] == 0.2
     # The next sync with runs of the experiment takes the verdict on the old words away.

@@ -53,7 +53,7 @@ def test_what_an_older_generator_said_is_replaced_as_one_run_that_can_be_undone(
         learn(store, taken("one"), drained("two", at=1))
         for entity in store.iterate(N, type="guideline"):
             tip = StoredTip.of(entity).with_metadata(claim=None, signature=None, status="active")
-            store.commit(N, [tip.with_content(f"Old words {entity.id}.").to_put()])
+            store.commit(N, tip.with_content(f"Old words {entity.id}.").to_changes())
         before, kept = said(store), records(store)
         report = relearn(store)
         assert {tip.claim["kind"] for tip in tips(store).values()} == {"source", "before"}

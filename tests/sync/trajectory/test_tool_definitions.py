@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kaizen.sync.knowledge.staleness import Staleness
 from kaizen.sync.model import Message, ToolCall, Trajectory
 from kaizen.sync.state.ledger import Ledger
+from kaizen.sync.status import read_staleness
 from kaizen.sync.trajectory.tool_definitions import (
     Offered,
     changed_tools,
@@ -204,7 +204,7 @@ def sync(store: Store, *traces: Trace, **settings: Any) -> None:
 
 def stale(store: Store) -> dict[str, list[str]]:
     """The tools that have changed, by the content of the tip."""
-    staleness = Staleness(lambda source, project: Ledger(store, "kaizen", source, project).tools)
+    staleness = read_staleness(store, "kaizen")
     changed = {e.content: staleness.changed(e) for e in store.iterate("kaizen", type="guideline")}
     return {content: [tool.name for tool in tools] for content, tools in changed.items() if tools}
 

@@ -6,11 +6,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from kaizen.tips.changes import deletion_of, recount_tips, tip_changes
     from kaizen.tips.checks import GUIDELINE, InvalidTipError, check_tip
     from kaizen.tips.effect import pin_tips
+    from kaizen.tips.evidence import EVIDENCE, StoredSource, TipSource
     from kaizen.tips.instructions import replace_block, tips_block
     from kaizen.tips.markdown import TipsPage
-    from kaizen.tips.reading import migrate_tips, read_tip, read_tips
+    from kaizen.tips.reading import migrate_tips, newest_evidence, read_evidence, read_tip, read_tips
     from kaizen.tips.review import ReviewDecision, decide, edit_tip, quarantined, retire_tips
     from kaizen.tips.serving import recall_document, served_tips
     from kaizen.tips.text import one_line, printable
@@ -22,12 +24,12 @@ if TYPE_CHECKING:
         Status,
         StoredTip,
         Tip,
-        TipSource,
         manual_tip,
     )
 
 __all__ = [
     "CATEGORIES",
+    "EVIDENCE",
     "GUIDELINE",
     "SCHEMA_VERSION",
     "STATUSES",
@@ -35,34 +37,42 @@ __all__ = [
     "InvalidTipError",
     "ReviewDecision",
     "Status",
+    "StoredSource",
     "StoredTip",
     "Tip",
     "TipSource",
     "TipsPage",
     "check_tip",
     "decide",
+    "deletion_of",
     "edit_tip",
     "manual_tip",
     "migrate_tips",
+    "newest_evidence",
     "one_line",
     "pin_tips",
     "printable",
     "quarantined",
+    "read_evidence",
     "read_tip",
     "read_tips",
     "recall_document",
+    "recount_tips",
     "replace_block",
     "retire_tips",
     "served_tips",
+    "tip_changes",
     "tips_block",
 ]
 
 _NAMES = {
+    "changes": "deletion_of recount_tips tip_changes",
     "checks": "GUIDELINE InvalidTipError check_tip",
     "effect": "pin_tips",
     "instructions": "replace_block tips_block",
+    "evidence": "EVIDENCE StoredSource TipSource",
     "markdown": "TipsPage",
-    "reading": "migrate_tips read_tip read_tips",
+    "reading": "migrate_tips newest_evidence read_evidence read_tip read_tips",
     "review": "ReviewDecision decide edit_tip quarantined retire_tips",
     "serving": "recall_document served_tips",
     "text": "one_line printable",

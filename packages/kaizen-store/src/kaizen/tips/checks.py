@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from kaizen.store import InvalidInputError
+from kaizen.tips.evidence import EVIDENCE
 from kaizen.tips.text import one_line
 
 if TYPE_CHECKING:
@@ -30,23 +31,23 @@ class InvalidTipError(InvalidInputError):
 
 
 def check_tip(tip: Entity | Put) -> None:
-    """Raise `InvalidTipError` if a metadata field of the tip has a wrong value; pass other entities.
+    """Raise `InvalidTipError` if a metadata field of the tip, or of its evidence, has a wrong value.
 
-    Fields that tips do not have may hold anything.
+    Other entities pass. Fields that tips do not have may hold anything.
     """
-    if tip.type == GUIDELINE:
-        check_metadata(tip.id, tip.metadata)
+    if tip.type in (GUIDELINE, EVIDENCE):
+        check_metadata(tip.id, tip.metadata, noun="tip" if tip.type == GUIDELINE else EVIDENCE)
 
 
-def check_metadata(entity_id: str | None, metadata: Any) -> None:
+def check_metadata(entity_id: str | None, metadata: Any, *, noun: str = "tip") -> None:
     """Raise `InvalidTipError`, naming that entity and the first wrong field, if there is one."""
     # pydantic takes longer to import than most commands to run.
     from pydantic import ValidationError
 
-    from kaizen.tips.schema import TipMetadata
+    from kaizen.tips.schema import EvidenceFields, TipMetadata
 
     try:
-        TipMetadata.model_validate(metadata)
+        (EvidenceFields if noun == EVIDENCE else TipMetadata).model_validate(metadata)
     except ValidationError as error:
         problem = error.errors(include_url=False)[0]
     else:
@@ -54,11 +55,12 @@ def check_metadata(entity_id: str | None, metadata: Any) -> None:
     field = one_line(".".join(map(str, problem["loc"])))[:_LONGEST_SHOWN]
     value = one_line(repr(problem["input"]))[:_LONGEST_SHOWN]
     found = "" if problem["type"] == "missing" else f", not {value}"
-    name = f"tip {one_line(entity_id)}" if entity_id else "the tip"
+    name = f"{noun} {one_line(entity_id)}" if entity_id else f"the {noun}"
     # pydantic says "Input should be ...", "Field required".
     message = f"{problem['msg'][:1].lower()}{problem['msg'][1:]}"
     raise InvalidTipError(
-        f"{name} is not valid: metadata field '{field}': {message}{found}; fix the field or delete the tip",
+        f"{name} is not valid: metadata field '{field}': {message}{found}; "
+        f"fix the field or delete the {noun}",
         entity_id=entity_id,
         field=field,
     )

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from kaizen.tips.evidence import UNSOUND
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
@@ -26,12 +28,12 @@ class Backing(NamedTuple):
 
 def backing(tip: StoredTip) -> Backing:
     """Count distinct stories with sound evidence; those that succeeded count before the failed."""
-    outcomes = [*{source.story_id: source.outcome for source in tip.evidence if source.is_sound}.values()]
+    sound = {outcome: stories for outcome, stories in tip.support_by.items() if outcome != UNSOUND}
     return Backing(
         is_a_persons=tip.is_a_persons,
-        not_failed=len(outcomes) - outcomes.count("failure"),
-        succeeded=outcomes.count("success"),
-        stories=len(outcomes),
+        not_failed=sum(sound.values()) - sound.get("failure", 0),
+        succeeded=sound.get("success", 0),
+        stories=sum(sound.values()),
     )
 
 

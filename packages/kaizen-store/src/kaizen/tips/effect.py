@@ -34,20 +34,14 @@ def served_tools(tip: StoredTip) -> Mapping[str, str]:
 
     A tip that names none was learned with all tools of its run, which may be hundreds.
     """
-    own = tip.metadata.get("tools")
-    known: Mapping[str, str] = own if isinstance(own, dict) and own else _newest_tools(tip.sources)
-    if len(known) == 1:
-        return known
+    if len(tip.tools) == 1:
+        return tip.tools
     text = "\n".join(tip.texts)
     return {
         name: version
-        for name, version in known.items()
+        for name, version in tip.tools.items()
         if name == tip.signature.get("tool") or re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text)
     }
-
-
-def _newest_tools(sources: Sequence[Mapping[str, Any]]) -> Mapping[str, str]:
-    return next((source["tools"] for source in reversed(sources) if source.get("tools")), {})
 
 
 def current_effect(tip: StoredTip) -> Mapping[str, Any]:
@@ -98,10 +92,10 @@ def pin_tips(store: Store, entities: Sequence[Entity], *, pinned: bool, reason: 
 
     Raises `ConflictError` if one was changed since it was read.
     """
-    tips = [StoredTip.of(entity) for entity in entities]
+    changed = [StoredTip.of(entity).with_metadata(is_pinned=pinned or None) for entity in entities]
     return store.commit(
         entities[0].namespace_id,
-        [tip.with_metadata(is_pinned=True if pinned else None).to_put() for tip in tips],
+        [change for tip in changed for change in tip.to_changes()],
         expected={entity.id: entity.revision for entity in entities},
         actor="kaizen tips pin" if pinned else "kaizen tips unpin",
         reason=reason or ("pinned by hand" if pinned else "pinned no more"),

@@ -47,10 +47,12 @@ def merge(
     content: str = "",
     trigger: str = "",
     worded_by: Mapping[str, str] | None = None,
+    support_by: Mapping[str, int] | None = None,
 ) -> StoredTip:
     """Return `kept` with what backs all of them, and in that wording if there is one.
 
-    A tip that `is_fixed` keeps its own words.
+    A tip that `is_fixed` keeps its own words. Evidence that is stored stays with the tip that it was found
+    for, which `merged_from` names; `support_by` counts the stories of all, as far as any two share one.
     """
     tips = [kept, *others]
     if is_fixed(kept) or not content:
@@ -65,11 +67,11 @@ def merge(
         worded_by=dict(worded_by or kept.worded_by) or None,
         kept_apart=list(dict.fromkeys(tip_id for tip in tips for tip_id in tip.kept_apart)) or None,
     )
-    return merged.with_content(content).with_evidence_of(others)
+    return merged.with_content(content).with_evidence_of(others, support_by)
 
 
 def retire_merged(tip: StoredTip, into: StoredTip) -> StoredTip:
-    """Return the tip as what leads to the one it was merged into: its words stay, its evidence has moved."""
+    """Return the tip as what leads to the one it was merged into: its words stay, its evidence backs that."""
     return tip.without_evidence().with_metadata(status="retired", merged_into=into.id)
 
 

@@ -56,7 +56,11 @@ def decide(
             )
     return store.commit(
         namespace_id,
-        [_decided(StoredTip.of(entities[tip_id]), how).to_put() for tip_id, how in decisions.items()],
+        [
+            change
+            for tip_id, how in decisions.items()
+            for change in _decided(StoredTip.of(entities[tip_id]), how).to_changes()
+        ],
         expected={tip_id: entity.revision for tip_id, entity in entities.items()},
         actor=ACTOR,
         reason=reason or ", ".join(f"{tip_id} {how}" for tip_id, how in decisions.items()),
@@ -79,7 +83,7 @@ def edit_tip(
     )
     return store.commit(
         entity.namespace_id,
-        [edited.to_put()],
+        edited.to_changes(),
         expected={entity.id: entity.revision},
         actor="kaizen tips edit",
         reason=reason or "edited by hand",
@@ -92,9 +96,10 @@ def retire_tips(store: Store, entities: Sequence[Entity], *, reason: str = "") -
     Raises `ConflictError` if one was changed since it was read.
     """
     tips = [StoredTip.of(entity) for entity in entities]
+    retired = [tip.with_metadata(status="retired", review=_review(tip, "rejected")) for tip in tips]
     return store.commit(
         entities[0].namespace_id,
-        [tip.with_metadata(status="retired", review=_review(tip, "rejected")).to_put() for tip in tips],
+        [change for tip in retired for change in tip.to_changes()],
         expected={entity.id: entity.revision for entity in entities},
         actor="kaizen tips retire",
         reason=reason or "retired by hand",

@@ -15,7 +15,7 @@ class _Fields(BaseModel):
 
 
 class SourceFields(_Fields):
-    """One piece of evidence."""
+    """One piece of evidence, of a tip or an entity of its own."""
 
     trace_id: str
     span_id: str | None = None
@@ -31,6 +31,13 @@ class SourceFields(_Fields):
     suspect: bool = False
     tools: dict[str, str] | None = None
     models: list[str] | None = None
+
+
+class EvidenceFields(SourceFields):
+    """One piece of evidence as an entity."""
+
+    tip_id: str
+    kind: str | None = None
 
 
 class MergedFields(_Fields):
@@ -55,6 +62,8 @@ class TipMetadata(_Fields):
     review: dict[str, Any] | None = None
     sources: list[SourceFields] | None = None
     support: Annotated[int, Field(ge=0)] | None = None
+    support_by: dict[str, Annotated[int, Field(ge=0)]] | None = None
+    tools: dict[str, str] | None = None
     source_task_id: str | None = None
     source_span_id: str | None = None
     merged_from: list[MergedFields] | None = None

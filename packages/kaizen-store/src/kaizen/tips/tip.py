@@ -1,26 +1,36 @@
-"""Define what a tip is, and the evidence that backs it."""
+"""Define what a tip is, and how evidence changes it."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, get_args
 
-from kaizen.store import Put
+from kaizen.store import Delete, Put
 from kaizen.tips.checks import GUIDELINE, check_metadata
+from kaizen.tips.evidence import UNSOUND, StoredSource, TipSource, count_stories
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from kaizen.store import Entity
+    from kaizen.store import Change, Entity
+    from kaizen.tips.evidence import StoryKey
 
 T = TypeVar("T")
 
 QUOTE_MISSING = "its quote is not in the trace"
 REASON_SEPARATOR = "; "
 
-SCHEMA_VERSION = 1
-"""The form of the metadata; a tip with a greater one was written by a later Kaizen and is not read."""
+SCHEMA_VERSION = 2
+"""The form of the metadata; a tip with a greater one was written by a later Kaizen and is not read.
+
+A tip of version 1 holds all its sources; since version 2 each is an entity of its own.
+"""
+
+NEWEST = 5
+"""How many sources a tip itself shows."""
 
 Category = Literal["strategy", "recovery", "optimization"]
 CATEGORIES: tuple[Category, ...] = get_args(Category)
@@ -57,59 +67,6 @@ class Tip:
     claim: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TipSource:
-    """One piece of evidence for a tip: where in which trace, and the words that show it.
-
-    `outcome` is how the story ended, by what `judged_by` names. `verified` says that the quote was found in
-    the trace, `is_suspect` that the story shows an attempt to steer its reader. `story_id` is the trace that
-    is learned from, of several that tell one story. `steps` are the numbers of the messages of that story
-    that show it, `tools` the versions of the tools that the tip is about, `models` those that the agent used.
-    """
-
-    source: str
-    project: str
-    trace_id: str
-    span_id: str
-    quote: str
-    outcome: str
-    judged_by: str = ""
-    url: str
-    story_id: str = ""
-    verified: bool = True
-    steps: tuple[int, ...] = ()
-    is_suspect: bool = False
-    tools: Mapping[str, str] = field(default_factory=dict)
-    models: tuple[str, ...] = ()
-
-    @classmethod
-    def of(cls, value: Mapping[str, Any]) -> TipSource:
-        """Read a source as `to_json` writes it; what a person left out is empty."""
-        names = ("source", "project", "trace_id", "span_id", "quote", "url", "judged_by")
-        return cls(
-            **{name: value.get(name) or "" for name in names},
-            story_id=story_of(value),
-            outcome=value.get("outcome") or "unknown",
-            verified=value.get("verified", True),
-            is_suspect=value.get("suspect", False),
-            steps=tuple(value.get("steps") or ()),
-            models=tuple(value.get("models") or ()),
-            tools=value.get("tools") or {},
-        )
-
-    @property
-    def is_sound(self) -> bool:
-        """Whether the quote was found, in a story that does not try to steer its reader."""
-        return self.verified and not self.is_suspect
-
-    def to_json(self) -> dict[str, Any]:
-        # Not asdict, which takes a hundred times as long: a tip may have thousands of sources.
-        values = {name: getattr(self, name) for name in self.__slots__}
-        # Lists, as the store gives them back: else what is the same would not compare equal.
-        values |= {"steps": list(self.steps), "models": list(self.models), "tools": dict(self.tools)}
-        return {("suspect" if name == "is_suspect" else name): value for name, value in values.items()}
-
-
 class _Field(Generic[T]):
     """A field of the metadata; empty if the tip does not have it."""
 
@@ -128,17 +85,24 @@ class StoredTip:
     """A tip as the store has it, or will have it. Changing one gives a new value.
 
     `metadata` is kept whole, fields that Kaizen does not know included. `created_at` is None until the store
-    has it.
+    has it. `unstored` is what changed of its evidence, by id: what to put, or None for what to delete; of a
+    tip of before it is all its evidence.
     """
 
     id: str
     content: str
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    unstored: Mapping[str, StoredSource | None] = field(default_factory=dict)
     # Not compared: a tip that is made anew is the same tip as the stored one.
     created_at: datetime | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "metadata", _completed(self.metadata))
+        metadata = _completed(self.metadata)
+        if metadata["schema_version"] < SCHEMA_VERSION:
+            unstored = _evidence_of_before(self.id, metadata.get("sources") or ())
+            object.__setattr__(self, "unstored", unstored)
+            metadata |= {"schema_version": SCHEMA_VERSION, **_summary(unstored.values())}
+        object.__setattr__(self, "metadata", metadata)
 
     @classmethod
     def of(cls, entity: Entity) -> StoredTip:
@@ -179,9 +143,13 @@ class StoredTip:
     implementation_steps = _Field(list[str])
     quarantine_reason = _Field(str)
     sources = _Field(list[dict[str, Any]])
-    """The evidence as stored."""
+    """The newest evidence, at most `NEWEST`, the newest last."""
     support = _Field(int)
     """How many stories back it."""
+    support_by = _Field(dict[str, int])
+    """How many of those have sound evidence, by outcome, and how many are `UNSOUND`."""
+    tools = _Field(dict[str, str])
+    """The versions of the tools that it is about, as its newest evidence has them."""
     merged_into = _Field(str)
     """The id of the tip that it was merged into."""
     merged_from = _Field(list[dict[str, str]])
@@ -242,7 +210,14 @@ class StoredTip:
     @property
     def is_backed(self) -> bool:
         """Whether evidence or a person backs it; else it is deleted."""
-        return bool(self.sources) or self.is_a_persons
+        return bool(self.support_by) or self.is_a_persons
+
+    @property
+    def evidence_tip_ids(self) -> list[str]:
+        """The ids of the tips whose evidence is its own: its own, and those of the tips merged into it."""
+        if self.merged_into:
+            return []
+        return list(dict.fromkeys([self.id, *(merged["id"] for merged in self.merged_from)]))
 
     @property
     def opponents(self) -> list[str]:
@@ -260,33 +235,73 @@ class StoredTip:
     def with_source(self, source: TipSource) -> StoredTip:
         """Return the tip backed by this story too; a story counts once, however often it is added.
 
-        Evidence that is unverified, or suspect, adds nothing to what a person or sound evidence says, and
-        gives way to it. Sound evidence lifts a quarantine for want of a quote, and no other.
+        What the store has of the same story beside the newest evidence must be taken out before. Evidence
+        that is unverified, or suspect, adds nothing to what a person or sound evidence says, and gives way to
+        it. Sound evidence lifts a quarantine for want of a quote, and no other.
         """
-        others = [s for s in self.sources if story_of(s) != (source.story_id or source.trace_id)]
-        sound = [s for s in others if s.get("verified") and not s.get("suspect")]
-        if not source.is_sound:
-            return self if self.is_a_persons or sound else self._with_sources([*others, source.to_json()])
-        backed = self._with_sources([*sound, source.to_json()])
-        if self.status != "quarantined" or QUOTE_MISSING not in self.quarantine_reason:
-            return backed
-        reason = without_missing_quote(self.quarantine_reason)
-        return backed.with_metadata(status="quarantined" if reason else "active", quarantine_reason=reason)
+        known = self._evidence_of(source.story)
+        others = self._counts(known, {})
+        if not source.is_sound and (self.is_a_persons or others.keys() - {UNSOUND}):
+            return self
+        stored = StoredSource.create(self.id, source)
+        sources = [s for s in self.sources if TipSource.of(s).story != source.story]
+        unstored = {**self.unstored, stored.id: stored}
+        if source.is_sound:
+            others.pop(UNSOUND, None)
+            sources = [s for s in sources if TipSource.of(s).is_sound]
+            unstored = {i: s for i, s in unstored.items() if s is None or s.source.is_sound}
+        counts = others + Counter(count_stories({**known, stored.id: stored}.values()))
+        backed = replace(self, unstored=unstored)._with_sources([*sources, source.to_json()], counts)
+        backed = backed.with_metadata(tools=dict(source.tools)) if source.tools else backed
+        return backed._with_quote() if source.is_sound else backed
 
-    def without_story(self, trace_id: str) -> StoredTip:
-        """Return the tip without what was learned from that trace."""
-        return self._with_sources([s for s in self.sources if story_of(s) != trace_id])
+    def without_story(self, story: StoryKey, stored: Sequence[StoredSource] = ()) -> StoredTip:
+        """Return the tip without the evidence of that story, of which the store has `stored`."""
+        known = {**self._evidence_of(story), **{each.id: each for each in stored}}
+        if not known:
+            return self
+        unstored = {i: each for i, each in self.unstored.items() if i not in known}
+        without = replace(self, unstored={**unstored, **dict.fromkeys(each.id for each in stored)})
+        return without._with_sources(
+            [s for s in self.sources if TipSource.of(s).story != story],
+            self._counts(known, {}),
+            gone={each.source.trace_id for each in known.values()},
+        )
 
-    def with_evidence_of(self, others: Iterable[StoredTip]) -> StoredTip:
-        """Return the tip backed by what backs them too: each story counts once, and no evidence is lost."""
-        sources = [source for tip in (self, *others) for source in tip.sources]
-        return self._with_sources(list({_evidence_key(source): source for source in sources}.values()))
+    def with_outcome(
+        self, story: StoryKey, stored: Sequence[StoredSource] = (), *, outcome: str, judged_by: str
+    ) -> StoredTip:
+        """Return the tip whose evidence from that story, of which the store has `stored`, has that outcome.
 
-    def with_outcome(self, story_id: str, *, outcome: str, judged_by: str) -> StoredTip:
-        """Return the tip whose evidence from that story has that outcome; itself if it has it already."""
+        Itself if it has it already.
+        """
+        before = {each.id: each for each in stored if each.id not in self.unstored}
+        before |= {i: each for i, each in self.unstored.items() if each and each.source.story == story}
+        after = {
+            i: replace(each, source=replace(each.source, outcome=outcome, judged_by=judged_by))
+            for i, each in before.items()
+        }
+        if after == before:
+            return self
         now = {"outcome": outcome, "judged_by": judged_by}
-        sources = [{**s, **now} if story_of(s) == story_id else s for s in self.sources]
-        return self if sources == self.sources else self._with_sources(sources)
+        sources = [{**s, **now} if TipSource.of(s).story == story else s for s in self.sources]
+        unstored = {**self.unstored, **after}
+        return replace(self, unstored=unstored)._with_sources(sources, self._counts(before, after))
+
+    def with_evidence_of(
+        self, others: Sequence[StoredTip], support_by: Mapping[str, int] | None = None
+    ) -> StoredTip:
+        """Return the tip backed by what backs them too; no evidence is lost.
+
+        `support_by` counts the stories behind all of them; by default no two share one.
+        """
+        tips = [self, *others]
+        sources = {_evidence_key(source): source for tip in tips for source in tip.sources}
+        unstored = {i: each for tip in tips for i, each in tip.unstored.items()}
+        counts = sum((Counter(tip.support_by) for tip in tips), Counter())
+        return replace(self, unstored=unstored)._with_sources(
+            list(sources.values()), counts if support_by is None else support_by
+        )
 
     def with_verdict(self, trace_id: str, verdict: str, *, stories: Collection[str] = ()) -> StoredTip:
         """Return the tip whose claim `holds` in that conversation, is `broken` by it, or is neither.
@@ -305,21 +320,69 @@ class StoredTip:
         )
 
     def without_evidence(self) -> StoredTip:
-        """Return the tip with nothing that backs it."""
-        return self.with_metadata(sources=[], support=0)
+        """Return the tip with nothing that backs it; evidence that is stored stays so."""
+        return replace(self, unstored={}).with_metadata(sources=[], support=0, support_by=None)
 
-    def to_put(self) -> Put:
-        """Return the change that stores the tip. Raises `InvalidTipError`."""
+    def with_evidence(self, evidence: Sequence[StoredSource]) -> StoredTip:
+        """Return the tip whose evidence this is, all there is of it."""
+        stories = {each.source.story for each in evidence}
+        tip = self._with_sources(
+            [s for s in self.sources if TipSource.of(s).story in stories], count_stories(evidence)
+        )
+        return tip.with_older(each.source for each in evidence)
+
+    def with_older(self, sources: Iterable[TipSource]) -> StoredTip:
+        """Return the tip showing some of these sources too, as far as there is room."""
+        shown = {source.story for source in self.evidence}
+        older = (source.to_json() for source in sources if source.story not in shown)
+        room = max(0, NEWEST - len(self.sources))
+        return self.with_metadata(sources=[*islice(older, room), *self.sources])
+
+    def known_evidence(self) -> list[StoredSource]:
+        """Return what the tip itself knows of its evidence: the newest, and what is not stored yet."""
+        newest = (StoredSource.create(self.id, source) for source in self.evidence)
+        return [*newest, *filter(None, self.unstored.values())]
+
+    def to_changes(self) -> list[Change]:
+        """Return the changes that store the tip with its evidence. Raises `InvalidTipError`."""
         check_metadata(self.id, self.metadata)
-        return Put(id=self.id, type=GUIDELINE, content=self.content, metadata=self.metadata)
+        put = Put(id=self.id, type=GUIDELINE, content=self.content, metadata=self.metadata)
+        return [put, *(each.to_put() if each else Delete(id=i) for i, each in self.unstored.items())]
 
-    def _with_sources(self, sources: Sequence[Mapping[str, Any]]) -> StoredTip:
+    def _with_quote(self) -> StoredTip:
+        """Return the tip no more quarantined for want of a quote."""
+        if self.status != "quarantined" or QUOTE_MISSING not in self.quarantine_reason:
+            return self
+        reason = without_missing_quote(self.quarantine_reason)
+        return self.with_metadata(status="quarantined" if reason else "active", quarantine_reason=reason)
+
+    def _evidence_of(self, story: StoryKey) -> dict[str, StoredSource]:
+        return {each.id: each for each in self.known_evidence() if each.source.story == story}
+
+    def _counts(self, before: Mapping[str, StoredSource], after: Mapping[str, StoredSource]) -> Counter[str]:
+        """Return `support_by` where this evidence of one story is replaced."""
+        more, less = count_stories(after.values()), count_stories(before.values())
+        return Counter(self.support_by) + Counter(more) - Counter(less)
+
+    def _with_sources(
+        self,
+        sources: Sequence[Mapping[str, Any]],
+        support_by: Mapping[str, int],
+        *,
+        gone: Collection[str] = (),
+    ) -> StoredTip:
+        """Return the tip with these newest sources; `gone` are traces that back it no more."""
         first = {}
-        if sources and not self.is_manual:
+        task_id = self.metadata.get("source_task_id")
+        if sources and not self.is_manual and (not self.sources or not task_id or task_id in gone):
             trace_id, span_id = sources[0]["trace_id"], sources[0].get("span_id") or ""
             first = {"source_task_id": trace_id, "source_span_id": span_id}
-        support = len(set(map(story_of, sources)))
-        return self.with_metadata(sources=list(sources), support=support, **first)
+        return self.with_metadata(
+            sources=list(sources)[-NEWEST:],
+            support=sum(support_by.values()),
+            support_by=dict(sorted(support_by.items())) or None,
+            **first,
+        )
 
 
 def manual_tip(
@@ -332,11 +395,6 @@ def manual_tip(
     return Put(type=GUIDELINE, content=content, metadata=completed)
 
 
-def story_of(source: Mapping[str, Any]) -> str:
-    """Return the story that a piece of evidence as stored counts for."""
-    return str(source.get("story_id") or source["trace_id"])
-
-
 def without_missing_quote(reason: str) -> str:
     """Return the reasons that are left once the quote was found."""
     return REASON_SEPARATOR.join(part for part in reason.split(REASON_SEPARATOR) if part != QUOTE_MISSING)
@@ -344,10 +402,37 @@ def without_missing_quote(reason: str) -> str:
 
 def _completed(metadata: Mapping[str, Any]) -> dict[str, Any]:
     """Return the metadata with what is always written."""
-    status = metadata.get("status") or "active"
-    return {**metadata, "status": status, "schema_version": SCHEMA_VERSION}
+    # Whoever gives all sources and no version writes as Kaizen did before.
+    version = metadata.get("schema_version") or (1 if metadata.get("sources") else SCHEMA_VERSION)
+    return {**metadata, "status": metadata.get("status") or "active", "schema_version": version}
 
 
-def _evidence_key(source: Mapping[str, Any]) -> tuple[str, str, str]:
+def _evidence_of_before(tip_id: str, sources: Iterable[Mapping[str, Any]]) -> dict[str, StoredSource]:
+    """Return the sources of a tip of version 1 as they are stored since, by id."""
+    found: dict[str, StoredSource] = {}
+    stories: Counter[StoryKey] = Counter()
+    for source in map(TipSource.of, sources):
+        stored = StoredSource.create(tip_id, source, number=stories[source.story])
+        stories[source.story] += 1
+        found[stored.id] = stored
+    return found
+
+
+def _summary(evidence: Collection[StoredSource]) -> dict[str, Any]:
+    """Return what a tip itself says of its evidence; nothing if it has none."""
+    if not evidence:
+        return {}
+    sources = [each.source for each in evidence]
+    counts = count_stories(evidence)
+    tools = next((source.tools for source in reversed(sources) if source.tools), None)
+    return {
+        "sources": [source.to_json() for source in sources[-NEWEST:]],
+        "support": sum(counts.values()),
+        "support_by": counts,
+        **({"tools": dict(tools)} if tools else {}),
+    }
+
+
+def _evidence_key(source: Mapping[str, Any]) -> tuple[str, ...]:
     """Tell one piece of evidence from another: the same words of a span count once."""
-    return story_of(source), str(source.get("span_id")), str(source.get("quote"))
+    return *TipSource.of(source).story, str(source.get("span_id")), str(source.get("quote"))

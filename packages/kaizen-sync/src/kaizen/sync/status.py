@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from kaizen.store import NotFoundError
 from kaizen.sync.model import utc_now
 from kaizen.sync.state.ledger import Ledger
 from kaizen.sync.state.records import CHECKPOINT, CLAIM, RUN, TRAJECTORY, Claim, TraceRecord, put_again
+from kaizen.tips.reading import read_evidence
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -115,7 +117,10 @@ def read_staleness(store: Store, namespace_id: str) -> Staleness:
     """Return what says whether tips of the namespace are older than their tools."""
     from kaizen.sync.knowledge.staleness import Staleness
 
-    return Staleness(lambda source, project: Ledger(store, namespace_id, source, project).tools)
+    return Staleness(
+        lambda source, project: Ledger(store, namespace_id, source, project).tools,
+        partial(read_evidence, store, namespace_id),
+    )
 
 
 def read_signature_history(store: Store, tip: Entity) -> SignatureHistory | None:

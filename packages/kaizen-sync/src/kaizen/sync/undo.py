@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from kaizen.store import (
     Applied,
     ConflictError,
+    Delete,
+    Entity,
     InvalidInputError,
     NotFoundError,
     as_change,
@@ -15,21 +17,25 @@ from kaizen.store import (
     read_commits,
 )
 from kaizen.sync.knowledge.claim_tests import settle
+from kaizen.sync.model import utc_now
 from kaizen.sync.run.stories import Linker
 from kaizen.sync.state.records import TRAJECTORY, TraceRecord
+from kaizen.tips.changes import tip_changes
 from kaizen.tips.checks import GUIDELINE
 from kaizen.tips.contradictions import resolve_contradictions
+from kaizen.tips.evidence import EVIDENCE, StoryKey
 from kaizen.tips.merge import follow_merges
-from kaizen.tips.reading import read_tip, read_tips
-from kaizen.tips.tip import story_of
+from kaizen.tips.reading import read_evidence, read_source, read_tip, read_tips, story_evidence
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
-    from kaizen.store import Commit, Entity, Put, Store
+    from kaizen.store import Change, Commit, Put, Store
+    from kaizen.tips.evidence import StoredSource
     from kaizen.tips.tip import StoredTip
 
 _ATTEMPTS = 5
+_BY_CONTRIBUTION = (GUIDELINE, EVIDENCE, TRAJECTORY)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +103,12 @@ class _Touched:
         entity = self.after or self.before
         return entity.type if entity else ""
 
+    @property
+    def source(self) -> StoredSource | None:
+        """The evidence that it is, if it is one."""
+        entity = self.after or self.before
+        return read_source(entity) if entity else None
+
 
 def _plan(store: Store, namespace_id: str, run_id: str) -> UndoneRun:
     touched = _touched_by(store, namespace_id, run_id)
@@ -116,15 +128,17 @@ def _plan(store: Store, namespace_id: str, run_id: str) -> UndoneRun:
         i: before[i] for i, entity in records.items() if entity.metadata.get("relearned") and before.get(i)
     }
     traces = [TraceRecord.of(entity) for entity in records.values()]
-    # Checkpoints and claims: as they were, for records and tips go by what others contributed.
-    wanted = {i: entity for i, entity in before.items() if touched[i].type not in (GUIDELINE, TRAJECTORY)}
     unread = [record for record in traces if record.entity_id not in restored]
+    found = _evidence_of(store, namespace_id, unread)
+    current |= store.get_many(namespace_id, list(found))
+    # Checkpoints and claims: as they were, for records and tips go by what others contributed.
+    wanted = {i: entity for i, entity in before.items() if touched[i].type not in _BY_CONTRIBUTION}
     wanted |= {**dict.fromkeys(records), **restored}
     whole = _read_whole(store, namespace_id, unread)
     current |= {entity.id: entity for entity in store.get_many(namespace_id, list(whole)).values()}
     wanted |= {i: replace(current[i], content=p.content, metadata=p.metadata) for i, p in whole.items()}
-    touched_tips = [i for i in touched if touched[i].type == GUIDELINE]
-    wanted |= _tips_without(traces, tips, touched_tips, before, withdrawn=unread)
+    without = _TipsWithout(store, namespace_id, traces, unread, tips, touched, before, current)
+    wanted |= without.wanted(found)
     changes = {
         entity_id: Applied(before=current.get(entity_id), after=entity)
         for entity_id, entity in wanted.items()
@@ -168,59 +182,154 @@ def _touched_by(store: Store, namespace_id: str, run_id: str) -> dict[str, _Touc
     return touched
 
 
-def _tips_without(
-    traces: Sequence[TraceRecord],
-    tips: Mapping[str, Entity],
-    touched: Iterable[str],
-    before: Mapping[str, Entity | None],
-    *,
-    withdrawn: Sequence[TraceRecord],
-) -> dict[str, Entity | None]:
-    """Return the tips of the run as they are without it, by id; None for those that go.
+def _evidence_of(store: Store, namespace_id: str, traces: Iterable[TraceRecord]) -> dict[str, StoredSource]:
+    """Return the stored evidence that the traces gave, by id."""
+    stories = (_story(record) for record in traces if record.tip_ids)
+    return {each.id: each for story in stories for each in story_evidence(store, namespace_id, story)}
 
-    `traces` are those that it processed, of which those `withdrawn` back nothing any more.
 
-    A tip that only the run changed is as it was `before`; others lose the evidence of the traces. Of tips
-    that contradict each other, another one may be the better backed then.
+def _story(record: TraceRecord) -> StoryKey:
+    return StoryKey(record.source, record.project, record.trace_id)
+
+
+class _TipsWithout:
+    """The tips of a run, and their evidence, as they are without it.
+
+    A tip that only the run changed is as it was `before`; all lose the evidence of those of the run's traces
+    that are to be read again (`unread`). Of tips that contradict each other, another one may be the better
+    backed then.
     """
-    known = {tip.id: tip for tip in read_tips(tips.values())}
-    stories = {record.trace_id for record in traces}
-    unread = {record.trace_id for record in withdrawn}
-    backed = (follow_merges(known, tip_id) for record in traces for tip_id in record.tip_ids)
-    changed: dict[str, StoredTip] = {}
-    wanted: dict[str, Entity | None] = {}
-    for tip_id in dict.fromkeys([*touched, *(tip.id for tip in backed if tip)]):
-        entity = tips.get(tip_id)
-        # A later run may have left the tip exactly as this one did.
-        others = _stories(entity) - _stories(before.get(tip_id)) - stories
-        if tip_id in before and not others:
-            entity = before[tip_id]
-        wanted[tip_id] = entity
+
+    def __init__(
+        self,
+        store: Store,
+        namespace_id: str,
+        traces: Sequence[TraceRecord],
+        unread: Sequence[TraceRecord],
+        tips: Mapping[str, Entity],
+        touched: Mapping[str, _Touched],
+        before: Mapping[str, Entity | None],
+        current: Mapping[str, Entity],
+    ) -> None:
+        self._store = store
+        self._namespace_id = namespace_id
+        self._traces = traces
+        self._tips = tips
+        self._touched = touched
+        self._before = before
+        self._current = current
+        self._known = {tip.id: tip for tip in read_tips(tips.values())}
+        self._stories = {_story(record) for record in traces}
+        self._trace_ids = {record.trace_id for record in unread}
+        self._gone = {_story(record) for record in unread}
+        self._wanted: dict[str, Entity | None] = {}
+
+    def wanted(self, found: Mapping[str, StoredSource]) -> dict[str, Entity | None]:
+        """Return each by its id, None for what goes; `found` is the evidence of the run's traces."""
+        self._wanted = dict.fromkeys(found)
+        evidence = self._evidence_by_tip(found)
+        touched = (i for i, entity in self._touched.items() if entity.type == GUIDELINE)
+        backed = (follow_merges(self._known, i) for record in self._traces for i in record.tip_ids)
+        changed: dict[str, StoredTip] = {}
+        for tip_id in dict.fromkeys([*touched, *evidence, *(tip.id for tip in backed if tip)]):
+            if tip := self._without(tip_id, evidence.get(tip_id, ())):
+                changed[tip_id] = tip
+        changed |= self._unmerged(changed)
+        settled = settle(changed, self._known)
+        for tip_id, tip in resolve_contradictions(settled, self._known).items():
+            if tip != changed.get(tip_id) and self._wanted.get(tip_id, self._tips.get(tip_id)):
+                self._put(tip)
+        return self._wanted
+
+    def _evidence_by_tip(self, found: Mapping[str, StoredSource]) -> dict[str, list[str]]:
+        """Return the ids of the evidence that is found and that the run touched, by the tip it backs now."""
+        touched = {
+            i: source
+            for i, entity in self._touched.items()
+            if entity.type == EVIDENCE and (source := entity.source)
+        }
+        by_tip: dict[str, list[str]] = {}
+        for i, source in {**found, **touched}.items():
+            tip = follow_merges(self._known, source.tip_id)
+            by_tip.setdefault(tip.id if tip else source.tip_id, []).append(i)
+        return by_tip
+
+    def _without(self, tip_id: str, evidence_ids: Sequence[str]) -> StoredTip | None:
+        """Decide on a tip and its evidence; return the tip with what backs it then, if it was or is one."""
+        is_own = tip_id in self._before and all(map(self._is_own, evidence_ids))
+        evidence = {i: self._current.get(i) for i in evidence_ids}
+        entity = self._tips.get(tip_id)
+        if is_own:
+            evidence |= {i: self._before[i] for i in evidence_ids if i in self._touched}
+            entity = self._before[tip_id]
+            self._wanted |= evidence
+        self._wanted[tip_id] = entity
         if entity is None:
-            if tip_id in known:
-                # Nothing backs it and nobody keeps it any more, so that it contradicts no other.
-                gone = known[tip_id].with_metadata(creation_mode="", review=None)
-                changed[tip_id] = gone.without_evidence()
-        elif tip := read_tip(entity):
-            changed[tip_id] = rest = _without_stories(tip, unread)
-            if rest is not tip:
-                is_gone = not (rest.is_backed or rest.merged_into)
-                wanted[tip_id] = None if is_gone else replace(entity, metadata=rest.metadata)
-    for tip_id, tip in resolve_contradictions(settle(changed, known), known).items():
-        entity = wanted.get(tip_id, tips.get(tip_id))
-        if entity and tip != changed.get(tip_id):
-            wanted[tip_id] = replace(entity, content=tip.content, metadata=tip.metadata)
-    return wanted
+            # Nothing backs it and nobody keeps it any more, so that it contradicts no other.
+            gone = self._known.get(tip_id)
+            return gone and gone.with_metadata(creation_mode="", review=None).without_evidence()
+        tip = read_tip(entity)
+        if tip is None:
+            return None
+        rest = tip
+        stored = [source for each in evidence.values() if each and (source := read_source(each))]
+        for story in {each.source.story for each in (*stored, *tip.known_evidence())} & self._gone:
+            rest = rest.without_story(story, [each for each in stored if each.source.story == story])
+        for trace_id in self._trace_ids.intersection((*tip.confirmed_by, *tip.counterexamples)):
+            rest = rest.with_verdict(trace_id, "silent")
+        if rest is not tip:
+            self._put(rest)
+        return rest
+
+    def _is_own(self, evidence_id: str) -> bool:
+        """Whether only the run changed the evidence, and no later one found the same."""
+        if evidence_id not in self._touched:
+            return True
+        is_new = self._touched[evidence_id].before is None and evidence_id in self._current
+        source = self._touched[evidence_id].source
+        return evidence_id in self._before and not (
+            is_new and source and source.source.story not in self._stories
+        )
+
+    def _unmerged(self, changed: Mapping[str, StoredTip]) -> dict[str, StoredTip]:
+        """Return the tips that others were merged into which stand for themselves again, without them."""
+        unmerged: dict[str, StoredTip] = {}
+        for tip_id, tip in changed.items():
+            into = follow_merges(self._known, tip_id)
+            if into is None or into.id == tip_id or tip.merged_into:
+                continue
+            kept = unmerged.get(into.id, changed.get(into.id, into))
+            merged_from = [each for each in kept.merged_from if each["id"] not in tip.evidence_tip_ids]
+            if merged_from != kept.merged_from:
+                unmerged[into.id] = kept.with_metadata(merged_from=merged_from or None)
+        for tip in unmerged.values():
+            evidence = list(read_evidence(self._store, self._namespace_id, tip))
+            unmerged[tip.id] = tip.with_evidence(evidence)
+            self._put(unmerged[tip.id])
+        return unmerged
+
+    def _put(self, tip: StoredTip) -> None:
+        """Plan what stores the tip and its evidence, or deletes them if nothing backs it."""
+        for change in tip_changes(self._store, self._namespace_id, tip):
+            entity_id = str(change.id)
+            entity = self._wanted.get(entity_id) or self._current.get(entity_id)
+            self._wanted[entity_id] = _changed(change, entity, self._namespace_id)
 
 
-def _stories(entity: Entity | None) -> set[str]:
-    tip = read_tip(entity) if entity else None
-    return {story_of(source) for source in tip.sources} if tip else set()
-
-
-def _without_stories(tip: StoredTip, stories: Collection[str]) -> StoredTip:
-    for story_id in {story_of(source) for source in tip.sources}.intersection(stories):
-        tip = tip.without_story(story_id)
-    for trace_id in {*tip.confirmed_by, *tip.counterexamples}.intersection(stories):
-        tip = tip.with_verdict(trace_id, "silent")
-    return tip
+def _changed(change: Change, entity: Entity | None, namespace_id: str) -> Entity | None:
+    """Return the entity as the change makes it."""
+    if isinstance(change, Delete):
+        return None
+    if entity:
+        return replace(entity, content=change.content, metadata=change.metadata)
+    now = utc_now()
+    return Entity(
+        id=str(change.id),
+        namespace_id=namespace_id,
+        type=change.type,
+        content=change.content,
+        metadata=change.metadata,
+        created_at=now,
+        updated_at=now,
+        revision=1,
+    )

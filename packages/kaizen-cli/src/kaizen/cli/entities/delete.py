@@ -15,7 +15,8 @@ from kaizen.cli.options import (
     split_namespace,
 )
 from kaizen.cli.output import counted, print_json
-from kaizen.store import Delete, find_entity
+from kaizen.store import find_entity
+from kaizen.tips import deletion_of
 
 
 def delete(
@@ -31,17 +32,20 @@ def delete(
     data_dir: DataDirOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Delete entities, all of them or none; their history stays.
+    """Delete entities, all of them or none; their history stays. A tip goes with its evidence.
 
     The first word is the namespace if there is one of that name.
     """
     with opened(backend, data_dir, in_namespace) as (store, namespace_id):
         if in_namespace is None and len(words) > 1:
             namespace_id, words = split_namespace(store, words, namespace_id)
-        ids = list(dict.fromkeys(find_entity(store, namespace_id, word).id for word in words))
+        found = {find.id: find for find in (find_entity(store, namespace_id, word) for word in words)}
+        changes = [change for entity in found.values() for change in deletion_of(store, namespace_id, entity)]
+        ids = list(found)
         store.commit(
             namespace_id,
-            [Delete(id=entity_id) for entity_id in ids],
+            # A tip and its evidence may both be named.
+            list(dict.fromkeys(changes)),
             actor="kaizen entities delete",
             reason="deleted by hand",
         )

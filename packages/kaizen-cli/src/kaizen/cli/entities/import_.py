@@ -81,18 +81,15 @@ def import_(
 
 def _merge(store: Store, namespace: str, lines: Iterable[bytes], name: str) -> dict[str, Any]:
     from kaizen.store import merge_entities, read_entities
-    from kaizen.tips import check_tip
+    from kaizen.tips import check_tip, recount_tips
 
+    actor = "kaizen entities import"
     entities = read_entities(lines, namespace, name=name)
     for entity in entities.values():
         check_tip(entity)
-    commit = merge_entities(
-        store,
-        namespace,
-        entities,
-        actor="kaizen entities import",
-        reason=f"merged from {name}",
-    )
+    commit = merge_entities(store, namespace, entities, actor=actor, reason=f"merged from {name}")
+    # A tip that was here too may have evidence that the file does not have.
+    recount_tips(store, namespace, list(entities), actor=actor)
     return {
         "commits": 1 if commit else 0,
         "merged": len(commit.changes) if commit else 0,

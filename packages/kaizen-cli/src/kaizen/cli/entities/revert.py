@@ -63,6 +63,11 @@ def revert(
             done = (
                 None if dry_run else apply_revert(store, namespace_id, plan, actor=actor, reason=reason or "")
             )
+            if done and plan.given_up:
+                from kaizen.tips import recount_tips
+
+                # What others found for a tip since is still stored.
+                recount_tips(store, namespace_id, plan.given_up, actor=actor)
             changes, given_up, kept, what = plan.changes, plan.given_up, (), one_line(plan.reason)
     if json:
         value = {

@@ -182,11 +182,13 @@ def _print_tip(entity: Entity) -> None:
     tip = StoredTip.of(entity)
     fields: dict[str, Any] = {"quarantined because": _reasons(entity)}
     fields |= {name: getattr(tip, name) for name in _TEXTS}
-    for source in tip.evidence:
+    for source in reversed(tip.evidence):
         found = "" if source.verified else " (not in the trace)"
         fields.setdefault("evidence", []).extend(
             (f"{source.quote or '(no quote)'}{found}", source.url or f"trace {source.trace_id}")
         )
+    if tip.support > len(tip.sources):
+        fields["evidence"].append(f"and more: kaizen entities show {one_line(entity.id)} --all")
     print_fields(fields)
 
 

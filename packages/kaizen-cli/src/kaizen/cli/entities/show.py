@@ -16,7 +16,7 @@ from kaizen.cli.options import (
     one_word,
     opened,
 )
-from kaizen.cli.output import entity_json, print_json
+from kaizen.cli.output import entity_json, print_json, print_note
 from kaizen.cli.times import local_time
 from kaizen.store import find_entity
 from kaizen.tips import GUIDELINE
@@ -35,6 +35,9 @@ def show(
             metavar="[NAMESPACE] ID", help="Id of the entity, or the beginning of it that no other has."
         ),
     ],
+    all_: Annotated[
+        bool, typer.Option("--all", help="All evidence of a tip, and not only the newest.")
+    ] = False,
     type_: TypeOption = None,
     in_namespace: NamespaceOption = None,
     backend: BackendOption = None,
@@ -43,27 +46,36 @@ def show(
 ) -> None:
     """Show one entity whole: a tip with its steps and where it came from.
 
-    Each piece of evidence has the address of its span in Phoenix. A tip that is older than its tools says so.
+    The newest evidence comes first, five pieces of it without --all, each with the address of its span in
+    Phoenix. A tip that is older than its tools says so.
     """
     with opened(backend, data_dir, in_namespace) as (store, namespace_id):
         namespace_id, prefix = one_word(words, namespace_id, in_namespace, "ID")
         entity = find_entity(store, namespace_id, prefix, type=type_)
         changed: Sequence[ChangedTool] = ()
         history: SignatureHistory | None = None
+        evidence = _objects(entity.metadata.get("sources"))[::-1]
         if entity.type == GUIDELINE:
             from kaizen.sync import read_signature_history, read_staleness
+            from kaizen.tips import newest_evidence, read_tip
 
             changed = read_staleness(store, namespace_id).changed(entity)
             history = read_signature_history(store, entity)
+            if all_ and (tip := read_tip(entity)):
+                evidence = [each.source.to_json() for each in newest_evidence(store, namespace_id, tip)]
     if json:
-        more = {"signature_history": history.to_json() if history else None}
-        print_json({**entity_json(entity), "stale_tools": [tool.to_json() for tool in changed], **more})
+        stale_tools = [tool.to_json() for tool in changed]
+        more = {"stale_tools": stale_tools, "signature_history": history.to_json() if history else None}
+        print_json({**entity_json(entity), "evidence": evidence, **more})
     else:
-        print_entity(entity, changed, history)
+        print_entity(entity, evidence, changed, history)
 
 
 def print_entity(
-    entity: Entity, changed: Sequence[ChangedTool], history: SignatureHistory | None = None
+    entity: Entity,
+    evidence: Sequence[Mapping[str, Any]],
+    changed: Sequence[ChangedTool],
+    history: SignatureHistory | None = None,
 ) -> None:
     """Print all of it; `changed` are the tools of a tip that are newer than what it was learned under.
 
@@ -72,7 +84,6 @@ def print_entity(
     print_text(entity.content, style="bold")
     print_text("")
     metadata: dict[str, Any] = dict(entity.metadata)
-    evidence = _objects(metadata.get("sources"))
     merged = _objects(metadata.get("merged_from"))
     for name in [*(["sources"] if evidence else []), *(["merged_from"] if merged else [])]:
         del metadata[name]
@@ -90,6 +101,9 @@ def print_entity(
         print_text("")
         place = f"trace {source.get('trace_id')} of project {source.get('project')}"
         print_fields({"evidence": place, **source})
+    more = entity.metadata.get("support")
+    if evidence and isinstance(more, int) and more > len(evidence):
+        print_note(f"{len(evidence)} of {more} conversations; for all evidence: --all")
 
 
 def _objects(value: Any) -> list[dict[str, Any]]:

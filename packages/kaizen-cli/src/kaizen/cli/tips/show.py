@@ -17,7 +17,8 @@ show = for_tips(
     entities.show,
     """Show a tip whole, with its steps and where it came from.
 
-    Each piece of evidence has the address of its span in Phoenix. A tip that is older than its tools says so.
+    The newest evidence comes first, five pieces of it without --all, each with the address of its span in
+    Phoenix. A tip that is older than its tools says so.
     """,
     written={"words": TipArgument},
 )

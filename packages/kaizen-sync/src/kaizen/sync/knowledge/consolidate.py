@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from kaizen.store import ConflictError, uuid7
@@ -26,7 +27,7 @@ from kaizen.sync.knowledge.merge_question import CONSOLIDATE_PROMPT, ask_groups,
 from kaizen.sync.llm.client import Meter, Model, count_tokens, counted_by
 from kaizen.sync.model import Usage
 from kaizen.tips.checks import GUIDELINE
-from kaizen.tips.reading import read_tips
+from kaizen.tips.reading import migrate_tips, read_evidence, read_tips
 
 if TYPE_CHECKING:
     from kaizen.store import Embedder, Store
@@ -143,6 +144,8 @@ class Consolidation:
         reached; then nothing is changed.
         """
         run_id = uuid7()
+        self._store.get_namespace(self._namespace_id)
+        migrate_tips(self._store, self._namespace_id, actor=ACTOR)
         for _ in range(_ATTEMPTS):
             plan, revisions = self._read()
             while found := plan.clusters(sure=self._model.is_offline):
@@ -158,7 +161,7 @@ class Consolidation:
             try:
                 commit = self._store.commit(
                     self._namespace_id,
-                    [tip.to_put() for tip in changed],
+                    [change for tip in changed for change in tip.to_changes()],
                     expected={tip.id: revisions[tip.id] for tip in changed},
                     actor=ACTOR,
                     reason=f"of {report.tips_before} tips {report.tips_after} are left",
@@ -178,7 +181,9 @@ class Consolidation:
     def _read(self) -> tuple[MergePlan, dict[str, int]]:
         self._store.get_namespace(self._namespace_id)
         entities = list(self._store.iterate(self._namespace_id, type=GUIDELINE))
-        plan = MergePlan(read_tips(entities), self._pair_finder)
+        plan = MergePlan(
+            read_tips(entities), self._pair_finder, partial(read_evidence, self._store, self._namespace_id)
+        )
         return plan, {entity.id: entity.revision for entity in entities}
 
     def _is_question(self, tips: Sequence[StoredTip]) -> bool:

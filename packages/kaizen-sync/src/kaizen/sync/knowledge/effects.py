@@ -191,7 +191,7 @@ def _replaced(
     if entity is None or StoredTip.of(entity) != tip:
         return []
     try:
-        return [store.commit(namespace_id, [changed.to_put()], expected={tip.id: entity.revision}, **why)]
+        return [store.commit(namespace_id, changed.to_changes(), expected={tip.id: entity.revision}, **why)]
     except ConflictError:
         return []
 

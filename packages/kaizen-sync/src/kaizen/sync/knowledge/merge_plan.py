@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import TYPE_CHECKING
 
 from kaizen.sync.knowledge.clusters import cluster
 from kaizen.tips.contradictions import resolve_contradictions
+from kaizen.tips.evidence import count_stories
 from kaizen.tips.merge import follow_merges, is_fixed, merge, retire_merged, unmerged_tips, wordings
 from kaizen.tips.text import fold
 
 if TYPE_CHECKING:
     from kaizen.sync.knowledge.clusters import PairFinder
+    from kaizen.tips.evidence import StoredSource
     from kaizen.tips.tip import StoredTip
 
 LARGEST = 12
@@ -46,14 +48,24 @@ class Merge:
     merged: tuple[StoredTip, ...]
 
 
+def unstored_evidence(tip: StoredTip) -> Iterable[StoredSource]:
+    return filter(None, tip.unstored.values())
+
+
 class MergePlan:
     """All tips of a namespace, of which the active ones are merged step by step. Nothing is stored."""
 
-    def __init__(self, tips: Iterable[StoredTip], pair_finder: PairFinder) -> None:
-        """`pair_finder` may be shared by several plans."""
+    def __init__(
+        self,
+        tips: Iterable[StoredTip],
+        pair_finder: PairFinder,
+        read_evidence: Callable[[StoredTip], Iterable[StoredSource]] = unstored_evidence,
+    ) -> None:
+        """`pair_finder` may be shared by several plans; `read_evidence` returns all that backs a tip."""
         self._before = {tip.id: tip for tip in tips}
         self._tips = dict(self._before)
         self._pair_finder = pair_finder
+        self._read_evidence = read_evidence
         self._set_aside: set[tuple[str, str]] = set()
         self.kept_apart = 0
 
@@ -86,8 +98,14 @@ class MergePlan:
         left = {tip.id for tip in tips}
         for group in decision.groups:
             kept, *others = (self._tips[tip_id] for tip_id in group.tip_ids)
+            evidence = (each for tip in (kept, *others) for each in self._read_evidence(tip))
             merged = merge(
-                kept, others, content=group.content, trigger=group.trigger, worded_by=group.worded_by
+                kept,
+                others,
+                content=group.content,
+                trigger=group.trigger,
+                worded_by=group.worded_by,
+                support_by=count_stories(evidence),
             )
             # One that is better backed now may retire what contradicts it.
             self._tips |= resolve_contradictions({kept.id: merged}, self._tips)

@@ -20,7 +20,7 @@ from kaizen.sync.trust import dangers
 from kaizen.sync.trust.comparing import is_shown, same_tip
 from kaizen.sync.trust.reasons import is_dangerous
 from kaizen.tips.contradictions import record_contradiction
-from kaizen.tips.merge import follow_merges, merge
+from kaizen.tips.merge import merge
 from kaizen.tips.text import fold, one_line
 from kaizen.tips.tip import StoredTip, Tip
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from kaizen.sync.llm.client import Model
     from kaizen.sync.llm.schemas import Decision, DecisionsAnswer
     from kaizen.sync.model import Outcome
-    from kaizen.tips.tip import TipSource
+    from kaizen.tips.evidence import StoredSource, StoryKey, TipSource
 
 RECONCILE_PROMPT = "reconcile-2"
 ANSWER_NAME = "kaizen_reconcile"
@@ -329,17 +329,20 @@ class Reconciler:
 
 
 def update_outcome(
-    trace_id: str, tip_ids: Iterable[str], outcome: Outcome, tips: Mapping[str, StoredTip]
+    story: StoryKey,
+    backed: Mapping[str, Sequence[StoredSource]],
+    outcome: Outcome,
+    tips: Mapping[str, StoredTip],
 ) -> dict[str, StoredTip]:
-    """Return those of the tips that the story of a trace taught whose evidence has another outcome now."""
-    updated: dict[str, StoredTip] = {}
-    for tip_id in tip_ids:
-        if tip := follow_merges(tips, tip_id):
-            before = updated.get(tip.id, tip)
-            now = before.with_outcome(trace_id, outcome=outcome.name, judged_by=outcome.judged_by)
-            if now is not before:
-                updated[tip.id] = now
-    return updated
+    """Return those of the tips whose evidence from that story has another outcome now.
+
+    `backed` is the evidence that the story gave, by the id of the tip.
+    """
+    found = {
+        tip_id: tips[tip_id].with_outcome(story, stored, outcome=outcome.name, judged_by=outcome.judged_by)
+        for tip_id, stored in backed.items()
+    }
+    return {tip_id: tip for tip_id, tip in found.items() if tip is not tips[tip_id]}
 
 
 def _numbered(lines: Sequence[str]) -> list[str]:

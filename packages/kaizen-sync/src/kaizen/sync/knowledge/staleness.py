@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kaizen.sync.trajectory.tool_definitions import changed_tools
 from kaizen.tips.reading import read_tip
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from kaizen.store import Entity
     from kaizen.sync.trajectory.tool_definitions import ChangedTool, Offered
+    from kaizen.tips.evidence import StoredSource
+    from kaizen.tips.tip import StoredTip
 
 
 class Staleness:
     """Compare tips with the tools that the newest traces of their projects offered."""
 
-    def __init__(self, read_tools: Callable[[str, str], Mapping[str, Offered]]) -> None:
-        """`read_tools` returns what the agents of a source and project were offered last, by tool."""
+    def __init__(
+        self,
+        read_tools: Callable[[str, str], Mapping[str, Offered]],
+        read_evidence: Callable[[StoredTip], Iterable[StoredSource]],
+    ) -> None:
+        """`read_tools` returns what the agents of a source and project were offered last, by tool.
+
+        `read_evidence` returns all that backs a tip.
+        """
         self._read_tools = read_tools
+        self._read_evidence = read_evidence
         self._known: dict[tuple[str, str], Mapping[str, Offered]] = {}
 
     def is_stale(self, tip: Entity) -> bool:
@@ -29,7 +39,13 @@ class Staleness:
     def changed(self, entity: Entity) -> list[ChangedTool]:
         """Return the tools of the tip that have changed since; none if it is not stale, or not valid."""
         tip = read_tip(entity)
-        sources = [s for s in tip.sources if all(map(s.get, ("tools", "source", "project")))] if tip else []
-        for place in {(source["source"], source["project"]) for source in sources} - self._known.keys():
+        if tip is None or not self._changed(tip.sources):
+            return []
+        # Older evidence may know the version that is offered now: a tool may be set back.
+        return self._changed(stored.source.to_json() for stored in self._read_evidence(tip))
+
+    def _changed(self, sources: Iterable[Mapping[str, Any]]) -> list[ChangedTool]:
+        about = [source for source in sources if all(map(source.get, ("tools", "source", "project")))]
+        for place in {(source["source"], source["project"]) for source in about} - self._known.keys():
             self._known[place] = self._read_tools(*place)
-        return changed_tools(sources, self._known)
+        return changed_tools(about, self._known)

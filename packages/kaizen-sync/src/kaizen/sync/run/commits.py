@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -24,7 +24,7 @@ from kaizen.sync.state.records import (
 )
 from kaizen.sync.state.rejudge_schedule import hour_of
 from kaizen.tips.contradictions import resolve_contradictions
-from kaizen.tips.merge import follow_merges, unmerged_tips
+from kaizen.tips.merge import unmerged_tips
 from kaizen.tips.text import load_stemmer
 
 if TYPE_CHECKING:
@@ -69,7 +69,8 @@ class Result:
 class Plan:
     """One commit: its changes, the records of the run's own traces, and those of others before and after.
 
-    `known` are the records that another sync made meanwhile and that need no change.
+    `known` are the records that another sync made meanwhile and that need no change. `removed` counts the
+    tips that are deleted.
     """
 
     changes: list[Change]
@@ -77,6 +78,7 @@ class Plan:
     moved: list[tuple[TraceRecord, TraceRecord]] = field(default_factory=list)
     reconciled: Reconciled | None = None
     known: list[TraceRecord] = field(default_factory=list)
+    removed: int = 0
 
 
 class Planner:
@@ -176,7 +178,7 @@ class Planner:
             # Nothing is learned from its messages, so that they are not kept either.
             plan.changes.append(record.to_put(None, self._evidence.details({})))
             plan.changes += self._exposures(trace)
-        plan.changes += self._tip_changes(self._withdrawn(replaced))
+        self._plan_tips(plan, self._withdrawn({record.trace_id: record.tip_ids for record in replaced}))
         return plan
 
     def _plan_failed(self, result: Result) -> Plan:
@@ -210,10 +212,9 @@ class Planner:
         tips, backed_ids = withdrawn, list[str]()
         details: dict[str, object] = {"tips_dropped": {}}
         if is_learned:
-            judged = update_outcome(
-                head, stored[head].tip_ids, linked.outcome, {**self._ledger.tips, **withdrawn}
-            )
-            tips = {**withdrawn, **judged}
+            backed = self._ledger.backed_by(head, stored[head].tip_ids)
+            known = {**self._ledger.tips, **withdrawn}
+            tips = {**withdrawn, **update_outcome(self._ledger.story(head), backed, linked.outcome, known)}
         else:
             details = {
                 "tips_dropped": dict(result.tips_dropped),
@@ -258,19 +259,20 @@ class Planner:
                 plan.changes.append(record.updated(entity, {} if is_head and is_learned else own))
             elif rebased:
                 plan.changes.append(rebased)
-        plan.changes += self._tip_changes(tips)
+        self._plan_tips(plan, tips)
         return plan
 
     def _current(self, linked: LinkedStory, trace_id: str) -> Entity:
         """Return the record as it is now: an earlier commit of this run may have kept it in another way."""
         return self._ledger.entities([trace_id]).get(trace_id, linked.stored[trace_id])
 
-    def _tip_changes(self, tips: Mapping[str, StoredTip]) -> Iterator[Change]:
-        """Yield the changes for these tips, and for those that contradict them if another one stands now."""
-        if not tips:
-            return iter(())
-        settled = settle(tips, self._ledger.tips)
-        return map(_kept_or_deleted, resolve_contradictions(settled, self._ledger.tips).values())
+    def _plan_tips(self, plan: Plan, tips: Mapping[str, StoredTip]) -> None:
+        """Plan these tips, and those that contradict them if another one stands now."""
+        if tips:
+            tips = resolve_contradictions(settle(tips, self._ledger.tips), self._ledger.tips)
+            changes = self._ledger.tip_changes(tips.values())
+            plan.changes += changes
+            plan.removed += sum(isinstance(change, Delete) and change.id in tips for change in changes)
 
     def _put(
         self,
@@ -290,22 +292,27 @@ class Planner:
 
     def _replaced(self, linked: LinkedStory) -> dict[str, StoredTip]:
         """Return the tips that a story's traces backed as they were recorded, without that evidence."""
-        # What the head taught stays, if only a part of its story was recorded anew.
-        valid = linked.story.head if linked.is_learned else None
-        records = (TraceRecord.of(entity) for entity in linked.stored.values())
-        return self._withdrawn(record for record in records if record.trace_id != valid)
+        # What the head taught stays, if only a part of its story was recorded anew. Else it may have taught
+        # something even if somebody deleted its record.
+        records = {linked.story.head: (), **{i: TraceRecord.of(e).tip_ids for i, e in linked.stored.items()}}
+        if linked.is_learned:
+            del records[linked.story.head]
+        return self._withdrawn(records)
 
     def _standing(self, withdrawn: Mapping[str, StoredTip]) -> Mapping[str, StoredTip]:
         """Return the tips that new ones are compared with."""
         return unmerged_tips({**self._ledger.tips, **withdrawn}) if withdrawn else self._ledger.standing_tips
 
-    def _withdrawn(self, records: Iterable[TraceRecord]) -> dict[str, StoredTip]:
-        """Return the tips that these traces back, without their evidence."""
+    def _withdrawn(self, records: Mapping[str, Iterable[str]]) -> dict[str, StoredTip]:
+        """Return the tips that these traces back, without their evidence.
+
+        `records` are the ids of the tips that each trace is recorded to back.
+        """
         withdrawn: dict[str, StoredTip] = {}
-        for record in records:
-            for tip_id in record.tip_ids:
-                if tip := follow_merges(self._ledger.tips, tip_id):
-                    withdrawn[tip.id] = withdrawn.get(tip.id, tip).without_story(record.trace_id)
+        for trace_id, tip_ids in records.items():
+            for tip_id, stored in self._ledger.backed_by(trace_id, tip_ids).items():
+                tip = withdrawn.get(tip_id, self._ledger.tips[tip_id])
+                withdrawn[tip_id] = tip.without_story(self._ledger.story(trace_id), stored)
         return withdrawn
 
     def _record(self, trace: PreparedTrace | UnpreparedTrace, state: State, reason: str = "") -> TraceRecord:
@@ -339,7 +346,3 @@ def _failed(record: TraceRecord, known: TraceRecord | None) -> TraceRecord:
     if known is None:
         return replace(record, attempts=attempts)
     return replace(record, attempts=attempts, tip_ids=known.tip_ids, story_id=known.story_id)
-
-
-def _kept_or_deleted(tip: StoredTip) -> Change:
-    return tip.to_put() if tip.is_backed else Delete(id=tip.id)

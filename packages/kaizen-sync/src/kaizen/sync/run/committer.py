@@ -6,7 +6,6 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from kaizen.store import Delete
 from kaizen.sync.errors import ModelAccessError, ModelUnavailableError, outage_of
 from kaizen.sync.run.isolation import failure_reason
 from kaizen.sync.run.prepare import PreparedTrace, UnpreparedTrace
@@ -177,7 +176,7 @@ class Committer:
             self.selection.recount(before, after)
         if self.annotator:
             self.annotator.add([*plan.records, *(after for _, after in plan.moved)], report)
-        report.tips["removed"] += sum(isinstance(change, Delete) for change in plan.changes)
+        report.tips["removed"] += plan.removed
         if reconciled := plan.reconciled:
             report.count_tips(
                 reconciled.tips.values(),

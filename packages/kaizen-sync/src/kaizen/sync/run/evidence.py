@@ -17,8 +17,9 @@ from kaizen.sync.settings import OFFLINE
 from kaizen.sync.trajectory.stories import joined
 from kaizen.sync.trajectory.tool_definitions import tools_of
 from kaizen.sync.trust import injection_attempt, quarantine_reason
+from kaizen.tips.evidence import TipSource
 from kaizen.tips.text import fold
-from kaizen.tips.tip import StoredTip, TipSource
+from kaizen.tips.tip import StoredTip
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

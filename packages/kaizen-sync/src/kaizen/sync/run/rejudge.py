@@ -151,10 +151,11 @@ class Rejudging:
         if head is None:
             return []
         ended = outcome_of(stored, {record.trace_id: outcome})
-        judged = update_outcome(head.trace_id, head.tip_ids, ended, self._ledger.tips)
+        backed = self._ledger.backed_by(head.trace_id, head.tip_ids)
+        judged = update_outcome(self._ledger.story(head.trace_id), backed, ended, self._ledger.tips)
         # Of tips that contradict each other another one may be the better backed now.
         changed = resolve_contradictions(judged, self._ledger.tips) if judged else {}
-        return [tip.to_put() for tip in changed.values()]
+        return self._ledger.tip_changes(changed.values())
 
 
 def _for_one_request(entities: Sequence[Entity]) -> Iterator[Entity]:

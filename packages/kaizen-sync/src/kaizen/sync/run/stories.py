@@ -172,7 +172,7 @@ class Linker:
 
     def where(self, path: str, value: str | bool) -> dict[str, Entity]:
         """Return the project's records with that value in their metadata, by trace id."""
-        return self._described(self.store.iterate(self.namespace_id, where={path: value}))
+        return self._described(self.store.iterate(self.namespace_id, type=TRAJECTORY, where={path: value}))
 
     def released(self, recorded: Iterable[str], changed: Collection[str]) -> list[Put]:
         """Return whole again the records that are kept as the end of one of these traces.

@@ -12,15 +12,18 @@ from kaizen.sync.state.exposures import EXPOSURE
 from kaizen.sync.state.records import ACTOR, CLAIM, TRAJECTORY, Claim, TraceRecord, called_path, record_id
 from kaizen.sync.state.rejudge_schedule import Ask
 from kaizen.sync.trajectory.tool_definitions import newest
+from kaizen.tips.changes import tip_changes
 from kaizen.tips.checks import GUIDELINE
-from kaizen.tips.merge import unmerged_tips
-from kaizen.tips.reading import read_tip, read_tips
+from kaizen.tips.evidence import StoryKey
+from kaizen.tips.merge import follow_merges, unmerged_tips
+from kaizen.tips.reading import read_tip, read_tips, story_evidence
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from kaizen.store import Applied, Change, Commit, Entity, Put, Store
     from kaizen.sync.state.records import CountedState
+    from kaizen.tips.evidence import StoredSource
     from kaizen.tips.tip import StoredTip
 
 T = TypeVar("T")
@@ -100,6 +103,32 @@ class Ledger:
         """Yield the records of all stories of the namespace in which that tool was called."""
         found = self._store.iterate(self.namespace_id, type=TRAJECTORY, where={called_path(tool): True})
         return (entity for entity in found if entity.metadata.get("state") in ("learned", "no_lesson"))
+
+    def story(self, trace_id: str) -> StoryKey:
+        """Return the key of the story that is learned from that trace."""
+        return StoryKey(self.source, self.project, trace_id)
+
+    def backed_by(self, trace_id: str, tip_ids: Iterable[str] = ()) -> dict[str, list[StoredSource]]:
+        """Return the stored evidence that the story of a trace gave, by the id of the tip that it backs now.
+
+        `tip_ids` are those of its record: such a tip is there without any if its evidence is not stored yet.
+        """
+        backed: dict[str, list[StoredSource]] = {}
+        for tip_id in tip_ids:
+            if (tip := follow_merges(self.tips, tip_id)) and tip.unstored:
+                backed[tip.id] = []
+        for stored in story_evidence(self._store, self.namespace_id, self.story(trace_id)):
+            if tip := follow_merges(self.tips, stored.tip_id):
+                backed.setdefault(tip.id, []).append(stored)
+        return backed
+
+    def tip_changes(self, tips: Iterable[StoredTip]) -> list[Change]:
+        """Return the changes that store these tips with their evidence, or delete what nothing backs."""
+        return [
+            change
+            for tip in tips
+            for change in tip_changes(self._store, self.namespace_id, tip, self.tips.get(tip.id))
+        ]
 
     def claims(self, own_id: str) -> list[Claim]:
         """Return what other runs of the project have under way; read when it is first asked for."""

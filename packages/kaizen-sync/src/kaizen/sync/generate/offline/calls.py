@@ -24,9 +24,13 @@ _READ_CHARS = 4_000
 _LINE_CHARS = 300
 
 _BEGINS = re.compile(
-    r"\W{0,3}(?i:an error|error|exception|fatal|traceback|failed|failure|invalid|unable to|cannot|could not|"
-    r"permission denied|access denied|unauthori[sz]ed|forbidden|bad request|not found|timed out|timeout|"
-    r"rate limit|unknown (?:tool|function|argument))\b|[\w.]{0,60}(?:Error|Exception)\b"
+    r"\W{0,3}(?i:an error|error|err|exception|fatal|traceback|failed|failure|fault|invalid|unable to|cannot|"
+    r"can't|could not|permission denied|access denied|denied|refused|rejected|unauthori[sz]ed|forbidden|"
+    r"bad request|not (?:found|allowed|permitted|supported|accepted|valid)|unsupported|illegal|conflict|"
+    r"no such|timed out|timeout|rate limit|http(?:/[\d.]+)?[ :]{0,2}[45]\d\d|"
+    r"[45]\d\d (?:error|bad|client|server|[a-z]+:)|(?:status|code)\W{1,3}[45]\d\d|"
+    r"(?:ok|success|valid|accepted)\W{1,3}(?:false|no)|"
+    r"unknown (?:tool|function|argument|value|parameter|field))\b|[\w.]{0,60}(?:Error|Exception)\b"
 )
 _EXIT = re.compile(
     r"<returncode>(-?\d{1,9})</returncode>|\bexit(?:ed with)? (?:code|status):? ?(-?\d{1,9})\b", re.IGNORECASE
@@ -41,7 +45,7 @@ _PREFIX = re.compile(r"\W{0,3}(?:an )?(?:error|exception|fatal)[\w ]{0,20}(?:[:\
 _CLASS = re.compile(r"(?:^|[\s.])\w{0,60}(?:Error|Exception): ")
 _KINDS = (
     ("rate limit", r"rate.?limit|too many requests|\b429\b|quota"),
-    ("timeout", r"time[d]?.?out|deadline"),
+    ("timeout", r"timed out|time-?out (?:error|exceeded|after|waiting|reached|expired)|deadline exceeded"),
     ("missing argument", r"missing|required|not provided"),
     ("not found", r"not (?:be )?found|does(?: not|n't) exist|no such|unknown|no module named|\b404\b"),
     ("not permitted", r"permission|denied|forbidden|unauthori[sz]ed|not allowed|\b40[13]\b"),
@@ -50,12 +54,15 @@ _KINDS = (
         r"invalid|must |should be|expected|format|malformed|not a valid|out of range|limit|\b4(?:00|22)\b",
     ),
     ("refused in this state", r"cannot|can't|can not|already|in progress|busy|conflict|pending|\b409\b"),
-    ("unavailable", r"unavailable|connection|refused|\b50\d\b"),
+    (
+        "unavailable",
+        r"unavailable|connection (?:refused|reset|error)|(?:http|status|code)\W{0,3}50\d\b|^50\d\b",
+    ),
 )
 _KIND_PATTERNS = tuple((kind, re.compile(pattern, re.IGNORECASE)) for kind, pattern in _KINDS)
 _PASSING = frozenset({"rate limit", "timeout", "unavailable"})
-_ERROR_KEYS = ("error", "errors", "exception", "error_message")
-_MESSAGE_KEYS = ("message", "detail", "details", "msg", "reason", "description")
+_ERROR_KEYS = ("error", "errors", "exception", "error_message", "err", "fault", "problem", "violations")
+_MESSAGE_KEYS = ("message", "detail", "details", "msg", "reason", "description", "hint", "title", "text")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,7 +134,7 @@ def read_calls(messages: Iterable[Message]) -> list[Call]:
             if call_id is not None:
                 call = waiting.pop(call_id)
                 call.result = message.content
-                call.failure = read_failure(message.content)
+                call.failure = read_failure(message.content) or _refusal(call)
             continue
         waiting.clear()
         for asked in message.tool_calls:
@@ -173,6 +180,17 @@ def read_failure(result: str) -> Failure | None:
     return None
 
 
+def _refusal(call: Call) -> Failure | None:
+    """Return the refusal that a short result is if it says in prose what an argument must be."""
+    text = (call.result or "").strip()
+    if not text or len(text) > _LINE_CHARS or text[0] in "{[<":
+        return None
+    names = "|".join(re.escape(name.replace("_", " ")) for name in call.arguments or ())
+    about = expression("refuses")
+    found = names and re.search(rf"\b(?:{names})\b", text.replace("_", " ")) and about.search(text)
+    return _failure(text, text) if found else None
+
+
 def _failure(message: str, line: str) -> Failure:
     message = _without_prefix(message)[:_LINE_CHARS]
     kind = next((kind for kind, pattern in _KIND_PATTERNS if pattern.search(message)), "error")
@@ -193,8 +211,14 @@ def _message_of(value: Mapping[str, Any]) -> str:
     for key in _ERROR_KEYS:
         if error := value.get(key):
             return _text(error) or _text(value) or key
-    is_error = value.get("success") is False or value.get("ok") is False or value.get("isError") is True
-    is_error = is_error or str(value.get("status")).casefold() in ("error", "failed", "failure")
+    is_error = any(value.get(key) is False for key in ("success", "ok", "valid", "accepted"))
+    is_error = is_error or value.get("isError") is True
+    said = {str(value.get(key)).casefold() for key in ("status", "result", "type", "outcome")}
+    is_error = is_error or not said.isdisjoint(
+        ("error", "failed", "failure", "refused", "rejected", "denied")
+    )
+    codes = (value.get(key) for key in ("status", "status_code", "statusCode", "code"))
+    is_error = is_error or any(isinstance(code, int) and 400 <= code < 600 for code in codes)
     return (_text(value) or "error") if is_error else ""
 
 

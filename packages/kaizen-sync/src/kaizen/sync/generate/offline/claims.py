@@ -232,7 +232,7 @@ def _kept_passing(claim: Claim, call: PastCall, _: Sequence[PastCall]) -> bool |
 
 def _kept_source(claim: Claim, call: PastCall, _: Sequence[PastCall]) -> bool | None:
     [name] = claim.arguments
-    if not single_values(call.arguments.get(name)):
+    if name in call.arguments and not single_values(call.arguments[name]):
         return None
     return not set(claim.tools).isdisjoint(call.givers.get(name, ()))
 

@@ -209,11 +209,13 @@ def by_rewriting(log: CallLog, recovery: Recovery) -> Claim | None:
     return None
 
 
-def by_arguments(_: CallLog, recovery: Recovery) -> Claim | None:
+def by_arguments(log: CallLog, recovery: Recovery) -> Claim | None:
     """Arguments were left out at first, or should have been."""
     added, removed = recovery.added, recovery.removed
     if recovery.changed or bool(added) == bool(removed) or len(added + removed) > _MOST_CHANGED:
         return None
+    if len(added) == 1 and (giver := _giver(log, recovery, added[0])):
+        return _claim(recovery, kind="source", arguments=added, tools=(giver,))
     return _claim(recovery, kind="pass", arguments=added or removed, how="pass" if added else "leave out")
 
 
@@ -231,14 +233,16 @@ def by_source(log: CallLog, recovery: Recovery) -> Claim | None:
 def _is_about_values(recovery: Recovery) -> bool:
     """Return whether the error can be about the values that were changed, a few of them."""
     failure, failed = recovery.failed.failure, recovery.failed
-    is_about = failure is not None and failure.kind in _ABOUT_VALUES and not failed.is_program
-    is_same_shape = not (recovery.added or recovery.removed)
-    return is_about and is_same_shape and 0 < len(recovery.changed) <= _MOST_CHANGED
+    if failure is None or failed.is_program or recovery.added or recovery.removed:
+        return False
+    # An error of no known kind that states a rule is about the rule.
+    is_about = failure.kind in _ABOUT_VALUES or (failure.kind == "error" and not states_rule(recovery.error))
+    return is_about and 0 < len(recovery.changed) <= _MOST_CHANGED
 
 
 def _giver(log: CallLog, recovery: Recovery, name: str) -> str:
     """Return the look-up whose result had the new values of an argument, and none before had the old ones."""
-    old, new = set(single_values(recovery.before[name])), set(single_values(recovery.after[name]))
+    old, new = set(single_values(recovery.before.get(name))), set(single_values(recovery.after[name]))
     changed, gone = new - old, old - new
     if not changed:
         return ""
@@ -372,11 +376,13 @@ def _reworded(before: str, after: str, error: str) -> dict[str, str]:
 
 
 def _letters(before: str, after: str) -> tuple[str, str] | None:
-    if before.casefold() != after.casefold():
-        return None
-    if after.isupper():
-        return "in capital letters", r"^[^a-z]+$"
-    return ("in small letters", r"^[^A-Z]+$") if after.islower() else None
+    if before.casefold() == after.casefold():
+        if after.isupper():
+            return "in capital letters", r"^[^a-z]+$"
+        return ("in small letters", r"^[^A-Z]+$") if after.islower() else None
+    if re.fullmatch(r"[A-Z]{2,4}", after) and not re.fullmatch(r"[A-Z]{2,4}", before):
+        return f"as a code of {len(after)} capital letters", rf"^[A-Z]{{{len(after)}}}$"
+    return None
 
 
 def _ends(before: str, after: str, error: str) -> tuple[str, str] | None:

@@ -31,8 +31,12 @@ _SAID_CHARS = 200_000
 _SPECIFIC = re.compile(r"[\w#@./:+-]*[\d@#][\w@./:+-]*\w|\d+")
 _QUOTED = re.compile(r"(?<!\w)(['\"`])([^'\"`\n]{1,100})\1(?!\w)")
 # Two words or more that begin with capitals look like a name, unless they begin the sentence.
-_PERSON = re.compile(r"(?<=[^.!?:\s] )[A-Z][a-z]+(?:[ -][A-Z][a-z]+)+(?!\w)")
+_PERSON = re.compile(
+    r"(?<=[^.!?:\s] )(?!(?:Bad|Not|Too|Internal|Service|Unprocessable|Precondition) )"
+    r"[A-Z][a-z]+(?:[ -][A-Z][a-z]+)+(?!\w)"
+)
 _PHONE = re.compile(r"(?<![\w+])(?:\+|00)\d[\d ().-]{6,18}\d\b")
+_CODE = re.compile(r"[A-Za-z]+(?:[_-][A-Za-z]+)+|[A-Z][a-z]+(?:[A-Z][a-z]+)+")
 _NUMBER = re.compile(r"[\d.,]+")
 _PLAIN = re.compile(r"[^\W\d_]+(?:['-][^\W\d_]+)*")
 _MASKS = re.compile(rf"{MASK}(?:[\s,;]*{MASK})+")
@@ -98,7 +102,9 @@ class CallLog:
         masked = _shortened(self._harmless(_MASKS.sub(MASK, _without(text, spans))))
         words = masked.split()
         plain = sum(MASK not in word for word in words)
-        return masked if plain >= max(2, len(words) // 3) else ""
+        # A code such as version_conflict says enough by itself.
+        is_code = _CODE.fullmatch(masked) is not None
+        return masked if is_code or plain >= max(2, len(words) // 3) else ""
 
     def _harmless(self, text: str) -> str:
         """Return the first sentence and those about the call, if they give no dangerous order.
