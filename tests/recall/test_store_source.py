@@ -20,7 +20,7 @@ from kaizen.store import StoreSettings, open_store
 from kaizen.tips import recall_document
 from kaizen.tips.effect import wording_revision
 from tests.support.command import kaizen as run_kaizen
-from tests.support.stored_tips import stored_tip, tip_source
+from tests.support.stored_tips import changes_of, stored_tip, tip_source
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,7 +40,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
 
 
 def add(store: Store, *tips: Any) -> None:
-    store.commit("kaizen", [change for tip in tips for change in tip.to_changes()])
+    store.commit("kaizen", changes_of(*tips))
 
 
 def test_active_tips_of_a_store_are_recalled(
