@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kaizen.store import Store, StoreSettings, open_store, read_commits, revert
-from kaizen.sync import ModelSettings, Report, Sync, SyncSettings, read_proof
+from kaizen.store import Store, StoreSettings, UnavailableError, open_store, read_commits, revert
+from kaizen.sync import ModelSettings, Report, Sync, SyncSettings, read_proof, utc_now
 from kaizen.sync.knowledge.effects import read_units
 from kaizen.sync.model import Annotation, Trace
 from kaizen.sync.run import rejudge as rejudging
@@ -55,10 +55,15 @@ def served(store: Store) -> dict[str, Any]:
     return next((found for found in tips if found["id"] == "tip"), {})
 
 
-def sync(store: Store, traces: Sequence[Trace] | ListedSource, **settings: Any) -> Report:
+def sync(
+    store: Store, traces: Sequence[Trace] | ListedSource, *, minutes: float = 0, **settings: Any
+) -> Report:
+    """One sync, so many minutes from now."""
     source = traces if isinstance(traces, ListedSource) else ListedSource(traces)
     models = ModelSettings(tips_model="offline", reconcile_model="offline")
-    return Sync(source, store, SyncSettings(quiet_s=0, **settings), models).run()
+    settings = {"quiet_s": 0, **settings}
+    later = timedelta(minutes=minutes)
+    return Sync(source, store, SyncSettings(**settings), models, clock=lambda: utc_now() + later).run()
 
 
 def recalled(tip: StoredTip, unit: str, *, held_out: bool, p: float = 0.5, **more: str) -> dict[str, str]:
@@ -133,6 +138,31 @@ def test_other_words_begin_a_new_trial(store: Store, tip: StoredTip) -> None:
     # The next sync with runs of the experiment takes the verdict on the old words away.
     sync(store, runs(tip, 10, shown=0.05, without=0.7, first=90))
     assert "effect" not in stored(store).metadata
+
+
+@pytest.mark.parametrize("commits", [1, 7, 40, 61, 62])
+def test_a_sync_that_breaks_off_at_any_commit_and_runs_again_loses_and_doubles_no_unit(
+    store: Store, tip: StoredTip, commits: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = ListedSource(runs(tip, 60, shown=0.0, without=0.9))
+    left = [commits]
+
+    def commit(self: Store, *args: Any, **more: Any) -> Any:
+        left[0] -= 1
+        if left[0] < 0:
+            raise UnavailableError("the disk is gone")
+        return whole(self, *args, **more)
+
+    whole = type(store).commit
+    monkeypatch.setattr(type(store), "commit", commit)
+    with pytest.raises(UnavailableError):
+        sync(store, source)
+    monkeypatch.setattr(type(store), "commit", whole)
+    # By then nobody takes the first one for alive.
+    sync(store, source, minutes=10)
+    assert sorted(unit.id for unit in read_units(store, "kaizen")) == sorted(f"u{n}" for n in range(60))
+    assert stored(store).metadata["effect"]["verdict"] == "helps"
+    assert len([one for one in read_commits(store, "kaizen") if one.reason.startswith("helps")]) == 1
 
 
 def test_estimates_are_the_same_in_whatever_order_traces_are_read(tmp_path: Path) -> None:
