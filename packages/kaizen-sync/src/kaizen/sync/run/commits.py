@@ -223,8 +223,6 @@ class Planner:
             }
             plan.reconciled = self.reconciler.reconcile(result.learned, self._standing(withdrawn))
             backed_ids = plan.reconciled.backed_ids
-            if result.learned and not backed_ids:
-                result = replace(result, state="no_lesson", reason=TIPS_SHOWN)
             tips = self._claim_tests.test(
                 {**withdrawn, **plan.reconciled.tips},
                 result.calls,
@@ -232,6 +230,8 @@ class Planner:
                 trace_ids=linked.trace_ids,
                 unconfirmed={*backed_ids, *result.shown_tip_ids},
             )
+            if result.learned and not backed_ids:
+                result = replace(result, state="no_lesson", reason=TIPS_SHOWN)
         for trace_id in linked.trace_ids:
             is_head = trace_id == head
             trace = linked.prepared.get(trace_id)
