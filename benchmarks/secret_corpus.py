@@ -26,7 +26,7 @@ class Sample(NamedTuple):
     secret: str
 
 
-def _made(rng: random.Random, alphabet: str, length: int) -> str:
+def made(rng: random.Random, alphabet: str, length: int) -> str:
     """Random characters, a digit and a letter of either case among them where the alphabet has such."""
     must = [rng.choice(part) for part in (string.digits, string.ascii_lowercase, string.ascii_uppercase)]
     chars = [c for c in must if c in alphabet][:length]
@@ -37,59 +37,57 @@ def _made(rng: random.Random, alphabet: str, length: int) -> str:
 
 def _jwt(rng: random.Random) -> str:
     header = base64.urlsafe_b64encode(b'{"alg":"HS256","typ":"JWT"}').decode().rstrip("=")
-    body = base64.urlsafe_b64encode(json.dumps({"sub": _made(rng, LOWER, 12)}).encode()).decode().rstrip("=")
-    return f"{header}.{body}.{_made(rng, URLSAFE, 43)}"
+    body = base64.urlsafe_b64encode(json.dumps({"sub": made(rng, LOWER, 12)}).encode()).decode().rstrip("=")
+    return f"{header}.{body}.{made(rng, URLSAFE, 43)}"
 
 
 def _pem(rng: random.Random) -> str:
     name = rng.choice(["RSA ", "EC ", "OPENSSH ", ""])
-    lines = "\n".join(_made(rng, ALNUM + "+/", 64) for _ in range(4))
+    lines = "\n".join(made(rng, ALNUM + "+/", 64) for _ in range(4))
     return f"-----BEGIN {name}PRIVATE KEY-----\n{lines}\n-----END {name}PRIVATE KEY-----"
 
 
 # Secrets that are known by what they look like, wherever they stand.
 SHAPED: dict[str, Callable[[random.Random], str]] = {
-    "openai": lambda r: f"sk-proj-{_made(r, URLSAFE, 74)}",
-    "anthropic": lambda r: f"sk-ant-api03-{_made(r, URLSAFE, 93)}",
-    "aws key id": lambda r: f"AKIA{_made(r, UPPER, 16)}",
-    "github": lambda r: f"gh{r.choice('pousr')}_{_made(r, ALNUM, 36)}",
-    "github fine": lambda r: f"github_pat_{_made(r, ALNUM, 22)}_{_made(r, ALNUM, 59)}",
-    "gitlab": lambda r: f"glpat-{_made(r, URLSAFE, 20)}",
-    "google": lambda r: f"AIza{_made(r, URLSAFE, 35)}",
-    "google oauth": lambda r: f"GOCSPX-{_made(r, URLSAFE, 28)}",
-    "google access": lambda r: f"ya29.{_made(r, URLSAFE, 120)}",
-    "hugging face": lambda r: f"hf_{_made(r, ALNUM, 34)}",
-    "slack": lambda r: (
-        f"xoxb-{_made(r, string.digits, 12)}-{_made(r, string.digits, 12)}-{_made(r, ALNUM, 24)}"
-    ),
-    "slack app": lambda r: f"xapp-1-A{_made(r, UPPER, 10)}-{_made(r, string.digits, 12)}-{_made(r, HEX, 64)}",
+    "openai": lambda r: f"sk-proj-{made(r, URLSAFE, 74)}",
+    "anthropic": lambda r: f"sk-ant-api03-{made(r, URLSAFE, 93)}",
+    "aws key id": lambda r: f"AKIA{made(r, UPPER, 16)}",
+    "github": lambda r: f"gh{r.choice('pousr')}_{made(r, ALNUM, 36)}",
+    "github fine": lambda r: f"github_pat_{made(r, ALNUM, 22)}_{made(r, ALNUM, 59)}",
+    "gitlab": lambda r: f"glpat-{made(r, URLSAFE, 20)}",
+    "google": lambda r: f"AIza{made(r, URLSAFE, 35)}",
+    "google oauth": lambda r: f"GOCSPX-{made(r, URLSAFE, 28)}",
+    "google access": lambda r: f"ya29.{made(r, URLSAFE, 120)}",
+    "hugging face": lambda r: f"hf_{made(r, ALNUM, 34)}",
+    "slack": lambda r: f"xoxb-{made(r, string.digits, 12)}-{made(r, string.digits, 12)}-{made(r, ALNUM, 24)}",
+    "slack app": lambda r: f"xapp-1-A{made(r, UPPER, 10)}-{made(r, string.digits, 12)}-{made(r, HEX, 64)}",
     "slack hook": lambda r: (
-        f"https://hooks.slack.com/services/T{_made(r, UPPER, 8)}/B{_made(r, UPPER, 8)}/{_made(r, ALNUM, 24)}"
+        f"https://hooks.slack.com/services/T{made(r, UPPER, 8)}/B{made(r, UPPER, 8)}/{made(r, ALNUM, 24)}"
     ),
-    "stripe": lambda r: f"{r.choice(['sk', 'rk'])}_live_{_made(r, ALNUM, 24)}",
-    "stripe hook": lambda r: f"whsec_{_made(r, ALNUM, 32)}",
-    "twilio": lambda r: f"SK{_made(r, HEX, 32)}",
-    "sendgrid": lambda r: f"SG.{_made(r, URLSAFE, 22)}.{_made(r, URLSAFE, 43)}",
-    "telegram": lambda r: f"{r.randint(10**8, 10**10 - 1)}:AA{_made(r, URLSAFE, 33)}",
-    "npm": lambda r: f"npm_{_made(r, ALNUM, 36)}",
-    "pypi": lambda r: f"pypi-AgEIcHlwaS5vcmc{_made(r, URLSAFE, 90)}",
-    "discord": lambda r: f"M{_made(r, ALNUM, 23)}.{_made(r, URLSAFE, 6)}.{_made(r, URLSAFE, 27)}",
+    "stripe": lambda r: f"{r.choice(['sk', 'rk'])}_live_{made(r, ALNUM, 24)}",
+    "stripe hook": lambda r: f"whsec_{made(r, ALNUM, 32)}",
+    "twilio": lambda r: f"SK{made(r, HEX, 32)}",
+    "sendgrid": lambda r: f"SG.{made(r, URLSAFE, 22)}.{made(r, URLSAFE, 43)}",
+    "telegram": lambda r: f"{r.randint(10**8, 10**10 - 1)}:AA{made(r, URLSAFE, 33)}",
+    "npm": lambda r: f"npm_{made(r, ALNUM, 36)}",
+    "pypi": lambda r: f"pypi-AgEIcHlwaS5vcmc{made(r, URLSAFE, 90)}",
+    "discord": lambda r: f"M{made(r, ALNUM, 23)}.{made(r, URLSAFE, 6)}.{made(r, URLSAFE, 27)}",
     "discord hook": lambda r: (
-        f"https://discord.com/api/webhooks/{r.randint(10**17, 10**18)}/{_made(r, URLSAFE, 68)}"
+        f"https://discord.com/api/webhooks/{r.randint(10**17, 10**18)}/{made(r, URLSAFE, 68)}"
     ),
     "jwt": _jwt,
     "pem": _pem,
-    "mailchimp": lambda r: f"{_made(r, HEX, 32)}-us{r.randint(1, 20)}",
-    "shopify": lambda r: f"shpat_{_made(r, HEX, 32)}",
-    "digitalocean": lambda r: f"dop_v1_{_made(r, HEX, 64)}",
-    "databricks": lambda r: f"dapi{_made(r, HEX, 32)}",
-    "linear": lambda r: f"lin_api_{_made(r, ALNUM, 40)}",
-    "notion": lambda r: f"ntn_{_made(r, ALNUM, 46)}",
-    "groq": lambda r: f"gsk_{_made(r, ALNUM, 52)}",
-    "replicate": lambda r: f"r8_{_made(r, ALNUM, 37)}",
-    "perplexity": lambda r: f"pplx-{_made(r, ALNUM, 48)}",
-    "xai": lambda r: f"xai-{_made(r, ALNUM, 80)}",
-    "vault": lambda r: f"hvs.{_made(r, URLSAFE, 95)}",
+    "mailchimp": lambda r: f"{made(r, HEX, 32)}-us{r.randint(1, 20)}",
+    "shopify": lambda r: f"shpat_{made(r, HEX, 32)}",
+    "digitalocean": lambda r: f"dop_v1_{made(r, HEX, 64)}",
+    "databricks": lambda r: f"dapi{made(r, HEX, 32)}",
+    "linear": lambda r: f"lin_api_{made(r, ALNUM, 40)}",
+    "notion": lambda r: f"ntn_{made(r, ALNUM, 46)}",
+    "groq": lambda r: f"gsk_{made(r, ALNUM, 52)}",
+    "replicate": lambda r: f"r8_{made(r, ALNUM, 37)}",
+    "perplexity": lambda r: f"pplx-{made(r, ALNUM, 48)}",
+    "xai": lambda r: f"xai-{made(r, ALNUM, 80)}",
+    "vault": lambda r: f"hvs.{made(r, URLSAFE, 95)}",
 }
 SHAPED_PLACES = {
     "json": '{{"value": "{}", "n": 1}}',
@@ -105,9 +103,9 @@ SHAPED_PLACES = {
 
 # Secrets that only their place tells.
 PLAIN: dict[str, Callable[[random.Random], str]] = {
-    "password": lambda r: _made(r, ALNUM + "!%^*", 14),
-    "hex": lambda r: _made(r, HEX, 40),
-    "base64": lambda r: _made(r, ALNUM + "+/", 40),
+    "password": lambda r: made(r, ALNUM + "!%^*", 14),
+    "hex": lambda r: made(r, HEX, 40),
+    "base64": lambda r: made(r, ALNUM + "+/", 40),
     "uuid": lambda r: str(uuid.UUID(int=r.getrandbits(128))),
     "words": lambda r: f"correct-horse-{r.randint(10, 99)}-staple",
 }

@@ -37,8 +37,10 @@ NEVER = {
 }
 
 # The rooms of kaizen.sync from the lowest floor up: a room imports from lower floors and from itself. "base"
-# are the modules beside the rooms, which hold values and settings.
+# are the other modules beside the rooms, which hold values and settings.
 FLOORS = (
+    ("expressions", "decoding"),
+    ("secrets",),
     ("base",),
     ("trajectory", "llm", "proof", "trust"),
     ("sources", "generate", "state"),

@@ -14,7 +14,7 @@ from tests.support.command import kaizen
 if TYPE_CHECKING:
     from pathlib import Path
 
-HEAVY = ("litellm", "httpx", "rich", "phoenix", "numpy", "pandas", "openai", "tenacity", "detect_secrets")
+HEAVY = ("litellm", "httpx", "rich", "phoenix", "numpy", "pandas", "openai", "tenacity")
 
 LOADED = """
 import json, sys

@@ -439,6 +439,6 @@ def test_a_sync_with_nothing_new_imports_nothing_heavy(mixed_project: str) -> No
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     loaded = done.stdout.splitlines()[-1]
     # Typer itself brings pydantic, and httpx all that it needs for HTTP/2.
-    for heavy in ("litellm", "phoenix", "openai", "detect_secrets", "numpy", "pandas", "rich", "json_repair"):
+    for heavy in ("litellm", "phoenix", "openai", "numpy", "pandas", "rich", "json_repair"):
         assert f"'{heavy}'" not in loaded
     assert '"reading": "nothing"' in done.stdout

@@ -14,8 +14,7 @@ from pathlib import Path
 
 def main() -> None:
     url, project, backend = sys.argv[1:]
-    import detect_secrets.plugins  # noqa: F401 - everything is imported once, before any fork
-    import json_repair  # noqa: F401
+    import json_repair  # noqa: F401 - everything is imported once, before any fork
     import litellm
 
     import kaizen.sync.llm.schemas

@@ -39,5 +39,5 @@ def test_importing_the_package_loads_nothing_else() -> None:
 
 def test_the_sync_itself_loads_nothing_heavy() -> None:
     loaded = loaded_by("from kaizen.sync import PhoenixSource, Sync, SyncSettings, sync_status, undo_run")
-    heavy = {"litellm", "phoenix", "openai", "detect_secrets", "numpy", "pandas", "httpx", "tenacity"}
+    heavy = {"litellm", "phoenix", "openai", "numpy", "pandas", "httpx", "tenacity"}
     assert not heavy & {name.partition(".")[0] for name in loaded}

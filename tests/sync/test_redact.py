@@ -6,6 +6,7 @@ import json
 import random
 import re
 import string
+from base64 import b64encode
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.secret_corpus import samples
+from benchmarks.secret_formats import samples as formats
 from kaizen.sync import SettingsError, redact
 from kaizen.sync.model import Conversation, Message, Outcome, ToolCall, Trajectory
 from kaizen.sync.outcomes.judge import Judge
@@ -23,6 +25,7 @@ from tests.support.listed import ListedSource
 from tests.support.traces import llm, load_traces, trace
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 _random = random.Random(20260101)
@@ -309,6 +312,86 @@ def test_a_megabyte_of_adversarial_text_takes_seconds(unit: str) -> None:
         redactor.text((unit * LARGE)[:LARGE])
 
 
+BESIDE = "aB3dE6gH9jK2mN5p"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "JIRA_TOKEN={}",
+        "X-Vault-Token: {}",
+        "GET /items?token={}&page=2",
+        '{{"token":"{}"}}',
+        "Server=db;Pwd={};",
+        "Passwort: {}",
+        "contraseña: {}",
+        "mot de passe : {}",
+        "пароль: {}",
+        "密码\uff1a{}",
+        "- name: DB_PASSWORD\n  value: {}",
+        '<add key="ApiToken" value="{}"/>',
+        '{{"value": "{}", "name": "api_token"}}',
+        "ENV API_TOKEN {}",
+        "user,password\nann,{}\n",
+        "| user | token |\n|---|---|\n| ann | {} |",
+        "define('AUTH_KEY', '{}');",
+        "machine h login ann password {}",
+        "db:5432:shop:ann:{}",
+        "mysql -u root -p{} shop",
+        "redis-cli -a {} ping",
+        '{{"auths": {{"ghcr.io": {{"auth": "{}"}}}}}}',
+        "https://s3/x?X-Amz-Signature={}",
+    ],
+)
+@pytest.mark.parametrize(
+    "encoded",
+    [
+        str,
+        lambda text: json.dumps({"arguments": json.dumps({"text": text})}),
+        lambda text: "".join(f"%{byte:02x}" for byte in text.encode()),
+        lambda text: b64encode(text.encode()).decode(),
+        lambda text: text.encode().hex(),
+        lambda text: text.replace(BESIDE, "\u200b".join(BESIDE)),
+        lambda text: text.replace(BESIDE, f"{BESIDE[:5]}\u00ad{BESIDE[5:]}"),
+        lambda text: text.replace(BESIDE, f"\x1b[31m{BESIDE}\x1b[0m"),
+        lambda text: "".join(f"&#{ord(c)};" for c in text),
+        lambda text: "".join(f"\\u{ord(c):04x}" for c in text),
+    ],
+    ids=[
+        "plain",
+        "json",
+        "percent",
+        "base64",
+        "hex",
+        "zero-width",
+        "soft-hyphen",
+        "ansi",
+        "entities",
+        "escapes",
+    ],
+)
+def test_a_value_beside_a_name_goes_however_it_is_put_and_encoded(
+    text: str, encoded: Callable[[str], str]
+) -> None:
+    written = encoded(text.format(BESIDE))
+    around = f"before ({written}) after" if "\n" not in text else written
+
+    left = Redactor().text(around)
+
+    assert "[redacted: " in left
+    assert BESIDE not in left
+    assert encoded(BESIDE) not in left
+    if "\n" not in text:
+        assert left.startswith("before (")
+        assert left.endswith(") after")
+
+
+def test_the_text_around_an_encoded_secret_stays() -> None:
+    assert Redactor().text(f'say {{\\"password\\": \\"{BESIDE}\\", \\"n\\": 1}} 100% &amp; done') == (
+        'say {\\"password\\": \\"[redacted: Secret Keyword]\\", \\"n\\": 1} 100% &amp; done'
+    )
+
+
 # Options and patterns of one's own
 
 
@@ -373,10 +456,9 @@ def test_a_pattern_that_takes_too_long_fails_the_trace_and_lets_nothing_pass(
 
 
 def test_the_kinds_and_places_of_the_benchmark_are_found() -> None:
-    made = list(samples(seed=1))
-    missed = [
-        f"{sample.kind} / {sample.place}" for sample in made if sample.secret in Redactor().text(sample.text)
-    ]
+    made = [*samples(seed=1), *formats("building"), *formats("reporting")]
+    missed = [sample.text for sample in made if sample.secret in Redactor().text(sample.text)]
 
     assert len(made) >= 150
-    assert len(missed) <= len(made) // 50, missed
+    # Not which: the misses of the reporting half are not to be looked at.
+    assert len(missed) <= len(made) // 20

@@ -404,18 +404,6 @@ def test_what_proves_nothing_gives_no_tip(name: str) -> None:
     assert mine_tips(FALSE[name]) == []
 
 
-def test_a_change_excludes_another_one_of_the_same_thing() -> None:
-    tip = the_tip(
-        run(
-            ("exchange_items", {"order_id": "#W77", "item": "1"}, "ok"),
-            ("return_items", {"order_id": "#W77"}, "Error: Non-delivered order cannot be returned"),
-        )
-    )
-    assert tip.content.startswith(
-        "Decide between `exchange_items` and `return_items` for one `order_id` before calling either"
-    )
-
-
 @pytest.mark.parametrize(
     ("name", "reads"),
     [

@@ -18,6 +18,7 @@ from kaizen.sync.run.commits import Planner
 from kaizen.sync.run.evidence import Evidence
 from kaizen.sync.run.stories import LinkedStory
 from kaizen.sync.state.ledger import Ledger
+from kaizen.sync.trust import dangers
 from tests.support.listed import ListedSource, one_call
 from tests.support.syncing import make_sync, open_data_dir
 
@@ -148,6 +149,8 @@ def test_a_failed_trace_keeps_its_attempts_through_an_outage(scripted: ModelServ
 def test_an_outage_while_tips_are_compared_leaves_the_story_for_later(
     scripted: ModelServer, tmp_path: Path
 ) -> None:
+    # Compiled at their first use, else all tips are written before the first of them is compared.
+    dangers([""])
     traces = lessons(8)
     scripted.fail(Fault(kind="status", status=503, schema="kaizen_reconcile"), times=None)
     for _ in range(5):

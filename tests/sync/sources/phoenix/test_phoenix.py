@@ -538,6 +538,19 @@ def test_a_redirect_is_not_followed_but_said(waits: list[float], status: int) ->
         assert one.requests == 1
 
 
+def test_what_phoenix_says_is_redacted_before_it_is_printed(waits: list[float]) -> None:
+    secret = "glpat-" + "aB3dE6gH9jK2mN5pQ8sT"
+    location = {"Location": f"https://ann:{secret}@phoenix.example/login?token={secret}"}
+    for answer in (
+        Answer(status=400, body=f"token {secret} is wrong"),
+        Answer(status=302, body="", headers=location),
+    ):
+        with IllPhoenix(answer) as server, source(server.url) as one, pytest.raises(SourceError) as caught:
+            one.ping()
+        assert "[redacted: " in str(caught.value)
+        assert secret not in str(caught.value)
+
+
 NO_PAGE = [
     (Answer(body="<html>Phoenix</html>", content_type="text/html; charset=utf-8"), "text/html"),
     (Answer(body='{"data": [', content_type="application/json"), "broken JSON"),

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 QUOTE_MISSING = "its quote is not in the trace"
+ONLY_STRANGERS = "only text that a stranger may have written shows it"
+# Evidence of another run lifts these.
+_OF_EVIDENCE = (QUOTE_MISSING, ONLY_STRANGERS)
 REASON_SEPARATOR = "; "
 
 SCHEMA_VERSION = 2
@@ -51,6 +54,8 @@ class Tip:
     """One lesson as the model worded it, with the verbatim `quote` that shows it.
 
     `steps` are the numbers of the messages that show it, from 1, as `Trajectory.all_messages` has them.
+    `as_written` are its texts before values of the run became placeholders, if there were any, and `veto` is
+    what a model that was asked whether it is safe has against it.
     `signature` is the failed call that it prevents: tool and error template. `claim` says in a checkable form
     how to prevent it.
     """
@@ -63,6 +68,8 @@ class Tip:
     task_description: str
     quote: str
     steps: tuple[int, ...] = ()
+    as_written: tuple[str, ...] = ()
+    veto: str = ""
     signature: Mapping[str, str] = field(default_factory=dict, hash=False)
     claim: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
@@ -237,7 +244,7 @@ class StoredTip:
 
         What the store has of the same story beside the newest evidence must be taken out before. Evidence
         that is unverified, or suspect, adds nothing to what a person or sound evidence says, and gives way to
-        it. Sound evidence lifts a quarantine for want of a quote, and no other.
+        it. Sound evidence lifts a quarantine for want of evidence, and no other.
         """
         known = self._evidence_of(source.story)
         others = self._counts(known, {})
@@ -350,8 +357,8 @@ class StoredTip:
         return [put, *(each.to_put() if each else Delete(id=i) for i, each in self.unstored.items())]
 
     def _with_quote(self) -> StoredTip:
-        """Return the tip no more quarantined for want of a quote."""
-        if self.status != "quarantined" or QUOTE_MISSING not in self.quarantine_reason:
+        """Return the tip no more quarantined for want of evidence."""
+        if self.status != "quarantined" or not any(one in self.quarantine_reason for one in _OF_EVIDENCE):
             return self
         reason = without_missing_quote(self.quarantine_reason)
         return self.with_metadata(status="quarantined" if reason else "active", quarantine_reason=reason)
@@ -396,8 +403,8 @@ def manual_tip(
 
 
 def without_missing_quote(reason: str) -> str:
-    """Return the reasons that are left once the quote was found."""
-    return REASON_SEPARATOR.join(part for part in reason.split(REASON_SEPARATOR) if part != QUOTE_MISSING)
+    """Return the reasons that are left once sound evidence was found."""
+    return REASON_SEPARATOR.join(part for part in reason.split(REASON_SEPARATOR) if part not in _OF_EVIDENCE)
 
 
 def _completed(metadata: Mapping[str, Any]) -> dict[str, Any]:

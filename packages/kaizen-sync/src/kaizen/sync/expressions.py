@@ -9,7 +9,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
 # Quantifiers such as {0,3} hold digits, so that a name in braces is always a part.
 _PART = re.compile(r"\{([a-z_]+)\}")
@@ -31,3 +31,21 @@ def read_expressions(file: str, table: str = "expressions") -> Mapping[str, tupl
         return _PART.sub(lambda part: whole(parts[part[1]]), _INDENTATION.sub("", expression))
 
     return {name: tuple(map(whole, listed)) for name, listed in tables[table].items()}
+
+
+def any_of(words: Iterable[str]) -> re.Pattern[str]:
+    """Compile an expression that finds any of these words, the longer ones first."""
+    return re.compile(_branches(sorted(set(words))))
+
+
+def _branches(words: Iterable[str]) -> str:
+    # Python's `re` tries one branch after the other; so it has one for each letter.
+    rests: dict[str, list[str]] = {}
+    for word in words:
+        rests.setdefault(word[0], []).append(word[1:])
+    return "|".join(re.escape(letter) + _after(found) for letter, found in rests.items())
+
+
+def _after(rests: Sequence[str]) -> str:
+    longer = [rest for rest in rests if rest]
+    return f"(?:{_branches(longer)}){'?' if '' in rests else ''}" if longer else ""

@@ -6,7 +6,6 @@ import re
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from functools import cache
 from hashlib import blake2b
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
 from kaizen.sync.cleaning import clean_text
 from kaizen.sync.errors import RedactionError, SettingsError
 from kaizen.sync.expressions import read_expressions
+from kaizen.sync.secrets import find_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -115,38 +115,10 @@ class Redactor:
     counts: Counter[str] = field(default_factory=Counter)
 
     def text(self, text: str) -> str:
-        """Return the text without the secrets that a detector knows and without what UTF-8 cannot carry."""
-        redacted, counts = self.redaction.known.look_up(text, self._redacted)
+        """Return the text without secrets and without what UTF-8 cannot carry."""
+        text, counts = self.redaction.known.look_up(text, lambda text: redact_text(text, self.redaction))
         self.counts.update(counts)
-        return redacted
-
-    def _redacted(self, text: str) -> _Redacted:
-        redactor = Redactor(self.redaction)
-        return redactor._all_redacted(text), redactor.counts
-
-    def _all_redacted(self, text: str) -> str:
-        text = clean_text(text)
-        # The user's patterns come first, before ours cut into what they are meant for.
-        for own in self.redaction.patterns:
-            text, count = own.replaced(text)
-            self.counts += Counter({own.kind: count})
-        # In their order in `OPTIONS`, whatever order the user wrote them in.
-        options = [option for option in OPTIONS if option in self.redaction.options]
-        for kind, pattern in (*_patterns(), *(found for option in options for found in _compiled(option))):
-            text = pattern.sub(self._replacement(kind), text)
         return text
-
-    def _replacement(self, kind: str) -> Callable[[re.Match[str]], str]:
-        def replacement(match: re.Match[str]) -> str:
-            # A pattern that needs its surroundings names the part that is secret.
-            group = "secret" if "secret" in match.re.groupindex else 0
-            if kind in _CHECKS and not _CHECKS[kind](match[group]):
-                return match[0]
-            self.counts[kind] += 1
-            start, end = match.start(group) - match.start(), match.end(group) - match.start()
-            return f"{match[0][:start]}[redacted: {kind}]{match[0][end:]}"
-
-        return replacement
 
     def trajectory(self, trajectory: Trajectory) -> Trajectory:
         """Redact every text of a trajectory."""
@@ -189,14 +161,40 @@ class Redactor:
         )
 
 
-def _looks_secret(value: str) -> bool:
-    """Return whether a value where secrets stand is one: words and names of constants are not."""
-    if any(c.isdigit() for c in value):
-        return True
-    # `password=settings.DB_PASSWORD` names a constant.
-    if value.rpartition(".")[2].replace("_", "").isupper():
-        return False
-    return value != value.lower() and value != value.title()
+def redact_text(text: str, redaction: Redaction) -> tuple[str, Counter[str]]:
+    """Return the text without secrets and what UTF-8 cannot carry, and how many there were of each kind.
+
+    Raises `RedactionError` if a pattern of the user's takes too long.
+    """
+    text, counts = clean_text(text), Counter[str]()
+    # The user's patterns come first, before ours cut into what they are meant for.
+    for own in redaction.patterns:
+        text, count = own.replaced(text)
+        counts += Counter({own.kind: count})
+    found = find_secrets(text)
+    parts, position = [], 0
+    for secret in found:
+        parts += [text[position : secret.start], f"[redacted: {secret.kind}]"]
+        position = secret.end
+        counts[secret.kind] += 1
+    text = "".join([*parts, text[position:]])
+    # In their order in `OPTIONS`, whatever order the user wrote them in.
+    for option in OPTIONS:
+        if option in redaction.options:
+            text = _without_option(text, option, counts)
+    return text, counts
+
+
+def _without_option(text: str, option: Option, counts: Counter[str]) -> str:
+    [(kind, [expression])] = read_expressions("secrets/places.toml", option).items()
+
+    def replacement(match: re.Match[str]) -> str:
+        if option == "cards" and not _is_card_number(match[0]):
+            return match[0]
+        counts[kind] += 1
+        return f"[redacted: {kind}]"
+
+    return re.sub(expression, replacement, text)
 
 
 def _is_card_number(digits: str) -> bool:
@@ -204,39 +202,6 @@ def _is_card_number(digits: str) -> bool:
     numbers = [int(c) for c in reversed(digits) if c.isdigit()]
     doubled = (sum(divmod(2 * number, 10)) for number in numbers[1::2])
     return (sum(numbers[::2]) + sum(doubled)) % 10 == 0
-
-
-# Kinds whose expressions match ordinary words and numbers too.
-_CHECKS = {
-    "Authorization Header": _looks_secret,
-    "Secret Keyword": _looks_secret,
-    "Password in Command": _looks_secret,
-    "Password in Text": _looks_secret,
-    "Card Number": _is_card_number,
-}
-
-
-@cache
-def _patterns() -> tuple[tuple[str, re.Pattern[str]], ...]:
-    # Ours that the library would match in part go first.
-    return (*_compiled("first"), *_library_patterns(), *_compiled("own"))
-
-
-@cache
-def _compiled(table: str) -> tuple[tuple[str, re.Pattern[str]], ...]:
-    listed = read_expressions("redact.toml", table)
-    return tuple((kind, re.compile(one, re.DOTALL)) for kind, found in listed.items() for one in found)
-
-
-def _library_patterns() -> Iterator[tuple[str, re.Pattern[str]]]:
-    """Yield detect-secrets' own expressions: its scanner finds only parts of some secrets."""
-    from importlib import import_module
-
-    for name in read_expressions("redact.toml", "detect_secrets")["plugins"]:
-        module, _, detector = name.partition(".")
-        plugin = getattr(import_module(f"detect_secrets.plugins.{module}"), detector)
-        for pattern in plugin.denylist:
-            yield plugin.secret_type, pattern
 
 
 def _own_patterns(text: str) -> Iterator[OwnPattern]:

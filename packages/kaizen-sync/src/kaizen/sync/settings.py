@@ -254,6 +254,13 @@ class ModelSettings(_SyncEnvironment):
         "what is alike stays apart",
         json_schema_extra={"default": "the tips model (only that if it is `offline`)"},
     )
+    trust_model: str | None = Field(
+        default=None,
+        validation_alias="KAIZEN_TRUST_MODEL",
+        description="model that is asked whether new tips are safe, and may only hold them back: "
+        "[Trust](../explanation/trust.md#a-second-opinion)",
+        json_schema_extra={"default": "none"},
+    )
     custom_llm_provider: str | None = Field(
         default=None,
         validation_alias="KAIZEN_CUSTOM_LLM_PROVIDER",

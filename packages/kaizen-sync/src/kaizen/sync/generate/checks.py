@@ -116,6 +116,9 @@ def _generalised(tip: Tip, literals: RunLiterals) -> Tip | None:
         implementation_steps=tuple(map(general, tip.implementation_steps)),
         task_description=general(tip.task_description),
     )
+    if found:
+        written = (tip.content, *tip.implementation_steps, tip.trigger, tip.rationale, tip.task_description)
+        changed = replace(changed, as_written=written)
     return changed if len(found) <= _ALL_LITERALS else None
 
 

@@ -139,6 +139,19 @@ class SegmentsAnswer(Answer):
     segments: list[WordedSegment]
 
 
+class Veto(Answer):
+    """What speaks against the note of that number."""
+
+    note: int
+    reason: _Text = Field(default_factory=str)
+
+
+class VetoesAnswer(Answer):
+    """The notes that a person must see first; none is a good answer."""
+
+    vetoes: list[Veto]
+
+
 class Decision(Answer):
     """What new tip number `new` is to known tip number `known`; `content` is the wording of a merge."""
 

@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from kaizen.store import uuid7
-from kaizen.sync.generate.grounding import quoted_span
+from kaizen.sync.generate.grounding import quoted_span, quoted_step
 from kaizen.sync.generate.offline import PROMPT_VERSION, is_mined
 from kaizen.sync.generate.offline.claims import past_calls
 from kaizen.sync.generate.offline.templates import call_logs
@@ -16,7 +16,7 @@ from kaizen.sync.knowledge.reconcile import NewTip
 from kaizen.sync.settings import OFFLINE
 from kaizen.sync.trajectory.stories import joined
 from kaizen.sync.trajectory.tool_definitions import tools_of
-from kaizen.sync.trust import injection_attempt, quarantine_reason
+from kaizen.sync.trust import injection_attempt, is_of_a_stranger, quarantine_reason
 from kaizen.tips.evidence import TipSource
 from kaizen.tips.text import fold
 from kaizen.tips.tip import StoredTip
@@ -74,6 +74,7 @@ class Evidence:
             ):
                 continue
             trace_id, span_id = place or (head, None)
+            of_a_stranger = only_strangers_say(trajectory, tip.quote)
             source = TipSource(
                 source=self.source.name,
                 project=self.source.project,
@@ -86,11 +87,13 @@ class Evidence:
                 story_id=head,
                 verified=span_id is not None,
                 steps=tip.steps,
-                is_suspect=bool(injection),
+                is_suspect=bool(injection) or of_a_stranger,
                 tools=tools_of(_texts(tip), tip.quote, trajectory),
                 models=trajectory.models,
             )
-            reason = quarantine_reason(tip, is_quoted=span_id is not None, injection=injection)
+            reason = quarantine_reason(
+                tip, is_quoted=span_id is not None, injection=injection, is_of_a_stranger=of_a_stranger
+            )
             create = partial(self._create, tip, source, reason)
             yield NewTip(
                 tip=tip, source=source, create=create, quarantine_reason=reason, shown_ids=shown_ids | merged
@@ -107,6 +110,18 @@ class Evidence:
         if self.model == OFFLINE or (tip and is_mined(tip)):
             return {"model": OFFLINE, "prompt_version": PROMPT_VERSION}
         return {"model": self.model, "prompt_version": TIPS_PROMPT}
+
+
+def only_strangers_say(trajectory: Trajectory, quote: str) -> bool:
+    """Return whether the quote is first said by text that a tool only fetched."""
+    step = quoted_step(trajectory, quote)
+    if step is None:
+        return False
+    messages = trajectory.all_messages()
+    message = messages[step - 1]
+    asked = (call for before in messages[: step - 1] for call in before.tool_calls)
+    call = next((call for call in asked if call.id == message.tool_call_id), None)
+    return is_of_a_stranger(message, call, quote)
 
 
 def _texts(tip: Tip) -> tuple[str, ...]:

@@ -129,7 +129,8 @@ class Sync:
             source, settings, ledger, evidence, reconcile_model, clock=clock, deleted=deleted
         )
         self._queue = StoryQueue(settings.concurrency)
-        self._generator = Generator(self._tips_model, self._planner, self._budget)
+        trust_model = models.trust_model and Model(models.trust_model, models, self._meter, stopping=stopping)
+        self._generator = Generator(self._tips_model, trust_model or None, self._planner, self._budget)
         self._comparisons = Comparisons(
             self._planner,
             self._queue,

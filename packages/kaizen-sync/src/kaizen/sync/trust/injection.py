@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from kaizen.sync.expressions import read_expressions
 from kaizen.sync.trust.hidden import hidden_in
-from kaizen.sync.trust.normal import decoded, normal, pattern
+from kaizen.sync.trust.normal import decoded, normal, pattern, respelled
 from kaizen.sync.trust.orders import dangers
 from kaizen.sync.trust.scanning import excerpt, scanner
 
@@ -76,7 +76,7 @@ def _hidden(text: str) -> str:
 
 
 def _wording(text: str, where: str) -> str:
-    text = normal(text)
+    text = respelled(normal(text))
     is_prompt = where == _PROMPT
     for _, match in scanner(_expressions(in_prompt=is_prompt)).matches(text):
         if not (is_prompt and _is_warning(text, match.start())):
@@ -92,7 +92,8 @@ def _expressions(*, in_prompt: bool) -> tuple[str, ...]:
     if in_prompt:
         # Prompts of agents mark their parts with tags, keep things from users, and speak to the model.
         return listed
-    return (*listed, *found["imitation"], *found["secrecy"], *found["addressing"])
+    names = ("standard", "imitation", "secrecy", "addressing")
+    return (*listed, *(one for name in names for one in found[name]))
 
 
 def _is_warning(text: str, start: int) -> bool:

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from kaizen.sync.expressions import read_expressions
 from kaizen.sync.trust.hidden import hidden_in_tip
-from kaizen.sync.trust.normal import decoded, normal, pattern
+from kaizen.sync.trust.negation import is_forbidden, is_ruled_out
+from kaizen.sync.trust.normal import decoded, normal
 from kaizen.sync.trust.scanning import excerpt, scanner
+
+if TYPE_CHECKING:
+    import re
 
 FETCHES = "it tells to run or fetch something from elsewhere"
 WEAKENS = "it tells to weaken a permission or a check"
 CREDENTIALS = "it tells to reveal or use a credential"
 OVERRIDES = "it tells to set instructions aside"
 CONTACTS = "it names an address to contact"
-
-
-# Looking further back would cost more than it finds: a negation stands close to what it negates.
-_WINDOW = 160
+PERMITS = "it adds a permission"
+RECEIVES = "it adds a recipient"
+SOURCES = "it adds a source of packages"
 
 
 class Rule(NamedTuple):
@@ -27,7 +30,7 @@ class Rule(NamedTuple):
 
     reason: str
     expression: str
-    is_harmless: Callable[[str, int], bool] | None = None
+    is_harmless: Callable[[re.Match[str]], bool] | None = None
 
 
 @cache
@@ -35,20 +38,24 @@ def _rules() -> tuple[Rule, ...]:
     orders = read_expressions("trust/orders.toml")
     injection = read_expressions("trust/injection.toml")
     abroad = read_expressions("trust/languages.toml")
-    groups: tuple[tuple[str, tuple[str, ...], Callable[[str, int], bool] | None], ...] = (
-        (FETCHES, orders["fetching"], is_forbidden),
-        (WEAKENS, orders["weakening"] + abroad["weakening"], is_forbidden),
+    effects = read_expressions("trust/effects.toml")
+    groups: tuple[tuple[str, tuple[str, ...], Callable[[re.Match[str]], bool] | None], ...] = (
+        (FETCHES, orders["fetching"], _is_forbidden),
+        (WEAKENS, orders["weakening"] + abroad["weakening"] + effects["weakening"], _is_forbidden),
         # "without asking" negates by itself: only what comes before can make it harmless.
-        (WEAKENS, orders["unasked"], is_ruled_out),
-        (CREDENTIALS, orders["revealing"] + abroad["revealing"], is_forbidden),
+        (WEAKENS, orders["unasked"], _is_ruled_out),
+        (CREDENTIALS, orders["revealing"] + abroad["revealing"] + effects["revealing"], _is_forbidden),
         (
             OVERRIDES,
             orders["setting_aside"] + injection["overriding"] + abroad["overriding"] + injection["secrecy"],
-            is_forbidden,
+            _is_forbidden,
         ),
         # A tip has no business with the marks of chats, not even to warn of them.
         (OVERRIDES, injection["imitation"], None),
-        (CONTACTS, orders["contacting"], is_forbidden),
+        (CONTACTS, orders["contacting"], _is_forbidden),
+        (PERMITS, effects["permitting"], _is_forbidden),
+        (RECEIVES, effects["receiving"], _is_forbidden),
+        (SOURCES, effects["sourcing"], _is_forbidden),
     )
     return tuple(Rule(reason, one, harmless) for reason, listed, harmless in groups for one in listed)
 
@@ -70,20 +77,13 @@ def _orders(text: str) -> Iterator[tuple[str, str]]:
     rules = _rules()
     for number, match in scanner(tuple(rule.expression for rule in rules)).matches(text):
         rule = rules[number]
-        if rule.is_harmless is None or not rule.is_harmless(text, match.start()):
+        if rule.is_harmless is None or not rule.is_harmless(match):
             yield rule.reason, excerpt(match)
 
 
-def is_forbidden(text: str, start: int) -> bool:
-    """Return whether the words right before `start` negate what begins there: `never disable TLS`."""
-    return _ends_with("directly", text, start)
+def _is_forbidden(match: re.Match[str]) -> bool:
+    return is_forbidden(match.string, match.start())
 
 
-def is_ruled_out(text: str, start: int) -> bool:
-    """Return whether the clause before `start` forbids or reports a failure: `not ... without asking`."""
-    return _ends_with("earlier", text, start)
-
-
-def _ends_with(name: str, text: str, start: int) -> bool:
-    [expression] = read_expressions("trust/negation.toml")[name]
-    return pattern(expression).search(text, max(0, start - _WINDOW), start) is not None
+def _is_ruled_out(match: re.Match[str]) -> bool:
+    return is_ruled_out(match.string, match.start(), match.end())

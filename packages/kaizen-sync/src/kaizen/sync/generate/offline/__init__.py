@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 PROMPT_VERSION = "offline-2"
 
 MOST_FINDINGS = 3
-# What the error does not say itself, and a run that failed in the end is no model of.
-_ONLY_BY_SUCCESS = frozenset({"before", "excluded"})
 
 
 def mine_tips(trajectory: Trajectory) -> list[Tip]:
@@ -40,6 +38,9 @@ def is_mined(tip: Tip) -> bool:
 
 def mine(trajectory: Trajectory) -> list[Finding]:
     """Return the claims that a run proves, the best first, one for each error of each tool."""
+    # Most runs have no refused call, and dividing one into its tasks is what takes time.
+    if not any(call.failure for log in call_logs(trajectory) for call in log.calls):
+        return []
     is_failed = trajectory.outcome.name == "failure"
     found: list[Finding] = []
     first_step = 1
@@ -49,7 +50,8 @@ def mine(trajectory: Trajectory) -> list[Finding]:
     proven = (
         finding
         for finding in found
-        if finding.claim.is_stated or not (is_failed and finding.claim.kind in _ONLY_BY_SUCCESS)
+        # What a run did before the call that it failed in the end is no model.
+        if finding.claim.is_stated or not (is_failed and finding.claim.kind == "before")
     )
     return sorted(_most_said(proven), key=lambda one: (-one.claim.rank, not one.claim.is_stated))
 
@@ -60,6 +62,6 @@ def _most_said(findings: Iterable[Finding]) -> list[Finding]:
     for finding in sorted(findings, key=lambda one: -one.claim.rank):
         claim = finding.claim
         same = (one.claim for one in kept if one.claim.is_same_error(claim.tool, claim.error))
-        if not any(other.says() == claim.says() or claim.is_vague for other in same):
+        if not any(other.says() == claim.says() or other.rank > claim.rank for other in same):
             kept.append(finding)
     return kept

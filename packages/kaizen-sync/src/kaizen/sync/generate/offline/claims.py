@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, fields
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from kaizen.sync.generate.offline.templates import listed_values, states_rule, widen
+from kaizen.sync.generate.offline.templates import holds_word, listed_values, states_rule, widen
 from kaizen.sync.trajectory.json_text import as_text
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ Kind = Literal[
     "clause",  # add `how` to an argument
     "pass",  # pass arguments that were left out, or leave out others
     "source",  # take an argument from the result of another tool
-    "excluded",  # not after another tool was called with the same argument
     "instead",  # look it up with another tool
     "install",  # install all modules at once
     "ask",  # ask the user again
@@ -46,8 +45,6 @@ JSON_TYPES: Mapping[type, str] = {
     float: "a number",
     bool: "true or false",
     list: "a list",
-    dict: "an object",
-    type(None): "null",
 }
 LEAST_CHARS = 4  # shorter values are in any result
 
@@ -78,16 +75,11 @@ class Claim:
         return _VAGUE.index(self.kind) if self.kind in _VAGUE else len(_VAGUE)
 
     @property
-    def is_vague(self) -> bool:
-        """Return whether it says what the tool demands, and not what to do."""
-        return self.kind in _VAGUE
-
-    @property
     def is_stated(self) -> bool:
         """Return whether the error itself states the rule, so that one conversation is enough."""
         if self.kind in ("ask", "instead", "install"):
             return False
-        if self.tools and not any(_names(self.error, tool) for tool in self.tools):
+        if self.tools and not any(holds_word(self.error, tool) for tool in self.tools):
             return False
         return states_rule(self.error)
 
@@ -127,15 +119,12 @@ class Claim:
             if kept is False and call.succeeded:
                 return "broken"
             if call.succeeded:
-                is_proof = kept is True and self.kind not in _PROVEN_BY_FAILURE
+                # That a call came after another is the usual order more often than a condition.
+                is_proof = kept is True and self.kind != "before"
             else:
                 is_proof = kept is False and self.is_same_error(call.tool, call.error or "")
             verdict = "holds" if is_proof else verdict
         return verdict
-
-
-# That a call came after another, or not, is the usual order more often than a condition.
-_PROVEN_BY_FAILURE = frozenset({"before", "excluded"})
 
 
 class PastCall(NamedTuple):
@@ -237,14 +226,6 @@ def _kept_source(claim: Claim, call: PastCall, _: Sequence[PastCall]) -> bool | 
     return not set(claim.tools).isdisjoint(call.givers.get(name, ()))
 
 
-def _kept_apart(claim: Claim, call: PastCall, before: Sequence[PastCall]) -> bool | None:
-    [name] = claim.arguments
-    if (value := call.arguments.get(name)) is None:
-        return None
-    others = (other for other in before if other.succeeded and other.tool in claim.tools)
-    return all(other.arguments.get(name) != value for other in others)
-
-
 _CHECKS: dict[str, Callable[[Claim, PastCall, Sequence[PastCall]], bool | None]] = {
     "before": _kept_before,
     "form": _kept_form,
@@ -252,9 +233,4 @@ _CHECKS: dict[str, Callable[[Claim, PastCall, Sequence[PastCall]], bool | None]]
     "listed": _kept_list,
     "pass": _kept_passing,
     "source": _kept_source,
-    "excluded": _kept_apart,
 }
-
-
-def _names(error: str, tool: str) -> bool:
-    return re.search(rf"(?<!\w){re.escape(tool)}(?!\w)", error) is not None

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from kaizen.sync.generate.offline.calls import is_name, is_read_only
 from kaizen.sync.generate.offline.claims import JSON_TYPES, Claim, earlier, holds_value, single_values
-from kaizen.sync.generate.offline.templates import MASK, listed_values, states_rule
+from kaizen.sync.generate.offline.templates import MASK, holds_word, listed_values, states_rule
 from kaizen.sync.generate.offline.wording import content, word
 
 if TYPE_CHECKING:
@@ -32,13 +32,13 @@ _MOST_HELPERS = 2
 _MOST_CHANGED = 4
 _LIKENESS = 0.6
 _ABOUT_VALUES = frozenset({"not found", "invalid argument", "not permitted"})
-_NOT_OF_STATE = frozenset({"not found", "missing argument", "rate limit", "timeout", "unavailable"})
 # Of units: of time, of percent, of bytes, of money in cents.
 _FACTORS = (10, 60, 100, 1_000, 1_024, 3_600, 1_000_000)
 _PAGES = frozenset({"page", "page_number", "page_token", "cursor", "offset", "next_token", "start"})
 _RUNS = re.compile(r"\d+|[A-Z]+|[a-z]+|[^0-9A-Za-z]+")
 _MISSING = re.compile(r"(?:No module named|Cannot find module) ['\"]?([\w@/-]+)")
 _INSTALL = re.compile(r"\b(?:install|add)\b")
+_KEYWORD = re.compile(r"[A-Z]{2,12};?|--?[a-z][a-z-]{0,30}")
 _CODE = re.compile(r"(?=.*\d)#?\w[\w-]{1,20}")
 _TOKENS = re.compile(r"\w+|[^\w\s]")
 
@@ -53,10 +53,6 @@ class Recovery:
     after: Mapping[str, Any]
     between: Sequence[Call]
     error: str
-
-    @property
-    def tool(self) -> str:
-        return self.failed.tool
 
     @property
     def changed(self) -> tuple[str, ...]:
@@ -108,7 +104,7 @@ class Finding:
 
     def is_about(self, tip: Tip) -> bool:
         """Return whether a tip is about the same refused call, as far as its steps tell."""
-        return _is_named(self.claim.tool, tip.content) and not {self.step, self.step + 1}.isdisjoint(
+        return holds_word(tip.content, self.claim.tool) and not {self.step, self.step + 1}.isdisjoint(
             tip.steps
         )
 
@@ -116,7 +112,7 @@ class Finding:
         """Return whether a tip names all that the claim names."""
         told = "\n".join((tip.content, *tip.implementation_steps))
         names = (self.claim.tool, *self.claim.tools, *self.claim.arguments)
-        return all(_is_named(name, told) for name in names)
+        return all(holds_word(told, name) for name in names)
 
 
 def find_claims(log: CallLog) -> Iterator[Finding]:
@@ -127,7 +123,6 @@ def find_claims(log: CallLog) -> Iterator[Finding]:
         if claim:
             yield Finding(claim=claim, failed=recovery.failed, succeeded=recovery.succeeded)
     yield from find_alternatives(log)
-    yield from find_exclusions(log)
     yield from find_modules(log)
     yield from find_rules(log)
 
@@ -169,14 +164,14 @@ def _is_alike(failed: Call, call: Call) -> bool:
 
 
 def _claim(recovery: Recovery, **says: Any) -> Claim:
-    return Claim(tool=recovery.tool, error=recovery.error, **says)
+    return Claim(tool=recovery.failed.tool, error=recovery.error, **says)
 
 
 def by_helpers(_: CallLog, recovery: Recovery) -> Claim | None:
     """Other tools were called in between: those that the error names, or all if the call stayed the same."""
-    helpers = [call for call in recovery.between if call.succeeded and call.tool != recovery.tool]
+    helpers = [call for call in recovery.between if call.succeeded and call.tool != recovery.failed.tool]
     names = list(dict.fromkeys(call.tool for call in helpers))
-    named = [name for name in names if _is_named(name, recovery.error)]
+    named = [name for name in names if holds_word(recovery.error, name)]
     is_same = recovery.before == recovery.after
     chosen = named or (names if is_same else [])
     if not chosen or len(chosen) > _MOST_HELPERS:
@@ -191,14 +186,10 @@ def _pages(tool: str, helpers: Sequence[Call]) -> tuple[str, ...]:
     return tuple(sorted(name for name in _PAGES if any(name in arguments for arguments in mine)))[:1]
 
 
-def _is_named(name: str, text: str) -> bool:
-    return re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text) is not None
-
-
 def by_rewriting(log: CallLog, recovery: Recovery) -> Claim | None:
     """One argument was written another way, or is now one of those that the error lists."""
     changed = recovery.changed
-    mentioned = [name for name in changed if _is_named(name, recovery.error)]
+    mentioned = [name for name in changed if holds_word(recovery.error, name)]
     for name in mentioned or (changed if len(changed) == 1 else ()):
         before, after = recovery.before[name], recovery.after[name]
         listed = listed_values(recovery.error)
@@ -249,7 +240,7 @@ def _giver(log: CallLog, recovery: Recovery, name: str) -> str:
     failed, succeeded = recovery.failed.number, recovery.succeeded.number
     offered = {call.tool for call in islice(earlier(log.calls, failed), _NEAR) if holds_value(call, gone)}
     for call in islice(earlier(log.calls, succeeded), _NEAR):
-        is_other = call.tool not in offered and call.tool != recovery.tool and is_read_only(call.tool)
+        is_other = call.tool not in offered and call.tool != recovery.failed.tool and is_read_only(call.tool)
         if is_other and holds_value(call, changed):
             return call.tool
     return ""
@@ -272,7 +263,7 @@ def by_change(_: CallLog, recovery: Recovery) -> Claim | None:
     names = recovery.changed + recovery.added + recovery.removed
     if not names or not states_rule(recovery.error) or recovery.failed.is_program:
         return None
-    mentioned = tuple(name for name in names if _is_named(name, recovery.error))
+    mentioned = tuple(name for name in names if holds_word(recovery.error, name))
     return _claim(recovery, kind="change", arguments=(mentioned or names)[:_MOST_CHANGED])
 
 
@@ -293,36 +284,6 @@ def _looks_up_the_same(call: Call, other: Call) -> bool:
     """Return whether two look-ups have the same words before `by`: find_user_by_email, find_user_by_name."""
     same, _, how = call.tool.partition("_by_")
     return bool(how) and call.tool != other.tool and other.tool.startswith(f"{same}_by_")
-
-
-def find_exclusions(log: CallLog) -> Iterator[Finding]:
-    """Yield changes that were refused after another change of the same thing had succeeded."""
-    succeeded: dict[tuple[str, str], Call] = {}
-    last_success = {call.tool: call.number for call in log.calls if call.succeeded}
-    for call in log.calls:
-        if call.is_program or is_read_only(call.tool):
-            continue
-        things = [(name, text) for name, text in _scalars(call.arguments or {}).items()]
-        if call.succeeded:
-            succeeded |= dict.fromkeys(things, call)
-        elif call.failure and call.failure.kind not in _NOT_OF_STATE:
-            name, first = next(((n, succeeded[n, t]) for n, t in things if (n, t) in succeeded), ("", None))
-            is_final = last_success.get(call.tool, -1) < call.number
-            if first and first.tool != call.tool and is_final and (error := log.error(call)):
-                claim = Claim(
-                    kind="excluded", tool=call.tool, error=error, tools=(first.tool,), arguments=(name,)
-                )
-                yield Finding(claim=claim, failed=call)
-
-
-def _scalars(arguments: Mapping[str, Any]) -> dict[str, str]:
-    """Return the arguments that name the thing that a call is about: ids come first."""
-    found = {
-        name: value
-        for name, value in arguments.items()
-        if isinstance(value, str) and len(value) >= 3 and is_name(name) and name.endswith(("id", "number"))
-    }
-    return dict(list(found.items())[:1])
 
 
 def find_modules(log: CallLog) -> Iterator[Finding]:
@@ -512,17 +473,13 @@ def _clause(before: str, after: str, error: str) -> dict[str, str]:
         return {}
     known = {said.casefold() for said in _words(error)}
     # A keyword, an option, or what the error says; other words are the run's.
-    shown = [w if _is_keyword(w) or w.casefold().strip(";") in known else MASK for w in added]
+    shown = [w if _KEYWORD.fullmatch(w) or w.casefold().strip(";") in known else MASK for w in added]
     is_said = any(token.casefold().strip(";") in known for token in added) or states_rule(error)
     if not is_said or all(token == MASK for token in shown):
         return {}
     first = next(token for token in shown if token != MASK).strip(";")
     how = re.sub(rf"{MASK}(?: {MASK})+", MASK, " ".join(shown)).rstrip(";")
     return {"kind": "clause", "how": how, "pattern": rf"(?i)(?<!\w){re.escape(first)}(?!\w)"}
-
-
-def _is_keyword(word: str) -> bool:
-    return re.fullmatch(r"[A-Z]{2,12};?|--?[a-z][a-z-]{0,30}", word) is not None
 
 
 def _plain(value: Any) -> str:

@@ -146,11 +146,11 @@ class CallLog:
                     if not is_tools(found):
                         yield found.span()
         for found in _SPECIFIC.finditer(text):
-            if len(found[0]) > 1 and _holds(said, found[0]) and not is_tools(found):
+            if len(found[0]) > 1 and holds_word(said, found[0]) and not is_tools(found):
                 yield found.span()
         for found in _QUOTED.finditer(text):
             is_word = found[2].islower() and any(first <= found.start() for first, _ in rules)
-            if found[1] != "`" and not is_word and _holds(said, found[2]) and not is_tools(found, 2):
+            if found[1] != "`" and not is_word and holds_word(said, found[2]) and not is_tools(found, 2):
                 yield found.span(2)
 
 
@@ -161,7 +161,7 @@ def call_logs(trajectory: Trajectory, *, by_task: bool = False) -> list[CallLog]
     """
     literals = RunLiterals(trajectory)
     main = [trajectory.messages]
-    if by_task:
+    if by_task and sum(message.role == "user" for message in trajectory.messages) > 1:
         main = list(map(tuple, split_tasks(trajectory.messages, lambda text: read_failure(text) is not None)))
     conversations = [*main, *(side.messages for side in trajectory.side_conversations)]
     return [CallLog(messages, trajectory, literals) for messages in conversations]
@@ -180,7 +180,7 @@ def widen(one: str, other: str) -> str | None:
     for tag, i, j, k, n in SequenceMatcher(None, these, those, autojunk=False).get_opcodes():
         if tag == "equal":
             widened += these[i:j]
-            same += sum(_is_plain(word) for word in these[i:j])
+            same += sum(_PLAIN.fullmatch(word.strip(".,:;!?()'\"`")) is not None for word in these[i:j])
         elif _are_values(these[i:j], those[k:n]):
             widened.append(MASK)
         else:
@@ -236,7 +236,8 @@ def _schema_words(schema: Mapping[str, Any]) -> Iterator[str]:
         yield from (value for value in allowed or () if isinstance(value, str))
 
 
-def _holds(text: str, value: str) -> bool:
+def holds_word(text: str, value: str) -> bool:
+    """Return whether a text has a value as a word of its own."""
     return value in text and re.search(rf"(?<!\w){re.escape(value)}(?!\w)", text) is not None
 
 
@@ -250,10 +251,7 @@ def _without(text: str, spans: Iterable[tuple[int, int]]) -> str:
 
 
 def _shortened(text: str) -> str:
-    if len(text) > _MOST_CHARS:
-        head = text[:_MOST_CHARS]
-        end = max(head.rfind(mark) for mark in (". ", "; ", ", ", " "))
-        text = head[:end] if end > 0 else head
+    text = text if len(text) <= _MOST_CHARS else text[:_MOST_CHARS].rpartition(" ")[0]
     return text.rstrip(" .!;:,")
 
 
@@ -267,7 +265,3 @@ def _are_values(these: list[str], those: list[str]) -> bool:
 
 def _is_value(word: str) -> bool:
     return MASK in word or ("`" not in word and re.search(r"[\d@#/]", word) is not None)
-
-
-def _is_plain(word: str) -> bool:
-    return _PLAIN.fullmatch(word.strip(".,:;!?()'\"`")) is not None

@@ -15,13 +15,16 @@ if TYPE_CHECKING:
 
 def word(claim: Claim, *, quote: str = "") -> Tip:
     """Return the tip that a claim is; the same claim is always worded alike."""
-    tool, error = f"`{claim.tool}`", f'"{claim.error}"'
+    tool, error, said = f"`{claim.tool}`", f'"{claim.error}"', content(claim)
     return Tip(
-        content=content(claim),
+        content=said,
         category="recovery",
-        rationale=_rationale(claim),
+        rationale=f"{tool} refused a call that did not keep to it.",
         trigger=f"{tool} is to be called{_with(claim)}.",
-        implementation_steps=(*_steps(claim), f"Read what it says if {tool} still refuses: {error}."),
+        implementation_steps=(
+            f"{_action(claim)}." if _action(claim) else said,
+            f"If {tool} still refuses with {error}, change what it names.",
+        ),
         task_description=f"Tasks that need {tool}.",
         quote=quote,
         signature=claim.signature,
@@ -36,9 +39,6 @@ def content(claim: Claim) -> str:
     if claim.is_conditional:
         return f"Check before calling {tool} whether it would refuse with {said}; if so, {_first(claim)}."
     match claim.kind:
-        case "excluded":
-            how = f"Decide between {others} and {tool} for one {names} before calling either"
-            return f"{how}: after {others}, {tool} refuses with {said}."
         case "instead":
             return f"Look up with {others} when {tool} refuses with {said}."
         case "ask":
@@ -55,11 +55,15 @@ def content(claim: Claim) -> str:
             how = f"Make sure that the rule of {tool} is met before calling it: {said}"
             return f"{how}. No run has shown yet how."
         case _:
-            return f"{_capital(_first(claim))} {_when(claim)} {tool}: otherwise it refuses with {said}."
+            return f"{_action(claim)}: otherwise it refuses with {said}."
 
 
-def _when(claim: Claim) -> str:
-    return "before calling" if claim.kind in ("before", "unit", "source") else "when calling"
+def _action(claim: Claim) -> str:
+    """Return what to do and when; empty if the claim names no action."""
+    if not (how := _first(claim)):
+        return ""
+    when = "before" if claim.kind in ("before", "unit", "source") else "when"
+    return f"{how[0].upper()}{how[1:]} {when} calling `{claim.tool}`"
 
 
 def _first(claim: Claim) -> str:
@@ -85,39 +89,10 @@ def _first(claim: Claim) -> str:
             return f"add `{claim.how}` to {names}"
         case "pass":
             return f"{claim.how} {names}"
-        case _:
+        case "source":
             return f"take {names} from the result of {others}"
-
-
-def _steps(claim: Claim) -> tuple[str, ...]:
-    tool = f"`{claim.tool}`"
-    match claim.kind:
-        case "excluded":
-            return (f"Ask which of {_joined(claim.tools)} and {tool} is wanted, before calling either.",)
-        case "instead":
-            return (f"Call {_joined(claim.tools)} with what else is known.",)
-        case "ask":
-            return (f"Say which {_joined(claim.arguments)} was refused, and ask for it again.",)
-        case "change":
-            return (f"Compare {_joined(claim.arguments)} with the rule before calling {tool}.",)
-        case "install":
-            return (
-                "Read from the project's own files which modules it requires.",
-                "Install them all at once.",
-            )
-        case "rule":
-            return (f"Look up whether the rule is met before calling {tool}.",)
         case _:
-            return (f"{_capital(_first(claim))}.", f"Then call {tool}.")
-
-
-def _rationale(claim: Claim) -> str:
-    tool = f"`{claim.tool}`"
-    if claim.kind == "rule":
-        return f"{tool} refused a call, and said why."
-    if claim.kind == "excluded":
-        return f"{tool} refused what {_joined(claim.tools)} had been called for before."
-    return f"{tool} refused a call, and no longer did so when this was done."
+            return ""
 
 
 def _with(claim: Claim) -> str:
@@ -127,7 +102,3 @@ def _with(claim: Claim) -> str:
 def _joined(names: Iterable[str]) -> str:
     *others, last = (f"`{name}`" for name in names) if names else ("",)
     return f"{', '.join(others)} and {last}" if others else last
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]

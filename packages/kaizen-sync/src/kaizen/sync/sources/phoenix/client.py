@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from kaizen.sync.errors import SourceError
 from kaizen.sync.llm.retry import wait_s
+from kaizen.sync.redact import Redactor
 from kaizen.sync.sources.phoenix.deadline import Deadline
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ _ATTEMPTS = 4
 _ATTEMPTS_IF_UNUSABLE = 2  # a proxy's page seldom turns into JSON by waiting
 _GRACE_S = 10.0
 _IN_FLIGHT = 2
+_SAID_CHARS = 10_000  # of an error's text, which may be a page
 _LONGEST_WAIT_S = 30.0
 _TRANSIENT = frozenset({408, 429, 500, 502, 503, 504})
 OLDEST_SERVER = "13.9"
@@ -184,9 +186,9 @@ class PhoenixClient:
         return Page(data, len(response.content), str(answer.get("next_cursor") or ""))
 
     def _refused(self, response: httpx.Response) -> str:
-        said = " ".join(response.text.split())[:200]
+        said = " ".join(Redactor().text(response.text[:_SAID_CHARS]).split())[:200]
         if response.has_redirect_location:
-            said = f"a redirect to {response.headers['location'][:200]}"
+            said = f"a redirect to {Redactor().text(response.headers['location'])[:200]}"
         advice = {
             401: "set PHOENIX_API_KEY to a valid key",
             403: "the key in PHOENIX_API_KEY may not read this project",
