@@ -42,7 +42,7 @@ FLOORS = (
     ("expressions", "decoding"),
     ("secrets",),
     ("base",),
-    ("trajectory", "llm", "trust"),
+    ("trajectory", "llm", "proof", "trust"),
     ("sources", "generate", "state"),
     ("outcomes", "knowledge"),
     ("run",),

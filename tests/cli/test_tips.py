@@ -11,6 +11,7 @@ import pytest
 from kaizen.cli.entities.types import BOOKKEEPING
 from kaizen.store import Put, Store, StoreSettings, open_store
 from kaizen.sync.state import records
+from kaizen.sync.state.exposures import EXPOSURE
 from kaizen.tips.evidence import EVIDENCE
 from kaizen.tips.tip import StoredTip
 from tests.cli.test_commands import assert_documented
@@ -61,7 +62,7 @@ def test_what_syncs_keep_for_themselves_is_shown_only_when_asked_for(store: Stor
     hits = kaizen("entities", "search", "order", "--json").json["hits"]
     assert {hit["entity"]["type"] for hit in hits} == {"guideline", "note"}
     assert len(kaizen("entities", "search", "order", "--all-types", "--json").json["hits"]) == len(types)
-    ours = {records.CHECKPOINT, records.CLAIM, EVIDENCE, records.RUN, records.TRAJECTORY}
+    ours = {records.CHECKPOINT, records.CLAIM, EVIDENCE, EXPOSURE, records.RUN, records.TRAJECTORY}
     assert set(BOOKKEEPING) == ours
 
 

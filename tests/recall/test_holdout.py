@@ -59,8 +59,8 @@ def test_what_is_held_out_is_in_no_text_and_on_the_spans() -> None:
     assert attributes["kaizen.recall.snapshot"] == "d"
 
 
-def test_the_probability_in_force_counts_the_units_that_are_shown_nothing() -> None:
-    assert recalled("u").p == dict.fromkeys(("tip-0", "tip-1", "tip-2"), 0.51)
+def test_the_probabilities_in_force_are_those_of_each_tip_and_of_being_shown_nothing() -> None:
+    assert recalled("u").p == {"tip-0": 0.5, "tip-1": 0.5, "tip-2": 0.5, "*": 0.02}
 
 
 def test_a_control_unit_is_shown_nothing() -> None:

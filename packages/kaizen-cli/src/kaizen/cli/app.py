@@ -21,7 +21,13 @@ GROUPS = (
     Group(
         "tips",
         "Look at tips, search, add, change and review them. Alone it lists them.",
-        "list:list_tips show search add edit retire review export",
+        "list:list_tips show search add edit pin unpin retire review export",
+        default="list",
+    ),
+    Group(
+        "proof",
+        "See what each tip does, measured by the runs that were not shown it. Alone it lists them.",
+        "list:list_effects show export",
         default="list",
     ),
     Group(

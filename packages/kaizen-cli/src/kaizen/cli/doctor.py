@@ -75,6 +75,7 @@ def doctor(
         _tracing,
         lambda: _phoenix(url, project),
         lambda: _store(where),
+        lambda: _proof(where),
         lambda: _model(model, call=not no_model),
     ]
     for part in parts:
@@ -208,6 +209,25 @@ def _store(where: StoreSettings) -> Iterator[Check]:
         return
     held = f"namespaces: {', '.join(namespaces[:10])}" if namespaces else "no namespaces yet"
     yield Check("store", "ok", f"{where.backend} at {location} works; {held}{compared}")
+
+
+def _proof(where: StoreSettings) -> Iterator[Check]:
+    """Check whether the effect of tips can be measured."""
+    from kaizen.store import StoreError, open_store
+    from kaizen.sync import read_proof
+
+    try:
+        with open_store(where) as store:
+            if where.namespace_id not in [namespace.id for namespace in store.list_namespaces()]:
+                return
+            proof = read_proof(store, where.namespace_id)
+    except StoreError:
+        # The check of the store says it.
+        return
+    for problem in proof.problems:
+        yield Check("proof", "note", problem, "see docs/explanation/proof.md")
+    if not proof.problems:
+        yield Check("proof", "ok", proof.headline)
 
 
 # How a store that can do it either way compares meanings in a search.

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 SHOWN, HELD_OUT = "kaizen.recall.shown", "kaizen.recall.held_out"
 UNIT, SNAPSHOT, P = "kaizen.recall.unit", "kaizen.recall.snapshot", "kaizen.recall.p"
 CONTROL = "kaizen.recall.control"
+ALL_TIPS = "*"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,8 +27,8 @@ class Recalled:
     """The tips for one run. False where there is nothing to show.
 
     `notes` are for the descriptions of tools, by name; `text`, for the end of the instructions, holds the
-    tips that are in no note. `p` is each tip's probability of being held out, by id. A unit that `is_control`
-    is shown no tip, so that the effect of all of them together can be measured.
+    tips that are in no note. `p` is each tip's probability of being held out, by id. A unit that
+    `is_control`, with the probability `p["*"]`, is shown no tip: so the effect of all of them is measured.
     """
 
     shown: tuple[ServedTip, ...] = ()
@@ -99,7 +100,7 @@ def recall_from(
         full_text=placing.block([c.tip for c in shown]),
         unit=unit,
         snapshot=snapshot.digest,
-        p={tip_id: round(share + (1 - share) * p, 6) for tip_id, p in own.items()},
+        p={**{tip_id: round(p, 6) for tip_id, p in own.items()}, ALL_TIPS: share},
         is_control=is_control,
     )
 

@@ -152,6 +152,12 @@ class StoreSettings(EnvironmentSettings):
         validation_alias="KAIZEN_NAMESPACE_ID",
         description="namespace of the sync (`--namespace`)",
     )
+    try_candidates: bool = Field(
+        default=False,
+        validation_alias="KAIZEN_RECALL_TRY",
+        description="`true`: agents are given candidates too, the best of each tool, in half of the runs: "
+        "[Proof](../explanation/proof.md#who-is-held-out)",
+    )
 
     @classmethod
     def from_environ(

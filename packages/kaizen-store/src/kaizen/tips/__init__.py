@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from kaizen.tips.changes import deletion_of, recount_tips, tip_changes
     from kaizen.tips.checks import GUIDELINE, InvalidTipError, check_tip
+    from kaizen.tips.effect import pin_tips
     from kaizen.tips.evidence import EVIDENCE, StoredSource, TipSource
     from kaizen.tips.instructions import replace_block, tips_block
     from kaizen.tips.markdown import TipsPage
@@ -49,6 +50,7 @@ __all__ = [
     "migrate_tips",
     "newest_evidence",
     "one_line",
+    "pin_tips",
     "printable",
     "quarantined",
     "read_evidence",
@@ -66,6 +68,7 @@ __all__ = [
 _NAMES = {
     "changes": "deletion_of recount_tips tip_changes",
     "checks": "GUIDELINE InvalidTipError check_tip",
+    "effect": "pin_tips",
     "instructions": "replace_block tips_block",
     "evidence": "EVIDENCE StoredSource TipSource",
     "markdown": "TipsPage",

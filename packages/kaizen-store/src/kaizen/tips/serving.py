@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from typing import TYPE_CHECKING, Any
 
 from kaizen.store import Where, read_pages
 from kaizen.tips.checks import GUIDELINE
+from kaizen.tips.effect import current_effect, holdout_probability, served_tools, wording_revision
 from kaizen.tips.reading import read_tip
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
     from kaizen.store import Store
     from kaizen.tips.tip import StoredTip
@@ -22,10 +22,18 @@ FORMAT_VERSION = 1
 
 
 def recall_document(
-    store: Store, namespace_id: str, *, where: Where | None = None, top: int | None = None
+    store: Store,
+    namespace_id: str,
+    *,
+    where: Where | None = None,
+    top: int | None = None,
+    try_candidates: bool = False,
 ) -> str:
-    """Return the active tips of a namespace as one JSON document, the best backed first."""
-    served = served_tips(store, namespace_id, where=where)[:top]
+    """Return the active tips of a namespace as one JSON document, the best backed first.
+
+    With `try_candidates` also the best candidate of each tool, which half of the runs are not shown.
+    """
+    served = served_tips(store, namespace_id, where=where, try_candidates=try_candidates)[:top]
     # One tip a line, in the form that the digest is of.
     lines = [json.dumps(tip, sort_keys=True, separators=(",", ":")) for tip in served]
     head = {
@@ -39,56 +47,47 @@ def recall_document(
     return f'{json.dumps(head)[:-1]}, "tips": [\n{tips}\n]}}\n'
 
 
-def served_tips(store: Store, namespace_id: str, *, where: Where | None = None) -> list[dict[str, Any]]:
+def served_tips(
+    store: Store, namespace_id: str, *, where: Where | None = None, try_candidates: bool = False
+) -> list[dict[str, Any]]:
     """Return the active tips of a namespace with what a reader needs, the best backed first."""
-    found = [
-        _served(tip, entity.revision)
+    tips = [
+        tip
         for page in read_pages(store, namespace_id, types=(GUIDELINE,), where=where or Where())
         for entity in page.entities
-        if (tip := read_tip(entity)) is not None and tip.is_active
+        if (tip := read_tip(entity)) is not None
     ]
-    return sorted(found, key=_rank)
+    served = [tip for tip in tips if tip.is_active] + (_tried(tips) if try_candidates else [])
+    return sorted(map(_served, served), key=_rank)
 
 
-def _served(tip: StoredTip, revision: int) -> dict[str, Any]:
+def _tried(tips: Iterable[StoredTip]) -> list[StoredTip]:
+    """Return the best backed candidate of each tool: two at a time would be harder to tell apart."""
+    best: dict[str, StoredTip] = {}
+    candidates = (tip for tip in tips if tip.status == "candidate" and tip.signature.get("tool"))
+    for tip in sorted(candidates, key=lambda tip: (-tip.support, tip.id)):
+        best.setdefault(tip.signature["tool"], tip)
+    return list(best.values())
+
+
+def _served(tip: StoredTip) -> dict[str, Any]:
     """Return the fields of a tip that are not empty."""
-    tool = _mapping(tip.metadata.get("signature")).get("tool")
     fields = {
         "id": tip.id,
-        "revision": revision,
+        "revision": wording_revision(tip),
         "content": tip.content,
         "steps": tip.implementation_steps,
         "trigger": tip.trigger,
         "task": tip.task_description,
         "category": tip.category,
-        "tool": tool,
-        "tools": _tools_about(tip, tool),
+        "tool": _mapping(tip.metadata.get("signature")).get("tool"),
+        "tools": served_tools(tip),
         "support": tip.support,
         "is_a_persons": tip.is_a_persons,
-        "effect": tip.metadata.get("effect"),
-        "p": tip.metadata.get("p"),
+        "effect": current_effect(tip),
+        "p": holdout_probability(tip),
     }
     return {name: value for name, value in fields.items() if value}
-
-
-def _tools_about(tip: StoredTip, tool: str | None) -> Mapping[str, str]:
-    """Return the versions of the tools that it names, of the one whose call it mends, or of the only one.
-
-    A tip that names none was learned with all tools of its run, which may be hundreds.
-    """
-    known = _mapping(tip.metadata.get("tools")) or _newest_tools(tip.sources)
-    if len(known) == 1:
-        return known
-    text = "\n".join(tip.texts)
-    return {
-        name: version
-        for name, version in known.items()
-        if name == tool or re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text)
-    }
-
-
-def _newest_tools(sources: Sequence[Mapping[str, Any]]) -> Mapping[str, str]:
-    return next((source["tools"] for source in reversed(sources) if source.get("tools")), {})
 
 
 def _rank(tip: Mapping[str, Any]) -> tuple[object, ...]:

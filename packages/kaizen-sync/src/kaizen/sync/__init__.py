@@ -30,6 +30,15 @@ if TYPE_CHECKING:
     )
     from kaizen.sync.knowledge.claim_tests import SignatureHistory
     from kaizen.sync.knowledge.consolidate import Consolidated, Consolidation
+    from kaizen.sync.knowledge.effects import (
+        MeasuredTip,
+        Proof,
+        describe_verdict,
+        make_verdicts,
+        read_growth,
+        read_proof,
+        read_units,
+    )
     from kaizen.sync.knowledge.similarity import load_embedder
     from kaizen.sync.knowledge.staleness import Staleness
     from kaizen.sync.model import OutcomeRules, utc_now
@@ -76,6 +85,7 @@ __all__ = [
     "Consolidated",
     "Consolidation",
     "FailedTrace",
+    "MeasuredTip",
     "ModelAccessError",
     "ModelError",
     "ModelRefusalError",
@@ -91,6 +101,7 @@ __all__ = [
     "ProjectNotFoundError",
     "ProjectStatus",
     "PromptTooLongError",
+    "Proof",
     "Redaction",
     "RedactionError",
     "Report",
@@ -110,12 +121,17 @@ __all__ = [
     "__version__",
     "check_price",
     "check_watch",
+    "describe_verdict",
     "load_embedder",
+    "make_verdicts",
     "parse_duration",
     "phoenix_status",
     "ping_model",
+    "read_growth",
+    "read_proof",
     "read_signature_history",
     "read_staleness",
+    "read_units",
     "retry_failed",
     "stored_projects",
     "sync_status",
@@ -127,6 +143,7 @@ __all__ = [
 _NAMES = {
     "durations": "parse_duration",
     "knowledge.consolidate": "Consolidated Consolidation",
+    "knowledge.effects": "MeasuredTip Proof describe_verdict make_verdicts read_growth read_proof read_units",
     "knowledge.similarity": "load_embedder",
     "knowledge.claim_tests": "SignatureHistory",
     "knowledge.staleness": "Staleness",

@@ -204,8 +204,8 @@ class Conversation:
 class Exposure:
     """Which tips recall chose for a unit, a session or else a run: each was shown, or held out.
 
-    Tips are written `id@revision`. `p` is the probability of being held out, by the id of the tip. If it
-    `is_control`, the unit is shown no tip at all.
+    Tips are written `id@revision`. `p` is the probability of being held out, by the id of the tip; `*` stands
+    for all of them, which a unit that `is_control` is given none of.
     """
 
     unit: str

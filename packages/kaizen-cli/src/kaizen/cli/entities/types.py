@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from kaizen.store import Store
 
 # What syncs keep for themselves. As `kaizen.sync.state.records` names them, which takes 40 ms to import.
-BOOKKEEPING = ("checkpoint", "claim", "evidence", "run", "trajectory")
+BOOKKEEPING = ("checkpoint", "claim", "evidence", "exposure", "run", "trajectory")
 
 
 def shown_types(store: Store, namespace_id: str, type_: str | None, *, all_types: bool = False) -> list[str]:

@@ -33,6 +33,8 @@ def print_report(report: Report, *, named: bool = False) -> None:
         print_text(f"Tips dropped: {dropped}.")
     if report.outcomes_updated:
         print_text(f"Outcomes updated: {report.outcomes_updated}.")
+    if report.verdicts:
+        print_text(f"Verdicts on tips: {report.verdicts} new; `kaizen proof` shows them.")
     if report.annotated or report.not_annotated:
         print_text(f"Annotated in Phoenix: {report.annotated}, failed: {report.not_annotated}.")
     if report.redacted:

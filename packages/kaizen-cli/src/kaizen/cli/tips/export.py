@@ -15,6 +15,7 @@ from kaizen.cli.options import (
     WhereOption,
     opened,
     parse_where,
+    store_settings,
 )
 from kaizen.cli.output import one_line, print_note
 from kaizen.store import InvalidInputError, UnavailableError
@@ -104,7 +105,8 @@ def _text(
     store: Store, namespace_id: str, format_: str, where: Where, top: int | None, max_tokens: int | None
 ) -> str:
     if format_ == "recall":
-        return recall_document(store, namespace_id, where=where, top=top)
+        is_tried = store_settings().try_candidates
+        return recall_document(store, namespace_id, where=where, top=top, try_candidates=is_tried)
     return tips_block(served_tips(store, namespace_id, where=where)[:top], max_tokens=max_tokens) + "\n"
 
 

@@ -57,9 +57,13 @@ def _read_store(source: str, namespace_id: str, etag: str) -> Fetched | None:
         ) from error
     place = {"backend" if ":" in source else "data_dir": source}
     try:
-        with open_store(StoreSettings.from_environ(os.environ, **place)) as store:
+        settings = StoreSettings.from_environ(os.environ, **place)
+        with open_store(settings) as store:
             now = str(store.get_namespace(namespace_id).version)
-            return None if now == etag else Fetched(recall_document(store, namespace_id).encode(), now)
+            if now == etag:
+                return None
+            document = recall_document(store, namespace_id, try_candidates=settings.try_candidates)
+            return Fetched(document.encode(), now)
     except StoreError as error:
         raise SourceError(str(error)) from error
 

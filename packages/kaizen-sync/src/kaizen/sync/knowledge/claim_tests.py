@@ -9,6 +9,7 @@ from kaizen.sync.generate.offline.claims import Claim, PastCall
 from kaizen.sync.generate.offline.templates import widen
 from kaizen.sync.generate.offline.wording import word
 from kaizen.sync.state.records import called_tools, start_of
+from kaizen.tips.effect import current_effect
 from kaizen.tips.text import fold
 
 if TYPE_CHECKING:
@@ -166,7 +167,9 @@ def settle(changed: Mapping[str, StoredTip], known: Mapping[str, StoredTip]) -> 
 
 
 def _earned(tip: StoredTip, active: Sequence[StoredTip]) -> StoredTip:
-    if tip.is_a_persons or tip.merged_into or tip.retired_for or not tip.is_backed:
+    # What was measured of a tip says more than what its claim explains.
+    is_measured = bool(current_effect(tip))
+    if is_measured or tip.is_a_persons or tip.merged_into or tip.retired_for or not tip.is_backed:
         return tip
     claim = Claim.of_json(tip.claim)
     can_be_weaker = claim.kind == "before" and claim.is_stated

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -153,7 +153,10 @@ class Planner:
     def plan(self, result: Result) -> Plan:
         """Return the commit for a story, once `question` has nothing more to ask."""
         is_open = result.state in ("failed", "deferred")
-        return self._plan_failed(result) if is_open else self._plan_story(result)
+        plan = self._plan_failed(result) if is_open else self._plan_story(result)
+        for trace in result.linked.prepared.values():
+            plan.changes += self._exposures(trace)
+        return plan
 
     def plan_unprepared(self, traces: Sequence[UnpreparedTrace]) -> Plan:
         """Return one commit for traces that nothing can be learned from."""
@@ -174,6 +177,7 @@ class Planner:
             plan.records.append(record)
             # Nothing is learned from its messages, so that they are not kept either.
             plan.changes.append(record.to_put(None, self._evidence.details({})))
+            plan.changes += self._exposures(trace)
         self._plan_tips(plan, self._withdrawn({record.trace_id: record.tip_ids for record in replaced}))
         return plan
 
@@ -280,6 +284,11 @@ class Planner:
         judgement = {"judgement": trace.judgement.to_json()}
         details = {**self._evidence.details(trace.redacted), **judgement, **(details or {})}
         return record.to_put(trace.trajectory, details, linked.base_of(trace.trace_id))
+
+    def _exposures(self, trace: PreparedTrace | UnpreparedTrace) -> Iterator[Put]:
+        """Yield the records of which tips were chosen in a trace, and how it went."""
+        if trace.exposed:
+            yield from trace.exposed.to_puts(self._source.name, self._source.project)
 
     def _replaced(self, linked: LinkedStory) -> dict[str, StoredTip]:
         """Return the tips that a story's traces backed as they were recorded, without that evidence."""

@@ -17,6 +17,7 @@ from kaizen.store import CorruptDataError, UnavailableError, uuid7
 from kaizen.sync.cleaning import clean_trace
 from kaizen.sync.errors import SourceError
 from kaizen.sync.knowledge.deleted import deleted_by_people
+from kaizen.sync.knowledge.effects import make_verdicts
 from kaizen.sync.llm.client import Meter, Model
 from kaizen.sync.model import Trace, utc_now
 from kaizen.sync.outcomes.judge import Judge
@@ -35,6 +36,7 @@ from kaizen.sync.run.stories import Linker
 from kaizen.sync.run.workers import StoryQueue
 from kaizen.sync.sources.base import StoppableSource
 from kaizen.sync.state.claims import Claims
+from kaizen.sync.state.exposures import EXPOSURE
 from kaizen.sync.state.ledger import Ledger
 from kaizen.sync.state.records import ACTOR
 from kaizen.sync.state.report import Report
@@ -58,6 +60,8 @@ _BATCH = 64
 _REQUESTS_IF_IDLE = 1
 # How many requests one run makes to read annotations again: a source that is asked every minute stays idle.
 _REQUESTS = 10
+# All records of experiments are read for verdicts: again when a tenth of them is new.
+_VERDICTS_EVERY = 10
 
 
 class Sync:
@@ -168,6 +172,7 @@ class Sync:
             self._committer.settle_held()
             self._selection.mark_moved()
             self._ask_again()
+            self._make_verdicts()
             found = self._selection.next_checkpoint()
             checkpoint = replace(found, server_version=self._source.server_version)
         finally:
@@ -343,6 +348,18 @@ class Sync:
                 raise
             except Exception as error:  # noqa: BLE001 - what the run is for is done; the next one asks
                 _log.warning("could not read the annotations of earlier traces: %s", error)
+
+    def _make_verdicts(self) -> None:
+        """Act on what the experiment shows, if enough is new since it was looked at last."""
+        ledger = self._ledger
+        if not ledger.exposures_changed or self._budget.is_stopped:
+            return
+        known = self._store.count(ledger.namespace_id, type=EXPOSURE)
+        if ledger.exposures_changed * _VERDICTS_EVERY >= known:
+            made = make_verdicts(self._store, ledger.namespace_id, actor=ACTOR, run_id=self.report.run_id)
+            self.report.verdicts = len(made)
+            ledger.refresh()
+            ledger.exposures_changed = 0
 
     def _keep(self, checkpoint: Checkpoint) -> None:
         """Put the checkpoint, and what this run did if it did anything."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from kaizen.sync.errors import IncompleteRecordError, UnknownShapeError
 from kaizen.sync.knowledge.shown import OWN_CALL, is_own_call
 from kaizen.sync.outcomes.judge import Judgement, sort_annotations
+from kaizen.sync.outcomes.measures import exposed_trace
 from kaizen.sync.redact import Redactor
 from kaizen.sync.run.isolation import failure_reason
 from kaizen.sync.state.records import ERRORS_EXCLUDED, TraceRecord, start_of
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from kaizen.sync.outcomes.judge import Judge
     from kaizen.sync.redact import Redaction
     from kaizen.sync.run.stories import Linker
+    from kaizen.sync.state.exposures import ExposedTrace
     from kaizen.sync.state.records import State
     from kaizen.sync.trajectory.stories import TraceDescription
 
@@ -44,6 +46,7 @@ class PreparedTrace:
     description: TraceDescription
     judgement: Judgement
     redacted: Counter[str] = field(default_factory=Counter)
+    exposed: ExposedTrace | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +58,7 @@ class UnpreparedTrace:
     start_time: datetime
     state: State
     reason: str
+    exposed: ExposedTrace | None = None
 
     @classmethod
     def of(cls, trace: Trace | PreparedTrace, state: State, reason: str) -> UnpreparedTrace:
@@ -92,17 +96,24 @@ def prepare_trace(
             span_ids=judge.subject(trace).span_ids,
         )
         trajectory = replace(trajectory, outcome=judgement.outcome(judge.rules))
-        if trajectory.outcome.name == "failure" and not include_errors:
+        is_excluded = trajectory.outcome.name == "failure" and not include_errors
+        if is_excluded and not trajectory.exposures:
             return unprepared("skipped", ERRORS_EXCLUDED)
         trajectory = redactor.trajectory(trajectory)
+        description = describe(trajectory, trace.start_time)
+        exposed = exposed_trace(trace, trajectory, repeated=description.repeated)
+        if is_excluded:
+            # Nothing is learned from it, but an experiment that forgot failures would prove nothing.
+            return replace(unprepared("skipped", ERRORS_EXCLUDED), exposed=exposed)
         return PreparedTrace(
             trace_id=trace.trace_id,
             digest=trace.digest,
             start_time=trace.start_time,
             trajectory=trajectory,
-            description=describe(trajectory, trace.start_time),
+            description=description,
             judgement=judgement,
             redacted=redactor.counts,
+            exposed=exposed,
         )
     except UnknownShapeError as error:
         return unprepared("skipped", str(error))

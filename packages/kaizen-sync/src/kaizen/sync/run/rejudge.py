@@ -13,6 +13,7 @@ from kaizen.sync.model import TARGETS
 from kaizen.sync.outcomes.judge import Judgement, Subject
 from kaizen.sync.redact import Redactor
 from kaizen.sync.run.stories import outcome_of
+from kaizen.sync.state.exposures import ExposedTrace, annotated_success, exposure_id
 from kaizen.sync.state.records import TRAJECTORY, TraceRecord, put_again, stored_outcome
 from kaizen.tips.contradictions import resolve_contradictions
 
@@ -127,7 +128,19 @@ class Rejudging:
         outcome = judgement.outcome(self._judge.rules)
         judged = {"outcome": outcome.to_json(), "judgement": judgement.to_json()}
         changes: list[Change] = [put_again(entity, {**entity.metadata, **judged})]
+        changes += self._exposures(entity, outcome)
         return [*changes, *self._evidence(entity, outcome)], outcome != stored_outcome(entity)
+
+    def _exposures(self, entity: Entity, outcome: Outcome) -> Iterator[Change]:
+        """Yield the changes for the trace's records of the experiment."""
+        metadata: Mapping[str, Any] = entity.metadata
+        source, project, trace_id = (metadata[name] for name in ("source", "project", "trace_id"))
+        units = [exposure["unit"] for exposure in metadata.get("exposures") or ()]
+        ids = [exposure_id(source, project, unit, trace_id) for unit in units]
+        success = annotated_success(outcome)
+        for found in self._store.get_many(self._namespace_id, ids).values() if ids else ():
+            if (exposed := ExposedTrace.of(found)).success != success:
+                yield from replace(exposed, success=success).to_puts(source, project)
 
     def _evidence(self, entity: Entity, outcome: Outcome) -> list[Change]:
         """Return the changes for the tips of the trace's story whose evidence has another outcome now."""

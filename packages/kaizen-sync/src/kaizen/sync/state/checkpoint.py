@@ -31,7 +31,8 @@ class Checkpoint:
     without a final record, `deferred` counts them all. `spans` is about how many the project has. `tools` are
     those that its agents were offered last, by name.
     `index_from` and `full_at` are where the next index starts, and when the last one was a whole one.
-    `asks` are the hours whose traces are asked for again.
+    `asks` are the hours whose traces are asked for again. `exposures_changed` counts records of experiments
+    that changed since verdicts were made by them.
     """
 
     source: str
@@ -46,6 +47,7 @@ class Checkpoint:
     state_counts: Counter[CountedState] = field(default_factory=Counter)
     tools: Mapping[str, Offered] = field(default_factory=dict)
     asks: tuple[Ask, ...] = ()
+    exposures_changed: int = 0
     version: int = 0
 
     @property
@@ -101,6 +103,7 @@ class Checkpoint:
             ),
             tools={name: Offered(**offered) for name, offered in (metadata.get("tools") or {}).items()},
             asks=tuple(map(Ask.of_json, metadata.get("asks") or ())),
+            exposures_changed=metadata.get("exposures_changed", 0),
             version=metadata["version"],
         )
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from kaizen.store import ConflictError
 from kaizen.sync.state.checkpoint import Checkpoint, checkpoint_id
+from kaizen.sync.state.exposures import EXPOSURE
 from kaizen.sync.state.records import ACTOR, CLAIM, TRAJECTORY, Claim, TraceRecord, called_path, record_id
 from kaizen.sync.state.rejudge_schedule import Ask
 from kaizen.sync.trajectory.tool_definitions import newest
@@ -60,6 +61,8 @@ class Ledger:
         # The hours whose traces are asked for again, those of the checkpoint and those recorded since.
         self.asks = {ask.hour: ask for ask in self.checkpoint.asks}
         self.reopened = False
+        # How many records of experiments changed since verdicts were made by them.
+        self.exposures_changed = self.checkpoint.exposures_changed
         # How often others changed a record: what was linked before may be linked otherwise since.
         self.changed_by_others = 0
         self._began: dict[str, CountedState | None] = {}
@@ -180,6 +183,7 @@ class Ledger:
                 state_counts=+self.state_counts,
                 tools=self.tools,
                 asks=tuple(ask for _, ask in sorted(self.asks.items())),
+                exposures_changed=self.exposures_changed,
                 version=version,
             )
             is_near = self.version - self.checkpoint.version < _FEW_COMMITS
@@ -211,6 +215,8 @@ class Ledger:
                 offered: Mapping[str, Any] = change.after.metadata
                 start = after.description.start_time
                 self.tools = newest(self.tools, offered.get("tools") or {}, start, after.trace_id)
+            entity = change.after or change.before
+            self.exposures_changed += entity is not None and entity.type == EXPOSURE
             if _keep(self._tips, change, GUIDELINE, read_tip):
                 self._standing = None
             _keep(self._claims, change, CLAIM, Claim.of)

@@ -26,7 +26,8 @@ class Report:
 
     `cost_usd` is None where a model was called whose price is not known. `share` is about how much of the
     work is done, from 0 to 1, where that can be told; `traces_read` were read so far. `outcomes_asked` counts
-    traces that were asked for again, `outcomes_updated` those that are judged otherwise now.
+    traces that were asked for again, `outcomes_updated` those that are judged otherwise now, and `verdicts`
+    tips whose effect is known otherwise now.
     """
 
     run_id: str
@@ -43,6 +44,7 @@ class Report:
     redacted: Counter[str] = field(default_factory=Counter)
     outcomes_asked: int = 0
     outcomes_updated: int = 0
+    verdicts: int = 0
     annotated: int = 0
     not_annotated: int = 0
     model_calls: int = 0
@@ -102,7 +104,7 @@ class Report:
 
     @property
     def did_anything(self) -> bool:
-        return bool(self.processed.total() or self.model_calls or self.outcomes_updated)
+        return bool(self.processed.total() or self.model_calls or self.outcomes_updated or self.verdicts)
 
     def to_put(self, *, ended: bool) -> Put:
         """Return the entity that keeps the run; `ended` says that nothing more comes."""
@@ -138,6 +140,7 @@ class Report:
             ],
             "redacted": dict(sorted(self.redacted.items())),
             "outcomes": {"asked": self.outcomes_asked, "updated": self.outcomes_updated},
+            "verdicts": self.verdicts,
             "annotated": {"done": self.annotated, "failed": self.not_annotated},
             "model": {
                 "calls": self.model_calls,

@@ -1,0 +1,1 @@
+"""Estimate which tips help: pure functions over values, which import nothing of the run."""
