@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -29,8 +30,13 @@ print(json.dumps(sorted({name.partition(".")[0] for name in sys.modules})))
 
 def loaded_by(*arguments: str) -> set[str]:
     """The packages that a command loads."""
+    # readline, which a test may have loaded, sets COLUMNS behind Python's back, and tables are drawn then.
     done = subprocess.run(
-        [sys.executable, "-c", LOADED, *arguments], capture_output=True, text=True, check=True
+        [sys.executable, "-c", LOADED, *arguments],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=dict(os.environ),
     )
     return set(json.loads(done.stdout.splitlines()[-1]))
 
