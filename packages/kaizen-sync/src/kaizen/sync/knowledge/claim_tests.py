@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from kaizen.sync.generate.offline.claims import Claim, PastCall
+from kaizen.sync.generate.offline.claims import Claim, Ending, PastCall
 from kaizen.sync.generate.offline.templates import widen
 from kaizen.sync.generate.offline.wording import word
-from kaizen.sync.state.records import called_tools, start_of
+from kaizen.sync.state.records import called_tools, start_of, stored_outcome
 from kaizen.tips.effect import current_effect
 from kaizen.tips.text import fold
 
@@ -19,6 +19,11 @@ if TYPE_CHECKING:
     from kaizen.sync.generate.offline.claims import Verdict
     from kaizen.sync.state.ledger import Ledger
     from kaizen.tips.tip import StoredTip, Tip
+
+
+# How many conversations show what is claimed of outcomes.
+_SUCCESSES = 5
+_FAILURES = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,22 +50,25 @@ class ClaimTests:
         changed = dict(tips)
         tools = {call.tool for conversation in calls for call in conversation}
         for tip in {**self.ledger.tips, **tips}.values():
-            if tip.claim and tip.claim["tool"] in tools and not tip.merged_into:
+            # What is claimed of outcomes, which may be known later, is tested when the run ends.
+            if tip.claim and not is_of_outcomes(tip) and tip.claim["tool"] in tools and not tip.merged_into:
                 claim = Claim.of_json(tip.claim)
                 verdict = verdict_of(claim, calls)
                 verdict = "silent" if verdict == "holds" and tip.id in unconfirmed else verdict
                 tested = tip.with_verdict(head, verdict, stories=trace_ids)
                 if tip.id not in self.ledger.tips:
-                    tested = self._test_on_others(tested, claim, trace_ids)
+                    tested = self.test_on_others(tested, trace_ids)
                 if tested != tip or tip.id in tips:
                     changed[tip.id] = tested
         return changed
 
-    def _test_on_others(self, tip: StoredTip, claim: Claim, trace_ids: Collection[str]) -> StoredTip:
+    def test_on_others(self, tip: StoredTip, trace_ids: Collection[str] = ()) -> StoredTip:
+        """Return the tip after its claim was tested on all stories but those of these traces."""
+        claim = Claim.of_json(tip.claim)
         for entity in self.ledger.stories_that_called(claim.tool):
             trace_id = str(entity.metadata["trace_id"])
             if trace_id not in trace_ids:
-                tip = tip.with_verdict(trace_id, verdict_of(claim, stored_calls(entity)))
+                tip = tip.with_verdict(trace_id, verdict_of(claim, stored_calls(entity), ending_of(entity)))
         return tip
 
 
@@ -104,9 +112,9 @@ def read_history(signature: Mapping[str, str], stories: Iterable[Entity]) -> Sig
     )
 
 
-def verdict_of(claim: Claim, calls: Iterable[Sequence[PastCall]]) -> Verdict:
+def verdict_of(claim: Claim, calls: Iterable[Sequence[PastCall]], ending: Ending | None = None) -> Verdict:
     """Check a claim on a story: one conversation that breaks it is enough."""
-    verdicts = {claim.check(conversation) for conversation in calls}
+    verdicts = {claim.check(conversation, ending) for conversation in calls}
     return "broken" if "broken" in verdicts else "holds" if "holds" in verdicts else "silent"
 
 
@@ -125,6 +133,17 @@ def stored_calls(entity: Entity) -> Iterator[list[PastCall]]:
     return ([PastCall(*call) for call in conversation] for conversation in metadata.get("calls") or ())
 
 
+def ending_of(entity: Entity) -> Ending:
+    """Return how a story ended, as far as the record of its head says."""
+    metadata: Mapping[str, Any] = entity.metadata
+    return Ending(stored_outcome(entity).name, tuple(metadata.get("tools") or ()))
+
+
+def is_of_outcomes(tip: StoredTip) -> bool:
+    """Return whether a tip says by what runs that succeeded differ from those that failed."""
+    return tip.claim.get("kind") == "outcome"
+
+
 def same_lesson(tip: Tip, known: Iterable[StoredTip]) -> StoredTip | None:
     """Return the known tip that claims the same about the same error; None if there is none."""
     claim = Claim.of_json(tip.claim)
@@ -133,14 +152,17 @@ def same_lesson(tip: Tip, known: Iterable[StoredTip]) -> StoredTip | None:
         for other in known
         if other.claim and Claim.of_json(other.claim).says() == claim.says() and _is_same_error(other, claim)
     )
-    return min(same, key=lambda other: (other.signature["error"] != claim.error, other.id), default=None)
+    return min(
+        same, key=lambda other: (Claim.of_json(other.claim).error != claim.error, other.id), default=None
+    )
 
 
 def with_lesson(known: StoredTip, tip: Tip) -> StoredTip:
     """Return a known tip whose error stands for that of a new one too; its own wording follows."""
     if not (known.claim and tip.claim):
         return known
-    claim, error = Claim.of_json(known.claim), widen(known.claim["error"], tip.claim["error"])
+    claim = Claim.of_json(known.claim)
+    error = widen(claim.error, Claim.of_json(tip.claim).error)
     if error is None or error == claim.error:
         return known
     return _claiming(known, replace(claim, error=error))
@@ -179,9 +201,16 @@ def _earned(tip: StoredTip, active: Sequence[StoredTip]) -> StoredTip:
         return tip
     covering = next((other.id for other in active if _says_more(other, claim)), None)
     is_broken = bool(tip.counterexamples) and not can_be_weaker
-    is_shown_twice = claim.is_stated or tip.support + len(tip.confirmed_by) > 1
-    earned = "retired" if is_broken or covering else "active" if is_shown_twice else "candidate"
+    earned = "retired" if is_broken or covering else "active" if _is_shown(tip, claim) else "candidate"
     return tip.with_metadata(status=earned, covered_by=covering)
+
+
+def _is_shown(tip: StoredTip, claim: Claim) -> bool:
+    """Return whether enough conversations show a claim that nothing breaks."""
+    if claim.kind == "outcome":
+        # A tool that has no part in it parts five successes from two failures once in 21 times.
+        return tip.support >= _SUCCESSES and len(tip.confirmed_by) >= _FAILURES
+    return claim.is_stated or tip.support + len(tip.confirmed_by) > 1
 
 
 def _claiming(tip: StoredTip, claim: Claim) -> StoredTip:

@@ -135,6 +135,12 @@ class Planner:
             calls=() if any(new.source.is_suspect for new in learned) else self._evidence.calls(linked),
         )
 
+    def evidence_for(self, tip: Tip, linked: LinkedStory) -> NewTip | None:
+        """Return a tip with what backs it in a story that is stored; None if nothing does."""
+        self.start()
+        result = Result(linked=linked, as_of=self._ledger.version, state="learned", tips=(tip,))
+        return next(iter(self.attach_evidence(result).learned), None)
+
     def prefetch_question(self, result: Result) -> Question | None:
         """Return what can be asked already about a story that waits for its turn; None for nothing."""
         if not result.learned:

@@ -13,11 +13,13 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from kaizen.store import CorruptDataError, UnavailableError, uuid7
+from kaizen.store import ConflictError, CorruptDataError, UnavailableError, uuid7
 from kaizen.sync.cleaning import clean_trace
 from kaizen.sync.errors import SourceError
+from kaizen.sync.generate.offline import quote_of_call
 from kaizen.sync.knowledge.deleted import deleted_by_people
 from kaizen.sync.knowledge.effects import make_verdicts
+from kaizen.sync.knowledge.outcome_claims import OutcomeClaims
 from kaizen.sync.llm.client import Meter, Model
 from kaizen.sync.model import Trace, utc_now
 from kaizen.sync.outcomes.judge import Judge
@@ -28,7 +30,13 @@ from kaizen.sync.run.comparisons import Comparisons
 from kaizen.sync.run.evidence import Evidence
 from kaizen.sync.run.generation import Generator
 from kaizen.sync.run.isolation import failure_reason
-from kaizen.sync.run.prepare import PreparedTrace, UnpreparedTrace, prepare_trace, stored_batches
+from kaizen.sync.run.prepare import (
+    PreparedTrace,
+    UnpreparedTrace,
+    prepare_trace,
+    stored_batches,
+    stored_traces,
+)
 from kaizen.sync.run.preview import Preview, read_only_view
 from kaizen.sync.run.rejudge import Rejudging
 from kaizen.sync.run.selection import Selection
@@ -38,7 +46,7 @@ from kaizen.sync.sources.base import StoppableSource
 from kaizen.sync.state.claims import Claims
 from kaizen.sync.state.exposures import EXPOSURE
 from kaizen.sync.state.ledger import Ledger
-from kaizen.sync.state.records import ACTOR
+from kaizen.sync.state.records import ACTOR, TraceRecord
 from kaizen.sync.state.report import Report
 from kaizen.tips.reading import migrate_tips
 
@@ -46,13 +54,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from concurrent.futures import Future
 
-    from kaizen.store import Put, Store
+    from kaizen.store import Entity, Put, Store
+    from kaizen.sync.knowledge.reconcile import NewTip
     from kaizen.sync.model import Annotation, Clock
     from kaizen.sync.run.commits import Result
     from kaizen.sync.run.stories import LinkedStory
     from kaizen.sync.settings import ModelSettings, SyncSettings
     from kaizen.sync.sources.base import Annotator, Source
     from kaizen.sync.state.checkpoint import Checkpoint
+    from kaizen.tips.tip import Tip
 
 _log = logging.getLogger(__name__)
 
@@ -179,6 +189,7 @@ class Sync:
             try:
                 self._finish_all()
                 self._committer.settle_held()
+                self._compare_outcomes()
                 if self._annotator:
                     self._annotator.close(self.report)
                 # A run that broke off does not move the checkpoint, but what it did and cost is kept.
@@ -348,6 +359,25 @@ class Sync:
                 raise
             except Exception as error:  # noqa: BLE001 - what the run is for is done; the next one asks
                 _log.warning("could not read the annotations of earlier traces: %s", error)
+
+    def _compare_outcomes(self) -> None:
+        """Learn by what runs that succeeded differ from those that failed, if this run knows of new ones."""
+        deleted = partial(deleted_by_people, self._store, self._ledger.namespace_id)
+        claims = OutcomeClaims(self._ledger, self._evidence_for, deleted=deleted)
+        try:
+            claims.learn(run_id=self.report.run_id)
+        except (UnavailableError, CorruptDataError, ConflictError):
+            raise
+        except Exception as error:  # noqa: BLE001 - what the run is for is done; the next one compares
+            _log.warning("could not compare runs that succeeded with those that failed: %s", error)
+
+    def _evidence_for(self, tip: Tip, entity: Entity) -> NewTip | None:
+        record = TraceRecord.of(entity)
+        traces = stored_traces(self._linker, self._linker.recorded(record))
+        stories = self._linker.link_stories(traces)
+        linked = next((one for one in stories if one.story.head == record.trace_id), None)
+        quote = linked and quote_of_call(linked.trajectory(), tip.claim["tools"][0])
+        return self._planner.evidence_for(replace(tip, quote=quote), linked) if linked and quote else None
 
     def _make_verdicts(self) -> None:
         """Act on what the experiment shows, if enough is new since it was looked at last."""

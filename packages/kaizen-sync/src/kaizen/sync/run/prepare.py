@@ -134,9 +134,14 @@ def stored_batches(linker: Linker, *, since: datetime | None) -> Iterator[list[P
     )
     for first in range(0, len(starts), _BATCH):
         found = linker.read([trace_id for _, trace_id in starts[first : first + _BATCH]])
-        known = {**found, **linker.bases(found, found)}
-        descriptions = whole_descriptions(found.values(), known)
-        yield sorted(_readable(found, known, descriptions), key=lambda one: (one.start_time, one.trace_id))
+        yield stored_traces(linker, found)
+
+
+def stored_traces(linker: Linker, found: Mapping[str, Entity]) -> list[PreparedTrace]:
+    """Return the traces of these records, by trace id, in order of time, as far as they can be read."""
+    known = {**found, **linker.bases(found, found)}
+    descriptions = whole_descriptions(found.values(), known)
+    return sorted(_readable(found, known, descriptions), key=lambda one: (one.start_time, one.trace_id))
 
 
 def _is_kept(entity: Entity) -> bool:

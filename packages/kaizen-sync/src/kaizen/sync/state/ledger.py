@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from kaizen.store import ConflictError
 from kaizen.sync.state.checkpoint import Checkpoint, checkpoint_id
 from kaizen.sync.state.exposures import EXPOSURE
-from kaizen.sync.state.records import ACTOR, CLAIM, TRAJECTORY, Claim, TraceRecord, called_path, record_id
+from kaizen.sync.state.records import (
+    ACTOR,
+    CLAIM,
+    TRAJECTORY,
+    Claim,
+    TraceRecord,
+    called_path,
+    judged_tools,
+    record_id,
+)
 from kaizen.sync.state.rejudge_schedule import Ask
 from kaizen.sync.trajectory.tool_definitions import newest
 from kaizen.tips.changes import tip_changes
@@ -21,7 +30,7 @@ from kaizen.tips.reading import read_tip, read_tips, story_evidence
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from kaizen.store import Applied, Change, Commit, Entity, Put, Store
+    from kaizen.store import Applied, Change, Commit, Entity, JsonValue, Put, Store
     from kaizen.sync.state.records import CountedState
     from kaizen.tips.evidence import StoredSource
     from kaizen.tips.tip import StoredTip
@@ -63,6 +72,8 @@ class Ledger:
         self.reopened = False
         # How many records of experiments changed since verdicts were made by them.
         self.exposures_changed = self.checkpoint.exposures_changed
+        # The tools of stories whose records changed and whose outcome is known.
+        self.judged_tools: set[str] = set()
         # How often others changed a record: what was linked before may be linked otherwise since.
         self.changed_by_others = 0
         self._began: dict[str, CountedState | None] = {}
@@ -99,9 +110,16 @@ class Ledger:
         entities = self._store.get_many(self.namespace_id, ids)
         return {str(entity.metadata["trace_id"]): entity for entity in entities.values()}
 
-    def stories_that_called(self, tool: str) -> Iterator[Entity]:
-        """Yield the records of all stories of the namespace in which that tool was called."""
-        found = self._store.iterate(self.namespace_id, type=TRAJECTORY, where={called_path(tool): True})
+    def stories_that_called(self, tool: str, *, outcome: str = "") -> Iterator[Entity]:
+        """Yield the records of all stories of the namespace in which that tool was called.
+
+        Only of those that ended with that outcome, if there is one.
+        """
+        where: dict[str, JsonValue] = {
+            called_path(tool): True,
+            **({"outcome.name": outcome} if outcome else {}),
+        }
+        found = self._store.iterate(self.namespace_id, type=TRAJECTORY, where=where)
         return (entity for entity in found if entity.metadata.get("state") in ("learned", "no_lesson"))
 
     def story(self, trace_id: str) -> StoryKey:
@@ -216,6 +234,7 @@ class Ledger:
                 start = after.description.start_time
                 self.tools = newest(self.tools, offered.get("tools") or {}, start, after.trace_id)
             entity = change.after or change.before
+            self.judged_tools |= judged_tools(change.before) | judged_tools(change.after)
             self.exposures_changed += entity is not None and entity.type == EXPOSURE
             if _keep(self._tips, change, GUIDELINE, read_tip):
                 self._standing = None

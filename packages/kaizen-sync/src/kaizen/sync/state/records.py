@@ -227,6 +227,14 @@ def called_path(tool: str) -> str:
     return f"called.{_tool_key(tool)}"
 
 
+def judged_tools(entity: Entity | None) -> set[str]:
+    """Return the tools that a story called, by the record of its head, if its outcome is known."""
+    if entity is None or entity.type != TRAJECTORY or stored_outcome(entity).name == "unknown":
+        return set()
+    metadata: Mapping[str, Any] = entity.metadata
+    return {call[0] for conversation in metadata.get("calls") or () for call in conversation}
+
+
 def _tool_key(name: str) -> str:
     # A name may have dots, which separate the parts of a path.
     return hashlib.blake2b(name.encode(), digest_size=8).hexdigest()

@@ -36,6 +36,12 @@ def is_mined(tip: Tip) -> bool:
     return bool(tip.claim) and tip.content == content(Claim.of_json(tip.claim))
 
 
+def quote_of_call(trajectory: Trajectory, tool: str) -> str:
+    """Return a call of a tool that succeeded, as it can be quoted; empty if there is none."""
+    calls = (call for log in call_logs(trajectory) for call in log.calls)
+    return next((call.quote for call in calls if call.tool == tool and call.succeeded), "")
+
+
 def mine(trajectory: Trajectory) -> list[Finding]:
     """Return the claims that a run proves, the best first, one for each error of each tool."""
     # Most runs have no refused call, and dividing one into its tasks is what takes time.

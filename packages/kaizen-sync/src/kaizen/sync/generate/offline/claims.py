@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -14,6 +14,7 @@ from kaizen.sync.trajectory.json_text import as_text
 if TYPE_CHECKING:
     from kaizen.sync.generate.offline.calls import Call
     from kaizen.sync.generate.offline.templates import CallLog
+    from kaizen.sync.model import OutcomeName
 
 Kind = Literal[
     "before",  # call other tools first; with `arguments`, page by page
@@ -28,6 +29,7 @@ Kind = Literal[
     "ask",  # ask the user again
     "change",  # the arguments that were changed, to keep to the rule that the error states
     "rule",  # the rule that the error states, where no run has shown how to keep to it
+    "outcome",  # call another tool first, as runs that succeeded did and runs that failed did not; no error
 ]
 # Of two claims about one error, that which says less is part of the other: the first say least.
 _VAGUE: tuple[Kind, ...] = ("rule", "change")
@@ -51,14 +53,14 @@ LEAST_CHARS = 4  # shorter values are in any result
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """How a call of `tool` must be made, else it is refused with `error`, a template.
+    """How a call of `tool` must be made, else it is refused with `error`, a template, or the run fails.
 
     `is_conditional` says that calls which did not keep to it succeeded too.
     """
 
     kind: Kind
     tool: str
-    error: str
+    error: str = ""
     arguments: tuple[str, ...] = ()
     tools: tuple[str, ...] = ()
     how: str = ""
@@ -67,7 +69,7 @@ class Claim:
 
     @property
     def signature(self) -> dict[str, str]:
-        return {"tool": self.tool, "error": self.error}
+        return {"tool": self.tool, "error": self.error} if self.error else {}
 
     @property
     def rank(self) -> int:
@@ -77,7 +79,7 @@ class Claim:
     @property
     def is_stated(self) -> bool:
         """Return whether the error itself states the rule, so that one conversation is enough."""
-        if self.kind in ("ask", "instead", "install"):
+        if self.kind in ("ask", "instead", "install", "outcome"):
             return False
         if self.tools and not any(holds_word(self.error, tool) for tool in self.tools):
             return False
@@ -104,12 +106,15 @@ class Claim:
     def is_same_error(self, tool: str, error: str) -> bool:
         return tool == self.tool and widen(self.error, error) is not None
 
-    def check(self, calls: Sequence[PastCall]) -> Verdict:
+    def check(self, calls: Sequence[PastCall], ending: Ending | None = None) -> Verdict:
         """Check it on one conversation.
 
         It holds if a call kept to it and succeeded, or did not and was refused with the error; it is broken
-        if a call did not keep to it and succeeded, whatever else happened.
+        if a call did not keep to it and succeeded, whatever else happened. What is claimed of the outcome
+        depends on the `ending`, which is silent about all other claims.
         """
+        if self.kind == "outcome":
+            return self._check_ending(calls, ending or Ending())
         obeys = _CHECKS.get(self.kind)
         verdict: Verdict = "silent"
         for number, call in enumerate(calls):
@@ -125,6 +130,23 @@ class Claim:
                 is_proof = kept is False and self.is_same_error(call.tool, call.error or "")
             verdict = "holds" if is_proof else verdict
         return verdict
+
+    def _check_ending(self, calls: Sequence[PastCall], ending: Ending) -> Verdict:
+        before = called_before(calls, self.tool, ending.outcome)
+        if before is None:
+            return "silent"
+        is_kept = before.issuperset(self.tools)
+        if is_kept == (ending.outcome == "failure"):
+            return "broken"
+        # That a success kept to it proves nothing alone, nor a failure that could not.
+        return "holds" if not is_kept and set(ending.offered).issuperset(self.tools) else "silent"
+
+
+class Ending(NamedTuple):
+    """How a run ended, and the names of the tools that it was offered."""
+
+    outcome: OutcomeName = "unknown"
+    offered: Collection[str] = ()
 
 
 class PastCall(NamedTuple):
@@ -142,6 +164,22 @@ class PastCall(NamedTuple):
     @property
     def succeeded(self) -> bool:
         return self.error is None
+
+
+def called_before(calls: Sequence[PastCall], tool: str, outcome: OutcomeName) -> set[str] | None:
+    """Return the tools that were called with success before that one; None if the conversation is silent.
+
+    Before its first success if the run succeeded, and before its last call if it failed, so that doubt
+    counts against whatever is claimed of the order.
+    """
+    if outcome == "unknown":
+        return None
+    is_success = outcome == "success"
+    places = [n for n, call in enumerate(calls) if call.tool == tool and (call.succeeded or not is_success)]
+    if not places:
+        return None
+    end = places[0] if is_success else places[-1]
+    return {call.tool for call in calls[:end] if call.succeeded} - {tool}
 
 
 def past_calls(log: CallLog) -> list[PastCall]:

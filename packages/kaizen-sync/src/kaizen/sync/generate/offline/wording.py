@@ -16,6 +16,17 @@ if TYPE_CHECKING:
 def word(claim: Claim, *, quote: str = "") -> Tip:
     """Return the tip that a claim is; the same claim is always worded alike."""
     tool, error, said = f"`{claim.tool}`", f'"{claim.error}"', content(claim)
+    if claim.kind == "outcome":
+        return Tip(
+            content=said,
+            category="strategy",
+            rationale=f"Runs that called {tool} ended well only where this was called first.",
+            trigger=f"{tool} is to be called.",
+            implementation_steps=(f"{_action(claim)}.",),
+            task_description=f"Tasks that need {tool}.",
+            quote=quote,
+            claim=claim.to_json(),
+        )
     return Tip(
         content=said,
         category="recovery",
@@ -54,6 +65,8 @@ def content(claim: Claim) -> str:
         case "rule":
             how = f"Make sure that the rule of {tool} is met before calling it: {said}"
             return f"{how}. No run has shown yet how."
+        case "outcome":
+            return f"{_action(claim)}: every run that succeeded did, and no run that failed."
         case _:
             return f"{_action(claim)}: otherwise it refuses with {said}."
 
@@ -62,7 +75,7 @@ def _action(claim: Claim) -> str:
     """Return what to do and when; empty if the claim names no action."""
     if not (how := _first(claim)):
         return ""
-    when = "before" if claim.kind in ("before", "unit", "source") else "when"
+    when = "before" if claim.kind in ("before", "unit", "source", "outcome") else "when"
     return f"{how[0].upper()}{how[1:]} {when} calling `{claim.tool}`"
 
 
@@ -72,7 +85,7 @@ def _first(claim: Claim) -> str:
     match claim.kind:
         case "before" if claim.arguments:
             return f"read every {names} of {others}"
-        case "before":
+        case "before" | "outcome":
             return f"call {others}"
         case "form":
             return (
