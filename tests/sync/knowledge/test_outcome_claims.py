@@ -9,13 +9,21 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kaizen.store import Delete, Store, StoreSettings, open_store
+from benchmarks.tips import read_runs
+from kaizen.store import Delete, Entity, Store, StoreSettings, UnavailableError, open_store
 from kaizen.sync import OFFLINE, ModelSettings, Sync, SyncSettings, undo_run
+from kaizen.sync.generate.offline.calls import is_read_only
+from kaizen.sync.generate.offline.claims import past_calls
+from kaizen.sync.generate.offline.templates import call_logs
+from kaizen.sync.knowledge.claim_tests import calls_metadata, stored_calls
+from kaizen.sync.knowledge.outcome_claims import compare
 from kaizen.sync.model import Annotation
 from kaizen.sync.run import rejudge as rejudging
+from kaizen.sync.trajectory.tool_definitions import tool_versions
 from kaizen.tips.review import retire_tips
 from kaizen.tips.tip import StoredTip
 from tests.support.listed import ListedSource, one_call
+from tests.support.spans import START
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -34,9 +42,11 @@ def store(tmp_path: Path) -> Iterator[Store]:
         yield store
 
 
-def run(trace_id: str, *tools: str, offered: Sequence[str] = TOOLS) -> Trace:
+def run(
+    trace_id: str, *tools: str, offered: Sequence[str] = TOOLS, told: Sequence[dict[str, Any]] = ()
+) -> Trace:
     """A run that calls these tools one a turn, each with success; `!` after its name: it is refused."""
-    messages: list[dict[str, Any]] = [{"role": "user", "content": f"Pay the invoice {trace_id}."}]
+    messages: list[dict[str, Any]] = [*told, {"role": "user", "content": f"Pay the invoice {trace_id}."}]
     for number, tool in enumerate(tools):
         result = "Error: the ledger is closed" if tool.endswith("!") else "fine"
         arguments = json.dumps({"account": f"account of {trace_id}"})
@@ -193,6 +203,37 @@ def test_a_counterexample_retires_it_until_it_is_undone(against: tuple[Trace, st
     assert (the_tip(store).status, the_tip(store).counterexamples) == ("active", [])
 
 
+@pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
+def test_one_counterexample_keeps_it_from_agents_in_any_order(order: Sequence[int], store: Store) -> None:
+    syncs = [ENOUGH[:3], ENOUGH[3:], [(unchecked("s6"), "correct")]]
+    for number in order:
+        learn(store, *syncs[number])
+    assert [tip for tip in tips(store) if tip.status != "retired"] == []
+
+
+def test_what_a_run_that_broke_off_did_not_compare_the_next_one_does(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise UnavailableError("the disk is gone")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("kaizen.sync.run.pipeline.OutcomeClaims.learn", fail)
+        with pytest.raises(UnavailableError, match="the disk is gone"):
+            learn(store, *ENOUGH)
+    assert tips(store) == []
+    learn(store, *ENOUGH)
+    assert the_tip(store).status == "active"
+
+
+def test_a_success_of_an_agent_that_was_shown_the_tip_does_not_back_it(store: Store) -> None:
+    learn(store, *ENOUGH)
+    told = [{"role": "system", "content": the_tip(store).content}]
+    shown = run("t1", "get_account", "check_fraud", "wire_money", told=told)
+    learn(store, (shown, "correct"))
+    assert the_tip(store).support == 5
+
+
 def test_a_verdict_that_comes_late_counts_as_one_that_was_there(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -243,3 +284,32 @@ def test_a_tip_that_somebody_deleted_or_retired_stays_away(store: Store) -> None
     store.commit(N, [Delete(id=entity.id)], actor="somebody")
     learn(store, *good("s6"))
     assert tips(store) == []
+
+
+def test_real_runs_teach_nothing_false(shared_data: Path) -> None:
+    runs = [run.trajectory for run in read_runs(shared_data) if run.dataset == "tau2_retail"]
+    stories = [
+        Entity(
+            id=trajectory.trace_id,
+            namespace_id=N,
+            type="trajectory",
+            content="",
+            metadata={
+                "trace_id": trajectory.trace_id,
+                "outcome": trajectory.outcome.to_json(),
+                "tools": tool_versions(trajectory.tools),
+                **calls_metadata(list(map(past_calls, call_logs(trajectory)))),
+            },
+            created_at=START,
+            updated_at=START,
+            revision=1,
+        )
+        for trajectory in runs
+    ]
+    tools = {call[0] for story in stories for call in itertools.chain(*stored_calls(story))}
+    found = [compare(tool, stories) for tool in sorted(tools) if not is_read_only(tool)]
+    assert len(found) == 8
+    # By chance: three runs that succeeded and two that failed. It takes five to be given to agents.
+    assert {(one.tool, claim.tools, len(one.successes)) for one in found for claim in one.claims} == {
+        ("modify_pending_order_payment", ("find_user_id_by_email",), 3)
+    }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from kaizen.sync.generate.offline.calls import is_read_only
@@ -22,7 +22,7 @@ from kaizen.sync.state.records import TraceRecord
 from kaizen.tips.contradictions import resolve_contradictions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from kaizen.store import Change, Entity, Put
     from kaizen.sync.knowledge.reconcile import NewTip
@@ -62,64 +62,86 @@ class OutcomeClaims:
         # Most often nobody says that any of them failed, which one story tells.
         if not tips and next(self.ledger.stories_that_called(tool, outcome="failure"), None) is None:
             return []
-        claims, successes = compare(tool, self.ledger.stories_that_called(tool))
-        records = self.ledger.entities(successes[:_MOST_BACKING]) if claims else {}
+        compared = compare(tool, self.ledger.stories_that_called(tool))
+        records = self.ledger.entities(compared.successes[:_MOST_BACKING]) if compared.claims else {}
         named: defaultdict[str, list[str]] = defaultdict(list)
-        for claim in claims:
-            known = same_lesson(word(claim), tips.values())
-            if known is None and is_deleted(word(claim), self.deleted()):
-                continue
-            for trace_id, entity in records.items():
-                if backed := self._backed(known, word(claim), entity):
-                    known = tips[backed.id] = backed
-                    named[trace_id].append(backed.id)
+        for claim in compared.claims:
+            for trace_id, tip in self._backed(claim, tips, records).items():
+                tips[tip.id] = tip
+                named[trace_id].append(tip.id)
         tested = {tip.id: ClaimTests(self.ledger).test_on_others(tip) for tip in tips.values()}
         settled = resolve_contradictions(settle(tested, self.ledger.tips), self.ledger.tips)
         new = [tip for tip in settled.values() if tip != self.ledger.tips.get(tip.id)]
-        return [
-            *self.ledger.tip_changes(new),
-            *(_naming(records[trace_id], tip_ids) for trace_id, tip_ids in named.items()),
-        ]
+        learned = [_naming(records[trace_id], tip_ids) for trace_id, tip_ids in named.items()]
+        return [*self.ledger.tip_changes(new), *learned]
 
-    def _backed(self, known: StoredTip | None, tip: Tip, entity: Entity) -> StoredTip | None:
-        """Return the tip that this story backs since now; None if it backed it before, or does not."""
-        if known and known.id in TraceRecord.of(entity).tip_ids:
-            return None
-        new = self.evidence_for(tip, entity)
-        if new is None or (known and known.id in new.shown_ids):
-            return None
-        return known.with_source(new.source) if known else new.create()
+    def _backed(
+        self, claim: Claim, tips: Mapping[str, StoredTip], records: Mapping[str, Entity]
+    ) -> dict[str, StoredTip]:
+        """Return the tip that makes this claim, after each story that backs it since now, by trace id."""
+        worded = word(claim)
+        tip = same_lesson(worded, tips.values())
+        if tip is None and is_deleted(worded, self.deleted()):
+            return {}
+        backed: dict[str, StoredTip] = {}
+        for trace_id, entity in records.items():
+            if tip and tip.id in TraceRecord.of(entity).tip_ids:
+                continue
+            new = self.evidence_for(worded, entity)
+            if new and not (tip and tip.id in new.shown_ids):
+                backed[trace_id] = tip = tip.with_source(new.source) if tip else new.create()
+        return backed
 
 
-def compare(tool: str, stories: Iterable[Entity]) -> tuple[list[Claim], list[str]]:
-    """Return what tells the stories that succeeded from those that failed, and the former by trace id.
+@dataclass(slots=True)
+class Compared:
+    """What stories that called a tool did before, by how they ended."""
 
-    Each claim names one call that all of the former made before they called the tool, and none of the latter,
-    of which one at least could have made it.
-    """
-    successes: list[str] = []
+    tool: str
+    succeeded: set[str] = field(default_factory=set)
     common: set[str] | None = None
-    not_taken, offered = set[str](), set[str]()
-    for entity in stories:
+    """The calls of all that succeeded; None before the first."""
+    excluded: set[str] = field(default_factory=set)
+    """The calls of those that failed."""
+    offered: set[str] = field(default_factory=set)
+
+    def add(self, entity: Entity) -> None:
         ending = ending_of(entity)
         for calls in stored_calls(entity):
-            before = called_before(calls, tool, ending.outcome)
-            if before is None:
-                continue
-            if ending.outcome == "success":
-                common = before if common is None else common & before
-                successes.append(str(entity.metadata["trace_id"]))
-            else:
-                not_taken |= before
-                offered |= set(ending.offered)
-        # Most often a few stories are enough to see that there is nothing.
-        if common is not None and common <= not_taken:
-            return [], []
-    successes = sorted(set(successes))
-    if common is None or len(successes) < _LEAST_SUCCESSES:
-        return [], []
-    tools = sorted((common - not_taken) & offered)
-    return [Claim(kind="outcome", tool=tool, tools=(other,)) for other in tools], successes
+            before = called_before(calls, self.tool, ending.outcome)
+            if before is not None and ending.outcome == "success":
+                self.succeeded.add(str(entity.metadata["trace_id"]))
+                self.common = before if self.common is None else self.common & before
+            elif before is not None:
+                self.excluded |= before
+                self.offered |= set(ending.offered)
+
+    @property
+    def is_decided(self) -> bool:
+        """Return whether no further story can leave a claim."""
+        return self.common is not None and self.common <= self.excluded
+
+    @property
+    def successes(self) -> list[str]:
+        return sorted(self.succeeded)
+
+    @property
+    def claims(self) -> list[Claim]:
+        """Return one for each call of all that succeeded and of none that failed, if one of these could."""
+        if self.common is None or len(self.succeeded) < _LEAST_SUCCESSES:
+            return []
+        tools = sorted((self.common - self.excluded) & self.offered)
+        return [Claim(kind="outcome", tool=self.tool, tools=(other,)) for other in tools]
+
+
+def compare(tool: str, stories: Iterable[Entity]) -> Compared:
+    """Compare the stories that called a tool; most often a few are enough to see that there is no claim."""
+    compared = Compared(tool)
+    for entity in stories:
+        compared.add(entity)
+        if compared.is_decided:
+            break
+    return compared
 
 
 def _naming(entity: Entity, tip_ids: Sequence[str]) -> Put:

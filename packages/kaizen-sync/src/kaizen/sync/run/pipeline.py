@@ -368,7 +368,7 @@ class Sync:
             claims.learn(run_id=self.report.run_id)
         except (UnavailableError, CorruptDataError, ConflictError):
             raise
-        except Exception as error:  # noqa: BLE001 - what the run is for is done; the next one compares
+        except Exception as error:  # noqa: BLE001 - what the run is for is done; a later one compares
             _log.warning("could not compare runs that succeeded with those that failed: %s", error)
 
     def _evidence_for(self, tip: Tip, entity: Entity) -> NewTip | None:
