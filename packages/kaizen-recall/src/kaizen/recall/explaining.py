@@ -101,16 +101,25 @@ def _lines(explanation: Explanation, with_scores: bool) -> Iterator[str]:
         yield f"No tips: nothing was read from {explanation.source}."
         return
     saved = ", from the copy on disk" if explanation.is_from_disk else ""
-    yield f"{len(snapshot.tips)} tips of namespace {snapshot.namespace_id} from {explanation.source}{saved}"
+    known = _counted(len(snapshot.tips))
+    yield f"{known} of namespace {snapshot.namespace_id} from {explanation.source}{saved}"
     yield f"Read {explanation.age_s:.0f} s ago; digest {snapshot.digest[:12]}"
     shown = [candidate for candidate in explanation.candidates if not candidate.rejected]
-    yield f"Shown: {len(shown)} tips, {sum(c.tokens for c in shown)} of {budget.tokens} tokens"
+    yield f"Shown: {_counted(len(shown))}, {sum(c.tokens for c in shown)} of {budget.tokens} tokens"
+    if not explanation.candidates:
+        yield "No tip is about these tools or fits the words of the task. `kaizen tips` lists all tips."
+    elif not shown and not with_scores:
+        yield "Add --explain to see the tips that were considered, and why each is not shown."
     for candidate in explanation.candidates if with_scores else shown:
         yield ""
         yield f"{candidate.tip.ref}  {candidate.tip.content}"
         yield f"  {_why(explanation, candidate)}"
         if with_scores:
             yield f"  score {candidate.score:.3f}, {candidate.tokens} tokens, support {candidate.tip.support}"
+
+
+def _counted(tips: int) -> str:
+    return f"{tips} tip{'' if tips == 1 else 's'}"
 
 
 def _in_frameworks() -> str:
