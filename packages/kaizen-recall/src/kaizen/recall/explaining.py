@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kaizen.recall.choosing import Budget, Request, consider
@@ -126,6 +127,11 @@ def _in_frameworks() -> str:
     """Say whether agents with this environment are given tips, and whether that can be proven to help."""
     if not is_enabled():
         return "Recall is off in the frameworks: set KAIZEN_RECALL_ENABLED=true"
+    if find_spec("kaizen.auto") is None:
+        return (
+            "Recall is on without kaizen-auto: import the frameworks before kaizen.recall; "
+            "nothing can be proven of the tips"
+        )
     if is_traced():
         return "Recall is on, and spans say which tips were shown"
     return "Recall is on without tracing: nothing can be proven of the tips; set KAIZEN_AUTO_ENABLED=true"
