@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kaizen.sync.generate.offline.calls import is_read_only
 from kaizen.sync.generate.offline.claims import Claim, called_before
@@ -85,7 +85,7 @@ class OutcomeClaims:
             return {}
         backed: dict[str, StoredTip] = {}
         for trace_id, entity in records.items():
-            if tip and tip.id in TraceRecord.of(entity).tip_ids:
+            if tip and tip.id in _taught_or_shown(entity):
                 continue
             new = self.evidence_for(worded, entity)
             if new and not (tip and tip.id in new.shown_ids):
@@ -142,6 +142,12 @@ def compare(tool: str, stories: Iterable[Entity]) -> Compared:
         if compared.is_decided:
             break
     return compared
+
+
+def _taught_or_shown(entity: Entity) -> set[str]:
+    """Return the tips that a story backs already or was shown: it adds nothing to them."""
+    metadata: Mapping[str, Any] = entity.metadata
+    return {*TraceRecord.of(entity).tip_ids, *metadata.get("shown_tip_ids", ())}
 
 
 def _naming(entity: Entity, tip_ids: Sequence[str]) -> Put:

@@ -15,27 +15,16 @@ if TYPE_CHECKING:
 
 def word(claim: Claim, *, quote: str = "") -> Tip:
     """Return the tip that a claim is; the same claim is always worded alike."""
-    tool, error, said = f"`{claim.tool}`", f'"{claim.error}"', content(claim)
-    if claim.kind == "outcome":
-        return Tip(
-            content=said,
-            category="strategy",
-            rationale=f"Runs that called {tool} ended well only where this was called first.",
-            trigger=f"{tool} is to be called.",
-            implementation_steps=(f"{_action(claim)}.",),
-            task_description=f"Tasks that need {tool}.",
-            quote=quote,
-            claim=claim.to_json(),
-        )
+    tool, said = f"`{claim.tool}`", content(claim)
+    is_refusal = claim.kind != "outcome"
     return Tip(
         content=said,
-        category="recovery",
-        rationale=f"{tool} refused a call that did not keep to it.",
+        category="recovery" if is_refusal else "strategy",
+        rationale=f"{tool} refused a call that did not keep to it."
+        if is_refusal
+        else f"Runs that called {tool} ended well only where this was called first.",
         trigger=f"{tool} is to be called{_with(claim)}.",
-        implementation_steps=(
-            f"{_action(claim)}." if _action(claim) else said,
-            f"If {tool} still refuses with {error}, change what it names.",
-        ),
+        implementation_steps=(f"{_action(claim)}." if _action(claim) else said,),
         task_description=f"Tasks that need {tool}.",
         quote=quote,
         signature=claim.signature,
