@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -43,7 +43,11 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 
 def run(
-    trace_id: str, *tools: str, offered: Sequence[str] = TOOLS, told: Sequence[dict[str, Any]] = ()
+    trace_id: str,
+    *tools: str,
+    offered: Sequence[str] = TOOLS,
+    told: Sequence[dict[str, Any]] = (),
+    at: int | None = None,
 ) -> Trace:
     """A run that calls these tools one a turn, each with success; `!` after its name: it is refused."""
     messages: list[dict[str, Any]] = [*told, {"role": "user", "content": f"Pay the invoice {trace_id}."}]
@@ -64,7 +68,7 @@ def run(
         )
         for n, name in enumerate(offered)
     }
-    return one_call(trace_id, sum(map(ord, trace_id)), messages, "Done.", **schemas)
+    return one_call(trace_id, sum(map(ord, trace_id)) if at is None else at, messages, "Done.", **schemas)
 
 
 def checked(trace_id: str) -> Trace:
@@ -229,7 +233,8 @@ def test_what_a_run_that_broke_off_did_not_compare_the_next_one_does(
 def test_a_success_of_an_agent_that_was_shown_the_tip_does_not_back_it(store: Store) -> None:
     learn(store, *ENOUGH)
     told = [{"role": "system", "content": the_tip(store).content}]
-    shown = run("t1", "get_account", "check_fraud", "wire_money", told=told)
+    later = round((datetime.now(UTC) - START) / timedelta(minutes=1)) + 60
+    shown = run("t1", "get_account", "check_fraud", "wire_money", told=told, at=later)
     learn(store, (shown, "correct"))
     assert the_tip(store).support == 5
 
