@@ -272,7 +272,8 @@ def test_what_is_held_out_is_not_sent_and_the_span_says_so(
     (span,) = collector.spans
     assert span.attributes["kaizen.recall.shown"] == "[]"
     assert span.attributes["kaizen.recall.held_out"] == '["held-out-tip@3"]'
-    assert json.loads(span.attributes["kaizen.recall.p"]) == {"held-out-tip": 1.0}
+    # `*` is the share of units that get no tip at all.
+    assert json.loads(span.attributes["kaizen.recall.p"]) == {"held-out-tip": 1.0, "*": 0}
 
 
 def test_calls_in_no_recall_are_left_alone(

@@ -115,6 +115,13 @@ def test_a_tip_that_no_run_was_to_be_shown_is_an_error(store: Store) -> None:
     assert "in no run's choice" in kaizen("proof", "show", "idle").error
 
 
+def test_a_tip_of_the_first_run_has_nothing_to_compare_yet(store: Store) -> None:
+    expose(store, 1, p=0.01)
+    ended = kaizen("proof", "show", "idle").stdout
+    assert "Nothing to compare yet: 1 run with the tip, 0 without." in ended
+    assert "OUTCOME" not in ended
+
+
 def test_everything_can_be_checked_elsewhere(store: Store, tmp_path: Path) -> None:
     expose(store, 30)
     rows = list(csv.DictReader(io.StringIO(kaizen("proof", "export").stdout)))

@@ -138,6 +138,12 @@ def test_the_headline_says_what_is_known() -> None:
     )
 
 
+def test_a_tip_that_chance_left_in_the_first_runs_is_in_an_experiment() -> None:
+    lucky = replace(trial(imbalance=-0.7), shown=2)
+    assert "0 of 20 runs without tips so far (2 runs)" in headline([lucky], units=2)
+    assert list(problems([lucky], units=2, traces=2)) == []
+
+
 def test_what_keeps_an_experiment_from_working_is_named() -> None:
     sound = trial(estimate())
     assert list(problems([sound], units=500, traces=600)) == []

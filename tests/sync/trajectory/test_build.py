@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from kaizen.sync import UnknownShapeError
@@ -1103,6 +1103,7 @@ ODD_SPANS = st.lists(
 
 
 @given(ODD_SPANS)
+@example([span("a", "LLM", attributes={"ai.prompt": "hello", "ai.response.toolCalls": "1"})])
 @settings(max_examples=100, deadline=None)
 def test_any_spans_are_read_or_skipped_but_never_fatal(spans: list[Span]) -> None:
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kaizen.recall.choosing import Budget, Request, consider
@@ -101,10 +102,15 @@ def _lines(explanation: Explanation, with_scores: bool) -> Iterator[str]:
         yield f"No tips: nothing was read from {explanation.source}."
         return
     saved = ", from the copy on disk" if explanation.is_from_disk else ""
-    yield f"{len(snapshot.tips)} tips of namespace {snapshot.namespace_id} from {explanation.source}{saved}"
+    known = _counted(len(snapshot.tips))
+    yield f"{known} of namespace {snapshot.namespace_id} from {explanation.source}{saved}"
     yield f"Read {explanation.age_s:.0f} s ago; digest {snapshot.digest[:12]}"
     shown = [candidate for candidate in explanation.candidates if not candidate.rejected]
-    yield f"Shown: {len(shown)} tips, {sum(c.tokens for c in shown)} of {budget.tokens} tokens"
+    yield f"Shown: {_counted(len(shown))}, {sum(c.tokens for c in shown)} of {budget.tokens} tokens"
+    if not explanation.candidates:
+        yield "No tip is about these tools or fits the words of the task. `kaizen tips` lists all tips."
+    elif not shown and not with_scores:
+        yield "Add --explain to see the tips that were considered, and why each is not shown."
     for candidate in explanation.candidates if with_scores else shown:
         yield ""
         yield f"{candidate.tip.ref}  {candidate.tip.content}"
@@ -113,10 +119,19 @@ def _lines(explanation: Explanation, with_scores: bool) -> Iterator[str]:
             yield f"  score {candidate.score:.3f}, {candidate.tokens} tokens, support {candidate.tip.support}"
 
 
+def _counted(tips: int) -> str:
+    return f"{tips} tip{'' if tips == 1 else 's'}"
+
+
 def _in_frameworks() -> str:
     """Say whether agents with this environment are given tips, and whether that can be proven to help."""
     if not is_enabled():
         return "Recall is off in the frameworks: set KAIZEN_RECALL_ENABLED=true"
+    if find_spec("kaizen.auto") is None:
+        return (
+            "Recall is on without kaizen-auto: import the frameworks before kaizen.recall; "
+            "nothing can be proven of the tips"
+        )
     if is_traced():
         return "Recall is on, and spans say which tips were shown"
     return "Recall is on without tracing: nothing can be proven of the tips; set KAIZEN_AUTO_ENABLED=true"

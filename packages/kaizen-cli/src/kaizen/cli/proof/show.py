@@ -8,7 +8,7 @@ import typer
 
 from kaizen.cli.drawing import print_fields, print_table, print_text
 from kaizen.cli.options import BackendOption, DataDirOption, JsonOption, NamespaceOption, opened
-from kaizen.cli.output import print_json
+from kaizen.cli.output import counted, print_json
 from kaizen.store import NotFoundError, find_entity
 from kaizen.tips import GUIDELINE
 
@@ -52,7 +52,12 @@ def show(
     print_text(measured.tip.content)
     print_fields({"verdict": describe_verdict(measured), "status": measured.tip.status})
     print_text("")
-    print_table(["OUTCOME", "SHOWN", "WITHOUT", "GOOD/WITH", "GOOD/WITHOUT", "DIFFERENCE"], _rows(measured))
+    if rows := _rows(measured):
+        print_table(["OUTCOME", "SHOWN", "WITHOUT", "GOOD/WITH", "GOOD/WITHOUT", "DIFFERENCE"], rows)
+    else:
+        trial = measured.trial
+        shown = counted(trial.shown, "run")
+        print_text(f"Nothing to compare yet: {shown} with the tip, {trial.held_out:,} without.")
     if curve:
         print_text("")
         print_text(f"{curve[0]['outcome'].replace('_', ' ')}: how many more of 100 runs are good with it")

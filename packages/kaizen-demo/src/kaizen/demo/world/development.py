@@ -44,6 +44,7 @@ def _flight(chosen: random.Random) -> Values:
     return {"origin": origin, "destination": destination, "iso": day.isoformat(), "short": short}
 
 
+# Dates as reservation systems write them. The refusal shows no form; a look at the departures does.
 FLIGHT_DATE = Family(
     name="flight_date",
     vary=_flight,
@@ -90,6 +91,7 @@ def _refund(chosen: random.Random) -> Values:
     return {"order": f"W{_digits(chosen, 6)}", "euros": cents / 100, "cents": cents}
 
 
+# Payment APIs count in the smallest unit. Every amount has a fraction, so that euros are always refused.
 REFUND_CENTS = Family(
     name="refund_cents",
     vary=_refund,
@@ -120,6 +122,7 @@ def _node(chosen: random.Random) -> Values:
     return {"node": f"node-{_digits(chosen, 2)}", "sessions": chosen.randrange(3, 90)}
 
 
+# A precondition whose error names it, but not the tool that meets it.
 DRAIN_FIRST = Family(
     name="drain_first",
     vary=_node,
@@ -162,6 +165,7 @@ def _ticket(chosen: random.Random) -> Values:
     }
 
 
+# A closed list that the schema leaves out. Its codes change later, so that a stale tip does harm.
 CLOSE_REASON = Family(
     name="close_reason",
     vary=_ticket,
@@ -200,6 +204,7 @@ def _note(chosen: random.Random) -> Values:
     return {"file": file, "path": f"/srv/shared/{file}", "text": f"Reviewed by {chosen.choice(_NAMES)}."}
 
 
+# A sandbox that takes paths below one directory only.
 ABSOLUTE_PATH = Family(
     name="absolute_path",
     vary=_note,
@@ -240,6 +245,7 @@ def _query_of(value: Any) -> list[str]:
     return re.findall(r"from\s+(\w+)|(\d{4}-\d\d-\d\d)", str(value), re.IGNORECASE)
 
 
+# The rule is about a part of a free text, which the schema cannot state.
 SQL_LIMIT = Family(
     name="sql_limit",
     vary=_query,
@@ -276,6 +282,7 @@ def _issue(chosen: random.Random) -> Values:
     }
 
 
+# Several values in one text. The later error says only that something is wrong.
 TAG_SEPARATOR = Family(
     name="tag_separator",
     vary=_issue,
@@ -324,6 +331,7 @@ def _instant(value: Any) -> str:
         return str(value)
 
 
+# A time without an offset is ambiguous; the error gives an example.
 EVENT_ZONE = Family(
     name="event_zone",
     vary=_meeting,
@@ -361,6 +369,7 @@ def _customer(chosen: random.Random) -> Values:
     return {"number": customer, "customer": f"CUS-{customer:06}", "plan": plan}
 
 
+# An id whose prefix and padding the user does not type.
 CUSTOMER_FORM = Family(
     name="customer_form",
     vary=_customer,
@@ -389,6 +398,7 @@ def _guest(chosen: random.Random) -> Values:
     return {"guest": f"G{_digits(chosen, 4)}", "room": _digits(chosen, 3), "name": chosen.choice(_NAMES)}
 
 
+# A session state on the server: the first call loads what the second needs.
 GUEST_FIRST = Family(
     name="guest_first",
     vary=_guest,
@@ -428,6 +438,7 @@ def _payment(chosen: random.Random) -> Values:
     return {"account": account, "amount": chosen.randrange(20, 900), "words": words, "code": code}
 
 
+# The refusal does not say what a currency looks like; another tool's result does.
 CURRENCY_CODE = Family(
     name="currency_code",
     vary=_payment,
@@ -465,6 +476,7 @@ def _timeout(chosen: random.Random) -> Values:
     return {"service": service, "seconds": seconds, "millis": 1_000 * seconds}
 
 
+# A number without a unit, refused by its size. Later the unit is another one.
 TIMEOUT_UNIT = Family(
     name="timeout_unit",
     vary=_timeout,
@@ -513,6 +525,7 @@ def _charge(chosen: random.Random) -> Values:
     }
 
 
+# The value is an id that only another tool's result has.
 PAYMENT_METHOD = Family(
     name="payment_method",
     vary=_charge,
@@ -548,6 +561,7 @@ def _project(chosen: random.Random) -> Values:
     return {"project": f"{chosen.choice(_WORDS)}-{_digits(chosen, 2)}"}
 
 
+# The refusal names the state that is in the way, and no tool at all.
 ARCHIVE_FIRST = Family(
     name="archive_first",
     vary=_project,
@@ -583,6 +597,7 @@ def _page(chosen: random.Random) -> Values:
     return {"page": f"{chosen.choice(_WORDS)}-guide", "language": language, "tag": tag}
 
 
+# Half of a standard's form is what most people write.
 LANGUAGE_TAG = Family(
     name="language_tag",
     vary=_page,
@@ -615,6 +630,7 @@ def _invoice(chosen: random.Random) -> Values:
     }
 
 
+# Three steps in a fixed order, of which the task names the last.
 INVOICE_STEPS = Family(
     name="invoice_steps",
     vary=_invoice,

@@ -41,6 +41,7 @@ def _memory(chosen: random.Random) -> Values:
     }
 
 
+# A suffix for a unit, as cluster schedulers want it.
 MEMORY_QUANTITY = Family(
     name="memory_quantity",
     vary=_memory,
@@ -72,6 +73,7 @@ def _article(chosen: random.Random) -> Values:
     }
 
 
+# Optimistic locking: the token comes from a read, and the error names only the header.
 VERSION_TOKEN = Family(
     name="version_token",
     vary=_article,
@@ -112,6 +114,7 @@ def _parcel(chosen: random.Random) -> Values:
     }
 
 
+# An error number and no form; later the form that was right is the wrong one.
 PHONE_FORM = Family(
     name="phone_form",
     vary=_parcel,
@@ -156,6 +159,7 @@ def _is_small(arguments: Arguments, _state: State, _values: Values) -> bool:
     return isinstance(rows := arguments["addresses"], list) and len(rows) <= 2
 
 
+# A limit on how much one call may carry.
 BATCH_SIZE = Family(
     name="batch_size",
     vary=_rows,
@@ -183,6 +187,7 @@ def _stack(chosen: random.Random) -> Values:
     return {"stack": f"{chosen.choice(_SERVICES)}-{chosen.choice(('eu', 'us', 'ap'))}"}
 
 
+# A command line's output, where only the exit code says that it failed.
 PLAN_FIRST = Family(
     name="plan_first",
     vary=_stack,
@@ -218,6 +223,7 @@ def _bucket(chosen: random.Random) -> Values:
     return {"bucket": bucket, "phrase": f"purge {bucket}"}
 
 
+# A second call with a phrase that contains a value of the run.
 CONFIRM_PHRASE = Family(
     name="confirm_phrase",
     vary=_bucket,
@@ -256,6 +262,7 @@ def _week(chosen: random.Random) -> Values:
     }
 
 
+# A validator's report, which gives the form as a regular expression. Later another form is wanted.
 ISO_WEEK = Family(
     name="iso_week",
     vary=_week,
@@ -306,6 +313,7 @@ def _is_east_first(arguments: Arguments, _state: State, values: Values) -> bool:
     return _degrees(arguments["position"]) == [values["longitude"], values["latitude"]]
 
 
+# Two numbers in the order that maps use and people do not.
 AXIS_ORDER = Family(
     name="axis_order",
     vary=_spot,

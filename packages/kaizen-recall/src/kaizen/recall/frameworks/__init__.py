@@ -35,7 +35,8 @@ def enable_recall() -> bool:
         imported_by_now = [(name, sys.modules[name]) for name in FRAMEWORKS if name in sys.modules]
         for name, module in imported_by_now:
             imported(name, module)
-        if not imported_by_now:
+        # `python -m kaizen.recall` is no agent.
+        if not imported_by_now and "kaizen.recall" not in sys.orig_argv:
             import logging
 
             logging.getLogger("kaizen.recall").warning(

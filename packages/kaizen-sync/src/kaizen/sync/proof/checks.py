@@ -17,8 +17,8 @@ def headline(trials: Sequence[Trial], *, units: int) -> str:
     """Return in one sentence what all tips together change, from the units that were given none."""
     total = next((trial for trial in trials if trial.tip_id == ALL_TIPS), None)
     runs = f"{units:,} runs"
-    if not any(trial.held_out for trial in trials):
-        return f"Kaizen's tips: no experiment, since no tip was held out ({runs})"
+    if not _is_experiment(trials):
+        return f"Kaizen's tips: no experiment, since no tip is held out ({runs})"
     if total is None or min(total.shown, total.held_out) < MIN_UNITS_A_SIDE:
         without = total.held_out if total else 0
         known = f"{without} of {MIN_UNITS_A_SIDE} runs without tips so far"
@@ -30,6 +30,11 @@ def headline(trials: Sequence[Trial], *, units: int) -> str:
         if (estimate := total.estimates.get(kind))  # type: ignore[call-overload]  # kinds of outcomes
     ]
     return f"Kaizen's tips: {', '.join(parts) or 'no outcome is known'}, {runs}"
+
+
+def _is_experiment(trials: Sequence[Trial]) -> bool:
+    """Return whether a tip was held out, or could have been: chance may leave it in each of a few runs."""
+    return any(trial.held_out or trial.imbalance for trial in trials)
 
 
 def _points(estimate: Estimate) -> str:
@@ -50,9 +55,9 @@ def problems(trials: Sequence[Trial], *, units: int, traces: int, unrecorded: in
     if not units:
         yield "no run says which tips it was given: set KAIZEN_RECALL_ENABLED and KAIZEN_AUTO_ENABLED to true"
         return
-    if not any(trial.held_out for trial in trials):
-        yield "no tip was ever held out: without KAIZEN_RECALL_HOLDOUT above 0 nothing can be proven"
-    elif not any(trial.estimates for trial in trials):
+    if not _is_experiment(trials):
+        yield "no tip is held out: without KAIZEN_RECALL_HOLDOUT above 0 nothing can be proven"
+    elif any(trial.held_out for trial in trials) and not any(trial.estimates for trial in trials):
         yield "no outcome is known: annotate runs, or let tips have signatures"
     if traces > _FEW_TRACES_A_UNIT * units:
         yield f"{traces} traces are only {units} units: a session id that never changes is one unit"

@@ -15,16 +15,13 @@ if TYPE_CHECKING:
 
 def word(claim: Claim, *, quote: str = "") -> Tip:
     """Return the tip that a claim is; the same claim is always worded alike."""
-    tool, error, said = f"`{claim.tool}`", f'"{claim.error}"', content(claim)
+    tool, said = f"`{claim.tool}`", content(claim)
     return Tip(
         content=said,
         category="recovery",
         rationale=f"{tool} refused a call that did not keep to it.",
         trigger=f"{tool} is to be called{_with(claim)}.",
-        implementation_steps=(
-            f"{_action(claim)}." if _action(claim) else said,
-            f"If {tool} still refuses with {error}, change what it names.",
-        ),
+        implementation_steps=(f"{_action(claim)}." if _action(claim) else said,),
         task_description=f"Tasks that need {tool}.",
         quote=quote,
         signature=claim.signature,

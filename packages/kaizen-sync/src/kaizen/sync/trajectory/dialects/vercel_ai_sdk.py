@@ -41,7 +41,8 @@ def read(span: Span) -> SpanContent:
 
 def _answer(span: Span) -> list[Message]:
     calls = json_or_none(span.attributes.get("ai.response.toolCalls"))
-    items = [{**call, "type": "tool-call"} for call in calls or () if isinstance(call, Mapping)]
+    listed = calls if isinstance(calls, list) else ()
+    items = [{**call, "type": "tool-call"} for call in listed if isinstance(call, Mapping)]
     parts = read_parts(items)
     text = as_text(span.attributes.get("ai.response.text") or span.attributes.get("ai.response.object"))
     if not text and not parts.calls:
