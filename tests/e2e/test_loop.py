@@ -17,6 +17,7 @@ from kaizen.sync.proof.verdicts import MIN_UNITS_A_SIDE
 from kaizen.sync.state.exposures import EXPOSURE
 from tests.support.command import PROGRAM, kaizen
 from tests.support.polling import wait_until
+from tests.support.slow import SLOW
 from tests.support.spans import read_spans, trace_ids
 
 if TYPE_CHECKING:
@@ -177,8 +178,15 @@ def runs_told_and_refused(model_server: ModelServer) -> tuple[set[str], set[str]
 
 @pytest.mark.parametrize(
     ("source", "traced"),
-    [(BY_KAIZEN, "true"), (BY_THE_APPLICATION, "")],
-    ids=["traced by Kaizen", "by the application"],
+    [
+        pytest.param(BY_KAIZEN, "true", id="traced by Kaizen"),
+        pytest.param(
+            BY_THE_APPLICATION,
+            "",
+            id="by the application",
+            marks=pytest.mark.skipif(not SLOW, reason="runs with KAIZEN_TEST_SLOW=true, as CI sets it"),
+        ),
+    ],
 )
 def test_what_a_tip_does_is_known_from_the_traces_alone(
     source: str,
