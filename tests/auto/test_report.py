@@ -86,3 +86,14 @@ def test_counts_of_a_running_agent(run_agent: RunAgent) -> None:
     assert (
         ended.stdout == "SpanCounts(sent=1, queued=0, dropped=0, failed=0, open=0, unfinished=0) ['openai']\n"
     ), ended.stderr
+
+
+def test_it_says_whether_agents_are_given_tips(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "off: set KAIZEN_RECALL_ENABLED=true" in _recall_line()
+    monkeypatch.setenv("KAIZEN_RECALL_ENABLED", "true")
+    assert "python -m kaizen.recall" in _recall_line()
+
+
+def _recall_line() -> str:
+    (line,) = (line for line in report().stdout.splitlines() if line.startswith("  recall "))
+    return line

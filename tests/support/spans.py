@@ -100,11 +100,8 @@ def read_spans(phoenix_url: str, project: str) -> list[Span]:
         known = client.get("/v1/projects", params={"limit": 1000}).raise_for_status().json()["data"]
         project_id = next((one["id"] for one in known if one["name"] == project), None)
         spans: list[Span] = []
-        cursor = None
+        query = {"limit": 200, "sort": "start_time", "order": "asc"}
         while project_id:
-            query = {"limit": 200, "sort": "start_time", "order": "asc"} | (
-                {"cursor": cursor} if cursor else {}
-            )
             page = client.get(f"/v1/projects/{project_id}/spans", params=query).raise_for_status().json()
             spans += page["data"]
             if not page["next_cursor"]:

@@ -20,7 +20,7 @@ from kaizen.sync.state.exposures import EXPOSURE
 from kaizen.tips import GUIDELINE, StoredTip, manual_tip, recall_document
 from kaizen.tips.effect import wording_revision
 from tests.support.listed import ListedSource, one_call
-from tests.support.traces import result, says, user
+from tests.support.traces import result, says, system, user
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -251,6 +251,14 @@ def test_what_a_loop_repeats_of_its_earlier_calls_counts_once(store: Store, tip:
     [unit] = read_units(store, "kaizen")
     assert (unit.refused_calls, unit.tool_calls, unit.model_calls) == (1, 2, 3)
     assert unit.recurred == {"tip": True}
+
+
+def test_runs_whose_spans_do_not_say_what_they_were_given_are_counted(store: Store, tip: StoredTip) -> None:
+    told = [system("<kaizen-tips>\n- Pay in cents.\n</kaizen-tips>"), user("Pay.")]
+    sync(store, [one_call("given", 1, told, "Paid."), run_of(2, refused=False)])
+    proof = read_proof(store, "kaizen")
+    assert (proof.unrecorded, proof.units) == (1, 0)
+    assert "do not say which: 1;" in proof.problems[0]
 
 
 def test_runs_without_recall_leave_no_record_of_an_experiment(store: Store, tip: StoredTip) -> None:

@@ -150,5 +150,7 @@ def test_what_keeps_an_experiment_from_working_is_named() -> None:
     assert "KAIZEN_RECALL_ENABLED" in next(problems([], units=0, traces=0))
     assert "KAIZEN_RECALL_HOLDOUT" in next(problems([replace(sound, held_out=0)], units=100, traces=100))
     assert "no outcome is known" in next(problems([replace(sound, estimates={})], units=100, traces=100))
+    assert "do not say which: 10;" in next(problems([sound], units=90, traces=90, unrecorded=10))
+    assert list(problems([sound], units=990, traces=990, unrecorded=10)) == []
     assert "are only 3 units" in next(problems([sound], units=3, traces=400))
     assert "held out more often" in next(problems([replace(sound, imbalance=5.0)], units=500, traces=600))

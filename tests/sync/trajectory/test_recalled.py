@@ -112,6 +112,26 @@ def test_a_unit_of_the_control_group_is_known() -> None:
     assert [exposure.is_control for exposure in recalled.read_exposures(trace(one))] == [True]
 
 
+@pytest.mark.parametrize(
+    ("told", "attributes", "expected"),
+    [
+        ([system(BLOCK), user("Hello")], {}, True),
+        (
+            [user("Hello")],
+            {"llm.tools.0.tool.json_schema": json.dumps(definition(f"Finds.\n\n{NOTE}"))},
+            True,
+        ),
+        ([system(BLOCK), user("Hello")], stamped(), False),
+        ([system("[kaizen] started"), user("What does <kaizen-tips> mean?")], {}, False),
+    ],
+)
+def test_a_run_whose_tips_no_span_names_is_known(
+    told: list[dict[str, Any]], attributes: dict[str, Any], expected: bool
+) -> None:
+    built = build_trajectory(trace(llm("a", told, says("Hi"), attributes=attributes)))
+    assert built.has_unrecorded_tips is expected
+
+
 def test_exposures_of_one_unit_are_one() -> None:
     spans = [
         llm("a", [user("1")], says("x"), attributes=stamped()),

@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from importlib.util import find_spec
 
+from kaizen.auto import _is_on
 from kaizen.auto.report import FrameworkStatus, Status, status
 
 
@@ -37,6 +39,7 @@ def as_text(report: Status) -> str:
         )
         if not report.collector.answers:
             lines.append("             start one with `phoenix serve`, or set KAIZEN_TRACING_ENDPOINT")
+    lines.append(f"  recall     {_recall()}")
     lines.append("  frameworks")
     lines += [f"    {framework.name:<14} {_framework(framework)}" for framework in report.frameworks]
     return "\n".join(lines)
@@ -49,6 +52,15 @@ def _meaning(report: Status) -> str:
         "standing back": f"standing back: {report.reason}; enable_tracing(force=True) overrides",
         "tracing": "on",
     }[report.state]
+
+
+def _recall() -> str:
+    # Looked up, not imported: importing it with the variable set would switch it on.
+    if find_spec("kaizen.recall") is None:
+        return "not installed: agents are given no tips"
+    if not _is_on("KAIZEN_RECALL_ENABLED"):
+        return "off: set KAIZEN_RECALL_ENABLED=true to give agents tips"
+    return 'on: `python -m kaizen.recall "TASK"` shows which tips a task is given'
 
 
 def _framework(framework: FrameworkStatus) -> str:

@@ -236,6 +236,7 @@ class Trajectory:
     `errors` are those that no message tells: failed model calls, steps that raised. `tools` are the
     JSON schemas that the model was offered. `response_ids` are those of the answers in it, and
     `previous_response_id` is that of another trace's answer which it goes on from, each as far as known.
+    `has_unrecorded_tips` says that the run was given tips of Kaizen, and `exposures` lack which.
     """
 
     trace_id: str
@@ -250,6 +251,7 @@ class Trajectory:
     response_ids: tuple[str, ...] = ()
     previous_response_id: str = ""
     exposures: tuple[Exposure, ...] = ()
+    has_unrecorded_tips: bool = False
 
     def all_messages(self) -> tuple[Message, ...]:
         """Main and side conversations, one after the other."""

@@ -14,6 +14,8 @@ from kaizen.sync.proof.checks import headline, problems
 from kaizen.sync.proof.values import ALL_TIPS, Assignment, Unit
 from kaizen.sync.proof.verdicts import VerdictRules, main_estimates, verdicts
 from kaizen.sync.state.exposures import EXPOSURE, ExposedTrace
+from kaizen.sync.state.records import TRAJECTORY
+from kaizen.sync.state.trajectories import UNRECORDED_TIPS
 from kaizen.tips.checks import GUIDELINE
 from kaizen.tips.effect import current_effect, with_effect, wording_revision
 from kaizen.tips.reading import read_tips
@@ -78,6 +80,7 @@ class Proof:
     """What the experiment shows so far: tips that were tried, the most telling first, and all together.
 
     `outdated` are tips whose words or tools changed since their verdict, and that no run was to be shown yet.
+    `unrecorded` is the number of traces that hold tips and do not say which.
     """
 
     units: int
@@ -85,6 +88,7 @@ class Proof:
     tips: tuple[MeasuredTip, ...]
     total: Trial | None
     outdated: tuple[StoredTip, ...] = ()
+    unrecorded: int = 0
 
     @property
     def headline(self) -> str:
@@ -92,7 +96,7 @@ class Proof:
 
     @property
     def problems(self) -> list[str]:
-        return list(problems(self._trials, units=self.units, traces=self.traces))
+        return list(problems(self._trials, units=self.units, traces=self.traces, unrecorded=self.unrecorded))
 
     @property
     def _trials(self) -> list[Trial]:
@@ -145,6 +149,7 @@ def read_proof(
             for tip_id, tip in tips.items()
             if tip_id not in tried and tip.metadata.get("effect") and not current_effect(tip)
         ),
+        unrecorded=store.count(namespace_id, type=TRAJECTORY, where={UNRECORDED_TIPS: True}),
     )
 
 

@@ -10,6 +10,7 @@ from kaizen.sync.proof.verdicts import MIN_UNITS_A_SIDE
 # As many deviations as chance gives about once in 10,000 trials, however often it is looked.
 _MOST_IMBALANCE = 4.5
 _FEW_TRACES_A_UNIT = 50
+_MOST_UNRECORDED = 0.05
 
 
 def headline(trials: Sequence[Trial], *, units: int) -> str:
@@ -41,8 +42,16 @@ def _points(estimate: Estimate) -> str:
     return f"{100 * estimate.gain:+.0f} points [{low:.0f}, {high:.0f}]"
 
 
-def problems(trials: Sequence[Trial], *, units: int, traces: int) -> Iterator[str]:
-    """Yield why nothing, or nothing true, can come of the experiment; `traces` are those of its units."""
+def problems(trials: Sequence[Trial], *, units: int, traces: int, unrecorded: int = 0) -> Iterator[str]:
+    """Yield why nothing, or nothing true, can come of the experiment.
+
+    `traces` are those of its units; `unrecorded` is the number of those that were given tips and lack which.
+    """
+    if unrecorded > _MOST_UNRECORDED * (traces + unrecorded):
+        yield (
+            f"traces that hold tips, and whose spans do not say which: {unrecorded}; they prove nothing: set "
+            "KAIZEN_AUTO_ENABLED to true, or make the calls inside `with recalled.applied()`"
+        )
     if not units:
         yield "no run says which tips it was given: set KAIZEN_RECALL_ENABLED and KAIZEN_AUTO_ENABLED to true"
         return

@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from kaizen.store import Put
 from kaizen.sync.model import Outcome, utc_now
-from kaizen.sync.state.trajectories import trajectory_content
+from kaizen.sync.state.trajectories import UNRECORDED_TIPS, trajectory_content
 from kaizen.sync.trajectory.stories import TraceDescription
 from kaizen.sync.trajectory.tool_definitions import tool_versions
 
@@ -273,6 +273,7 @@ def _trajectory_metadata(trajectory: Trajectory) -> dict[str, Any]:
         "tools": tool_versions(trajectory.tools),
         "usage": asdict(trajectory.usage),
         **({"exposures": [one.to_json() for one in trajectory.exposures]} if trajectory.exposures else {}),
+        **({UNRECORDED_TIPS: True} if trajectory.has_unrecorded_tips else {}),
     }
 
 

@@ -15,6 +15,8 @@ from kaizen.sync.trajectory.stories import TraceDescription
 if TYPE_CHECKING:
     from kaizen.store import Entity
 
+UNRECORDED_TIPS = "unrecorded_tips"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Base:
@@ -82,6 +84,7 @@ def stored_trajectory(entity: Entity, others: Mapping[str, Entity]) -> Trajector
         response_ids=description.response_ids,
         previous_response_id=description.previous_response_id,
         exposures=tuple(map(Exposure.of_json, metadata.get("exposures", ()))),
+        has_unrecorded_tips=metadata.get(UNRECORDED_TIPS, False),
     )
 
 

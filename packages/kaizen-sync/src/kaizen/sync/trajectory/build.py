@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 from kaizen.sync.errors import UnknownShapeError
@@ -13,7 +14,7 @@ from kaizen.sync.trajectory.calls import ModelCall, model_calls
 from kaizen.sync.trajectory.chat import is_empty_answer, messages_of_json
 from kaizen.sync.trajectory.errors import error_text, other_errors
 from kaizen.sync.trajectory.json_text import as_text, load_json
-from kaizen.sync.trajectory.recalled import read_exposures, without_recalled
+from kaizen.sync.trajectory.recalled import has_unrecorded_tips, read_exposures, without_recalled
 from kaizen.sync.trajectory.span_outcome import span_outcome
 from kaizen.sync.trajectory.threads import Thread, build_threads, main_thread
 from kaizen.sync.trajectory.tool_definitions import read_definitions
@@ -33,7 +34,8 @@ def build_trajectory(trace: Trace) -> Trajectory:
     that were lost; the message then names the attributes seen.
     """
     try:
-        return _build(without_recalled(trace))
+        built = _build(without_recalled(trace))
+        return replace(built, has_unrecorded_tips=True) if has_unrecorded_tips(trace) else built
     except RecursionError as error:
         raise UnknownShapeError("unknown shape: values nested too deeply") from error
 

@@ -28,6 +28,13 @@ def read_exposures(trace: Trace) -> tuple[Exposure, ...]:
     return merge_exposures(found for span in trace.spans if (found := _exposure(span)))
 
 
+def has_unrecorded_tips(trace: Trace) -> bool:
+    """Return whether tips stand between Kaizen's marks in the trace, and no span says which these are."""
+    values = (value for span in trace.spans for value in span.attributes.values())
+    texts = (value for value in values if isinstance(value, str) and _is_marked(value))
+    return any(map(_WRITTEN.search, texts)) and not read_exposures(trace)
+
+
 def merge_exposures(exposures: Iterable[Exposure]) -> tuple[Exposure, ...]:
     """Return one exposure for each unit, with the tips of all that there are of it."""
     units: dict[str, Exposure] = {}
