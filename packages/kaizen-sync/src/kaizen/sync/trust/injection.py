@@ -76,11 +76,13 @@ def _hidden(text: str) -> str:
 
 
 def _wording(text: str, where: str) -> str:
-    text = respelled(normal(text))
     is_prompt = where == _PROMPT
-    for _, match in scanner(_expressions(in_prompt=is_prompt)).matches(text):
-        if not (is_prompt and _is_warning(text, match.start())):
-            return f"'{excerpt(match)}'"
+    plain = normal(text)
+    # Both: an English word may be another language's misspelled, as `ignoriere` is.
+    for spelled in dict.fromkeys((plain, respelled(plain))):
+        for _, match in scanner(_expressions(in_prompt=is_prompt)).matches(spelled):
+            if not (is_prompt and _is_warning(spelled, match.start())):
+                return f"'{excerpt(match)}'"
     return ""
 
 
