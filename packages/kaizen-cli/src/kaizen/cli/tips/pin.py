@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import typer
-
 from kaizen.cli.options import BackendOption, DataDirOption, JsonOption, NamespaceOption, ReasonOption, opened
-from kaizen.cli.output import counted, print_json, print_undo
-from kaizen.store import find_entity
-from kaizen.tips import GUIDELINE
+from kaizen.cli.tips.changing import TipIdsArgument, find_tips, print_changed
 
 
 def pin(
-    tips: Annotated[
-        list[str],
-        typer.Argument(metavar="ID...", help="Ids of the tips, or beginnings of them that no others have."),
-    ],
+    tips: TipIdsArgument,
     reason: ReasonOption = None,
     in_namespace: NamespaceOption = None,
     backend: BackendOption = None,
@@ -31,12 +22,6 @@ def pin(
     from kaizen.tips import pin_tips
 
     with opened(backend, data_dir, in_namespace) as (store, namespace_id):
-        found = {
-            find.id: find for find in (find_entity(store, namespace_id, t, type=GUIDELINE) for t in tips)
-        }
-        commit = pin_tips(store, list(found.values()), pinned=True, reason=reason or "")
-    if json:
-        print_json({"namespace": namespace_id, "pinned": list(found), "commit_id": commit.id})
-    else:
-        typer.echo(f"Pinned {counted(len(found), 'tip')}.")
-        print_undo(namespace_id, commit.id)
+        found = find_tips(store, namespace_id, tips)
+        commit = pin_tips(store, found, pinned=True, reason=reason or "")
+    print_changed("pinned", namespace_id, found, commit, json=json)

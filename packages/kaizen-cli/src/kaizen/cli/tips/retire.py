@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import typer
-
 from kaizen.cli.options import BackendOption, DataDirOption, JsonOption, NamespaceOption, ReasonOption, opened
-from kaizen.cli.output import counted, print_json, print_undo
-from kaizen.store import find_entity
-from kaizen.tips import GUIDELINE
+from kaizen.cli.tips.changing import TipIdsArgument, find_tips, print_changed
 
 
 def retire(
-    tips: Annotated[
-        list[str],
-        typer.Argument(metavar="ID...", help="Ids of the tips, or beginnings of them that no others have."),
-    ],
+    tips: TipIdsArgument,
     reason: ReasonOption = None,
     in_namespace: NamespaceOption = None,
     backend: BackendOption = None,
@@ -30,12 +21,6 @@ def retire(
     from kaizen.tips import retire_tips
 
     with opened(backend, data_dir, in_namespace) as (store, namespace_id):
-        found = {
-            find.id: find for find in (find_entity(store, namespace_id, t, type=GUIDELINE) for t in tips)
-        }
-        commit = retire_tips(store, list(found.values()), reason=reason or "")
-    if json:
-        print_json({"namespace": namespace_id, "retired": list(found), "commit_id": commit.id})
-    else:
-        typer.echo(f"Retired {counted(len(found), 'tip')}.")
-        print_undo(namespace_id, commit.id)
+        found = find_tips(store, namespace_id, tips)
+        commit = retire_tips(store, found, reason=reason or "")
+    print_changed("retired", namespace_id, found, commit, json=json)
