@@ -182,6 +182,13 @@ def test_the_best_candidate_of_each_tool_is_tried_if_that_is_asked_for(
     assert [tip["id"] for tip in exported] == [tip["id"] for tip in tried]
 
 
+def test_a_step_that_the_tip_says_already_is_not_served(store: Store) -> None:
+    content = "Write `date` like 05JAN26: otherwise it refuses."
+    add(store, stored_tip("a", content, "t1", steps=["Write `date` like 05JAN26.", "Then book."]))
+    (tip,) = json.loads(recall_document(store, "kaizen"))["tips"]
+    assert tip["steps"] == ["Then book."]
+
+
 def test_odd_metadata_of_others_does_not_stop_the_export(store: Store) -> None:
     add(store, stored_tip("a", "Odd.", "t1", effect=[1], p="much"))
     assert [tip["id"] for tip in json.loads(recall_document(store, "kaizen"))["tips"]] == ["a"]

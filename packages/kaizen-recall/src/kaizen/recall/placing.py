@@ -51,9 +51,7 @@ def _tokens_in(piece: str) -> int:
 def _line(tip: ServedTip, *, with_trigger: bool) -> str:
     """Return the tip as an item of a list. A tool's note needs no trigger: the call is it."""
     trigger = f" When: {tip.trigger}" if with_trigger and tip.trigger else ""
-    # A mined tip's only step is its own first sentence, which would be paid for twice.
-    new = [step for step in tip.steps if step.rstrip(".") not in tip.content]
-    steps = " ".join(f"({number}) {step}" for number, step in enumerate(new, 1))
+    steps = " ".join(f"({number}) {step}" for number, step in enumerate(tip.steps, 1))
     return f"- {tip.content}{trigger}" + (f" Steps: {steps}" if steps else "")
 
 

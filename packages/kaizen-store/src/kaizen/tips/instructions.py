@@ -64,10 +64,7 @@ def _item(tip: Mapping[str, Any]) -> Iterator[str]:
     yield f"- {_plain(tip['content'])}"
     if trigger := _plain(tip.get("trigger", "")):
         yield f"  - When: {trigger}"
-    steps = filter(None, map(_plain, tip.get("steps", ())))
-    # A mined tip's only step is its own first sentence.
-    new = (step for step in steps if step.rstrip(".") not in tip["content"])
-    for number, step in enumerate(new, 1):
+    for number, step in enumerate(filter(None, map(_plain, tip.get("steps", ()))), 1):
         yield f"  - Step {number}: {step}"
 
 

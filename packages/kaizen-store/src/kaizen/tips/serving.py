@@ -76,7 +76,8 @@ def _served(tip: StoredTip) -> dict[str, Any]:
         "id": tip.id,
         "revision": wording_revision(tip),
         "content": tip.content,
-        "steps": tip.implementation_steps,
+        # A mined tip's only step is its own first sentence, which would be shown and paid for twice.
+        "steps": [step for step in tip.implementation_steps if step.rstrip(".") not in tip.content],
         "trigger": tip.trigger,
         "task": tip.task_description,
         "category": tip.category,
