@@ -33,6 +33,10 @@ def print_report(report: Report, *, named: bool = False) -> None:
         print_text(f"Tips dropped: {dropped}.")
     if report.outcomes_updated:
         print_text(f"Outcomes updated: {report.outcomes_updated}.")
+    if report.compared:
+        print_text(
+            f"Compared {counted(report.compared, 'failed run')} with one of the same task that succeeded."
+        )
     if report.verdicts:
         print_text(f"Verdicts on tips: {report.verdicts} new; `kaizen proof` shows them.")
     if report.annotated or report.not_annotated:

@@ -68,6 +68,12 @@ class Reconciled:
     merged: int = 0
     contradicting: int = 0
 
+    @property
+    def counts(self) -> dict[str, int]:
+        """Return how often each decision was taken, as a report counts them."""
+        names = ("created", "duplicates", "merged", "contradicting")
+        return {name: getattr(self, name) for name in names}
+
 
 class PairDecision(NamedTuple):
     """What a new tip is to a known one: `new` if nothing. `wording` is that of a merge."""

@@ -6,6 +6,7 @@ from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
 
+from kaizen.sync.errors import ModelAccessError, ModelError, ModelUnavailableError
 from kaizen.sync.run.isolation import failure_reason
 
 if TYPE_CHECKING:
@@ -65,6 +66,18 @@ class Comparisons:
             for waiting in islice(self._queue.finished(), self._concurrency):
                 self._prefetch(waiting)
             self._take(result, next_question, self.wait_for(answer))
+
+    def decide(self, question: Question) -> DecisionsAnswer | None:
+        """Return the model's decisions, none if it has no usable answer; None if it cannot be asked now."""
+        from kaizen.sync.llm.schemas import DecisionsAnswer
+
+        try:
+            return self.wait_for(self._ask(question))
+        except (ModelAccessError, ModelUnavailableError):
+            return None
+        except ModelError as error:
+            failure_reason(error, "tips of two runs that ended differently")
+            return DecisionsAnswer.of(())
 
     def forget(self, result: Result) -> None:
         """Drop what is kept of a story that is committed or left for later."""
