@@ -23,6 +23,7 @@ from kaizen.sync.generate.prompt import (
     load_prompt,
     render_trajectory,
 )
+from kaizen.tips.text import overlap, words
 from kaizen.tips.tip import Tip
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ MOST_SEGMENTS = 8
 
 _LONG_STEPS = 20
 _LONG_REQUESTS = 4
+_COPIED = 0.9
 _QUOTE_CHARS = 1_000  # models may quote whole messages
 # Room for the answer, and for one that has to be asked for again.
 _ANSWER_TOKENS = 8_000
@@ -147,11 +149,21 @@ def _with_findings(
             dropped[SAYS_LESS] += 1
         else:
             said.add(about)
-            proven = findings[about].tip
-            tips.append(
-                replace(tip, signature=proven.signature, claim=proven.claim, quote=tip.quote or proven.quote)
-            )
+            tips.append(_proven(tip, findings[about].tip))
     return [*tips, *(finding.tip for n, finding in findings.items() if n not in said)]
+
+
+def _proven(tip: Tip, mined: Tip) -> Tip:
+    """Return a tip as one that says what the miner found; the miner's own, if it only repeats that.
+
+    The miner's words follow its claim when other runs widen it, and weak models copy them with mistakes.
+    """
+    if overlap(words(tip.content), words(mined.content)) >= _COPIED:
+        return mined
+    proven = replace(tip, signature=mined.signature, claim=mined.claim, quote=tip.quote or mined.quote)
+    if retells("\n".join((tip.trigger, *tip.implementation_steps))):
+        return replace(proven, trigger=mined.trigger, implementation_steps=mined.implementation_steps)
+    return proven
 
 
 def _with_steps(trajectory: Trajectory, tip: Tip) -> Tip:
