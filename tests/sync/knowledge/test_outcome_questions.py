@@ -302,6 +302,26 @@ def test_whoever_is_killed_before_the_answer_is_committed_asks_again_and_loses_n
     assert server.requests == []
 
 
+def test_of_two_syncs_that_ask_the_same_one_is_taken(
+    server: ModelServer, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers(server, TIP)
+    source = source_of(*PAIR)
+    commit = OutcomeQuestions._commit
+
+    def overtaken(questions: OutcomeQuestions, *answered: Any) -> bool:
+        with monkeypatch.context() as patch:
+            patch.setattr(OutcomeQuestions, "_commit", commit)
+            sync(source, store)
+        return commit(questions, *answered)
+
+    monkeypatch.setattr(OutcomeQuestions, "_commit", overtaken)
+    sync(source, store)
+    assert len(asked(server)) == 2
+    [tip] = tips(store)
+    assert tip.support == 2
+
+
 def call(tool: str, error: str | None = None, **arguments: Any) -> PastCall:
     return PastCall(tool, arguments, error, {})
 

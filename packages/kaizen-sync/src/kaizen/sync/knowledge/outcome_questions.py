@@ -79,11 +79,15 @@ class EndedStory:
 
 
 class Pair(NamedTuple):
-    """A story that failed beside one of the same task that succeeded; `key` is that of the way of failing."""
+    """A story that failed beside one of the same task that succeeded; `key` is that of the way of failing.
+
+    `revision` is that of the note that it was asked about before, with other stories; 0 if there is none.
+    """
 
     key: str
     failed: EndedStory
     succeeded: EndedStory
+    revision: int = 0
 
 
 class Answered(NamedTuple):
@@ -138,7 +142,7 @@ class OutcomeQuestions:
         is_complete = True
         for start in range(0, len(pairs), self.at_once):
             batch = pairs[start : start + self.at_once]
-            entities = self.ledger.entities([each.trace_id for pair in batch for each in pair[1:]])
+            entities = self.ledger.entities([each.trace_id for pair in batch for each in pair[1:3]])
             asked = [
                 (pair, self.ask(entities[pair.failed.trace_id], entities[pair.succeeded.trace_id]))
                 for pair in batch
@@ -162,7 +166,8 @@ class OutcomeQuestions:
         pairs = choose_pairs(stories)
         ids = {pair.key: self._id(pair) for pair in pairs}
         known = self.ledger.comparisons(list(ids.values()))
-        return [pair for pair in pairs if not self._is_asked(known.get(ids[pair.key]), current)]
+        unasked = [pair for pair in pairs if not self._is_asked(known.get(ids[pair.key]), current)]
+        return [pair._replace(revision=_revision(known.get(ids[pair.key]))) for pair in unasked]
 
     def _judged(self, outcome: str) -> dict[str, EndedStory | None]:
         entities = self.ledger.judged_stories(outcome)
@@ -181,6 +186,9 @@ class OutcomeQuestions:
     def _commit(self, pair: Pair, answered: Answered) -> bool:
         """Commit the tips with the note that this was asked; False if the model must be asked later."""
         for version in self.ledger.attempts():
+            if _revision(self.ledger.comparisons([self._id(pair)]).get(self._id(pair))) != pair.revision:
+                # Another sync asked the same, and was faster.
+                return True
             records = self.ledger.entities([pair.failed.trace_id, pair.succeeded.trace_id])
             learned = [_not_twice(backed, records) for backed in answered.learned]
             if not self._is_decided(pair.key, [backed[0] for backed in learned]):
@@ -226,6 +234,10 @@ class OutcomeQuestions:
             "tip_ids": list(tip_ids),
         }
         return Put(id=self._id(pair), type=COMPARISON, content="", metadata=metadata)
+
+
+def _revision(note: Entity | None) -> int:
+    return note.revision if note else 0
 
 
 def _not_twice(backed: Sequence[NewTip], records: Mapping[str, Entity]) -> list[NewTip]:

@@ -56,8 +56,8 @@ class Preview:
     def compare(self, pairs: Iterable[Pair]) -> None:
         """Count the questions about these pairs."""
         prompt = len(load_prompt(COMPARE_PROMPT)) // CHARS_PER_TOKEN
-        for _, failed, succeeded in pairs:
-            shown = (min(story.tokens, RUN_TOKENS) for story in (failed, succeeded))
+        for pair in pairs:
+            shown = (min(story.tokens, RUN_TOKENS) for story in (pair.failed, pair.succeeded))
             self.compared.append(prompt + sum(shown))
 
     @property
