@@ -32,7 +32,7 @@ COMPARISON = "comparison"
 _NEWEST = 200
 # How much of two requests is the same if they are one task; less is enough if both tried the same changes.
 _SAME_TASK = 0.5
-_SAME_CHANGES = 0.15
+_SAME_CHANGES = 0.3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
