@@ -132,7 +132,9 @@ class Reconciler:
             return None
         placed: list[tuple[Tip, Sequence[Neighbour[KnownTip]]]] = []
         for new, same, neighbours in self._placed(learned, known):
-            pending = self._neighbours.of_pending(new.tip.content, before=story_id)
+            found = self._neighbours.of_pending(new.tip.content, before=story_id)
+            # Claims differ in what they say, or join by it: no model is needed.
+            pending = [near for near in found if not (new.tip.claim and near.tip.claim)]
             is_pending = any(fold(near.tip.content) == fold(new.tip.content) for near in pending)
             if not same and not is_pending and not is_dangerous(new.quarantine_reason):
                 placed.append((new.tip, [*neighbours, *pending]))
