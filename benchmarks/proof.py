@@ -28,7 +28,7 @@ from kaizen.sync.proof.betting import (
     baselines,
     bounds,
     count_cells,
-    scores_and_bets,
+    place_bets,
 )
 from kaizen.sync.proof.experiment import Experiment
 from kaizen.sync.proof.values import Assignment, Unit
@@ -88,9 +88,8 @@ def any_base(rng: np.random.Generator, populations: int, gain: Floats) -> Floats
 
 def capital(units: Units, rows: int, gain: Floats, *, on_more: bool) -> Floats:
     """Return the logarithm of the capital after each unit, betting on more, or less, than this gain."""
-    score, more, less = scores_and_bets(units, baselines(units))
-    bets = more if on_more else -less
-    growth = np.log1p(bets * (score - np.repeat(gain, len(score) // rows)))
+    bets = place_bets(units, baselines(units))
+    growth = bets.growth(np.repeat(gain, len(units.p) // rows), on_more=on_more)
     path = np.cumsum(growth.reshape(len(WEIGHTS), rows, -1), axis=2)
     return np.asarray(np.logaddexp.reduce(path + np.log(WEIGHTS)[:, None, None]))
 
