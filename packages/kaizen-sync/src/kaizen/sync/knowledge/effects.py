@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ from kaizen.sync.generate.offline.templates import widen
 from kaizen.sync.proof.checks import headline, problems
 from kaizen.sync.proof.values import ALL_TIPS, Assignment, Unit
 from kaizen.sync.proof.verdicts import VerdictRules, main_estimates, verdicts
-from kaizen.sync.state.exposures import EXPOSURE, ExposedTrace
+from kaizen.sync.state.exposures import EXPOSURE, ExposureRecord
 from kaizen.sync.state.records import TRAJECTORY
 from kaizen.sync.state.trajectories import UNRECORDED_TIPS
 from kaizen.tips.checks import GUIDELINE
@@ -23,7 +23,6 @@ from kaizen.tips.tip import StoredTip
 
 if TYPE_CHECKING:
     from kaizen.store import Commit, Entity, Store
-    from kaizen.sync.model import Exposure
     from kaizen.sync.proof.values import Estimate, Trial, Verdict
 
 
@@ -220,67 +219,79 @@ def _counted_units(
 ) -> Iterator[tuple[int, Unit]]:
     """Yield each unit, and of how many traces it is."""
     signatures = {tip_id: tip.signature for tip_id, tip in tips.items() if tip.signature}
+
+    @cache
+    def is_refused_again(tip_id: str, tool: str, error: str) -> bool:
+        signature = signatures[tip_id]
+        return signature.get("tool") == tool and _is_same_error(signature.get("error", ""), error)
+
+    def recurred(tip_ids: Iterable[str], refused: Sequence[Sequence[str]]) -> dict[str, bool]:
+        known = (tip_id for tip_id in tip_ids if tip_id in signatures)
+        if not refused:
+            return dict.fromkeys(known, False)
+        return {tip_id: any(is_refused_again(tip_id, *call) for call in refused) for tip_id in known}
+
     # The records of a unit are side by side, since their ids begin alike.
     for _, entities in groupby(store.iterate(namespace_id, type=EXPOSURE), key=_unit_part):
-        traces = sorted(map(ExposedTrace.of, entities), key=lambda trace: (trace.began_at, trace.trace_id))
-        yield len(traces), _unit(traces, signatures)
+        records = list(map(ExposureRecord.of, sorted(entities, key=_time_of)))
+        assignments = tuple(_assignments(records))
+        refused = [call for record in records for call in record.refused]
+        tip_ids = [assignment.tip_id for assignment in assignments]
+        yield len(records), _unit(records, assignments, recurred(tip_ids, refused))
 
 
 def _unit_part(entity: Entity) -> str:
     return entity.id.rpartition(":")[0]
 
 
-def _unit(traces: Sequence[ExposedTrace], signatures: Mapping[str, Mapping[str, str]]) -> Unit:
+def _time_of(entity: Entity) -> tuple[int, str]:
+    return ExposureRecord.of(entity).began_us, entity.id
+
+
+def _unit(
+    records: Sequence[ExposureRecord], assignments: tuple[Assignment, ...], recurred: Mapping[str, bool]
+) -> Unit:
     """Return the unit of these traces, in order of time: it counts once, and fails if one of them failed."""
-    assignments = tuple(_assignments([trace.exposures[0] for trace in traces]))
-    measures = [trace.measures for trace in traces]
-    known = [trace.success for trace in traces if trace.success is not None]
-    costs = [one.cost_usd for one in measures if one.cost_usd is not None]
-    refused = {pair for one in measures for pair in one.refused}
+    first = records[0]
+    began_at = first.began_at
+    known = [record.success for record in records if record.success is not None]
+    costs = [record.cost_usd for record in records if record.cost_usd is not None]
     # What the first trace repeats was in no trace of the unit; what later ones repeat was.
-    calls = sum((one.own for one in measures), measures[0].repeated)
+    refused_calls, model_calls, tool_calls = map(
+        sum, zip(first.repeated, *[r.own for r in records], strict=True)
+    )
     return Unit(
-        id=traces[0].exposures[0].unit,
-        began_at=traces[0].began_at,
+        id=first.unit,
+        began_at=began_at,
         assignments=assignments,
-        recurred={
-            one.tip_id: _recurred(signatures[one.tip_id], refused)
-            for one in assignments
-            if one.tip_id in signatures
-        },
+        recurred=recurred,
         success=all(known) if known else None,
-        refused_calls=calls.refused_calls,
-        model_calls=calls.model_calls,
-        tool_calls=calls.tool_calls,
-        tokens=sum(one.tokens for one in measures),
+        refused_calls=refused_calls,
+        model_calls=model_calls,
+        tool_calls=tool_calls,
+        tokens=sum([record.tokens for record in records]),
         cost_usd=sum(costs) if costs else None,
-        duration_s=sum(one.duration_s for one in measures),
-        stratum=f"{measures[0].model} {traces[0].began_at:%Y-%m}",
+        duration_s=sum([record.duration_s for record in records]),
+        stratum=f"{first.model} {began_at.year}-{began_at.month:02}",
     )
 
 
-def _assignments(exposures: Sequence[Exposure]) -> Iterator[Assignment]:
+def _assignments(records: Sequence[ExposureRecord]) -> Iterator[Assignment]:
     """Yield what a unit was assigned; the first of its traces says it.
 
     A unit that was to be shown no tip at all says nothing of one of them, since it lacked the others too.
     """
-    first = exposures[0]
-    if share := first.p.get(ALL_TIPS):
-        yield Assignment(tip_id=ALL_TIPS, revision="", p=share, is_held_out=first.is_control)
+    first = records[0]
+    if first.control_share:
+        yield Assignment(ALL_TIPS, "", first.control_share, first.is_control)
     seen = set[str]()
-    for exposure in () if first.is_control else exposures:
-        chosen = [*((ref, False) for ref in exposure.shown), *((ref, True) for ref in exposure.held_out)]
-        for ref, is_held_out in chosen:
+    for record in () if first.is_control else records:
+        shown = len(record.shown)
+        for n, (ref, p) in enumerate(zip((*record.shown, *record.held_out), record.p, strict=True)):
             tip_id, _, revision = ref.rpartition("@")
-            if tip_id in exposure.p and tip_id not in seen:
+            if p is not None and tip_id not in seen:
                 seen.add(tip_id)
-                p = exposure.p[tip_id]
-                yield Assignment(tip_id=tip_id, revision=revision, p=p, is_held_out=is_held_out)
-
-
-def _recurred(signature: Mapping[str, str], refused: Iterable[tuple[str, str]]) -> bool:
-    tool, error = signature.get("tool"), signature.get("error", "")
-    return any(tool == other and _is_same_error(error, told) for other, told in refused)
+                yield Assignment(tip_id, revision, p, n >= shown)
 
 
 @lru_cache(maxsize=100_000)
