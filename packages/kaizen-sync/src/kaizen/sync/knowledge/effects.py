@@ -23,6 +23,7 @@ from kaizen.tips.tip import StoredTip
 
 if TYPE_CHECKING:
     from kaizen.store import Commit, Entity, Store
+    from kaizen.sync.proof.checks import Problem
     from kaizen.sync.proof.values import Estimate, Trial, Verdict
 
 
@@ -94,7 +95,7 @@ class Proof:
         return headline(self._trials, units=self.units)
 
     @property
-    def problems(self) -> list[str]:
+    def problems(self) -> list[Problem]:
         return list(problems(self._trials, units=self.units, traces=self.traces, unrecorded=self.unrecorded))
 
     @property
@@ -104,7 +105,7 @@ class Proof:
     def to_json(self) -> dict[str, Any]:
         return {
             "headline": self.headline,
-            "problems": self.problems,
+            "problems": list(map(str, self.problems)),
             "units": self.units,
             "traces": self.traces,
             "total": asdict(self.total) if self.total else None,
@@ -206,12 +207,18 @@ def _identity(effect: Mapping[str, Any]) -> tuple[object, ...]:
 
 def describe_verdict(measured: MeasuredTip) -> str:
     """Return the verdict in a few words with its numbers."""
-    name, estimate, more = measured.verdict.name, measured.main, measured.verdict.more_units
+    name, estimate = measured.verdict.name, measured.main
     if measured.verdict.because is None or estimate is None:
-        return f"open, about {more:,} more runs to go" if more is not None else "open"
+        return _describe_open(measured.verdict)
     low, gain, high = (f"{100 * value:+.0f}" for value in (estimate.low, estimate.gain, estimate.high))
     outcome = estimate.outcome.replace("_", " ")
     return f"{name}: {outcome} {gain} points [{low}, {high}], {estimate.units:,} runs"
+
+
+def _describe_open(verdict: Verdict) -> str:
+    if verdict.least_units is not None:
+        return f"open, no verdict before about {verdict.least_units:,} more runs"
+    return f"open, about {verdict.more_units:,} more runs to go"
 
 
 def _counted_units(

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 # The sync asks for the outcome of a trace for so long by default.
 _FINAL_AFTER_S = 7 * 24 * 3600.0
 # Outcomes have come if so much of the share is known that is known of older units.
-_ENOUGH = 0.9
+_ENOUGH = 0.95
 _PARTS = 20
 _LEAST_UNITS = 20
 

@@ -124,8 +124,12 @@ class Trial:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """What is known of a trial: `because` is the outcome that decided; an open one needs `more_units`."""
+    """What is known of a trial: `because` is the outcome that decided; an open one needs `more_units`.
+
+    Before there are enough units on both sides for any verdict, it needs at least `least_units` more.
+    """
 
     name: VerdictName
     because: OutcomeKind | None = None
     more_units: int | None = None
+    least_units: int | None = None

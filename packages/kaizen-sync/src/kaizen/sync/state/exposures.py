@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 EXPOSURE = "exposure"
 
+# No filter names a key with a dot: an index would cost the sync more than the record.
+_RECORD = "exposure.record"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -112,15 +114,14 @@ class ExposureRecord(NamedTuple):
 
     @classmethod
     def of(cls, entity: Entity) -> ExposureRecord:
-        return cls(*entity.metadata["record"])  # type: ignore[misc]  # what to_put wrote
+        return cls(*entity.metadata[_RECORD])  # type: ignore[misc]  # what to_put wrote
 
     @property
     def began_at(self) -> datetime:
         return _EPOCH + timedelta(microseconds=self.began_us)
 
     def to_put(self, entity_id: str) -> Put:
-        # A list: each value of an object would have to be indexed, and nobody looks for them.
-        return Put(id=entity_id, type=EXPOSURE, content="", metadata={"record": list(self)})
+        return Put(id=entity_id, type=EXPOSURE, content="", metadata={_RECORD: list(self)})
 
 
 def exposure_id(source: str, project: str, unit: str, trace_id: str) -> str:
