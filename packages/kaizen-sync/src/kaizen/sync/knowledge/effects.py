@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache, lru_cache
 from itertools import groupby
+from operator import add
 from typing import TYPE_CHECKING, Any
 
 from kaizen.store import ConflictError
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
     from kaizen.store import Commit, Entity, Store
     from kaizen.sync.proof.checks import Problem
     from kaizen.sync.proof.values import Estimate, Trial, Verdict
+
+
+# A tip as spans name it, whether it was held out, and how likely that was.
+_Choice = tuple[str, bool, float]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -240,65 +245,92 @@ def _counted_units(
 
     # The records of a unit are side by side, since their ids begin alike.
     for _, entities in groupby(store.iterate(namespace_id, type=EXPOSURE), key=_unit_part):
-        records = list(map(ExposureRecord.of, sorted(entities, key=_time_of)))
-        assignments = tuple(_assignments(records))
-        refused = [call for record in records for call in record.refused]
-        tip_ids = [assignment.tip_id for assignment in assignments]
-        yield len(records), _unit(records, assignments, recurred(tip_ids, refused))
+        [first, *others] = entities
+        record = _merged([first, *others]) if others else ExposureRecord.of(first)
+        assignments = _assignments(record)
+        yield (
+            1 + len(others),
+            _unit(record, assignments, recurred([a[0] for a in assignments], record.refused)),
+        )
 
 
 def _unit_part(entity: Entity) -> str:
     return entity.id.rpartition(":")[0]
 
 
-def _time_of(entity: Entity) -> tuple[int, str]:
-    return ExposureRecord.of(entity).began_us, entity.id
-
-
-def _unit(
-    records: Sequence[ExposureRecord], assignments: tuple[Assignment, ...], recurred: Mapping[str, bool]
-) -> Unit:
-    """Return the unit of these traces, in order of time: it counts once, and fails if one of them failed."""
-    first = records[0]
-    began_at = first.began_at
+def _merged(entities: Sequence[Entity]) -> ExposureRecord:
+    """Return one record of a unit of several traces: it counts once, and fails if one of them failed."""
+    by_time = sorted(
+        (record.began_us, entity.id, record)
+        for entity, record in zip(entities, map(ExposureRecord.of, entities), strict=True)
+    )
+    records = [record for _, _, record in by_time]
+    chosen = list(_first_of_each_tip(choice for record in records for choice in _chosen(record)))
+    shown, held_out = ([choice for choice in chosen if choice[1] is side] for side in (False, True))
     known = [record.success for record in records if record.success is not None]
     costs = [record.cost_usd for record in records if record.cost_usd is not None]
-    # What the first trace repeats was in no trace of the unit; what later ones repeat was.
-    refused_calls, model_calls, tool_calls = map(
-        sum, zip(first.repeated, *[r.own for r in records], strict=True)
+    return records[0]._replace(
+        success=all(known) if known else None,
+        shown=[ref for ref, *_ in shown],
+        held_out=[ref for ref, *_ in held_out],
+        p=[p for *_, p in (*shown, *held_out)],
+        refused=[call for record in records for call in record.refused],
+        # What the first trace repeats was in no trace of the unit; what later ones repeat was.
+        own=[sum(counts) for counts in zip(*(record.own for record in records), strict=True)],
+        tokens=sum(record.tokens for record in records),
+        cost_usd=sum(costs) if costs else None,
+        duration_s=sum(record.duration_s for record in records),
     )
+
+
+def _unit(record: ExposureRecord, assignments: tuple[Assignment, ...], recurred: Mapping[str, bool]) -> Unit:
+    began_at = record.began_at
+    refused_calls, model_calls, tool_calls = map(add, record.repeated, record.own)
     return Unit(
-        id=first.unit,
+        id=record.unit,
         began_at=began_at,
         assignments=assignments,
         recurred=recurred,
-        success=all(known) if known else None,
+        success=record.success,
         refused_calls=refused_calls,
         model_calls=model_calls,
         tool_calls=tool_calls,
-        tokens=sum([record.tokens for record in records]),
-        cost_usd=sum(costs) if costs else None,
-        duration_s=sum([record.duration_s for record in records]),
-        stratum=f"{first.model} {began_at.year}-{began_at.month:02}",
+        tokens=record.tokens,
+        cost_usd=record.cost_usd,
+        duration_s=record.duration_s,
+        stratum=f"{record.model} {began_at.year}-{began_at.month:02}",
     )
 
 
-def _assignments(records: Sequence[ExposureRecord]) -> Iterator[Assignment]:
-    """Yield what a unit was assigned; the first of its traces says it.
+def _assignments(record: ExposureRecord) -> tuple[Assignment, ...]:
+    """Return what a unit was assigned.
 
     A unit that was to be shown no tip at all says nothing of one of them, since it lacked the others too.
     """
-    first = records[0]
-    if first.control_share:
-        yield Assignment(ALL_TIPS, "", first.control_share, first.is_control)
-    seen = set[str]()
-    for record in () if first.is_control else records:
-        shown = len(record.shown)
-        for n, (ref, p) in enumerate(zip((*record.shown, *record.held_out), record.p, strict=True)):
-            tip_id, _, revision = ref.rpartition("@")
-            if p is not None and tip_id not in seen:
-                seen.add(tip_id)
-                yield Assignment(tip_id, revision, p, n >= shown)
+    share = record.control_share
+    found = [Assignment(ALL_TIPS, "", share, record.is_control)] if share else []
+    if not record.is_control:
+        found += [Assignment(*_split(ref), p, held) for ref, held, p in _first_of_each_tip(_chosen(record))]
+    return tuple(found)
+
+
+def _chosen(record: ExposureRecord) -> Iterator[_Choice]:
+    is_held_out = [False] * len(record.shown) + [True] * len(record.held_out)
+    return zip((*record.shown, *record.held_out), is_held_out, record.p, strict=True)
+
+
+def _first_of_each_tip(choices: Iterable[_Choice]) -> Iterable[_Choice]:
+    first: dict[str, _Choice] = {}
+    for choice in choices:
+        first.setdefault(_split(choice[0])[0], choice)
+    return first.values()
+
+
+@lru_cache(maxsize=100_000)
+def _split(ref: str) -> tuple[str, str]:
+    """Return the id and the revision of a tip."""
+    tip_id, _, revision = ref.rpartition("@")
+    return tip_id, revision
 
 
 @lru_cache(maxsize=100_000)

@@ -73,8 +73,8 @@ def problems(trials: Sequence[Trial], *, units: int, traces: int, unrecorded: in
     if not _is_experiment(trials):
         yield Problem(
             "no tip is held out, so that nothing can be proven",
-            "where agents run, remove KAIZEN_RECALL_HOLDOUT or set it above 0, such as 0.2; to try pinned tips, "
-            "`kaizen tips unpin` them",
+            "where agents run, remove KAIZEN_RECALL_HOLDOUT or set it above 0, such as 0.2; to try pinned "
+            "tips, `kaizen tips unpin` them",
         )
     elif any(trial.held_out for trial in trials) and not any(trial.estimates for trial in trials):
         yield Problem(

@@ -66,18 +66,21 @@ class ExposedTrace:
             yield self._record(exposure).to_put(entity_id)
 
     def _record(self, exposure: Exposure) -> ExposureRecord:
-        measures = self.measures
-        tip_ids = (ref.rpartition("@")[0] for ref in (*exposure.shown, *exposure.held_out))
+        measures, p = self.measures, exposure.p
+        shown, held_out = (
+            [(ref, p[tip_id]) for ref in refs if (tip_id := ref.rpartition("@")[0]) in p]
+            for refs in (exposure.shown, exposure.held_out)
+        )
         return ExposureRecord(
             began_us=(self.began_at - _EPOCH) // _MICROSECOND,
             unit=exposure.unit,
             success=self.success,
             is_control=exposure.is_control,
             snapshot=exposure.snapshot,
-            control_share=exposure.p.get(ALL_TIPS),
-            shown=exposure.shown,
-            held_out=exposure.held_out,
-            p=[exposure.p.get(tip_id) for tip_id in tip_ids],
+            control_share=p.get(ALL_TIPS),
+            shown=[ref for ref, _ in shown],
+            held_out=[ref for ref, _ in held_out],
+            p=[share for _, share in (*shown, *held_out)],
             refused=measures.refused,
             own=measures.own,
             repeated=measures.repeated,
@@ -91,8 +94,8 @@ class ExposedTrace:
 class ExposureRecord(NamedTuple):
     """What is stored of a trace and a unit: a list in this order, since a report reads a hundred thousand.
 
-    `p` has a probability for each tip that was shown, then for each that was held out. `own` and `repeated`
-    are `CallCounts`.
+    Of each tip that was shown, then of each that was held out, `p` has the probability: those without one
+    prove nothing and are left out. `own` and `repeated` are `CallCounts`.
     """
 
     began_us: int
@@ -103,7 +106,7 @@ class ExposureRecord(NamedTuple):
     control_share: float | None
     shown: Sequence[str]
     held_out: Sequence[str]
-    p: Sequence[float | None]
+    p: Sequence[float]
     refused: Sequence[Sequence[str]]
     own: Sequence[int]
     repeated: Sequence[int]
