@@ -53,6 +53,22 @@ class Problem(NamedTuple):
         return f"{self.detail}: {self.advice}"
 
 
+_NO_UNIT = Problem(
+    "no run says which tips it was given",
+    "where agents run, set KAIZEN_RECALL_ENABLED and KAIZEN_AUTO_ENABLED to true",
+)
+_NO_HOLDOUT = Problem(
+    "no tip is held out, so that nothing can be proven",
+    "where agents run, remove KAIZEN_RECALL_HOLDOUT or set it above 0, such as 0.2; to try pinned tips, "
+    "`kaizen tips unpin` them",
+)
+_NO_OUTCOME = Problem(
+    "no outcome is known",
+    "annotate runs as successes and failures where their traces are, and run `kaizen sync`; or add tips with "
+    "a signature",
+)
+
+
 def problems(trials: Sequence[Trial], *, units: int, traces: int, unrecorded: int = 0) -> Iterator[Problem]:
     """Yield what keeps the experiment from working.
 
@@ -65,23 +81,12 @@ def problems(trials: Sequence[Trial], *, units: int, traces: int, unrecorded: in
             "`with recalled.applied()`",
         )
     if not units:
-        yield Problem(
-            "no run says which tips it was given",
-            "where agents run, set KAIZEN_RECALL_ENABLED and KAIZEN_AUTO_ENABLED to true",
-        )
+        yield _NO_UNIT
         return
     if not _is_experiment(trials):
-        yield Problem(
-            "no tip is held out, so that nothing can be proven",
-            "where agents run, remove KAIZEN_RECALL_HOLDOUT or set it above 0, such as 0.2; to try pinned "
-            "tips, `kaizen tips unpin` them",
-        )
+        yield _NO_HOLDOUT
     elif any(trial.held_out for trial in trials) and not any(trial.estimates for trial in trials):
-        yield Problem(
-            "no outcome is known",
-            "annotate runs as successes and failures where their traces are, and run `kaizen sync`; or add "
-            "tips with a signature",
-        )
+        yield _NO_OUTCOME
     if traces > _FEW_TRACES_A_UNIT * units:
         yield Problem(
             f"{traces} traces are only {units} units, since a session counts once",

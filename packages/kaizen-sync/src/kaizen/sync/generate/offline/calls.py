@@ -145,7 +145,7 @@ class _Same:
 
 
 # A conversation is read to measure it, to learn from it and to keep evidence, soon one after the other.
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=128)
 def _read_calls(conversation: _Same) -> list[Call]:
     calls: list[Call] = []
     waiting: dict[str, Call] = {}
