@@ -17,7 +17,7 @@ from kaizen.sync import OFFLINE, ModelSettings
 from kaizen.sync.generate.generate import generate_tips
 from kaizen.sync.generate.grounding import quoted_span
 from kaizen.sync.generate.offline import mine_tips
-from kaizen.sync.generate.offline.calls import is_read_only, read_failure
+from kaizen.sync.generate.offline.calls import is_read_only, read_calls, read_failure
 from kaizen.sync.generate.offline.claims import Claim
 from kaizen.sync.generate.offline.differences import example, form, rewrite
 from kaizen.sync.generate.offline.templates import call_logs, widen
@@ -674,3 +674,17 @@ def test_every_tip_of_a_real_run_quotes_it_and_most_recoveries_are_found(shared_
             recovered += 1
             found += any(tip.category == "recovery" for tip in tips)
     assert found >= 0.94 * recovered > 0
+
+
+def test_the_same_conversation_is_read_once_and_an_equal_one_again() -> None:
+    def conversation() -> tuple[Message, ...]:
+        asked = ToolCall(id="c1", name="pay", arguments='{"amount": 5}')
+        return (
+            Message(role="assistant", content="", tool_calls=(asked,)),
+            Message(role="tool", content="Error: amount must be in cents", tool_call_id="c1"),
+        )
+
+    one, other = conversation(), conversation()
+    assert read_calls(one) is read_calls(one)
+    assert read_calls(other) is not read_calls(one)
+    assert [call.failure for call in read_calls(other)] == [call.failure for call in read_calls(one)]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
 from kaizen.sync.expressions import read_expressions
@@ -124,11 +124,32 @@ def is_read_only(tool: str) -> bool:
     return bool(words) and expression("reads").fullmatch(words[0].casefold()) is not None
 
 
-def read_calls(messages: Iterable[Message]) -> list[Call]:
+def read_calls(messages: tuple[Message, ...]) -> list[Call]:
     """Return the calls of one conversation; a result goes with its call by id, else by order."""
+    return _read_calls(_Same(messages))
+
+
+class _Same:
+    """Messages that equal themselves alone: to compare all of them would take longer than to read them."""
+
+    __slots__ = ("messages",)
+
+    def __init__(self, messages: tuple[Message, ...]) -> None:
+        self.messages = messages
+
+    def __hash__(self) -> int:
+        return id(self.messages)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and self.messages is other.messages
+
+
+# A conversation is read to measure it, to learn from it and to keep evidence, soon one after the other.
+@lru_cache(maxsize=128)
+def _read_calls(conversation: _Same) -> list[Call]:
     calls: list[Call] = []
     waiting: dict[str, Call] = {}
-    for position, message in enumerate(messages):
+    for position, message in enumerate(conversation.messages):
         if message.role == "tool":
             call_id = message.tool_call_id if message.tool_call_id in waiting else next(iter(waiting), None)
             if call_id is not None:
