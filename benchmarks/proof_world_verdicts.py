@@ -40,7 +40,7 @@ def judge(options: argparse.Namespace) -> None:
             url = ["--url", server.url, "--project", PROJECT, "--settle", "0s"]
             print(_kaizen(options.dir, "sync", "phoenix", *url))
         proof = json.loads(_kaizen(options.dir, "proof", "--json"))
-    rows = _judged(proof, json.loads((options.dir / "truth.json").read_text()), outcomes)
+    rows = judged_rows(proof, json.loads((options.dir / "truth.json").read_text()), outcomes)
     print(proof["headline"])
     _print(rows)
     if options.json:
@@ -104,7 +104,7 @@ def _kaizen(directory: Path, *arguments: str) -> str:
     return ran.stdout
 
 
-def _judged(
+def judged_rows(
     proof: Mapping[str, Any], truth: Mapping[str, Any], outcomes: Sequence[Mapping[str, Any]]
 ) -> list[dict[str, Any]]:
     """Return what is known of each tip: by construction, by the world's own count, and by the verdict."""
