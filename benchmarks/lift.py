@@ -55,7 +55,13 @@ class Lift:
         self._traces = traces
         models = {OFFLINE: OFFLINE, MODEL: options.tips_model}
         self._learners = {
-            name: Learner(store, traces, models[name], concurrency=max(options.workers, 8))
+            name: Learner(
+                store,
+                traces,
+                models[name],
+                concurrency=max(options.workers, 8),
+                include_errors=options.include_errors,
+            )
             for name, store in stores.items()
         }
         self._endpoint = endpoint(options) if options.base_url else None
@@ -197,6 +203,7 @@ def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--model", help="the name of the model there")
     add("--learners", nargs="+", choices=LEARNERS, default=[OFFLINE], help="who words the tips")
     add("--tips-model", help="the LiteLLM name of the model that words tips; the agent's model if not given")
+    add("--include-errors", action="store_true", help="learn from failed runs too")
     add("--save-tips", type=Path, metavar="FILE", help="write what was learned to this file")
     add("--tips", type=Path, metavar="FILE", help="try the tips of this file, and learn none")
     add("--learn-only", action="store_true", help="try nothing")

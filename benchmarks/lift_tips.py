@@ -48,10 +48,10 @@ class Arm:
 class Learner:
     """Turns recorded attempts into tips, as `kaizen sync` does: each time it reads what is new."""
 
-    def __init__(self, store: Store, traces: Traces, tips_model: str, *, concurrency: int) -> None:
+    def __init__(self, store: Store, traces: Traces, tips_model: str, **settings: Any) -> None:
         self._store = store
         self._traces = traces
-        self._settings = SyncSettings(namespace_id=NAMESPACE, quiet_s=0.0, concurrency=concurrency)
+        self._settings = SyncSettings(namespace_id=NAMESPACE, quiet_s=0.0, **settings)
         self._models = ModelSettings(tips_model=tips_model, reconcile_model=tips_model)
         self._snapshot: Any = None
 
@@ -104,7 +104,8 @@ class Learner:
 def _print_calls(report: Report) -> None:
     tokens = report.prompt_tokens + report.completion_tokens
     dropped = ", ".join(f"{count} {reason}" for reason, count in report.tips_dropped.most_common())
-    print(f"{report.model_calls} calls of the model, {tokens:,} tokens; tips dropped: {dropped or 'none'}")
+    print(f"{report.model_calls} calls of the model, {tokens:,} tokens; {report.compared} pairs compared")
+    print(f"tips dropped: {dropped or 'none'}")
     if report.failures:
         print(f"{len(report.failures)} runs failed, the first: {report.failures[0].reason}")
 
