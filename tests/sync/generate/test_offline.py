@@ -17,13 +17,14 @@ from kaizen.sync import OFFLINE, ModelSettings
 from kaizen.sync.generate.generate import generate_tips
 from kaizen.sync.generate.grounding import quoted_span
 from kaizen.sync.generate.offline import mine_tips
-from kaizen.sync.generate.offline.calls import is_read_only, read_failure
+from kaizen.sync.generate.offline.calls import is_read_only
 from kaizen.sync.generate.offline.claims import Claim
 from kaizen.sync.generate.offline.differences import example, form, rewrite
 from kaizen.sync.generate.offline.templates import call_logs, widen
 from kaizen.sync.generate.offline.wording import word
 from kaizen.sync.llm.client import Model
 from kaizen.sync.model import Conversation, Message, Outcome, ToolCall, Trajectory
+from kaizen.sync.trajectory.failures import read_failure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -152,7 +152,8 @@ class Ending(NamedTuple):
 class PastCall(NamedTuple):
     """What claims are checked on, of one call: short enough to be kept of all runs.
 
-    `error` is the template of its error, None if it succeeded. `givers` are the look-ups before it whose
+    `error` is the template of its error, empty if it has none that may be kept, or if nobody can tell whether
+    the call succeeded, and None if it did. `givers` are the look-ups before it whose
     results had the value of an argument, by its name.
     """
 

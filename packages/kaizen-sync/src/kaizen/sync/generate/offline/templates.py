@@ -11,7 +11,8 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from kaizen.sync.generate.grounding import RunLiterals, shows_form
-from kaizen.sync.generate.offline.calls import Call, expression, is_name, read_calls, read_failure
+from kaizen.sync.generate.offline.calls import Call, expression, is_name, read_calls
+from kaizen.sync.trajectory.failures import read_failure
 from kaizen.sync.trajectory.json_text import as_text
 from kaizen.sync.trajectory.tasks import split_tasks
 from kaizen.sync.trajectory.tool_definitions import read_definitions
