@@ -179,8 +179,17 @@ class StoredTip:
     """Traces of conversations that taught something else, and in which its claim held: a few."""
     counterexamples = _Field(list[str])
     """Traces of conversations that broke its claim and succeeded all the same: a few."""
+    refused_since = _Field(str)
+    """When the failed call that it prevents was seen first."""
+    broken_until = _Field(str)
+    """When a call broke its claim and succeeded all the same for the last time."""
     covered_by = _Field(str)
     """The id of the active tip that says more about the same failed call."""
+
+    @property
+    def is_of_a_new_rule(self) -> bool:
+        """Whether all counterexamples are older than the first refusal: the tool has got its rule since."""
+        return bool(self.refused_since) and self.broken_until < self.refused_since
 
     @property
     def status(self) -> Status:
@@ -325,6 +334,12 @@ class StoredTip:
             confirmed_by=sorted(confirmed)[:_CONFIRMATIONS] or None,
             counterexamples=sorted(broken)[:_COUNTEREXAMPLES] or None,
         )
+
+    def with_rule_seen(self, at: str, *, is_refused: bool, is_broken: bool) -> StoredTip:
+        """Return the tip after its claim was tested on a conversation that began then."""
+        since = min(filter(None, (self.refused_since, at if is_refused else "")), default="")
+        until = max(self.broken_until, at if is_broken else "")
+        return self.with_metadata(refused_since=since or None, broken_until=until or None)
 
     def without_evidence(self) -> StoredTip:
         """Return the tip with nothing that backs it; evidence that is stored stays so."""

@@ -38,13 +38,14 @@ class ClaimTests:
         calls: Sequence[Sequence[PastCall]],
         *,
         head: str,
+        at: str,
         trace_ids: Collection[str],
         unconfirmed: Collection[str],
     ) -> dict[str, StoredTip]:
         """Return the tips that a story changes, `tips` among them, each as it is after its claim was tested.
 
         What is known already is tested on this story, what is new on all others too. `head` is the story's,
-        whose traces are `trace_ids`; `unconfirmed` are the ids of tips that it may break and not confirm,
+        which began at `at` and whose traces are `trace_ids`; `unconfirmed` are the ids of tips that it may break and not confirm,
         since it taught them itself, or the agent was shown them.
         """
         changed = dict(tips)
@@ -56,6 +57,7 @@ class ClaimTests:
                 verdict = verdict_of(claim, calls)
                 verdict = "silent" if verdict == "holds" and tip.id in unconfirmed else verdict
                 tested = tip.with_verdict(head, verdict, stories=trace_ids)
+                tested = _with_rule_seen(tested, claim, verdict, calls, at)
                 if tip.id not in self.ledger.tips:
                     tested = self.test_on_others(tested, trace_ids)
                 if tested != tip or tip.id in tips:
@@ -68,8 +70,25 @@ class ClaimTests:
         for entity in self.ledger.stories_that_called(claim.tool):
             trace_id = str(entity.metadata["trace_id"])
             if trace_id not in trace_ids:
-                tip = tip.with_verdict(trace_id, verdict_of(claim, stored_calls(entity), ending_of(entity)))
+                calls = [*stored_calls(entity)]
+                verdict = verdict_of(claim, calls, ending_of(entity))
+                tip = tip.with_verdict(trace_id, verdict)
+                tip = _with_rule_seen(tip, claim, verdict, calls, start_of(entity))
         return tip
+
+
+def _with_rule_seen(
+    tip: StoredTip, claim: Claim, verdict: Verdict, calls: Iterable[Sequence[PastCall]], at: str
+) -> StoredTip:
+    is_refused = any(is_refusal(claim.signature, call) for conversation in calls for call in conversation)
+    return tip.with_rule_seen(at, is_refused=is_refused, is_broken=verdict == "broken")
+
+
+def is_refusal(signature: Mapping[str, str], call: PastCall) -> bool:
+    """Return whether a call is the failed one that a tip prevents."""
+    if not signature or call.tool != signature["tool"] or not call.error:
+        return False
+    return widen(signature["error"], call.error) is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,11 +111,10 @@ class SignatureHistory:
 
 def read_history(signature: Mapping[str, str], stories: Iterable[Entity]) -> SignatureHistory:
     """Return how often a failed call was seen in these stories, all of which called the tool."""
-    tool, error = signature["tool"], signature["error"]
     called: list[tuple[str, str, bool]] = []
     for entity in stories:
         calls = (call for conversation in stored_calls(entity) for call in conversation)
-        is_seen = any(call.tool == tool and call.error and widen(error, call.error) for call in calls)
+        is_seen = any(is_refusal(signature, call) for call in calls)
         called.append((start_of(entity), str(entity.metadata["trace_id"]), is_seen))
     called.sort()
     seen = [number for number, (_, _, is_seen) in enumerate(called) if is_seen]
@@ -200,9 +218,22 @@ def _earned(tip: StoredTip, active: Sequence[StoredTip]) -> StoredTip:
     if tip.status == "quarantined":
         return tip
     covering = next((other.id for other in active if _says_more(other, claim)), None)
-    is_broken = bool(tip.counterexamples) and not can_be_weaker
+    is_broken = bool(tip.counterexamples) and not can_be_weaker and not _is_new_rule(tip, claim)
     earned = "retired" if is_broken or covering else "active" if _is_shown(tip, claim) else "candidate"
     return tip.with_metadata(status=earned, covered_by=covering)
+
+
+def _is_new_rule(tip: StoredTip, claim: Claim) -> bool:
+    """Return whether the tool got the rule after all counterexamples, as it says itself to two conversations.
+
+    Only of rules about the arguments: what must be called before may depend on a state that nobody sees.
+    """
+    is_about_arguments = claim.kind in ("form", "listed", "clause", "pass", "unit")
+    return is_about_arguments and claim.is_stated and tip.is_of_a_new_rule and _is_repeated(tip)
+
+
+def _is_repeated(tip: StoredTip) -> bool:
+    return tip.support + len(tip.confirmed_by) > 1
 
 
 def _is_shown(tip: StoredTip, claim: Claim) -> bool:
@@ -210,7 +241,7 @@ def _is_shown(tip: StoredTip, claim: Claim) -> bool:
     if claim.kind == "outcome":
         # A tool that has no part in it parts five successes from two failures once in 21 times.
         return tip.support >= _SUCCESSES and len(tip.confirmed_by) >= _FAILURES
-    return claim.is_stated or tip.support + len(tip.confirmed_by) > 1
+    return claim.is_stated or _is_repeated(tip)
 
 
 def _claiming(tip: StoredTip, claim: Claim) -> StoredTip:
