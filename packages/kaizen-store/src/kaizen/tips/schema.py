@@ -79,5 +79,6 @@ class TipMetadata(_Fields):
     confirmed_by: list[str] | None = None
     counterexamples: list[str] | None = None
     refused_since: str | None = None
+    refused_until: str | None = None
     broken_until: str | None = None
     covered_by: str | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,11 @@ if TYPE_CHECKING:
 _SUCCESSES = 5
 _FAILURES = 2
 
+MOST_ACTIVE = 5
+"""How many tips of a tool agents get."""
+
+_OF_ARGUMENTS = ("form", "listed", "clause", "pass", "size", "unit")
+
 
 @dataclass(frozen=True, slots=True)
 class ClaimTests:
@@ -45,8 +51,8 @@ class ClaimTests:
         """Return the tips that a story changes, `tips` among them, each as it is after its claim was tested.
 
         What is known already is tested on this story, what is new on all others too. `head` is the story's,
-        which began at `at` and whose traces are `trace_ids`; `unconfirmed` are the ids of tips that it may break and not confirm,
-        since it taught them itself, or the agent was shown them.
+        which began at `at` and whose traces are `trace_ids`; `unconfirmed` are the ids of tips that it may
+        break and not confirm, since it taught them itself, or the agent was shown them.
         """
         changed = dict(tips)
         tools = {call.tool for conversation in calls for call in conversation}
@@ -195,15 +201,32 @@ def settle(changed: Mapping[str, StoredTip], known: Mapping[str, StoredTip]) -> 
     tools = {tip.claim["tool"] for tip in changed.values() if tip.claim}
     tips = {**known, **changed}
     about = [tip for tip in tips.values() if tip.claim and tip.claim["tool"] in tools]
-    result = dict(changed)
+    earned: list[StoredTip] = []
     active: list[StoredTip] = []
-    for tip in sorted(about, key=lambda tip: (-Claim.of_json(tip.claim).rank, tip.id)):
+    for tip in sorted(about, key=lambda tip: (-_lasting_rank(tip), tip.id)):
         now = _earned(tip, active)
+        earned.append(now)
         if now.is_active:
             active.append(now)
-        if now != tip:
-            result[tip.id] = now
-    return result
+    now_by_id = {tip.id: tip for tip in (*earned, *_beyond_cap(active))}
+    return {**changed, **{i: now for i, now in now_by_id.items() if i in changed or now != tips[i]}}
+
+
+def _lasting_rank(tip: StoredTip) -> int:
+    """Return how much a tip says whatever its counterexamples: what is weakened comes after what is not."""
+    claim = Claim.of_json(tip.claim)
+    return replace(claim, is_conditional=_is_weakened(tip, claim)).rank
+
+
+def _beyond_cap(active: Sequence[StoredTip]) -> Iterator[StoredTip]:
+    """Yield the tips that agents get no more, since their tool has enough of better backed ones."""
+    by_tool: defaultdict[str, list[StoredTip]] = defaultdict(list)
+    for tip in active:
+        if not (tip.is_a_persons or current_effect(tip)):
+            by_tool[tip.claim["tool"]].append(tip)
+    for tips in by_tool.values():
+        tips.sort(key=lambda tip: (-tip.support - len(tip.confirmed_by), tip.content))
+        yield from (tip.with_metadata(status="candidate") for tip in tips[MOST_ACTIVE:])
 
 
 def _earned(tip: StoredTip, active: Sequence[StoredTip]) -> StoredTip:
@@ -212,15 +235,21 @@ def _earned(tip: StoredTip, active: Sequence[StoredTip]) -> StoredTip:
     if is_measured or tip.is_a_persons or tip.merged_into or tip.retired_for or not tip.is_backed:
         return tip
     claim = Claim.of_json(tip.claim)
-    can_be_weaker = claim.kind == "before" and claim.is_stated
-    claim = replace(claim, is_conditional=can_be_weaker and bool(tip.counterexamples))
+    claim = replace(claim, is_conditional=_is_weakened(tip, claim))
     tip = _claiming(tip, claim)
     if tip.status == "quarantined":
         return tip
-    covering = next((other.id for other in active if _says_more(other, claim)), None)
-    is_broken = bool(tip.counterexamples) and not can_be_weaker and not _is_new_rule(tip, claim)
+    covering = next((other.id for other in active if _covers(other, tip, claim)), None)
+    is_broken = bool(tip.counterexamples) and not claim.is_conditional and not _is_new_rule(tip, claim)
     earned = "retired" if is_broken or covering else "active" if _is_shown(tip, claim) else "candidate"
     return tip.with_metadata(status=earned, covered_by=covering)
+
+
+def _is_weakened(tip: StoredTip, claim: Claim) -> bool:
+    """Return whether counterexamples leave of a claim the rule that the error states."""
+    if not tip.counterexamples or not claim.is_stated or _is_new_rule(tip, claim):
+        return False
+    return claim.kind == "before" or (claim.kind in _OF_ARGUMENTS and not tip.is_of_an_old_rule)
 
 
 def _is_new_rule(tip: StoredTip, claim: Claim) -> bool:
@@ -228,8 +257,7 @@ def _is_new_rule(tip: StoredTip, claim: Claim) -> bool:
 
     Only of rules about the arguments: what must be called before may depend on a state that nobody sees.
     """
-    is_about_arguments = claim.kind in ("form", "listed", "clause", "pass", "unit")
-    return is_about_arguments and claim.is_stated and tip.is_of_a_new_rule and _is_repeated(tip)
+    return claim.kind in _OF_ARGUMENTS and claim.is_stated and tip.is_of_a_new_rule and _is_repeated(tip)
 
 
 def _is_repeated(tip: StoredTip) -> bool:
@@ -258,8 +286,10 @@ def _claiming(tip: StoredTip, claim: Claim) -> StoredTip:
     )
 
 
-def _says_more(tip: StoredTip, claim: Claim) -> bool:
-    return Claim.of_json(tip.claim).rank > claim.rank and _is_same_error(tip, claim)
+def _covers(other: StoredTip, tip: StoredTip, claim: Claim) -> bool:
+    """Return whether another tip says the same, or more, about the same failed call."""
+    is_same = fold(other.content) == fold(tip.content)
+    return is_same or (Claim.of_json(other.claim).rank > claim.rank and _is_same_error(other, claim))
 
 
 def _is_same_error(tip: StoredTip, claim: Claim) -> bool:

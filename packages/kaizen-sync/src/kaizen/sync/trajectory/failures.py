@@ -27,6 +27,10 @@ _XML = re.compile(
     r"<(?:\w+:)?(?:message|faultstring|reason|description|text)[^>]{0,80}>\s*([^<]{1,300})",
     re.IGNORECASE | re.DOTALL,
 )
+# Pydantic: the argument in a line of its own, then what is wrong with it.
+_VALIDATION = re.compile(
+    r"\W{0,3}\d{1,3} validation errors? for [^\n]{1,100}\n(\S{1,60})\n\s+([^\[\n]{1,200})"
+)
 _KINDS = (
     ("rate limit", r"rate.?limit|too many requests|\b429\b|quota"),
     ("timeout", r"timed out|time-?out (?:error|exceeded|after|waiting|reached|expired)|deadline exceeded"),
@@ -71,6 +75,9 @@ def read_failure(result: str) -> Failure | None:
             return _failure(said or status_line[0], said if said in result else status_line[0])
         if value is not None:
             return _of_value(value, result)
+    if found := _VALIDATION.match(head):
+        said = f"{found[1]}: {found[2].strip()}"
+        return _failure(said, found[2])
     if found := _XML.search(head):
         return _failure(found[1], found[1], is_sure=False)
     if _expression("begins").match(head):
@@ -99,7 +106,8 @@ def _prose(result: str) -> str:
     if text[:1] in ("{", "["):
         value = json_or_none(text)
         text = _only_text(value) if isinstance(value, Mapping) else ""
-    return text if len(text) <= _LINE_CHARS and text[:1] != "<" else ""
+    is_sentence = len(text) <= _LINE_CHARS and text[:1] != "<" and "\n" not in text
+    return text if is_sentence else ""
 
 
 def _only_text(value: Mapping[str, Any]) -> str:

@@ -103,7 +103,6 @@ def read_calls(messages: Iterable[Message]) -> list[Call]:
                 call = waiting.pop(call_id)
                 call.result, call.answered_at = message.content, position
                 call.failure = read_failure(message.content)
-                call.failure = call.failure or read_refusal(message.content, call.arguments or ())
             continue
         waiting.clear()
         for asked in message.tool_calls:
@@ -122,6 +121,10 @@ def _tell_refusals(calls: Iterable[Call]) -> None:
         if call.result is not None and call.failure is None and not call.is_program:
             by_tool[call.tool].append(call)
     for tool, answered in by_tool.items():
+        names = {name for call in answered for name in call.arguments or ()}
+        for call in answered:
+            call.failure = read_refusal(call.result or "", names)
+        answered = [call for call in answered if call.failure is None]
         suspects = [(call, may) for call in answered if (may := may_be_refusal(call.result or ""))]
         suspected = {call.number for call, _ in suspects}
         successes = [call for call in answered if call.number not in suspected]

@@ -41,7 +41,11 @@ _CODE = re.compile(r"[A-Za-z]+(?:[_-][A-Za-z]+)+|[A-Z][a-z]+(?:[A-Z][a-z]+)+")
 _NUMBER = re.compile(r"[\d.,]+")
 _PLAIN = re.compile(r"[^\W\d_]+(?:['-][^\W\d_]+)*")
 _MASKS = re.compile(rf"{MASK}(?:[\s,;]*{MASK})+")
-_ABOUT_VALUES = re.compile(r"\d|\b(?:such as|like|e\.g\.|format|form|one of)\b", re.IGNORECASE)
+_ABOUT_VALUES = re.compile(
+    r"\d|\b(?:such as|like|e\.g\.|format|form|one of|only|at most|at least)\b"
+    r"|\b[YMDHS]{2,4}(?:[-/:.T][YMDHS]{2,4})+",
+    re.IGNORECASE,
+)
 _SENTENCES = re.compile(r"(?<=[.!?])\s+|\n+")
 
 
