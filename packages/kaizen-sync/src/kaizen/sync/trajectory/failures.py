@@ -22,6 +22,8 @@ _EXIT = re.compile(
 _MARKED = re.compile(r"\[error: (.{1,400})\]\s*\Z", re.DOTALL)
 # A status in front of a body: `Response status code is 422:` and a JSON object.
 _STATUS_LINE = re.compile(r"[\w /:.]{0,40}\b[45]\d\d\b[\w ]{0,30}:?\s*(?=\{)")
+_LIST = re.compile(r"\s*\[\s*[\[{\"\d\]]")
+_ERROR_LIST = re.compile(r"\s*\[\s*\{.{0,500}?\"(?:message|msg)\"", re.DOTALL)
 _XML = re.compile(
     r"<(?:\w+:)?(?:error|fault|exception|errorresponse)\b.{0,2000}?"
     r"<(?:\w+:)?(?:message|faultstring|reason|description|text)[^>]{0,80}>\s*([^<]{1,300})",
@@ -68,13 +70,15 @@ def read_failure(result: str) -> Failure | None:
         return _failure(marked[1], marked[1])
     status_line = _STATUS_LINE.match(head)
     body = result[status_line.end() :] if status_line else result
-    if body.lstrip()[:1] in ("{", "["):
+    if body.lstrip()[:1] == "{" or _ERROR_LIST.match(body):
         value = json_or_none(body)
         if status_line and isinstance(value, Mapping):
             said = _text(value)
             return _failure(said or status_line[0], said if said in result else status_line[0])
         if value is not None:
             return _of_value(value, result)
+    if _LIST.match(body):
+        return None
     if found := _VALIDATION.match(head):
         said = f"{found[1]}: {found[2].strip()}"
         return _failure(said, found[2])
@@ -102,7 +106,7 @@ def may_be_refusal(result: str) -> Failure | None:
 
 def _prose(result: str) -> str:
     """Return a short result that is a text, or holds one and says nothing else; empty for all others."""
-    text = result.strip()
+    text = result.strip() if len(result) <= _READ_CHARS else ""
     if text[:1] in ("{", "["):
         value = json_or_none(text)
         text = _only_text(value) if isinstance(value, Mapping) else ""
