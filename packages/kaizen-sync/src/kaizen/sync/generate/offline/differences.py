@@ -207,10 +207,8 @@ def by_rewriting(log: CallLog, recovery: Recovery) -> Claim | None:
     """One argument was written another way, or is now one of those that the error lists."""
     changed = recovery.changed
     mentioned = [name for name in changed if _names(recovery.error, name)]
-    if len(changed) == 2 and not (recovery.added or recovery.removed):
-        one, two = ((recovery.before[name], recovery.after[name]) for name in changed)
-        if one == two[::-1] and one[0] != one[1]:
-            return _claim(recovery, kind="change", arguments=changed, how="the other way round")
+    if not mentioned and any(_names(recovery.error, name) for name in recovery.added):
+        return None
     for name in mentioned or (changed if len(changed) == 1 else ()):
         before, after = recovery.before[name], recovery.after[name]
         listed = listed_values(recovery.error)

@@ -48,8 +48,6 @@ def content(claim: Claim) -> str:
         case "ask":
             how = f"Ask the user to check {names} when {tool} refuses with {said}"
             return f"{how}: what they gave first can be wrong."
-        case "change" if claim.how:
-            return f"Pass {names} {claim.how} when calling {tool}: otherwise it refuses with {said}."
         case "change":
             return f"Check {names} against the rule of {tool} before calling it: {said}."
         case "install":
