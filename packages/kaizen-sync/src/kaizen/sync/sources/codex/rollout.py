@@ -34,7 +34,7 @@ _CWD = re.compile(r"<cwd>([^<]+)</cwd>|Current working directory: (\S+)")
 # What the program itself puts into the mouth of the user.
 _NOT_SAID = re.compile(r"\s*(?:<[a-z_]+[ >]|# AGENTS\.md instructions|<INSTRUCTIONS>)")
 _HEADER = re.compile(r"\A(?:(?:Chunk ID|Wall time|Process exited|Exit code|Original token count)[^\n]*\n)+")
-_EXIT = re.compile(r"(?:Exit code:|Process exited with code) (-?\d+)")
+_EXIT = re.compile(r"(?:Exit code:?|Process exited with code) (-?\d+)")
 _SHELLS = ("bash", "sh", "zsh")
 
 

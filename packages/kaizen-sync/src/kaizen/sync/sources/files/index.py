@@ -96,7 +96,8 @@ class FileIndex:
         return self._opened
 
     def _open(self) -> sqlite3.Connection:
-        db = sqlite3.connect(self._path, timeout=_WAIT_S, isolation_level=None)
+        # Addresses of spans are asked for by the threads that ask the model.
+        db = sqlite3.connect(self._path, timeout=_WAIT_S, isolation_level=None, check_same_thread=False)
         db.execute("PRAGMA journal_mode=WAL")
         db.execute("PRAGMA synchronous=OFF")
         db.execute("BEGIN IMMEDIATE")
