@@ -38,12 +38,10 @@ class Transcript:
 def spans_of(trace_id: str, transcript: Transcript, *, agent: str = "") -> list[Span]:
     """Return the span of a conversation, a model call that was given all of it.
 
-    `agent` names a sub-agent: its span stands below that of the conversation that started it.
+    `agent` names a sub-agent. Its span stands beside that of the conversation that started it: a model call
+    below another one would be the same call.
     """
-    main_id = _digest(trace_id)
-    if not agent:
-        return [_span(trace_id, main_id, None, transcript)]
-    return [_span(trace_id, _digest(f"{trace_id} {agent}"), main_id, transcript)]
+    return [_span(trace_id, _digest(f"{trace_id} {agent}"), transcript)]
 
 
 def read_time(value: Any) -> datetime | None:
@@ -69,7 +67,7 @@ def _digest(text: str) -> str:
     return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:16]
 
 
-def _span(trace_id: str, span_id: str, parent_id: str | None, transcript: Transcript) -> Span:
+def _span(trace_id: str, span_id: str, transcript: Transcript) -> Span:
     messages = merge_assistants(transcript.messages)
     answer = messages.pop() if messages and messages[-1].role == "assistant" else None
     attributes: dict[str, Any] = {
@@ -84,7 +82,7 @@ def _span(trace_id: str, span_id: str, parent_id: str | None, transcript: Transc
     return Span(
         span_id=span_id,
         trace_id=trace_id,
-        parent_id=parent_id,
+        parent_id=None,
         name=transcript.name or "conversation",
         kind="LLM",
         status="ERROR" if transcript.error else "OK",
