@@ -19,14 +19,14 @@ from kaizen.sync.sources.codex.source import CodexSource
 from kaizen.sync.sources.files.settings import FilesSettings
 from kaizen.sync.sources.files.source import FilesSource
 from kaizen.sync.sources.phoenix.records import span_of
-from tests.support.spans import START, llm_span, send_spans
+from tests.support.played_phoenix import PlayedPhoenix
+from tests.support.spans import START, llm_span
 from tests.support.traces import result, says, user
 from tests.support.written import append, claude_lines, codex_lines, otlp
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from kaizen.demo.phoenix_server import PhoenixServer
     from kaizen.sync.sources.base import Source
 
 Conversation = list[dict[str, Any]]
@@ -91,16 +91,16 @@ def spans(number: int, run: Conversation) -> list[dict[str, Any]]:
 
 
 @contextmanager
-def phoenix_source(request: pytest.FixtureRequest, _: Path) -> Iterator[Source]:
-    server: PhoenixServer = request.getfixturevalue("phoenix")
-    project: str = request.getfixturevalue("project")
-    send_spans(server.url, project, [span for number, run in enumerate(RUNS) for span in spans(number, run)])
-    with PhoenixSource(PhoenixSettings(base_url=server.url, project=project)) as source:
-        yield source
+def phoenix_source(_: Path) -> Iterator[Source]:
+    with PlayedPhoenix() as server:
+        for number, run in enumerate(RUNS):
+            server.add([span_of(span) for span in spans(number, run)])
+        with PhoenixSource(PhoenixSettings(base_url=server.url, project="p")) as source:
+            yield source
 
 
 @contextmanager
-def otlp_source(_: pytest.FixtureRequest, folder: Path) -> Iterator[Source]:
+def otlp_source(folder: Path) -> Iterator[Source]:
     for number, run in enumerate(RUNS):
         for span in spans(number, run):
             append(folder / "traces/otel.jsonl", otlp(span_of(span)))
@@ -109,7 +109,7 @@ def otlp_source(_: pytest.FixtureRequest, folder: Path) -> Iterator[Source]:
 
 
 @contextmanager
-def chat_source(_: pytest.FixtureRequest, folder: Path) -> Iterator[Source]:
+def chat_source(folder: Path) -> Iterator[Source]:
     append(folder / "chats/chats.jsonl", *({"messages": run} for run in RUNS[:2]))
     for number, run in enumerate(RUNS[2:]):
         append(folder / f"chats/run-{number}.jsonl", *run)
@@ -118,7 +118,7 @@ def chat_source(_: pytest.FixtureRequest, folder: Path) -> Iterator[Source]:
 
 
 @contextmanager
-def claude_source(_: pytest.FixtureRequest, folder: Path) -> Iterator[Source]:
+def claude_source(folder: Path) -> Iterator[Source]:
     for number, run in enumerate(RUNS):
         lines = claude_lines(run, session=f"session-{number}", start=START + timedelta(hours=number))
         append(folder / f"projects/-work-app/session-{number}.jsonl", *lines)
@@ -128,7 +128,7 @@ def claude_source(_: pytest.FixtureRequest, folder: Path) -> Iterator[Source]:
 
 
 @contextmanager
-def codex_source(_: pytest.FixtureRequest, folder: Path) -> Iterator[Source]:
+def codex_source(folder: Path) -> Iterator[Source]:
     for number, run in enumerate(RUNS):
         lines = codex_lines(run, session=f"session-{number}", start=START + timedelta(hours=number))
         append(folder / f"sessions/2026/01/01/rollout-{number}.jsonl", *lines)
@@ -138,12 +138,10 @@ def codex_source(_: pytest.FixtureRequest, folder: Path) -> Iterator[Source]:
 
 
 @pytest.mark.parametrize("shape", [phoenix_source, otlp_source, chat_source, claude_source, codex_source])
-def test_the_same_runs_teach_the_same_tips_in_every_shape(
-    shape: Callable[..., Any], request: pytest.FixtureRequest, tmp_path: Path
-) -> None:
+def test_the_same_runs_teach_the_same_tips_in_every_shape(shape: Callable[..., Any], tmp_path: Path) -> None:
     models = ModelSettings(tips_model=OFFLINE, reconcile_model=OFFLINE)
     where = StoreSettings(data_dir=tmp_path / "store", backend="sqlite")
-    with shape(request, tmp_path) as source, open_store(where) as store:
+    with shape(tmp_path) as source, open_store(where) as store:
         report = Sync(source, store, SyncSettings(quiet_s=0.0), models).run()
         tips = {tip.content: tip.metadata for tip in store.iterate("kaizen", type="guideline")}
 
