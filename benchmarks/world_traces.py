@@ -35,6 +35,19 @@ _WAIT_S = 60.0
 _BATCH = 50
 
 
+class Chat(Protocol):
+    """A run that can be a trace: its messages and tools as OpenAI has them, and whether it succeeded."""
+
+    @property
+    def messages(self) -> Sequence[Mapping[str, Any]]: ...
+
+    @property
+    def tools(self) -> Sequence[Mapping[str, Any]]: ...
+
+    @property
+    def is_done(self) -> bool: ...
+
+
 class Traces(Protocol):
     """Where attempts are traced to."""
 
@@ -201,13 +214,13 @@ def _made(run: Callable[[], Attempt]) -> Attempt:
     return run()
 
 
-def outcome_of(made: Attempt) -> Annotation:
+def outcome_of(made: Chat) -> Annotation:
     label = "success" if made.is_done else "failure"
     return Annotation(target="trace", name="success", label=label, annotator_kind="CODE")
 
 
-def trace_of(made: Attempt, number: int) -> Trace:
-    """Return the trace of an attempt in OpenInference's keys: an agent's span, its model calls below."""
+def trace_of(made: Chat, number: int) -> Trace:
+    """Return the trace of a run in OpenInference's keys: an agent's span, its model calls below."""
     trace_id = f"{number + 1:032x}"
     start = START + timedelta(minutes=number)
     turns = [n for n, message in enumerate(made.messages) if message["role"] == "assistant"]
@@ -243,7 +256,7 @@ def _span(
     )
 
 
-def _llm_attributes(made: Attempt, turn: int) -> dict[str, Any]:
+def _llm_attributes(made: Chat, turn: int) -> dict[str, Any]:
     values: dict[str, Any] = {"llm.model_name": MODEL_NAME}
     for number, tool in enumerate(made.tools):
         values[f"llm.tools.{number}.tool.json_schema"] = json.dumps(tool)

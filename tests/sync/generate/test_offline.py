@@ -821,3 +821,32 @@ def test_the_same_conversation_is_read_once_and_an_equal_one_again() -> None:
     assert read_calls(one) is read_calls(one)
     assert read_calls(other) is not read_calls(one)
     assert [call.failure for call in read_calls(other)] == [call.failure for call in read_calls(one)]
+
+
+def test_what_holds_at_this_moment_only_is_no_rule() -> None:
+    """A thing that is taken until some time says nothing about the next call, whatever hour is chosen then."""
+    taken = ("book_desk", {"desk": "D3", "hour": 15}, "Desk is taken until 17:30")
+
+    assert mine_tips(run(taken, ("book_desk", {"desk": "D3", "hour": 18}, '{"booked": true}'))) == []
+
+
+def test_who_holds_something_is_a_person() -> None:
+    """The name in one run's error is masked, and the rule beside it stays."""
+    error = "Ticket is held by Okafor; it must be released with release=true first"
+    tip = the_tip(
+        run(
+            ("take_ticket", {"ticket": "T-1"}, error),
+            ("take_ticket", {"ticket": "T-1", "release": True}, '{"taken": true}'),
+        )
+    )
+
+    assert "Okafor" not in words(tip)
+    assert "must be released with release=true first" in tip.content
+
+
+def test_an_example_behind_eg_stays() -> None:
+    """The end of "e.g." is not that of the sentence."""
+    error = "ERR: locale must be a language tag, e.g. nl-BE"
+    calls = (("render", {"locale": "Flemish"}, error), ("render", {"locale": "fr-CH"}, '{"pages": 2}'))
+
+    assert "e.g. nl-BE" in the_tip(run(*calls)).content

@@ -31,10 +31,12 @@ _SAID_CHARS = 200_000
 
 _SPECIFIC = re.compile(r"[\w#@./:+-]*[\d@#][\w@./:+-]*\w|\d+")
 _QUOTED = re.compile(r"(?<!\w)(['\"`])([^'\"`\n]{1,100})\1(?!\w)")
-# Two words or more that begin with capitals look like a name, unless they begin the sentence.
+# Two words or more that begin with capitals look like a name, unless they begin the sentence; so does one
+# that says by whom something is held.
 _PERSON = re.compile(
     r"(?<=[^.!?:\s] )(?!(?:Bad|Not|Too|Internal|Service|Unprocessable|Precondition) )"
     r"[A-Z][a-z]+(?:[ -][A-Z][a-z]+)+(?!\w)"
+    r"|(?<=\bby )[A-Z][a-z]+(?!\w)"
 )
 _PHONE = re.compile(r"(?<![\w+])(?:\+|00)\d[\d ().-]{6,18}\d\b")
 _CODE = re.compile(r"[A-Za-z]+(?:[_-][A-Za-z]+)+|[A-Z][a-z]+(?:[A-Z][a-z]+)+")
@@ -46,7 +48,7 @@ _ABOUT_VALUES = re.compile(
     r"|\b[YMDHS]{2,4}(?:[-/:.T][YMDHS]{2,4})+",
     re.IGNORECASE,
 )
-_SENTENCES = re.compile(r"(?<=[.!?])\s+|\n+")
+_SENTENCES = re.compile(r"(?<=[.!?])(?<!e\.g\.)(?<!i\.e\.)\s+|\n+")
 
 
 class CallLog:
