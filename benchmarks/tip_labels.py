@@ -4,8 +4,8 @@
     python benchmarks/tip_labels.py --show      # the tips that have no label, with their evidence
 
 Each set of runs is synced into a store of its own, as `kaizen sync` does without a model; what agents get is
-`served`. A label belongs to the words of a tip: one whose wording changed has to be read again, and is counted
-as `not labelled`. How the labels were made is told in benchmarks/data/README.md.
+`served`. A label belongs to the words of a tip: one whose wording changed has to be read again, and is
+counted as `not labelled`. How the labels were made is told in benchmarks/data/README.md.
 """
 
 from __future__ import annotations

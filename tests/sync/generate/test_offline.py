@@ -824,7 +824,7 @@ def test_the_same_conversation_is_read_once_and_an_equal_one_again() -> None:
 
 
 def test_what_holds_at_this_moment_only_is_no_rule() -> None:
-    """A thing that is taken until some time says nothing about the next call, whatever hour is chosen then."""
+    """A thing that is taken until some time says nothing about the next call."""
     taken = ("book_desk", {"desk": "D3", "hour": 15}, "Desk is taken until 17:30")
 
     assert mine_tips(run(taken, ("book_desk", {"desk": "D3", "hour": 18}, '{"booked": true}'))) == []
