@@ -28,7 +28,7 @@ class Report:
     work is done, from 0 to 1, where that can be told; `traces_read` were read so far. `outcomes_asked` counts
     traces that were asked for again, `outcomes_updated` those that are judged otherwise now, and `verdicts`
     tips whose effect is known otherwise now. `compared` are pairs of runs that ended differently and that the
-    model was asked about.
+    model was asked about. `unread` is what the source left out, and how often.
     """
 
     run_id: str
@@ -57,6 +57,7 @@ class Report:
     stopped: bool = False
     reading: str = "nothing"
     requests: int = 0
+    unread: dict[str, int] = field(default_factory=dict)
     traces_read: int = 0
     refusal: str = ""
     share: float | None = None
@@ -153,6 +154,7 @@ class Report:
             },
             "reading": self.reading,
             "requests": self.requests,
+            "unread": self.unread,
             "refusal": self.refusal,
             "started_at": self.started_at.isoformat(),
             "duration_s": round(self.duration_s, 3),

@@ -89,6 +89,8 @@ def _first(claim: Claim) -> str:
             return f"pass one of {', '.join(listed_values(claim.error))} as {names}"
         case "clause":
             return f"add `{claim.how}` to {names}"
+        case "command":
+            return f"write `{claim.how}` and not `{claim.pattern}` in {names}"
         case "pass":
             return f"{claim.how} {names}"
         case "source":
