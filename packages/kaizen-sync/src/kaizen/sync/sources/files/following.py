@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from kaizen.sync.sources.files.records import Record, Report
 
 _DIGESTED = 4096
-_RECORDS_PER_COMMIT = 5_000
+_RECORDS_PER_COMMIT = 500
+_BYTES_PER_COMMIT = 4_000_000
 MAX_WHOLE_BYTES = 256_000_000
 """What a file may have that is read as a whole, such as a session of a coding agent."""
 
@@ -146,7 +147,8 @@ class Follower:
                     break
                 known = known._replace(is_whole=record.is_document or self._reader.reads_whole(record.value))
             batch.append(record)
-            if not known.is_whole and len(batch) == _RECORDS_PER_COMMIT:
+            is_enough = len(batch) == _RECORDS_PER_COMMIT or record.end - batch[0].offset > _BYTES_PER_COMMIT
+            if not known.is_whole and is_enough:
                 known = self._add(batch, state, known)
                 batch = []
             elif known.is_whole and record.end > MAX_WHOLE_BYTES:
