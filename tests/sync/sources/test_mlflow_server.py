@@ -57,7 +57,7 @@ def _answers(url: str) -> bool:
 
 
 def post(url: str, path: str, body: Any) -> Any:
-    return httpx.post(f"{url}{path}", json=body).raise_for_status().json()
+    return httpx.post(f"{url}{path}", json=body, timeout=60).raise_for_status().json()
 
 
 def send(url: str, experiment_id: str, spans: Sequence[Span]) -> None:
@@ -72,7 +72,7 @@ def send(url: str, experiment_id: str, spans: Sequence[Span]) -> None:
                 span[name] = base64.b64encode(bytes.fromhex(span[name])).decode()
     content = ParseDict(request, ExportTraceServiceRequest()).SerializeToString()
     headers = {"content-type": "application/x-protobuf", "x-mlflow-experiment-id": experiment_id}
-    httpx.post(f"{url}/v1/traces", content=content, headers=headers).raise_for_status()
+    httpx.post(f"{url}/v1/traces", content=content, headers=headers, timeout=60).raise_for_status()
 
 
 class TestMlflowServer(SourceContract):
