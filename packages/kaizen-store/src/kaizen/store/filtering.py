@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import sha256
 from typing import TYPE_CHECKING, Self
 
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
 # PostgreSQL refuses index rows of more than 2,704 bytes, of which an entity id may take 2,048.
 _MAX_BYTES = 200
+
+# `json.dumps` makes an encoder for each call with options, which takes longer than what it is for.
+_encode = json.JSONEncoder(ensure_ascii=False).encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +95,7 @@ def field_of(path: tuple[str, ...], value: JsonValue) -> tuple[str, str]:
     return path_of(path), _short(_canonical(value))
 
 
+@lru_cache(maxsize=10_000)
 def path_of(path: tuple[str, ...]) -> str:
     """Return the path as text, the same for equal paths."""
     return _short(_canonical(path))
@@ -122,11 +127,11 @@ def _canonical(value: JsonValue) -> str:
     # 1.0 and 1 are one number to JSON.
     if isinstance(value, float) and value.is_integer():
         value = int(value)
-    return json.dumps(value, ensure_ascii=False)
+    return _encode(value)
 
 
 def _object(parts: Mapping[str, str]) -> str:
-    return f"{{{','.join(f'{json.dumps(key, ensure_ascii=False)}:{parts[key]}' for key in sorted(parts))}}}"
+    return f"{{{','.join(f'{_encode(key)}:{parts[key]}' for key in sorted(parts))}}}"
 
 
 def _short(text: str) -> str:

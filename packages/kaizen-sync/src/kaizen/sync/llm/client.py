@@ -222,7 +222,7 @@ class Model:
 
     def _reply(self, messages: list[dict[str, str]], answer: type[A], name: str) -> _Reply:
         # LiteLLM may change what it is given, and the schema is made once.
-        schema = deepcopy(_schema(answer))
+        schema = deepcopy(schema_of(answer))
         if self._supports_schema and not self._schema_refused:
             try:
                 wanted = {"name": name, "schema": schema, "strict": True}
@@ -273,7 +273,8 @@ def counted_by() -> Literal["cl100k", "characters"]:
 
 
 @cache
-def _schema(answer: type[BaseModel]) -> dict[str, Any]:
+def schema_of(answer: type[BaseModel]) -> dict[str, Any]:
+    """Return the JSON schema of an answer: the same object each time, not to be changed."""
     return answer.model_json_schema()
 
 
