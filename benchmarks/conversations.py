@@ -98,7 +98,7 @@ class Listed:
         self.traces = {one.trace_id: one for one in traces}
 
     def probe(self) -> Anchor | None:
-        return Anchor(row=len(self.traces), span_id=next(reversed(self.traces)))
+        return Anchor(row=len(self.traces), token=next(reversed(self.traces)))
 
     def annotations(self, target: str, ids: Sequence[str]) -> dict[str, list[Annotation]]:
         return {}
@@ -114,7 +114,7 @@ class Listed:
             yield IndexedTrace(trace_id=one.trace_id, start_time=one.start_time, spans=spans)
 
     def changed_since(self, anchor: Anchor) -> dict[str, None]:
-        return dict.fromkeys(list(self.traces)[anchor.row :])
+        return dict.fromkeys(list(self.traces)[anchor.row or 0 :])
 
     def fetch(self, traces: Iterable[IndexedTrace]) -> Iterator[Trace]:
         return (self.traces[one.trace_id] for one in traces)

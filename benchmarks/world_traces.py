@@ -83,7 +83,7 @@ class MemorySource:
 
     def probe(self) -> Anchor | None:
         newest = list(self.traces)[-1:]
-        return Anchor(row=len(self.traces), span_id=newest[0]) if newest else None
+        return Anchor(row=len(self.traces), token=newest[0]) if newest else None
 
     def index(
         self, *, since: datetime | None = None, until: datetime | None = None
@@ -98,7 +98,7 @@ class MemorySource:
             yield IndexedTrace(trace_id=trace.trace_id, start_time=trace.start_time, spans=spans)
 
     def changed_since(self, anchor: Anchor) -> dict[str, None] | None:
-        return dict.fromkeys(list(self.traces)[anchor.row :])
+        return dict.fromkeys(list(self.traces)[anchor.row or 0 :])
 
     def fetch(self, traces: Iterable[IndexedTrace]) -> Iterator[Trace]:
         for indexed in traces:

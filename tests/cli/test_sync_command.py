@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -261,7 +262,7 @@ def test_watching_goes_on_when_the_store_fails(
 ) -> None:
     from kaizen.cli.sync.rounds import Rounds
     from kaizen.store import StoreSettings, UnavailableError, open_store
-    from kaizen.sync import ModelSettings, PhoenixSettings, Report, SyncSettings
+    from kaizen.sync import ModelSettings, Report, SyncSettings
 
     report = Report(run_id="r", source="phoenix", project=mixed_project, namespace_id="kaizen")
     answers: list[Report | Exception] = [UnavailableError("database is locked"), report]
@@ -270,7 +271,7 @@ def test_watching_goes_on_when_the_store_fails(
     with open_store(StoreSettings.from_environ(os.environ)) as store:
         rounds = Rounds(store, SyncSettings(), ModelSettings(), quiet=True, annotate=False)
 
-        def sync(_: PhoenixSettings) -> Report:
+        def sync(_: object) -> Report:
             answer = answers.pop(0)
             if isinstance(answer, Exception):
                 raise answer
@@ -278,7 +279,7 @@ def test_watching_goes_on_when_the_store_fails(
             return answer
 
         monkeypatch.setattr(rounds, "sync", sync)
-        rounds.watch(lambda: [PhoenixSettings()], 0.01, json=False)
+        rounds.watch(lambda: [nullcontext], 0.01, json=False)
     said = capsys.readouterr()
     assert "Error: database is locked" in said.err
     assert f"{mixed_project}: 0 traces" in said.out

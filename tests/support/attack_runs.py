@@ -122,7 +122,7 @@ class Traces:
     requests: int = 0
 
     def probe(self) -> Anchor:
-        return Anchor(row=len(self.traces), span_id=self.traces[-1].spans[-1].span_id)
+        return Anchor(row=len(self.traces), token=self.traces[-1].spans[-1].span_id)
 
     def changed_since(self, anchor: Anchor) -> None:
         return None

@@ -35,7 +35,7 @@ class ListedSource:
 
     def probe(self) -> Anchor | None:
         newest = "".join(sorted(trace.digest for trace in self.traces.values()))
-        return Anchor(row=len(self.traces), span_id=newest) if self.traces else None
+        return Anchor(token=newest) if self.traces else None
 
     def annotations(self, target: Target, ids: Sequence[str]) -> dict[str, list[Annotation]]:
         self.asked.append((target, list(ids)))

@@ -127,6 +127,10 @@ def send_spans(phoenix_url: str, project: str, spans: Sequence[Span]) -> None:
     wait_for_spans(phoenix_url, project, before + len(spans))
 
 
+def delete_trace(phoenix_url: str, trace_id: str) -> None:
+    httpx.delete(f"{phoenix_url}/v1/traces/{trace_id}", trust_env=False, timeout=30).raise_for_status()
+
+
 def trace_ids(spans: Iterable[Span]) -> set[str]:
     return {span["context"]["trace_id"] for span in spans}
 

@@ -134,7 +134,7 @@ def test_a_sync_learns_from_every_poisoned_trace_on_every_backend(
 )
 def test_a_clock_that_was_ahead_once_does_not_put_off_the_whole_index(ahead: timedelta, reading: str) -> None:
     now = datetime(2026, 1, 1, tzinfo=UTC)
-    anchor = Anchor(row=7, span_id="s")
+    anchor = Anchor(row=7, token="s")
     checkpoint = Checkpoint(source="s", project="p", anchor=anchor, index_from=now, full_at=now + ahead)
 
     assert plan_reading(checkpoint, anchor, SyncSettings(), now=now) == reading

@@ -49,7 +49,7 @@ FULL_AT = datetime(2026, 5, 1, tzinfo=UTC)
 KNOWN = Checkpoint(
     source="phoenix",
     project="p",
-    anchor=Anchor(row=100, span_id="a"),
+    anchor=Anchor(row=100, token="a"),
     index_from=START,
     spans=1_000,
     full_at=FULL_AT,
@@ -59,15 +59,16 @@ KNOWN = Checkpoint(
 @pytest.mark.parametrize(
     ("newest", "settings", "reading"),
     [
-        (Anchor(row=100, span_id="a"), {}, "nothing"),
-        (Anchor(row=101, span_id="b"), {}, "recent"),
-        (Anchor(row=160, span_id="b"), {}, "full"),
-        (Anchor(row=100, span_id="reused"), {}, "full"),
-        (Anchor(row=90, span_id="z"), {}, "full"),
+        (Anchor(row=100, token="a"), {}, "nothing"),
+        (Anchor(row=101, token="b"), {}, "recent"),
+        (Anchor(row=160, token="b"), {}, "full"),
+        (Anchor(row=100, token="reused"), {}, "full"),
+        (Anchor(row=90, token="z"), {}, "full"),
+        (Anchor(token="not numbered"), {}, "recent"),
         (None, {}, "full"),
-        (Anchor(row=100, span_id="a"), {"full": True}, "full"),
-        (Anchor(row=100, span_id="a"), {"full_every_s": 60.0}, "full"),
-        (Anchor(row=100, span_id="a"), {"since": START}, "window"),
+        (Anchor(row=100, token="a"), {"full": True}, "full"),
+        (Anchor(row=100, token="a"), {"full_every_s": 60.0}, "full"),
+        (Anchor(row=100, token="a"), {"since": START}, "window"),
     ],
 )
 def test_the_newest_row_decides_how_much_is_read(

@@ -9,11 +9,13 @@ import pytest
 
 from kaizen.sync import PhoenixSettings
 from kaizen.sync.model import Trace
+from kaizen.sync.sources.phoenix import source as phoenix_source
 from kaizen.sync.sources.phoenix.source import PhoenixSource
 from kaizen.sync.testing import SourceContract
+from tests.support.ill_phoenix import Answer, IllPhoenix
 from tests.support.listed import ListedSource
 from tests.support.polling import wait_until
-from tests.support.spans import make_span, post_spans, send_spans
+from tests.support.spans import delete_trace, make_span, post_spans, read_spans, send_spans
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -24,6 +26,25 @@ if TYPE_CHECKING:
 
 
 class TestPhoenix(SourceContract):
+    many = 11
+
+    @pytest.fixture(autouse=True)
+    def pages(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(phoenix_source, "_INDEX_PAGE", 5)
+
+    @pytest.fixture
+    def refused(self) -> Iterator[PhoenixSource]:
+        with (
+            IllPhoenix(Answer(status=401, body="Invalid token", content_type="text/plain")) as server,
+            PhoenixSource(PhoenixSettings(base_url=server.url, project="p")) as source,
+        ):
+            yield source
+
+    def remove(self, source: Source, trace_ids: Sequence[str]) -> None:
+        assert isinstance(source, PhoenixSource)
+        for trace_id in trace_ids:
+            delete_trace(source.url, trace_id)
+
     @pytest.fixture
     def source(self, phoenix: PhoenixServer, project: str) -> Iterator[PhoenixSource]:
         post_spans(phoenix.url, project, [])
@@ -46,7 +67,10 @@ class TestPhoenix(SourceContract):
             )
             for span in spans
         ]
-        send_spans(source.url, source.project, sent)
+        known = {span["context"]["span_id"] for span in read_spans(source.url, source.project)}
+        # Phoenix's REST interface refuses a span that it has.
+        new = [span for span in sent if span["context"]["span_id"] not in known]
+        send_spans(source.url, source.project, new)
 
 
 class TestListed(SourceContract):
@@ -58,7 +82,15 @@ class TestListed(SourceContract):
 
     def put(self, source: Source, spans: Sequence[Span]) -> None:
         assert isinstance(source, ListedSource)
-        held = [span for trace in source.traces.values() for span in trace.spans]
-        together = sorted([*held, *spans], key=lambda span: (span.trace_id, span.start_time, span.span_id))
+        held = {span.span_id: span for trace in source.traces.values() for span in trace.spans}
+        new = [span for span in spans if span.span_id not in held]
+        together = sorted(
+            [*held.values(), *new], key=lambda span: (span.trace_id, span.start_time, span.span_id)
+        )
         for trace_id, found in groupby(together, key=lambda span: span.trace_id):
             source.traces[trace_id] = Trace(trace_id=trace_id, spans=tuple(found))
+
+    def remove(self, source: Source, trace_ids: Sequence[str]) -> None:
+        assert isinstance(source, ListedSource)
+        for trace_id in trace_ids:
+            del source.traces[trace_id]

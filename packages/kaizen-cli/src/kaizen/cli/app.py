@@ -11,13 +11,34 @@ import typer
 from typer.core import TyperGroup
 
 from kaizen.cli.__about__ import __version__
-from kaizen.cli.lazy import Commands, Group
+from kaizen.cli.lazy import Commands, Group, Other, find_plugins
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from kaizen.cli.env_file import EnvFile
 
+
+def _find_sources() -> Iterable[Other]:
+    from kaizen.cli.sync.sources import find_commands
+
+    return find_commands()
+
+
+class SourceGroup(Group):
+    """The group `sync`: a word that is no command of ours names a source that is installed."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        try:
+            return super().resolve_command(ctx, args)
+        except typer.TyperException as error:
+            from kaizen.cli.sync.sources import explain_unknown
+
+            raise explain_unknown(args[0], error) from None
+
+
 GROUPS = (
-    Group("sync", "Turn traces into tips.", "phoenix status retry relearn"),
+    SourceGroup("sync", "Turn traces into tips.", "phoenix status retry relearn", find_others=_find_sources),
     Group(
         "tips",
         "Look at tips, search, add, change and review them. Alone it lists them.",
@@ -48,7 +69,7 @@ class _Root(TyperGroup):
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
         groups = {str(group.name): group for group in GROUPS}
-        self.commands = Commands({**groups, "doctor": "kaizen.cli.doctor:doctor"}, plugins=True)
+        self.commands = Commands({**groups, "doctor": "kaizen.cli.doctor:doctor"}, find_others=find_plugins)
 
 
 app = typer.Typer(

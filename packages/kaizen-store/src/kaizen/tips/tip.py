@@ -134,7 +134,7 @@ class StoredTip:
             **{name: getattr(tip, name) for name in ("category", "rationale", "trigger")},
             "implementation_steps": list(tip.implementation_steps),
             "task_description": tip.task_description,
-            "creation_mode": "auto-phoenix",
+            "creation_mode": f"auto-{source.source}",
             "status": "quarantined" if quarantine_reason else "active",
             "quarantine_reason": quarantine_reason,
             **({"signature": dict(tip.signature)} if tip.signature else {}),

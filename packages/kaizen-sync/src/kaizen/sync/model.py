@@ -44,10 +44,15 @@ class Span:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Anchor:
-    """The newest row of a project: its number and its span, since numbers are given again after deletes."""
+    """How far a source has come: the sync keeps it, compares it, and gives it back, and reads nothing in it.
 
-    row: int
-    span_id: str
+    `token` is anything by which the source finds that place again. `row` numbers the newest row in a source
+    that numbers them: of a few new rows among many, only these are asked for. `start_time` is about that of
+    the newest trace.
+    """
+
+    token: str
+    row: int | None = None
     start_time: datetime | None = field(default=None, compare=False)
 
 

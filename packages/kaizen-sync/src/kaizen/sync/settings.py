@@ -105,6 +105,7 @@ class PhoenixSettings(_SyncEnvironment):
         default=DEFAULT_PROJECT,
         validation_alias=AliasChoices("KAIZEN_TRACING_PROJECT", "PHOENIX_PROJECT", "PHOENIX_PROJECT_NAME"),
         description="Phoenix project (`--project`)",
+        json_schema_extra={"option": "--project"},
     )
     base_url: str = Field(
         default=DEFAULT_PHOENIX_URL,
@@ -117,7 +118,10 @@ class PhoenixSettings(_SyncEnvironment):
             "PHOENIX_BASE_URL",
         ),
         description="Phoenix server (`--url`)",
-        json_schema_extra={"default": f"`http://PHOENIX_HOST:PHOENIX_PORT`, then `{DEFAULT_PHOENIX_URL}`"},
+        json_schema_extra={
+            "option": "--url",
+            "default": f"`http://PHOENIX_HOST:PHOENIX_PORT`, then `{DEFAULT_PHOENIX_URL}`",
+        },
     )
     host: str = Field(
         default="",

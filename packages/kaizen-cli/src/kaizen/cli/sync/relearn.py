@@ -19,6 +19,7 @@ from kaizen.cli.options import (
 from kaizen.cli.output import print_json
 from kaizen.cli.sync.report import print_preview, print_report
 from kaizen.cli.sync.rounds import Rounds
+from kaizen.cli.sync.sources import stored_project
 from kaizen.cli.times import parse_time
 from kaizen.store import open_store
 
@@ -53,12 +54,12 @@ def relearn(
 ) -> None:
     """Learn again from the traces that the store keeps, and replace what they taught.
 
-    For another model, or after an update that words tips better. Nothing is read from Phoenix. Tips that were
-    deleted or rejected stay away; all of it is one run, which `kaizen entities revert --run` undoes.
+    For another model, or after an update that words tips better. Nothing is read from the source. Tips that
+    were deleted or rejected stay away; all of it is one run, which `kaizen entities revert --run` undoes.
 
     Example: kaizen sync relearn --model offline --dry-run
     """
-    from kaizen.sync import ModelSettings, PhoenixSettings, SyncSettings, stored_projects
+    from kaizen.sync import ModelSettings, SyncSettings, stored_projects
 
     where = store_settings(backend, data_dir, namespace)
     settings = SyncSettings.from_environ(
@@ -70,19 +71,20 @@ def relearn(
         dry_run=dry_run,
     )
     models = ModelSettings.from_environ(os.environ, model=model)
-    server = PhoenixSettings.from_environ(os.environ, url=url)
     with open_store(where) as store:
         rounds = Rounds(store, settings, models, quiet=json, annotate=False)
-        projects = stored_projects(store, where.namespace_id)
+        projects = [
+            stored_project(*project, url=url) for project in stored_projects(store, where.namespace_id)
+        ]
         if dry_run:
-            previews = [rounds.relearn_preview(server, *project) for project in projects]
+            previews = [rounds.relearn_preview(project) for project in projects]
             if json:
                 print_json({"previews": [preview.to_json() for preview in previews]})
             else:
                 for preview in previews:
                     print_preview(preview, named=len(previews) > 1)
             return
-        reports = rounds.relearn(server, projects)
+        reports = rounds.relearn(projects)
     if json:
         print_json({"projects": [report.to_json() for report in reports]})
     else:

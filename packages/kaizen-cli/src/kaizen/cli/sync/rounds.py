@@ -13,10 +13,22 @@ from kaizen.sync import StopFlag
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from contextlib import AbstractContextManager
     from types import FrameType
 
     from kaizen.store import Store
-    from kaizen.sync import Annotator, ModelSettings, PhoenixSettings, Preview, Report, Sync, SyncSettings
+    from kaizen.sync import (
+        Annotator,
+        ModelSettings,
+        Preview,
+        Report,
+        StoredProject,
+        Sync,
+        SyncSettings,
+    )
+    from kaizen.sync.sources import Source
+
+    Opener = Callable[[], AbstractContextManager[Source]]
 
 
 class Rounds:
@@ -42,18 +54,18 @@ class Rounds:
         signal.signal(signal.SIGINT, self._stop)
         signal.signal(signal.SIGTERM, self._stop)
 
-    def sync(self, where: PhoenixSettings) -> Report:
+    def sync(self, open_project: Opener) -> Report:
         """Sync one project, once."""
-        from kaizen.sync import PhoenixSource, Sync
+        from kaizen.sync import Sync
 
-        with PhoenixSource(where) as source, SyncProgress(quiet=self._quiet) as progress:
+        with open_project() as source, SyncProgress(quiet=self._quiet) as progress:
             sync = Sync(
                 source,
                 self._store,
                 self._settings,
                 self._models,
                 progress=progress.update,
-                annotator=self._annotator(where),
+                annotator=self._annotator(source),
             )
             progress.watch(sync.report)
             self._current = sync
@@ -61,13 +73,13 @@ class Rounds:
                 sync.stop()
             return sync.run()
 
-    def relearn(self, server: PhoenixSettings, projects: Sequence[tuple[str, str]]) -> list[Report]:
-        """Learn again from what the store keeps of these projects, by source and name, as one run."""
+    def relearn(self, projects: Sequence[StoredProject]) -> list[Report]:
+        """Learn again from what the store keeps of these projects, as one run."""
         reports: list[Report] = []
-        for source, project in projects:
+        for project in projects:
             with SyncProgress(quiet=self._quiet) as progress:
                 run_id = reports[0].run_id if reports else ""
-                sync = self._relearning(server, source, project, progress=progress.update, run_id=run_id)
+                sync = self._relearning(project, progress=progress.update, run_id=run_id)
                 progress.watch(sync.report)
                 self._current = sync
                 if self._stopping.is_set():
@@ -75,38 +87,34 @@ class Rounds:
                 reports.append(sync.run())
         return reports
 
-    def relearn_preview(self, server: PhoenixSettings, source: str, project: str) -> Preview:
+    def relearn_preview(self, project: StoredProject) -> Preview:
         """Say what `relearn` would do."""
-        return self._relearning(server, source, project).preview()
+        return self._relearning(project).preview()
 
-    def _relearning(self, server: PhoenixSettings, source: str, project: str, **more: Any) -> Sync:
-        from kaizen.sync import PhoenixSource, StoredProject, Sync
+    def _relearning(self, project: StoredProject, **more: Any) -> Sync:
+        from kaizen.sync import Sync
 
-        with PhoenixSource(server) as phoenix:
-            stored = StoredProject(source, project, phoenix.span_url)
-        return Sync(stored, self._store, self._settings, self._models, relearn=True, **more)
+        return Sync(project, self._store, self._settings, self._models, relearn=True, **more)
 
-    def _annotator(self, where: PhoenixSettings) -> Annotator | None:
-        if not self._annotate:
-            return None
-        from kaizen.sync import PhoenixAnnotator
+    def _annotator(self, source: Source) -> Annotator | None:
+        from kaizen.sync.sources import AnnotatingSource
 
-        return PhoenixAnnotator(where)
+        return source.annotator() if self._annotate and isinstance(source, AnnotatingSource) else None
 
-    def preview(self, where: PhoenixSettings) -> Preview:
+    def preview(self, open_project: Opener) -> Preview:
         """Say what a sync of the project would do."""
-        from kaizen.sync import PhoenixSource, Sync
+        from kaizen.sync import Sync
 
-        with PhoenixSource(where) as source:
+        with open_project() as source:
             return Sync(source, self._store, self._settings, self._models).preview()
 
-    def watch(self, sources: Callable[[], list[PhoenixSettings]], every_s: float, *, json: bool) -> None:
+    def watch(self, choose: Callable[[], Sequence[Opener]], every_s: float, *, json: bool) -> None:
         """Print one line a round until a signal; what fails in one round is printed and tried in the next."""
         from kaizen.sync import watch
 
         def sync_once() -> None:
-            for source in sources():
-                report = self.sync(source)
+            for open_project in choose():
+                report = self.sync(open_project)
                 if json:
                     print_json_line(report.to_json())
                 else:

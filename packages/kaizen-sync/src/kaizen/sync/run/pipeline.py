@@ -42,7 +42,7 @@ from kaizen.sync.run.rejudge import Rejudging
 from kaizen.sync.run.selection import Selection
 from kaizen.sync.run.stories import Linker
 from kaizen.sync.run.workers import StoryQueue
-from kaizen.sync.sources.base import StoppableSource
+from kaizen.sync.sources.base import IncompleteSource, StoppableSource
 from kaizen.sync.state.claims import Claims
 from kaizen.sync.state.exposures import EXPOSURE
 from kaizen.sync.state.ledger import Ledger
@@ -415,6 +415,8 @@ class Sync:
         report.refusal = self._budget.refusal
         report.reading = self._selection.reading
         report.requests = self._source.requests
+        if isinstance(self._source, IncompleteSource):
+            report.unread = dict(self._source.unread)
         report.duration_s = time.monotonic() - self._started
 
     def _close(self) -> None:

@@ -47,9 +47,9 @@ def plan_reading(
 ) -> Reading:
     """How much of the source must be listed to miss nothing.
 
-    Row numbers say what is new only while the newest row of last time is still there: else all is listed.
-    Also where that is cheaper, and once in a while, since a trace that is moved here from another project
-    brings its old row numbers.
+    The anchor says what is new only while the source knows it: else all is listed. Also where that is
+    cheaper, and once in a while, since a trace that is moved here from another project brings its old row
+    numbers.
     """
     if settings.since is not None or settings.until is not None:
         return "window"
@@ -62,6 +62,9 @@ def plan_reading(
     # The number alone is no proof: databases give numbers again after deletes.
     if newest == anchor:
         return "recent" if checkpoint.deferred or checkpoint.open_states(settings) else "nothing"
+    if newest.row is None or anchor.row is None:
+        # The source says itself whether it knows what has changed.
+        return "recent"
     # A number below the anchor's means that rows were deleted, so that rows in between may be new.
     new_rows = newest.row - anchor.row
     is_cheap = new_rows * _INDEXED_PER_READ < checkpoint.spans
@@ -202,7 +205,7 @@ class Selection:
             # What is kept is an overlap before the newest trace, which may not have been listed now.
             earlier = before.index_from + _OVERLAP if before.index_from else None
             newest = max(filter(None, (newest, earlier)), default=None)
-        rows = self._newest.row - before.anchor.row if self._newest and before.anchor else 0
+        rows = _row(self._newest) - _row(before.anchor)
         return replace(
             before,
             # A record that somebody deleted is only found again by a whole index.
@@ -344,6 +347,10 @@ class Selection:
         # A clock that is ahead must not hide what comes after.
         start = min(trace.start_time, self._clock())
         self._newest_start = max(start, self._newest_start or start)
+
+
+def _row(anchor: Anchor | None) -> int:
+    return anchor.row or 0 if anchor else 0
 
 
 def _start_time(record: TraceRecord) -> str:

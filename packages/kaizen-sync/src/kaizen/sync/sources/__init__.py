@@ -19,17 +19,30 @@ if TYPE_CHECKING:
         Target,
         Trace,
     )
-    from kaizen.sync.sources.base import AnnotatedSource, Annotator, Source, StoppableSource
+    from kaizen.sync.sources.base import (
+        AnnotatedSource,
+        AnnotatingSource,
+        Annotator,
+        IncompleteSource,
+        ProjectsSource,
+        Source,
+        SourceType,
+        StoppableSource,
+    )
     from kaizen.sync.sources.registry import available_sources, find_source
 
 __all__ = [
     "Anchor",
     "AnnotatedSource",
+    "AnnotatingSource",
     "Annotation",
     "Annotator",
+    "IncompleteSource",
     "IndexedSpan",
     "IndexedTrace",
+    "ProjectsSource",
     "Source",
+    "SourceType",
     "Span",
     "SpanEvent",
     "StoppableSource",
@@ -41,7 +54,10 @@ __all__ = [
 
 _NAMES = {
     "kaizen.sync.model": "Anchor Annotation IndexedSpan IndexedTrace Span SpanEvent Target Trace",
-    "kaizen.sync.sources.base": "AnnotatedSource Annotator Source StoppableSource",
+    "kaizen.sync.sources.base": (
+        "AnnotatedSource AnnotatingSource Annotator IncompleteSource ProjectsSource Source SourceType "
+        "StoppableSource"
+    ),
     "kaizen.sync.sources.registry": "available_sources find_source",
 }
 _MODULES = {name: module for module, names in _NAMES.items() for name in names.split()}

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
+    from kaizen.store import EnvironmentSettings
     from kaizen.sync.model import Anchor, Annotation, IndexedTrace, Target, Trace
 
 
@@ -33,7 +34,7 @@ class Source(Protocol):
         ...
 
     def probe(self) -> Anchor | None:
-        """Return the newest row; None if there is no trace."""
+        """Return how far the source has come: the same until something changes; None if it is empty."""
         ...
 
     def index(
@@ -46,7 +47,10 @@ class Source(Protocol):
         ...
 
     def changed_since(self, anchor: Anchor) -> dict[str, None] | None:
-        """Return the ids of all traces with rows newer than the anchor, oldest first; None if it is gone."""
+        """Return the ids of all traces that are new or have grown since, oldest first.
+
+        None if the source cannot tell, such as after a delete: then all traces are listed.
+        """
         ...
 
     def fetch(self, traces: Iterable[IndexedTrace]) -> Iterator[Trace]:
@@ -55,6 +59,49 @@ class Source(Protocol):
 
     def span_url(self, trace_id: str, span_id: str) -> str:
         """Return the address at which a person can look at the span."""
+        ...
+
+
+class SourceType(Protocol):
+    """What is registered under `kaizen.sync.sources`: a class whose docstring is the help of its command.
+
+    `kaizen sync NAME` reads `settings_type` from its options and the environment, and builds the source from
+    it. A field is an option if its `json_schema_extra` has an `option`, such as `--url`, and the argument of
+    the command if it has an `argument`, such as `PATH`. A source that has to be closed is a context manager.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def settings_type(self) -> type[EnvironmentSettings]: ...
+
+    def __call__(self, settings: Any, /) -> Source: ...
+
+
+@runtime_checkable
+class ProjectsSource(Protocol):
+    """A source that can list its projects: `--all-projects`, if its settings have a `project`."""
+
+    def projects(self) -> Sequence[str]:
+        """Return the names of all projects."""
+        ...
+
+
+@runtime_checkable
+class AnnotatingSource(Protocol):
+    """A source into which can be written what became of its traces: `--annotate`."""
+
+    def annotator(self) -> Annotator: ...
+
+
+@runtime_checkable
+class IncompleteSource(Protocol):
+    """A source that may hold what cannot be read: that is left out, and said in the report of a sync."""
+
+    @property
+    def unread(self) -> Mapping[str, int]:
+        """Return what is left out, in words that name an example, and how often."""
         ...
 
 

@@ -25,7 +25,7 @@ WAITING = 200
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checkpoint:
-    """Everything up to the row `anchor` is recorded, waits, or was seen to be as it was recorded.
+    """Everything up to `anchor` is recorded, waits, or was seen to be as it was recorded.
 
     `state_counts` counts the records of the project as of `version` of the namespace. `waiting` names traces
     without a final record, `deferred` counts them all. `spans` is about how many the project has. `tools` are
@@ -65,11 +65,11 @@ class Checkpoint:
     def to_put(self) -> Put:
         metadata: dict[str, Any] = {
             **{field.name: getattr(self, field.name) for field in fields(self)},
-            "anchor": {"row": self.anchor.row, "span_id": self.anchor.span_id} if self.anchor else None,
+            # The stored names of the token and of the counts are older than those of the fields.
+            "anchor": {"row": self.anchor.row, "span_id": self.anchor.token} if self.anchor else None,
             "index_from": _text(self.index_from),
             "waiting": list(self.waiting),
             "full_at": _text(self.full_at),
-            # The stored name is older than the field's.
             "endings": [
                 {**counted._asdict(), "traces": traces}
                 for counted, traces in sorted(self.state_counts.items())
@@ -88,7 +88,7 @@ class Checkpoint:
         return cls(
             source=metadata["source"],
             project=metadata["project"],
-            anchor=Anchor(row=anchor["row"], span_id=anchor["span_id"]) if anchor else None,
+            anchor=Anchor(row=anchor["row"], token=anchor["span_id"]) if anchor else None,
             index_from=_time(metadata["index_from"]),
             waiting=tuple(metadata["waiting"]),
             deferred=metadata["deferred"],

@@ -27,7 +27,7 @@ class Report:
     `cost_usd` is None where a model was called whose price is not known. `share` is about how much of the
     work is done, from 0 to 1, where that can be told; `traces_read` were read so far. `outcomes_asked` counts
     traces that were asked for again, `outcomes_updated` those that are judged otherwise now, and `verdicts`
-    tips whose effect is known otherwise now.
+    tips whose effect is known otherwise now. `unread` is what the source left out, and how often.
     """
 
     run_id: str
@@ -55,6 +55,7 @@ class Report:
     stopped: bool = False
     reading: str = "nothing"
     requests: int = 0
+    unread: dict[str, int] = field(default_factory=dict)
     traces_read: int = 0
     refusal: str = ""
     share: float | None = None
@@ -150,6 +151,7 @@ class Report:
             },
             "reading": self.reading,
             "requests": self.requests,
+            "unread": self.unread,
             "refusal": self.refusal,
             "started_at": self.started_at.isoformat(),
             "duration_s": round(self.duration_s, 3),

@@ -9,7 +9,9 @@
             send(source.project, spans)
 
 `source` reads a project without traces when a test starts. `put` returns when the spans can be read back.
-Needs the extra `kaizen-sync[testing]`.
+Three things more are asked of a source that can do them: `remove` deletes traces, `refused` is a source that
+may not read, and `keeps_spans = False` says that a source makes spans of its own from what it reads, such as
+transcripts; then traces are compared, and not their spans. Needs the extra `kaizen-sync[testing]`.
 """
 
 from __future__ import annotations

@@ -31,8 +31,9 @@ def parse(read: Callable[[Any], T], value: Any, path: str) -> T:
 def anchor(value: Mapping[str, Any]) -> Anchor:
     """Return the row of a span."""
     return Anchor(
+        # The number alone is no proof: databases give numbers again after deletes.
+        token=value["context"]["span_id"],
         row=_row(value["id"]),
-        span_id=value["context"]["span_id"],
         start_time=datetime.fromisoformat(value["start_time"]),
     )
 

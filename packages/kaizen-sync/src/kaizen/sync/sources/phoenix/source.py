@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from kaizen.sync.errors import ProjectNotFoundError, SourceError
 from kaizen.sync.model import Anchor, Annotation, IndexedTrace, Span, Trace
+from kaizen.sync.settings import PhoenixSettings
 from kaizen.sync.sources.phoenix import records
 from kaizen.sync.sources.phoenix.client import OLDEST_SERVER, PhoenixClient, ServerFailedError
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from kaizen.sync.model import Target
-    from kaizen.sync.settings import PhoenixSettings
+    from kaizen.sync.sources.phoenix.annotate import PhoenixAnnotator
 
 _log = logging.getLogger(__name__)
 
@@ -46,6 +47,7 @@ class PhoenixSource:
     """One project of one Phoenix server. Every method raises `SourceError` with what to do about it."""
 
     name = "phoenix"
+    settings_type = PhoenixSettings
 
     def __init__(self, settings: PhoenixSettings) -> None:
         self._settings = settings
@@ -91,6 +93,12 @@ class PhoenixSource:
     def projects(self) -> list[str]:
         """Return the names of all projects on the server."""
         return [project["name"] for project in self._projects()]
+
+    def annotator(self) -> PhoenixAnnotator:
+        """Return what writes into the server what became of traces."""
+        from kaizen.sync.sources.phoenix.annotate import PhoenixAnnotator
+
+        return PhoenixAnnotator(self._settings)
 
     def probe(self) -> Anchor | None:
         """Return the newest row of the project, in one request beside that for the project's id."""
@@ -145,7 +153,7 @@ class PhoenixSource:
             row = records.parse(records.anchor, span, path)
             if row == anchor:
                 return dict.fromkeys(reversed(trace_ids))
-            if row.row <= anchor.row:
+            if _number(row) <= _number(anchor):
                 return None
             trace_ids.setdefault(records.parse(records.trace_id_of, span, path))
         return None
@@ -321,6 +329,10 @@ def reading_by(version: str) -> Literal["index", "spans", "nothing"]:
     if told >= _LISTS_TRACES:
         return "index"
     return "spans" if told >= _READS_BY_TRACE_ID else "nothing"
+
+
+def _number(anchor: Anchor) -> int:
+    return anchor.row or 0
 
 
 def _times(since: datetime | None, until: datetime | None) -> Iterator[tuple[str, str]]:
