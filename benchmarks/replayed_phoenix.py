@@ -84,6 +84,8 @@ def answer(
     path: str, query: dict[str, list[str]], traces: int, kind: str, projects: int = 1
 ) -> dict[str, Any]:
     what = path.rpartition("/")[2]
+    if what == "requests":
+        return {"requests": Handler.requests}
     if what == "projects":
         named = [
             {"id": global_id("Project", n + 1), "name": project_name(n, projects)} for n in range(projects)
@@ -128,12 +130,14 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     wbufsize = -1
     disable_nagle_algorithm = True
+    requests = 0
 
     def log_message(self, format: str, *args: Any) -> None:
         """Say nothing."""
 
     def do_GET(self) -> None:
         parts = urlsplit(self.path)
+        Handler.requests += 1
         traces, kind, *more = int(sys.argv[1]), *sys.argv[2:]
         content = json.dumps(
             answer(parts.path, parse_qs(parts.query), traces, kind, int(more[0]) if more else 1)

@@ -46,7 +46,7 @@ FLOORS = (
     ("sources", "generate", "state"),
     ("outcomes", "knowledge"),
     ("run",),
-    ("status", "undo"),
+    ("status", "undo", "fleet"),
     ("kaizen.sync",),
     ("testing",),
 )
@@ -85,7 +85,7 @@ def imports() -> tuple[Import, ...]:
 def test_the_command_and_the_demo_use_what_the_other_packages_export() -> None:
     shared = ("kaizen.store", "kaizen.tips", "kaizen.sync")
     users = [found for found in imports() if package(found.importer) in ("kaizen.cli", "kaizen.demo")]
-    public = (*shared, "kaizen.sync.sources")
+    public = (*shared, "kaizen.sync.sources", "kaizen.sync.fleet")
     assert [f for f in users if package(f.imported) in shared and f.imported not in public] == []
 
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from kaizen.sync.fleet.database import Database
-    from kaizen.sync.fleet.limits import Limits
-    from kaizen.sync.fleet.schedules import Schedule, set_schedule
+    from kaizen.sync.fleet.limits import Limits, set_limits
+    from kaizen.sync.fleet.schedules import Schedule, remove_schedule, set_schedule
     from kaizen.sync.fleet.status import FleetStatus, read_status
     from kaizen.sync.fleet.worker import Worker, WorkerOptions
 
@@ -24,13 +24,15 @@ __all__ = [
     "Worker",
     "WorkerOptions",
     "read_status",
+    "remove_schedule",
+    "set_limits",
     "set_schedule",
 ]
 
 _NAMES = {
     "database": "Database",
-    "limits": "Limits",
-    "schedules": "Schedule set_schedule",
+    "limits": "Limits set_limits",
+    "schedules": "Schedule remove_schedule set_schedule",
     "status": "FleetStatus read_status",
     "worker": "Worker WorkerOptions",
 }

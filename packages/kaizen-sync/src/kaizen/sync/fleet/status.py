@@ -101,7 +101,8 @@ def read_status(database: Database) -> FleetStatus:
         },
         schedules=_texts(
             database.execute(
-                "SELECT name, source, projects, namespace, every_s, next_at, last_at FROM schedules ORDER BY name"
+                "SELECT name, source, projects, namespace, every_s, next_at, last_at "
+                "FROM schedules ORDER BY name"
             )
         ),
         workers=_texts(database.execute(_WORKERS)),
