@@ -150,8 +150,22 @@ def table(headers: list[str], rows: list[list[str]]) -> None:
     print(flush=True)
 
 
-def run_until(made: World, traces: int, *, timeout_s: float) -> tuple[float, float, dict[str, float]]:
-    """Wait until so many traces are recorded; return when a tenth and nearly all were, and the CPU between.
+@dataclass(frozen=True)
+class Measured:
+    """What was done in the middle of a run, and the CPU seconds of each part."""
+
+    wall_s: float
+    traces: int
+    calls: int
+    used: dict[str, float]
+
+    @property
+    def cores(self) -> float:
+        return sum(self.used.values()) / self.wall_s
+
+
+def measure(made: World, traces: int, *, timeout_s: float) -> Measured:
+    """Wait until nearly all traces are recorded; return what was done since a fifth of them were.
 
     What starts and what ends is not the rate: workers import for seconds, and the last calls are few.
     """
@@ -162,19 +176,19 @@ def run_until(made: World, traces: int, *, timeout_s: float) -> tuple[float, flo
             made.done() if made.database.execute("SELECT to_regclass('kaizen.entities') AS t")[0]["t"] else 0
         )
         if first is None and found >= traces // 5:
-            first = (time.monotonic(), found, made.used())
+            first = (time.monotonic(), found, made.calls(), made.used())
         if first is not None and found >= traces * 9 // 10:
-            last = (time.monotonic(), found, made.used())
+            last = (time.monotonic(), found, made.calls(), made.used())
             break
         time.sleep(0.25)
     if first is None or last is None:
         raise TimeoutError(f"only {made.done()} of {traces} traces were done")
-    used = {name: last[2][name] - first[2][name] for name in last[2]}
-    return (last[1] - first[1]) / (last[0] - first[0]), last[0] - first[0], used
+    used = {name: last[3][name] - first[3][name] for name in last[3]}
+    return Measured(last[0] - first[0], last[1] - first[1], last[2] - first[2], used)
 
 
-def shares(used: dict[str, float], traces: float) -> str:
-    return ", ".join(f"{name} {1000 * seconds / traces:.1f}" for name, seconds in used.items())
+def shares(used: dict[str, float], calls: float) -> str:
+    return ", ".join(f"{name} {1000 * seconds / calls:.1f}" for name, seconds in used.items())
 
 
 def by_workers(
@@ -188,39 +202,53 @@ def by_workers(
             made.schedule()
             for _ in range(count):
                 made.start_worker(calls=32)
-            rate, wall_s, used = run_until(made, traces, timeout_s=120 + 3 * traces * delay_s / 32)
-        alone = alone or rate
-        bound = 32 * count / delay_s
+            done = measure(made, traces, timeout_s=120 + 3 * traces * delay_s / 32)
+        rate = done.calls / done.wall_s
+        alone = alone or rate / count
         rows.append(
             [
                 str(count),
+                f"{done.traces / done.wall_s:.1f}/s",
                 f"{rate:.1f}/s",
-                f"{100 * rate / bound:.0f}%",
+                f"{100 * rate * delay_s / (32 * count):.0f}%",
                 f"{rate / alone:.2f}",
-                f"{sum(used.values()) / wall_s:.2f}",
-                shares(used, rate * wall_s),
+                f"{done.cores:.2f}",
+                shares(done.used, done.calls),
             ]
         )
     print(f"{projects} projects, {traces:,} traces, model latency {delay_s:g} s, 32 calls a worker:\n")
-    table(["workers", "traces", "of the bound", "of one worker", "cores used", "CPU ms a trace"], rows)
+    headers = [
+        "workers",
+        "traces",
+        "model calls",
+        "of the bound",
+        "of one worker",
+        "cores used",
+        "CPU ms a call",
+    ]
+    table(headers, rows)
 
 
-def by_cores(postgres: PostgresServer, projects: int, traces: int, delay_s: float, calls: int) -> None:
-    """Two workers with more calls than two cores can do, or one with 64 at 2 s."""
+def by_cores(
+    postgres: PostgresServer, projects: int, traces: int, *, workers: int, calls: int, delay_s: float
+) -> None:
     with world(postgres, "cores", projects=projects, traces=traces // projects, delay_s=delay_s) as made:
         made.schedule()
-        for _ in range(2):
+        for _ in range(workers):
             made.start_worker(calls=calls)
-        rate, wall_s, used = run_until(made, traces, timeout_s=300)
-    print(f"Two workers, {calls} calls each, model latency {delay_s:g} s, {projects} projects:\n")
+        done = measure(made, traces, timeout_s=300)
+    rate = done.calls / done.wall_s
+    print(f"{workers} workers, {calls} calls each, model latency {delay_s:g} s, {projects} projects:\n")
+    bound = f"{100 * rate * delay_s / (calls * workers):.0f}%" if delay_s else ""
     table(
-        ["traces", "cores used", "CPU ms a trace", "two cores would do"],
+        ["model calls", "of the bound", "cores used", "CPU ms a call", "two full cores would do"],
         [
             [
                 f"{rate:.1f}/s",
-                f"{sum(used.values()) / wall_s:.2f}",
-                shares(used, rate * wall_s),
-                f"{2000 / (1000 * sum(used.values()) / (rate * wall_s)):.0f}/s",
+                bound,
+                f"{done.cores:.2f}",
+                shares(done.used, done.calls),
+                f"{2 * done.calls / sum(done.used.values()):.0f}/s",
             ]
         ],
     )
@@ -403,7 +431,9 @@ def main() -> None:
         if "workers" in given.sections:
             by_workers(postgres, given.workers, given.projects, given.traces, given.latency)
         if "cores" in given.sections:
-            by_cores(postgres, given.projects, min(given.traces, 4_000), 0.0, 16)
+            traces = min(given.traces, 4_000)
+            by_cores(postgres, given.projects, traces, workers=2, calls=16, delay_s=0.0)
+            by_cores(postgres, given.projects, traces, workers=1, calls=64, delay_s=2.0)
         if "nothing-new" in given.sections:
             nothing_new(postgres, given.idle_projects)
         if "limit" in given.sections:

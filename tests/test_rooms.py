@@ -46,9 +46,9 @@ FLOORS = (
     ("sources", "generate", "state"),
     ("outcomes", "knowledge"),
     ("run",),
-    ("status", "undo", "fleet"),
+    ("status", "undo"),
     ("kaizen.sync",),
-    ("testing",),
+    ("testing", "fleet"),
 )
 FLOOR_OF = {room: number for number, floor in enumerate(FLOORS) for room in floor}
 

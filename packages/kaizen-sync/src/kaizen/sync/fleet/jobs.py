@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from kaizen.sync.fleet.schedules import Schedule
-    from kaizen.sync.run.slices import Slice
+    from kaizen.sync.slices import Slice
 
 # Of the form of jobs: a worker leaves a job of a newer form to newer workers.
 FORM = 1

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from kaizen.store import StoreError, uuid7
-from kaizen.sync.__about__ import __version__
+from kaizen.sync import ModelSettings, StopFlag, Sync, SyncSettings, __version__
 from kaizen.sync.errors import ModelAccessError, ModelUnavailableError, SyncError
 from kaizen.sync.fleet.accounts import (
     Account,
@@ -25,11 +25,8 @@ from kaizen.sync.fleet.engine import Engine
 from kaizen.sync.fleet.jobs import SLICE, SMALL, Job, round_jobs, slice_jobs
 from kaizen.sync.fleet.limits import CALLS, DailyBudget, Throttle, requests_to
 from kaizen.sync.fleet.schedules import take_due
-from kaizen.sync.run.pipeline import Sync
-from kaizen.sync.settings import ModelSettings, SyncSettings
 from kaizen.sync.sources.base import ProjectsSource, SharedSource
 from kaizen.sync.sources.registry import find_source
-from kaizen.sync.stopping import StopFlag
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -42,7 +42,7 @@ from kaizen.sync.run.prepare import (
 from kaizen.sync.run.preview import Preview, read_only_view
 from kaizen.sync.run.rejudge import Rejudging
 from kaizen.sync.run.selection import Selection
-from kaizen.sync.run.slices import Slice, cut_slices
+from kaizen.sync.slices import Slice, cut_slices
 from kaizen.sync.run.stories import Linker
 from kaizen.sync.run.workers import StoryQueue
 from kaizen.sync.sources.base import IncompleteSource, StoppableSource
