@@ -43,14 +43,20 @@ def replayed(repository: Path) -> Iterator[str]:
 
 
 @pytest.fixture
-def environ(replayed: str, url: str, model_server: ModelServer) -> dict[str, str]:
-    return {
+def environ(
+    replayed: str, url: str, model_server: ModelServer, monkeypatch: pytest.MonkeyPatch
+) -> dict[str, str]:
+    """The environment of workers; LiteLLM reads that of this process too."""
+    environ = {
         "PHOENIX_URL": replayed,
         "OPENAI_BASE_URL": model_server.base_url,
         "OPENAI_API_KEY": "scripted",
         "KAIZEN_TIPS_MODEL": "openai/gpt-4.1-mini",
         "KAIZEN_BACKEND": url,
     }
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    return environ
 
 
 @contextmanager
