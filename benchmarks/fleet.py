@@ -1,8 +1,8 @@
 """Many machines: `python benchmarks/fleet.py` prints Markdown tables. `--sections` names what to measure.
 
 A real PostgreSQL, a server that plays Phoenix (`replayed_phoenix.py`), the scripted model, and workers as
-processes of their own, all on this machine: so each row says what CPU its parts took. Counts are smaller where
-`--scale` is; traces have one span of 3 KB.
+processes of their own, all on this machine: so each row says what CPU its parts took. PostgreSQL runs without
+fsync; traces have one span of 1 KB.
 """
 
 from __future__ import annotations

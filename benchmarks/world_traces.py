@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -37,8 +38,8 @@ _BATCH = 50
 class Traces(Protocol):
     """Where attempts are traced to."""
 
-    def record(self, run: Callable[[], Attempt]) -> Attempt:
-        """Make an attempt and trace it."""
+    def record_all(self, runs: Sequence[Callable[[], Attempt]], workers: int = 1) -> None:
+        """Make attempts, so many at the same time, and trace them."""
         ...
 
     def source(self) -> Any:
@@ -56,10 +57,11 @@ class MemoryTraces:
     def __init__(self) -> None:
         self.attempts: list[tuple[Trace, Attempt]] = []
 
-    def record(self, run: Callable[[], Attempt]) -> Attempt:
-        made = run()
-        self.attempts.append((trace_of(made, len(self.attempts)), made))
-        return made
+    def record_all(self, runs: Sequence[Callable[[], Attempt]], workers: int = 1) -> None:
+        """Make attempts, and trace them in the order given."""
+        with ThreadPoolExecutor(workers) as pool:
+            for made in pool.map(_made, runs):
+                self.attempts.append((trace_of(made, len(self.attempts)), made))
 
     @contextmanager
     def source(self) -> Iterator[Source]:
@@ -128,9 +130,14 @@ class PhoenixTraces:
 
             enable_tracing(PROJECT, f"{self.url}/v1/traces")
 
-    def record(self, run: Callable[[], Attempt]) -> Attempt:
+    def record_all(self, runs: Sequence[Callable[[], Attempt]], workers: int = 1) -> None:
         if not self.is_traced:
-            return self.posted.record(run)
+            self.posted.record_all(runs, workers)
+            return
+        with ThreadPoolExecutor(workers) as pool:
+            list(pool.map(self._record, runs))
+
+    def _record(self, run: Callable[[], Attempt]) -> None:
         from opentelemetry import trace
 
         from kaizen.auto import agent_run
@@ -139,7 +146,6 @@ class PhoenixTraces:
             trace_id = f"{trace.get_current_span().get_span_context().trace_id:032x}"
             made = run()
         self.labels[trace_id] = outcome_of(made).label
-        return made
 
     @contextmanager
     def source(self) -> Iterator[Source]:
@@ -189,6 +195,10 @@ class PhoenixTraces:
                 return
             time.sleep(0.5)
         raise TimeoutError(f"Phoenix did not store {len(self.labels)} traces within {_WAIT_S:g} s")
+
+
+def _made(run: Callable[[], Attempt]) -> Attempt:
+    return run()
 
 
 def outcome_of(made: Attempt) -> Annotation:

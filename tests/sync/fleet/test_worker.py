@@ -198,8 +198,8 @@ def test_a_worker_leaves_a_job_of_a_newer_form_to_newer_workers(
         running = threading.Thread(target=worker.run)
         running.start()
         tables.execute(
-            "SELECT procrastinate_defer_jobs_v1(ARRAY[ROW('kaizen', 'sync', 0, NULL, 'x', %(args)s::jsonb, NULL)"
-            "::procrastinate_job_to_defer_v1])",
+            "SELECT procrastinate_defer_jobs_v1(ARRAY[ROW('kaizen', 'sync', 0, NULL, 'x', "
+            "%(args)s::jsonb, NULL)::procrastinate_job_to_defer_v1])",
             {"args": json.dumps(newer)},
         )
         tried = "SELECT count(*) AS n FROM procrastinate_jobs WHERE attempts > 0 AND status = 'todo'"

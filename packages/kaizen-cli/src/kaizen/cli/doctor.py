@@ -225,7 +225,7 @@ def _proof(where: StoreSettings) -> Iterator[Check]:
         # The check of the store says it.
         return
     for problem in proof.problems:
-        yield Check("proof", "note", problem, "see docs/explanation/proof.md")
+        yield Check("proof", "note", problem.detail, problem.advice)
     if not proof.problems:
         yield Check("proof", "ok", proof.headline)
 

@@ -28,6 +28,7 @@ class Report:
     work is done, from 0 to 1, where that can be told; `traces_read` were read so far. `outcomes_asked` counts
     traces that were asked for again, `outcomes_updated` those that are judged otherwise now, and `verdicts`
     tips whose effect is known otherwise now. `unread` is what the source left out, and how often.
+    `compared` are pairs of runs that ended differently and that the model was asked about.
     """
 
     run_id: str
@@ -45,6 +46,7 @@ class Report:
     outcomes_asked: int = 0
     outcomes_updated: int = 0
     verdicts: int = 0
+    compared: int = 0
     annotated: int = 0
     not_annotated: int = 0
     model_calls: int = 0
@@ -142,6 +144,7 @@ class Report:
             "redacted": dict(sorted(self.redacted.items())),
             "outcomes": {"asked": self.outcomes_asked, "updated": self.outcomes_updated},
             "verdicts": self.verdicts,
+            "compared": self.compared,
             "annotated": {"done": self.annotated, "failed": self.not_annotated},
             "model": {
                 "calls": self.model_calls,
