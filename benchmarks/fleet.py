@@ -55,6 +55,7 @@ class World:
     traces: int
     delay_s: float
     kind: str = "LLM"
+    record: bool = False
     workers: list[subprocess.Popen[bytes]] = field(default_factory=list)
     ended_cpu_s: float = 0.0
 
@@ -65,7 +66,11 @@ class World:
             "benchmarks/replayed_phoenix.py", str(self.traces), self.kind, str(self.projects)
         )
         self.phoenix_port = address.rpartition(":")[2]
-        self.model, model_url = self._served("-m", "kaizen.demo.model_server", "--delay", str(self.delay_s))
+        self.requests = self.postgres.directory / f"{self.name}.jsonl"
+        recording = ("--record", str(self.requests)) if self.record else ()
+        self.model, model_url = self._served(
+            "-m", "kaizen.demo.model_server", "--delay", str(self.delay_s), *recording
+        )
         self.environ |= {
             "PHOENIX_URL": address,
             "OPENAI_BASE_URL": model_url,
@@ -304,16 +309,16 @@ def wait_for(is_so: Any, timeout_s: float) -> None:
 
 
 def limited(postgres: PostgresServer, per_minute: float, seconds: float) -> None:
-    with world(postgres, "limit", projects=8, traces=1_000, delay_s=0.1) as made:
+    with world(postgres, "limit", projects=8, traces=1_000, delay_s=0.1, record=True) as made:
         set_limits(made.database, Limits(calls_per_minute=per_minute), "phoenix")
         made.schedule()
         for _ in range(4):
             made.start_worker(calls=16)
-        wait_for(lambda: made.calls() > per_minute / 20, 180)
-        first, began = made.calls(), time.monotonic()
+        wait_for(lambda: len(read_status(made.database).workers) == 4 and made.calls() > 0, 180)
         time.sleep(seconds)
-        # Workers say what they did every two seconds, so the ends are blurred by as much.
-        rate = 60 * (made.calls() - first) / (time.monotonic() - began)
+        times = [json.loads(line)["at"] for line in made.requests.read_text().splitlines()]
+    # As the model saw them, in the time that all workers were there.
+    rate = 60 * sum(at > times[-1] - seconds for at in times) / seconds
     print("A limit on model calls, four workers:\n")
     table(
         ["limit", "kept", "of it"],
@@ -391,7 +396,7 @@ def back(made: World) -> None:
 
 
 def snapshot(made: World) -> dict[str, Any]:
-    """What the store says but for ids, runs and times: states and tips of traces, and the evidence of tips."""
+    """What the store says but for ids, runs and times: states and tips of traces, evidence of tips."""
     said: dict[str, Any] = {}
     with open_store(StoreSettings.from_url(made.url)) as store:
         for namespace in store.list_namespaces():

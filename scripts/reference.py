@@ -147,7 +147,7 @@ JSON_KEYS: dict[str, dict[str, str]] = {
     },
     "fleet status": {
         "backlog_traces": "traces that wait in slices of large projects",
-        "backlog_minutes": "how long they take at the rate of the last ten minutes; null: nothing was done then",
+        "backlog_minutes": "how long they take at the rate of the last ten minutes; null: none was done",
         "jobs_waiting": "jobs that wait or are being done",
         "traces_per_minute": "of the last ten minutes, all workers together",
         "calls_per_minute": "model calls likewise",
