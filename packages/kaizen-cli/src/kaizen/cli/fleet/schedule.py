@@ -21,7 +21,7 @@ def schedule(
         bool, typer.Option("--all-projects", help="Every project that the source has in each round.")
     ] = False,
     source: Annotated[
-        str, typer.Option("--source", help="Where traces are, as in `kaizen sync SOURCE`.")
+        str, typer.Option("--source", help="Name of the source of the traces.")
     ] = "phoenix",
     name: Annotated[
         str, typer.Option("--name", help="Name of the schedule; the same name changes it.")
