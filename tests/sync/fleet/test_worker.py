@@ -208,9 +208,22 @@ def test_a_worker_leaves_a_job_of_a_newer_form_to_newer_workers(
         running.join(30)
 
 
+# The command's worker, which is taken for gone after three seconds and not thirty.
+WORKER = """
+import os, signal
+from kaizen.store import StoreSettings, open_store
+from kaizen.sync.fleet import Database, Worker, WorkerOptions
+url = os.environ["KAIZEN_BACKEND"]
+with open_store(StoreSettings.from_url(url)) as store:
+    worker = Worker(store, Database(url), WorkerOptions(calls=16), os.environ, stalled_after_s=3.0)
+    signal.signal(signal.SIGTERM, lambda *_: worker.stop())
+    worker.run()
+"""
+
+
 def start(environ: Mapping[str, str]) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        [sys.executable, "-m", "kaizen.cli", "fleet", "worker", "--calls", "16"],
+        [sys.executable, "-c", WORKER],
         env={**os.environ, **environ},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
