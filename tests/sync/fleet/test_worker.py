@@ -153,6 +153,7 @@ def test_workers_that_are_killed_lose_and_double_nothing(
     try:
         wait_until(lambda: sum(recorded(url).values()) > 30, what="traces", timeout_s=60)
         workers[0].kill()
+        workers[0].wait()  # while it is a zombie, its claims are taken for those of a process
         workers.append(start(environ))
         wait_until(lambda: sum(recorded(url).values()) == 360, what="all traces", timeout_s=120)
         wait_until(
