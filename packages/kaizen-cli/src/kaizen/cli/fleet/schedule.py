@@ -20,9 +20,7 @@ def schedule(
     all_projects: Annotated[
         bool, typer.Option("--all-projects", help="Every project that the source has in each round.")
     ] = False,
-    source: Annotated[
-        str, typer.Option("--source", help="Name of the source of the traces.")
-    ] = "phoenix",
+    source: Annotated[str, typer.Option("--source", help="Name of the source of the traces.")] = "phoenix",
     name: Annotated[
         str, typer.Option("--name", help="Name of the schedule; the same name changes it.")
     ] = "default",
