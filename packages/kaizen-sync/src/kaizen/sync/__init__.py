@@ -35,6 +35,7 @@ if TYPE_CHECKING:
         Proof,
         describe_verdict,
         make_verdicts,
+        read_curve,
         read_growth,
         read_proof,
         read_units,
@@ -129,6 +130,7 @@ __all__ = [
     "parse_duration",
     "phoenix_status",
     "ping_model",
+    "read_curve",
     "read_growth",
     "read_proof",
     "read_signature_history",
@@ -147,7 +149,8 @@ __all__ = [
 _NAMES = {
     "durations": "parse_duration",
     "knowledge.consolidate": "Consolidated Consolidation",
-    "knowledge.effects": "MeasuredTip Proof describe_verdict make_verdicts read_growth read_proof read_units",
+    "knowledge.effects": "MeasuredTip Proof describe_verdict make_verdicts "
+    "read_curve read_growth read_proof read_units",
     "knowledge.similarity": "load_embedder",
     "knowledge.claim_tests": "SignatureHistory",
     "knowledge.staleness": "Staleness",
