@@ -5,51 +5,68 @@ from __future__ import annotations
 import os
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from kaizen.serve import changing
 from kaizen.serve.api import shapes
-from kaizen.serve.api.operations import Asked, InNamespace, Nothing, Operation, Taken
+from kaizen.serve.api.operations import Asked, Id, InNamespace, Nothing, Operation, Taken
 from kaizen.serve.api.reading import OneTip
 from kaizen.sync import Redaction, report_outcome, retry_failed, suggest_tip, undo_run
 from kaizen.tips import Category
 
 _Ids = Field(min_length=1, max_length=1000, description="Ids of the tips.")
 _Reason = Field(default="", max_length=1000, description="Why; kept in the history.")
-_Text = Field(default=None, max_length=10_000)
+
+
+def _left_out(**bounds: Any) -> Any:
+    """Return a field that may be left out, and that is never null."""
+    return Field(default=None, json_schema_extra=_without_default, **{"max_length": 10_000, **bounds})
+
+
+def _without_default(schema: dict[str, Any]) -> None:
+    del schema["default"]
+
+
+class Decision(Taken):
+    tip_id: Id
+    decision: Literal["approved", "rejected"]
+    revision: int | None = Field(
+        default=None, description="The revision that was looked at; if it is another now, nothing is decided."
+    )
 
 
 class Decide(Taken):
-    decisions: dict[str, Literal["approved", "rejected"]] = Field(
-        min_length=1, max_length=1000, description="What is decided, by the id of the tip."
-    )
-    revisions: dict[str, int] = Field(
-        default={},
-        description="The revisions that were looked at; if one is another now, nothing is decided.",
-    )
+    decisions: list[Decision] = Field(min_length=1, max_length=1000)
     reason: str = _Reason
 
 
 class Named(Taken):
-    tip_ids: list[str] = _Ids
+    tip_ids: list[Id] = _Ids
     reason: str = _Reason
 
 
 class Words(Taken):
-    content: str | None = Field(default=None, min_length=1, max_length=10_000)
-    category: Category | None = None
-    trigger: str | None = _Text
-    implementation_steps: list[str] | None = Field(default=None, max_length=100)
-    rationale: str | None = _Text
-    task_description: str | None = _Text
+    """What a tip says. A field that is left out stays as it is."""
+
+    content: str = _left_out(min_length=1)
+    category: Category = _left_out()
+    trigger: str = _left_out()
+    implementation_steps: list[str] = _left_out(max_length=100)
+    rationale: str = _left_out()
+    task_description: str = _left_out()
     reason: str = _Reason
 
     @property
     def fields(self) -> dict[str, Any]:
-        return self.model_dump(exclude_none=True, exclude={"content", "reason", "revision"})
+        """Return the fields of the tip's metadata that are named."""
+        return self.model_dump(exclude_unset=True, exclude={"content", "reason", "revision"})
 
 
 class Edit(Words):
+    model_config = ConfigDict(
+        json_schema_extra={"anyOf": [{"required": [n]} for n in Words.model_fields if n != "reason"]}
+    )
+
     revision: int | None = Field(default=None, ge=1, description="The revision that was looked at.")
 
 
@@ -58,17 +75,17 @@ class Add(Words):
 
 
 class Undo(Taken):
-    commit_ids: list[str] = Field(min_length=1, max_length=100)
+    commit_ids: list[Id] = Field(min_length=1, max_length=100)
     force: bool = Field(default=False, description="Also give up what others did to the same tips since.")
     reason: str = _Reason
 
 
 class OneRun(InNamespace):
-    run_id: str = Field(min_length=1, max_length=200, description="Id of the run of a sync.")
+    run_id: Id = Field(description="Id of the run of a sync.")
 
 
 class Retry(Taken):
-    trace_ids: list[str] = Field(default=[], max_length=1000, description="Only these; by default all.")
+    trace_ids: list[Id] = Field(default=[], max_length=1000, description="Only these; by default all.")
 
 
 class Suggest(Taken):
@@ -81,8 +98,12 @@ class Suggest(Taken):
 
 
 class Report(Taken):
-    unit: str = Field(default="", max_length=200, description="The session or run; or else give a trace.")
-    trace_id: str = Field(default="", max_length=200)
+    model_config = ConfigDict(
+        json_schema_extra={"oneOf": [{"required": ["unit"]}, {"required": ["trace_id"]}]}
+    )
+
+    unit: Id = Field(default="", max_length=200, description="The session or run; or else give a trace.")
+    trace_id: Id = Field(default="", max_length=200)
     success: bool
     note: str = Field(default="", max_length=2000)
 
@@ -92,8 +113,8 @@ def _decide(asked: Asked) -> shapes.CommitShape:
     commit = changing.review_tips(
         asked.context.store,
         asked.namespace_id,
-        given.decisions,
-        revisions=given.revisions,
+        {one.tip_id: one.decision for one in given.decisions},
+        revisions={one.tip_id: one.revision for one in given.decisions if one.revision is not None},
         reason=given.reason,
         actor=asked.actor,
     )

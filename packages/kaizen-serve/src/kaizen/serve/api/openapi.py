@@ -46,6 +46,11 @@ class NamedSnapshot(InNamespace):
     )
 
 
+def operation_ids() -> list[str]:
+    """Return the names of all operations."""
+    return [one["operationId"] for path in document()["paths"].values() for one in path.values()]
+
+
 @cache
 def document() -> dict[str, Any]:
     """Return the description."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.responses import Response
@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 M = TypeVar("M", bound=BaseModel)
 
 NAMESPACE = r"^[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}$"
+
+
+Id = Annotated[str, Field(min_length=1, max_length=512, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")]
+"""An id of an entity, as the store accepts it."""
 
 
 class Taken(BaseModel):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from kaizen.serve.api import shapes
-from kaizen.serve.api.operations import Asked, InNamespace, Operation
+from kaizen.serve.api.operations import Asked, Id, InNamespace, Operation
 from kaizen.store import CorruptDataError, Where, find_entity, read_page, search_page
 from kaizen.sync import read_curve, read_proof, read_staleness, sync_status
 from kaizen.tips import EVIDENCE, GUIDELINE, InvalidTipError, StoredTip
@@ -33,7 +33,7 @@ class Filters(InNamespace):
 
 class ListTips(Filters):
     stale: bool = Field(default=False, description="Only tips that are older than their tools.")
-    after: str | None = Field(default=None, min_length=1, max_length=512, description="The cursor of a page.")
+    after: Id | None = Field(default=None, description="The cursor of a page.")
     limit: int = Field(default=100, ge=1, le=1000)
 
 
@@ -43,13 +43,11 @@ class SearchTips(Filters):
 
 
 class OneTip(InNamespace):
-    tip_id: str = Field(
-        min_length=1, max_length=512, description="Id of the tip, or a beginning that no other has."
-    )
+    tip_id: Id = Field(description="Id of the tip, or a beginning that no other has.")
 
 
 class EvidenceOfTip(OneTip):
-    after: str | None = Field(default=None, min_length=1, max_length=512, description="The cursor of a page.")
+    after: Id | None = Field(default=None, description="The cursor of a page.")
     limit: int = Field(default=100, ge=1, le=1000)
 
 
