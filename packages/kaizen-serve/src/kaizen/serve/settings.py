@@ -6,7 +6,7 @@ import ipaddress
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from kaizen.serve.security.tokens import Token, parse_tokens
+from kaizen.serve.tokens import Token, parse_tokens
 from kaizen.store import EnvironmentSettings, InvalidInputError
 
 DEFAULT_HOST = "127.0.0.1"
