@@ -3,8 +3,8 @@
     python benchmarks/serve.py                        # all of it, in about five minutes
     python benchmarks/serve.py --only load --seconds 600
 
-The server is a process of its own. CPU is that of the server's process, by /proc; times are those that a client on
-the same machine sees.
+The server is a process of its own. CPU is that of its process, by /proc; times are those that a client on the same
+machine sees.
 """
 
 from __future__ import annotations
@@ -136,12 +136,9 @@ async def snapshots(directory: Path) -> None:
     with serving(directory) as server:
         first = await Client(server.port).ask("/v1/snapshot", Accept_Encoding="gzip")
         built_cpu = server.cpu_s()
-        print(
-            f"snapshot of 10,000 tips: {len(gzip.decompress(first.body)):,} bytes, {len(first.body):,} gzipped"
-        )
-        print(
-            f"first answer after the start: {first.took_s:.2f} s; CPU of the process until then {built_cpu:.1f} s"
-        )
+        size = len(gzip.decompress(first.body))
+        print(f"snapshot of 10,000 tips: {size:,} bytes, {len(first.body):,} gzipped")
+        print(f"first answer after the start: {first.took_s:.2f} s; CPU until then {built_cpu:.1f} s")
         print("| request | median, ms | server CPU, ms | bytes |\n|---|---:|---:|---:|")
         for what, headers in (
             ("200, gzip", {"Accept_Encoding": "gzip"}),
@@ -188,8 +185,8 @@ from serve import tip
 with open_store(StoreSettings(data_dir=Path({directory!r}))) as store:
     number, end = 1_000_000, time.monotonic() + {seconds}
     while time.monotonic() < end:
-        records = [Put(type="trajectory", content="x" * 5_000, metadata={{"state": "learned"}}) for _ in range(4)]
-        store.commit("kaizen", [tip(number), *records], actor="bench", run_id="bench")
+        record = Put(type="trajectory", content="x" * 20_000, metadata={{"state": "learned"}})
+        store.commit("kaizen", [tip(number), record], actor="bench", run_id="bench")
         number += 1
         time.sleep(0.1)
 """
