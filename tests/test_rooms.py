@@ -46,7 +46,8 @@ FLOORS = (
     ("sources", "generate", "state"),
     ("outcomes", "knowledge"),
     ("run",),
-    ("status", "undo", "testing"),
+    ("status", "undo", "testing", "runs"),
+    ("checkup",),
     ("kaizen.sync",),
 )
 FLOOR_OF = {room: number for number, floor in enumerate(FLOORS) for room in floor}

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from kaizen.recall.choosing import Candidate
-    from kaizen.recall.model import Snapshot
+    from kaizen.recall.model import ServedTip, Snapshot
 
 
 class Explanation(NamedTuple):
@@ -60,9 +60,14 @@ class Explanation(NamedTuple):
 
     def words(self, candidate: Candidate) -> list[str]:
         """Return the words, by their stems, that the request and the tip share."""
-        stems = query_stems(f"{self.request.task}\n{self.request.instructions}")
-        own = set(query_stems(" ".join((candidate.tip.trigger, candidate.tip.task, candidate.tip.content))))
-        return [stem for stem in stems if stem in own]
+        return shared_words(self.request, candidate.tip)
+
+
+def shared_words(request: Request, tip: ServedTip) -> list[str]:
+    """Return the words, by their stems, that a request and a tip share."""
+    stems = query_stems(f"{request.task}\n{request.instructions}")
+    own = set(query_stems(" ".join((tip.trigger, tip.task, tip.content))))
+    return [stem for stem in stems if stem in own]
 
 
 def explain(

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from kaizen.sync.__about__ import __version__
 
 if TYPE_CHECKING:
+    from kaizen.sync.checkup import Check, check_proof, check_syncs, problems_of
     from kaizen.sync.durations import parse_duration
     from kaizen.sync.errors import (
         ModelAccessError,
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from kaizen.sync.run.pipeline import Sync
     from kaizen.sync.run.preview import Preview
     from kaizen.sync.run.watch import check_watch, watch
+    from kaizen.sync.runs import RunPage, StoredRun, find_runs, get_run, latest_runs, run_id_of
     from kaizen.sync.settings import (
         DEFAULT_MODEL,
         OFFLINE,
@@ -82,6 +84,7 @@ __all__ = [
     "OFFLINE",
     "Annotator",
     "ChangedTool",
+    "Check",
     "Consolidated",
     "Consolidation",
     "FailedTrace",
@@ -105,12 +108,14 @@ __all__ = [
     "Redaction",
     "RedactionError",
     "Report",
+    "RunPage",
     "SettingsError",
     "SignatureHistory",
     "SourceError",
     "Staleness",
     "StopFlag",
     "StoredProject",
+    "StoredRun",
     "Sync",
     "SyncError",
     "SyncSettings",
@@ -120,19 +125,26 @@ __all__ = [
     "UnusableAnswerError",
     "__version__",
     "check_price",
+    "check_proof",
+    "check_syncs",
     "check_watch",
     "describe_verdict",
+    "find_runs",
+    "get_run",
+    "latest_runs",
     "load_embedder",
     "make_verdicts",
     "parse_duration",
     "phoenix_status",
     "ping_model",
+    "problems_of",
     "read_growth",
     "read_proof",
     "read_signature_history",
     "read_staleness",
     "read_units",
     "retry_failed",
+    "run_id_of",
     "stored_projects",
     "sync_status",
     "undo_run",
@@ -141,6 +153,7 @@ __all__ = [
 ]
 
 _NAMES = {
+    "checkup": "Check check_proof check_syncs problems_of",
     "durations": "parse_duration",
     "knowledge.consolidate": "Consolidated Consolidation",
     "knowledge.effects": "MeasuredTip Proof describe_verdict make_verdicts read_growth read_proof read_units",
@@ -153,6 +166,7 @@ _NAMES = {
     "run.pipeline": "Sync",
     "run.preview": "Preview",
     "run.watch": "check_watch watch",
+    "runs": "RunPage StoredRun find_runs get_run latest_runs run_id_of",
     "settings": "DEFAULT_MODEL OFFLINE ModelSettings OutcomeSettings PhoenixSettings SyncSettings",
     "sources.base": "Annotator",
     "sources.phoenix.annotate": "PhoenixAnnotator",

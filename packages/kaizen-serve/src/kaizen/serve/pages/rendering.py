@@ -1,0 +1,178 @@
+"""Render templates: the environment with its filters, and what every page needs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from hashlib import sha256
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, quote, urlencode
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from starlette.responses import HTMLResponse, RedirectResponse
+
+from kaizen.serve.context import context_of
+from kaizen.serve.pages import plot
+from kaizen.serve.pages.text import bounded, safe_url, shown, summary
+from kaizen.serve.security import caller_of, csrf_token, may
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+STATIC = files("kaizen.serve.pages") / "static"
+
+
+@cache
+def environment() -> Environment:
+    """Return the templates, made once. Everything is escaped unless a filter of ours made it HTML."""
+    made = Environment(
+        loader=PackageLoader("kaizen.serve.pages"),
+        autoescape=select_autoescape(default=True, default_for_string=True),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters |= {
+        "shown": shown,
+        "bounded": bounded,
+        "summary": summary,
+        "safe_url": safe_url,
+        "when": when,
+        "ago": ago,
+        "percent": percent,
+        "points": points,
+        "counted": counted,
+    }
+    made.globals |= {"interval_bar": plot.interval_bar}
+    return made
+
+
+@dataclass(frozen=True, slots=True)
+class Links:
+    """Addresses of pages, below the path that a proxy puts in front."""
+
+    base: str
+    namespace_id: str
+
+    def to(self, page: str = "", *parts: str, **query: object) -> str:
+        """Return the address of a page of this namespace."""
+        return self.of(self.namespace_id, page, *parts, **query)
+
+    def of(self, namespace_id: str, page: str = "", *parts: str, **query: object) -> str:
+        path = "/".join(quote(part, safe="") for part in (namespace_id, page, *parts) if part)
+        pairs = {name: value for name, value in query.items() if value not in ("", None)}
+        return f"{self.base}/ns/{path}" + (f"?{urlencode(pairs)}" if pairs else "")
+
+    def static(self, name: str) -> str:
+        return f"{self.base}/static/{static_version()}/{name}"
+
+    def root(self, path: str = "/") -> str:
+        return f"{self.base}{path}"
+
+
+@cache
+def static_version() -> str:
+    """Return a name for the static files as they are, so that browsers may keep them for ever."""
+    digest = sha256()
+    for file in sorted(STATIC.iterdir(), key=lambda file: file.name):
+        digest.update(file.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def links_of(request: Request) -> Links:
+    return Links(request.scope.get("root_path", ""), namespace_of(request))
+
+
+def namespace_of(request: Request) -> str:
+    """Return the namespace in the path, else the default one."""
+    return str(request.path_params.get("namespace") or context_of(request).namespace_id)
+
+
+async def render(request: Request, template: str, *, status: int = 200, **values: Any) -> Response:
+    """Render a page in a thread: many tips take milliseconds to write."""
+    return await context_of(request).read(_rendered, request, template, status, values)
+
+
+def _rendered(request: Request, template: str, status: int, values: dict[str, Any]) -> Response:
+    known = page_values(request) | {
+        "namespaces": [namespace.id for namespace in context_of(request).store.list_namespaces()],
+    }
+    text = environment().get_template(template).render(known | values)
+    return HTMLResponse(text, status_code=status, headers={"Vary": "HX-Request"})
+
+
+def page_values(request: Request) -> dict[str, Any]:
+    """Return what every page needs of the request; reads nothing."""
+    caller = caller_of(request)
+    params = request.query_params
+    return {
+        "links": links_of(request),
+        "namespace_id": namespace_of(request),
+        "namespaces": [],
+        "caller": caller,
+        "may_review": may(request, "review"),
+        "may_write": may(request, "write"),
+        "has_tokens": bool(context_of(request).settings.known_tokens()),
+        "csrf": csrf_token(request),
+        "done": params.get("done", ""),
+        "undone": params.get("undone", ""),
+        "query_string": f"?{request.url.query}" if request.url.query else "?",
+        "page": "",
+    }
+
+
+def is_fragment(request: Request) -> bool:
+    """Return whether a script asks for a part of the page."""
+    return request.headers.get("hx-request") == "true" and "hx-history-restore-request" not in request.headers
+
+
+def form_of(request: Request) -> dict[str, list[str]]:
+    """Return the fields of a form that was sent."""
+    body: bytes = request.state.body
+    return parse_qs(body.decode("utf-8", "replace"), keep_blank_values=True)
+
+
+def redirect(url: str) -> Response:
+    return RedirectResponse(url, status_code=303)
+
+
+def when(value: object) -> str:
+    """Return a time in UTC, as in `2026-03-04 10:00`; empty if it is none."""
+    time = _time(value)
+    return f"{time:%Y-%m-%d %H:%M} UTC" if time else ""
+
+
+def ago(value: object, now: datetime | None = None) -> str:
+    """Return how long ago a time was, in its greatest unit."""
+    time = _time(value)
+    if time is None:
+        return ""
+    seconds = ((now or datetime.now(UTC)) - time).total_seconds()
+    for unit, length in (("day", 86_400), ("hour", 3_600), ("minute", 60)):
+        if seconds >= length:
+            return f"{counted(int(seconds // length), unit)} ago"
+    return "just now"
+
+
+def _time(value: object) -> datetime | None:
+    try:
+        time = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
+    except ValueError:
+        return None
+    return time.astimezone(UTC)
+
+
+def percent(value: float) -> str:
+    return f"{100 * value:.0f}%"
+
+
+def points(value: float) -> str:
+    """Return a difference of shares in points of a hundred, as in `+12`."""
+    return f"{100 * value:+.0f}"
+
+
+def counted(count: int, noun: str, plural: str = "") -> str:
+    return f"{count:,} {noun if count == 1 else plural or f'{noun}s'}"
