@@ -6,14 +6,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from kaizen.tips.changes import deletion_of, recount_tips, tip_changes
+    from kaizen.tips.changes import deletion_of, recount_tips, revert_tips, tip_changes
     from kaizen.tips.checks import GUIDELINE, InvalidTipError, check_tip
     from kaizen.tips.effect import current_effect, is_pinned, pin_tips, served_tools
     from kaizen.tips.evidence import EVIDENCE, StoredSource, TipSource
     from kaizen.tips.instructions import replace_block, tips_block
     from kaizen.tips.markdown import TipsPage
     from kaizen.tips.reading import migrate_tips, newest_evidence, read_evidence, read_tip, read_tips
-    from kaizen.tips.review import ReviewDecision, decide, edit_tip, quarantined, retire_tips
+    from kaizen.tips.review import ReviewDecision, check_revision, decide, edit_tip, quarantined, retire_tips
     from kaizen.tips.serving import recall_document, served_tip, served_tips
     from kaizen.tips.text import one_line, printable
     from kaizen.tips.tip import (
@@ -42,6 +42,7 @@ __all__ = [
     "Tip",
     "TipSource",
     "TipsPage",
+    "check_revision",
     "check_tip",
     "current_effect",
     "decide",
@@ -62,6 +63,7 @@ __all__ = [
     "recount_tips",
     "replace_block",
     "retire_tips",
+    "revert_tips",
     "served_tip",
     "served_tips",
     "served_tools",
@@ -70,14 +72,14 @@ __all__ = [
 ]
 
 _NAMES = {
-    "changes": "deletion_of recount_tips tip_changes",
+    "changes": "deletion_of recount_tips revert_tips tip_changes",
     "checks": "GUIDELINE InvalidTipError check_tip",
     "effect": "current_effect is_pinned pin_tips served_tools",
     "instructions": "replace_block tips_block",
     "evidence": "EVIDENCE StoredSource TipSource",
     "markdown": "TipsPage",
     "reading": "migrate_tips newest_evidence read_evidence read_tip read_tips",
-    "review": "ReviewDecision decide edit_tip quarantined retire_tips",
+    "review": "ReviewDecision check_revision decide edit_tip quarantined retire_tips",
     "serving": "recall_document served_tip served_tips",
     "text": "one_line printable",
 }
