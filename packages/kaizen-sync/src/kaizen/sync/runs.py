@@ -1,4 +1,4 @@
-"""Agents' runs as the store keeps them, as plain values: how they ended, what was said, what they were shown."""
+"""Read agents' runs as the store keeps them: how they ended, what was said, what they were shown."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from kaizen.sync import get_run, run_id_of
 if TYPE_CHECKING:
     from kaizen.store import Store
     from kaizen.sync import StoredRun
-    from kaizen.sync import Message
+    from kaizen.sync.model import Message
     from kaizen.tips import TipSource
 
 _AROUND = 2
@@ -95,7 +95,10 @@ def message_views(
 
 def _view(number: int, message: Message, tools: dict[str, str], quotes: list[str]) -> MessageView:
     content = _text(message.content, quotes) if message.content else None
-    calls = [CallView(name=call.name, arguments=_text(_json(call.arguments), quotes)) for call in message.tool_calls]
+    calls = [
+        CallView(name=call.name, arguments=_text(_json(call.arguments), quotes))
+        for call in message.tool_calls
+    ]
     texts = [*([content] if content else []), *(call.arguments for call in calls)]
     return MessageView(
         number=number,

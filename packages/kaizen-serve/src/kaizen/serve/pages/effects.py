@@ -43,7 +43,7 @@ _GROWTH_POINTS = 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Effect:
-    """The verdict on a tip in words, and the numbers of the outcome that says most; `has_numbers` says if any."""
+    """The verdict on a tip in words, and the numbers of the outcome that says most, if there are any."""
 
     verdict: str
     name: str

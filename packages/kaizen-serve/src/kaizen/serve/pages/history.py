@@ -28,7 +28,7 @@ _SUMMED = {"sources": "evidence", "support_by": "outcomes of its evidence", "sch
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """A field that a commit changed: pieces of its text, each `=` in both, `-` only before or `+` only after."""
+    """A field that a commit changed, in pieces: `=` in both texts, `-` only before, `+` only after."""
 
     name: str
     pieces: Sequence[tuple[str, str]]
@@ -113,5 +113,7 @@ def diff(old: str, new: str) -> list[tuple[str, str]]:
         if operation == "equal":
             pieces.append(("=", "".join(ours[a:b])))
             continue
-        pieces += [(sign, text) for sign, text in (("-", "".join(ours[a:b])), ("+", "".join(theirs[c:d]))) if text]
+        pieces += [
+            (sign, text) for sign, text in (("-", "".join(ours[a:b])), ("+", "".join(theirs[c:d]))) if text
+        ]
     return pieces

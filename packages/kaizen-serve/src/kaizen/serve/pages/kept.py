@@ -31,7 +31,7 @@ _EXPOSURE = "exposure"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Insights:
-    """What follows from all runs and tips of a namespace: the proof, and which tips are older than their tools."""
+    """What follows from all runs and tips of a namespace; `stale` tips are older than their tools."""
 
     proof: Proof
     stale: frozenset[str]
@@ -49,7 +49,7 @@ class _Value(Generic[T]):
         self._rests_until = 0.0
 
     def get(self, key: object, make: Callable[[], T], *, wait: bool) -> T | None:
-        """Return the value for that key; without `wait`, the last one, which may be of an older key, or None."""
+        """Return the value for that key; without `wait` maybe one of an older key, or None."""
         with self._lock:
             is_due = self._value is None or wait or time.monotonic() >= self._rests_until
             if key != self._key and is_due and not (self._thread and self._thread.is_alive()):
@@ -105,7 +105,7 @@ class Kept:
         return found
 
     def insights(self, namespace_id: str, catalogue: Catalogue) -> Insights | None:
-        """Return what is known of the namespace, maybe of a few seconds before; None while it is found out."""
+        """Return what is known of the namespace, maybe a little old; None while it is found out."""
         # Only these change what follows; else every commit of a sync would cost a new reading.
         key = (catalogue.created_at, *map(catalogue.changed_at.get, (GUIDELINE, _EXPOSURE, "checkpoint")))
         units = self._store.count(namespace_id, type=_EXPOSURE)
@@ -113,10 +113,8 @@ class Kept:
             key, lambda: self._read_insights(namespace_id), wait=len(catalogue) + units <= FEW
         )
 
-    def snapshot(
-        self, namespace_id: str, catalogue: Catalogue, *, try_candidates: bool
-    ) -> Snapshot | None:
-        """Return the tips as recall would hold them, maybe of a few seconds before; None while they are read."""
+    def snapshot(self, namespace_id: str, catalogue: Catalogue, *, try_candidates: bool) -> Snapshot | None:
+        """Return the tips as recall would hold them, maybe a little old; None while they are read."""
         key = (catalogue.created_at, catalogue.changed_at.get(GUIDELINE))
         return self._namespace(namespace_id).snapshot.get(
             key,

@@ -85,7 +85,9 @@ def read_overview(store: Store, kept: Kept, namespace_id: str) -> Overview:
     insights = kept.insights(namespace_id, catalogue) if catalogue else None
     if catalogue is not None and not catalogue and not status.runs:
         return _NOTHING
-    checks = [*check_syncs(status), *(check_proof(insights.proof) if insights and insights.proof.units else ())]
+    checks = list(check_syncs(status))
+    if insights and insights.proof.units:
+        checks += check_proof(insights.proof)
     return Overview(
         is_empty=False,
         by_status=catalogue.counts("status") if catalogue else None,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from markupsafe import Markup
@@ -76,9 +76,8 @@ def effect_plot(points: Sequence[Point], label: str) -> Markup:
     )
 
 
-def _grid(y: object) -> Markup:
-    assert callable(y)
-    lines = Markup("").join(
+def _grid(y: Callable[[float], float]) -> Markup:
+    return Markup("").join(
         Markup(
             '<line class="{}" x1="{}" x2="{}" y1="{}" y2="{}"/><text class="tick" x="{}" y="{}">{}</text>'
         ).format(
@@ -93,20 +92,17 @@ def _grid(y: object) -> Markup:
         )
         for value in (1.0, 0.5, 0.0, -0.5, -1.0)
     )
-    return lines
 
 
-def _axis(x: object, most: int) -> Markup:
-    assert callable(x)
+def _axis(x: Callable[[int], float], most: int) -> Markup:
     marks = sorted({most, most // 2})
-    texts = Markup("").join(
+    return Markup("").join(
         Markup('<text class="tick {}" x="{}" y="{}">{}</text>').format(
             "last" if runs == most else "middle", x(runs), _HEIGHT - 14, f"{runs:,} runs"
         )
         for runs in marks
         if runs
     )
-    return texts
 
 
 def _clipped(value: float) -> float:

@@ -114,7 +114,6 @@ def page_values(request: Request) -> dict[str, Any]:
         "namespaces": [],
         "caller": caller,
         "may_review": may(request, "review"),
-        "may_write": may(request, "write"),
         "has_tokens": bool(context_of(request).settings.known_tokens()),
         "csrf": csrf_token(request),
         "done": params.get("done", ""),

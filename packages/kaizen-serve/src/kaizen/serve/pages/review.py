@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _QUEUE = 500
 _DECISIONS: Mapping[str, ReviewDecision] = {"approve": "approved", "reject": "rejected"}
-# What the checks found stands between quotation marks, as they read it: lower case, hidden letters spelled out.
+# What the checks found stands between quotation marks, as they read it: in lower case.
 _FOUND = re.compile(r"'([^']{3,200})'")
 
 

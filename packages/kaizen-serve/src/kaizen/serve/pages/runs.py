@@ -79,7 +79,7 @@ def read_runs(
     )
 
 
-@require("write")
+@require("review")
 async def retry(request: Request) -> Response:
     """Let the next sync try failed traces again: the one named, or all."""
     context = context_of(request)

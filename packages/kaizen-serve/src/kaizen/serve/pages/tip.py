@@ -24,7 +24,6 @@ from kaizen.serve.pages.history import Revision, read_history
 from kaizen.serve.pages.kept import kept_of
 from kaizen.serve.pages.rendering import form_of, links_of, namespace_of, redirect, render
 from kaizen.serve.security import caller_of, require
-from kaizen.serve.security.callers import check_scope
 from kaizen.store import ConflictError, InvalidInputError, NotFoundError
 from kaizen.sync import read_signature_history, read_staleness
 from kaizen.tips import (
@@ -44,7 +43,6 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from kaizen.serve.pages.kept import Kept
-    from kaizen.serve.security import Caller
     from kaizen.store import Commit, Entity, Store
     from kaizen.sync import ChangedTool, SignatureHistory
 
@@ -128,12 +126,14 @@ def _read(store: Store, namespace_id: str, tip_id: str) -> tuple[Entity, StoredT
     entity = store.get(namespace_id, tip_id)
     found = read_tip(entity) if entity.type == GUIDELINE else None
     if found is None:
-        raise NotFoundError(f"{tip_id} is not a tip that can be read", namespace_id=namespace_id, entity_id=tip_id)
+        raise NotFoundError(
+            f"{tip_id} is not a tip that can be read", namespace_id=namespace_id, entity_id=tip_id
+        )
     return entity, found
 
 
 def span_url(stored: StoredSource, phoenix_url: str) -> str:
-    """Return the address of the span: at the Phoenix that is configured for browsers, else as it was stored."""
+    """Return the address of the span: at the Phoenix that is configured, else as it was stored."""
     source = stored.source
     if phoenix_url and source.source == "phoenix" and source.span_id:
         return f"{phoenix_url.rstrip('/')}/redirects/spans/{source.span_id}"
@@ -225,7 +225,7 @@ async def preview(request: Request) -> Response:
     return await render(request, "preview.html", preview=view, page="tips")
 
 
-@require("write")
+@require("review")
 async def edit(request: Request) -> Response:
     context, form = context_of(request), form_of(request)
     content, fields = edited_fields(form)
@@ -256,7 +256,7 @@ def edited_fields(form: Mapping[str, Sequence[str]]) -> tuple[str, dict[str, Any
     return content, {**fields, "implementation_steps": [step for step in steps if step]}
 
 
-@require("write")
+@require("review")
 async def retire(request: Request) -> Response:
     context, tip_id = context_of(request), request.path_params["tip_id"]
     commit = await context.write(
@@ -265,7 +265,7 @@ async def retire(request: Request) -> Response:
     return redirect(links_of(request).to("tips", tip_id, done=commit.version))
 
 
-@require("write")
+@require("review")
 async def pin(request: Request) -> Response:
     context, tip_id = context_of(request), request.path_params["tip_id"]
     commit = await context.write(
@@ -279,11 +279,9 @@ async def pin(request: Request) -> Response:
     return redirect(links_of(request).to("tips", tip_id, done=commit.version))
 
 
+@require("review")
 async def undo(request: Request) -> Response:
-    """Undo a commit; where later ones changed the same, ask first.
-
-    Whoever may only review undoes their own decisions.
-    """
+    """Undo a commit; where later ones changed the same, ask first."""
     context, form, links = context_of(request), form_of(request), links_of(request)
     version, back = _number(form, "version") or 0, _value(form, "back")
     page = back if back in ("review", "runs", "") else "tips"
@@ -294,7 +292,7 @@ async def undo(request: Request) -> Response:
             context.store,
             namespace_of(request),
             version,
-            caller=caller_of(request),
+            actor=caller_of(request).actor,
             force=_value(form, "force") == "yes",
         )
     except ConflictError as error:
@@ -311,16 +309,13 @@ async def undo(request: Request) -> Response:
     return redirect(links.to(page, *parts, undone=commit.version))
 
 
-def undo_version(store: Store, namespace_id: str, version: int, *, caller: Caller, force: bool) -> Commit:
+def undo_version(store: Store, namespace_id: str, version: int, *, actor: str, force: bool) -> Commit:
     """Undo the commit that made this version. Raises `NotFoundError` if there is none."""
-    check_scope(caller, "review" if "review" in caller.scopes else "write")
     commits = store.commits(namespace_id, after=version - 1, limit=1) if version > 0 else []
     if not commits or commits[0].version != version:
         raise NotFoundError(f"namespace '{namespace_id}' has no commit {version}", namespace_id=namespace_id)
-    if commits[0].actor != caller.actor:
-        check_scope(caller, "write")
     return changing.undo(
-        store, namespace_id, [commits[0].id], actor=caller.actor, force=force, after=version - 1
+        store, namespace_id, [commits[0].id], actor=actor, force=force, after_version=version - 1
     )
 
 

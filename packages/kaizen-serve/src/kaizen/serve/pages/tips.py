@@ -20,8 +20,7 @@ from kaizen.serve.pages.rendering import (
     redirect,
     render,
 )
-from kaizen.serve.security import caller_of
-from kaizen.serve.security.callers import check_scope
+from kaizen.serve.security import caller_of, require
 from kaizen.store import InvalidInputError, Where, search_page
 from kaizen.tips import GUIDELINE, read_tip
 
@@ -39,7 +38,7 @@ if TYPE_CHECKING:
 A_PAGE = 50
 _MOST_HITS = 200
 _MOST_QUERY = 500
-_ACTIONS = {"approve": "review", "reject": "review", "retire": "write"}
+_ACTIONS = ("approve", "reject", "retire")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +51,7 @@ class ListedTip:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TipList:
-    """One page of tips; `is_ready` is False while the catalogue is made, `counts` has the choices of filters."""
+    """One page of tips; `counts` has the choices of filters. Not ready while the catalogue is made."""
 
     tips: Sequence[ListedTip]
     total: int
@@ -120,9 +119,7 @@ def read_tips_page(
     return TipList(tips=listed, total=len(ids), page=page, counts=counts)
 
 
-def _found(
-    store: Store, namespace_id: str, query: str, catalogue: Catalogue, wanted: TipFilter
-) -> list[str]:
+def _found(store: Store, namespace_id: str, query: str, catalogue: Catalogue, wanted: TipFilter) -> list[str]:
     where = Where(equal={name: value for name in ("status", "category") if (value := getattr(wanted, name))})
     hits = search_page(store, namespace_id, query, types=(GUIDELINE,), where=where, limit=_MOST_HITS)
     return [hit.entity.id for hit in hits if catalogue.is_selected(hit.entity.id, wanted)]
@@ -144,14 +141,13 @@ def _listed(
             )
 
 
+@require("review")
 async def change_tips(request: Request) -> Response:
     """Approve, reject or retire the tips that were ticked, as they were shown, in one commit."""
     form = form_of(request)
     action = form.get("action", [""])[0]
     if action not in _ACTIONS:
         raise InvalidInputError(f"{action!r} is not approve, reject or retire")
-    caller = caller_of(request)
-    check_scope(caller, _ACTIONS[action])
     ticked = [value.rpartition("@") for value in form.get("tip", [])]
     revisions = {tip_id: int(revision) for tip_id, _, revision in ticked if tip_id and revision.isdecimal()}
     links, back = links_of(request), form.get("back", [""])[0]
@@ -160,7 +156,7 @@ async def change_tips(request: Request) -> Response:
         return redirect(f"{links.to('tips')}{query}")
     context = context_of(request)
     commit = await context.write(
-        change_many, context.store, namespace_of(request), action, revisions, actor=caller.actor
+        change_many, context.store, namespace_of(request), action, revisions, actor=caller_of(request).actor
     )
     separator = "" if query.endswith("?") else "&"
     return redirect(f"{links.to('tips')}{query}{separator}done={commit.version}")

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from kaizen.recall.choosing import Budget, Request as RecallRequest, consider
+from kaizen.recall.choosing import Budget, consider
+from kaizen.recall.choosing import Request as RecallRequest
 from kaizen.recall.explaining import shared_words
 from kaizen.recall.model import Snapshot
 from kaizen.recall.placing import block, note
@@ -31,7 +32,7 @@ _NAME = re.compile(r"[^\s,]{1,200}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Considered:
-    """A tip that fits, with the words that it shares with the task; `is_about_tool` if a tool brought it here."""
+    """A tip that fits, with the words that it shares with the task."""
 
     candidate: Candidate
     words: Sequence[str]
@@ -39,7 +40,7 @@ class Considered:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trial:
-    """What would be written where: notes by tool, the block of the instructions; and all that was considered."""
+    """What would be written where, and all that was considered."""
 
     considered: Sequence[Considered]
     notes: Sequence[tuple[str, str]]
