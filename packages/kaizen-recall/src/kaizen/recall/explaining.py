@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from kaizen.recall.choosing import Candidate
-    from kaizen.recall.model import ServedTip, Snapshot
+    from kaizen.recall.model import Snapshot
 
 
 class Explanation(NamedTuple):
@@ -59,15 +59,14 @@ class Explanation(NamedTuple):
         }
 
     def words(self, candidate: Candidate) -> list[str]:
-        """Return the words, by their stems, that the request and the tip share."""
-        return shared_words(self.request, candidate.tip)
+        return shared_words(self.request, candidate)
 
 
-def shared_words(request: Request, tip: ServedTip) -> list[str]:
-    """Return the words, by their stems, that a request and a tip share."""
-    stems = query_stems(f"{request.task}\n{request.instructions}")
+def shared_words(request: Request, candidate: Candidate) -> list[str]:
+    """Return the words, by their stems, that the request and the tip share."""
+    tip = candidate.tip
     own = set(query_stems(" ".join((tip.trigger, tip.task, tip.content))))
-    return [stem for stem in stems if stem in own]
+    return [stem for stem in query_stems(f"{request.task}\n{request.instructions}") if stem in own]
 
 
 def explain(

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
+from kaizen.serve.cached import Cache
 from kaizen.serve.errors import BusyError
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ class Context:
         self.store = store
         self.where = where
         self.namespace_id = where.namespace_id
+        self._cache = Cache(store, self.read)
         self._threads = ThreadPoolExecutor(settings.threads, thread_name_prefix="kaizen-serve")
 
     async def read(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -45,12 +47,23 @@ class Context:
         except TimeoutError as error:
             raise BusyError(f"the store took more than {self.settings.timeout_s:g} s: try again") from error
 
+    async def latest(self, namespace_id: str, read: Callable[[Store, str], T]) -> T:
+        """Return `read(store, namespace_id)`, which is kept until the namespace changes.
+
+        The function itself is the key. In a namespace that changes all the time the value may lag behind by
+        twenty times what it takes to read, but never behind a change by this process.
+        """
+        return await self._cache.get(namespace_id, read)
+
     async def write(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Return what the function returns, once it is done: what was begun is never left untold."""
         running = asyncio.get_running_loop().run_in_executor(
             self._threads, partial(function, *args, **kwargs)
         )
-        return await asyncio.shield(running)
+        try:
+            return await asyncio.shield(running)
+        finally:
+            self._cache.expire()
 
     def close(self) -> None:
         """Wait for what runs, and take on no more."""

@@ -62,6 +62,7 @@ if TYPE_CHECKING:
     from kaizen.sync.sources.phoenix.source import PhoenixSource
     from kaizen.sync.sources.stored import StoredProject
     from kaizen.sync.state.report import Report
+    from kaizen.sync.state.reported import report_outcome
     from kaizen.sync.status import (
         FailedTrace,
         PhoenixStatus,
@@ -76,6 +77,7 @@ if TYPE_CHECKING:
         sync_status,
     )
     from kaizen.sync.stopping import StopFlag
+    from kaizen.sync.suggestions import suggest_tip
     from kaizen.sync.trajectory.tool_definitions import ChangedTool
     from kaizen.sync.undo import UndoneRun, undo_run
 
@@ -143,9 +145,11 @@ __all__ = [
     "read_signature_history",
     "read_staleness",
     "read_units",
+    "report_outcome",
     "retry_failed",
     "run_id_of",
     "stored_projects",
+    "suggest_tip",
     "sync_status",
     "undo_run",
     "utc_now",
@@ -173,7 +177,9 @@ _NAMES = {
     "sources.phoenix.source": "PhoenixSource",
     "sources.stored": "StoredProject",
     "state.report": "Report",
+    "state.reported": "report_outcome",
     "stopping": "StopFlag",
+    "suggestions": "suggest_tip",
     "status": (
         "FailedTrace PhoenixStatus ProjectStatus SyncStatus phoenix_status ping_model "
         "read_signature_history read_staleness "

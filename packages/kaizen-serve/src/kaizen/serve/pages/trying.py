@@ -100,7 +100,7 @@ def recall_trial(snapshot: Snapshot, task: str, instructions: str, tools: str) -
     by_tool = {one.tool: [other.tip for other in shown if other.tool == one.tool] for one in shown}
     return Trial(
         considered=[
-            Considered(candidate=candidate, words=shared_words(wanted, candidate.tip)) for candidate in found
+            Considered(candidate=candidate, words=shared_words(wanted, candidate)) for candidate in found
         ],
         notes=[(tool, note(tips)) for tool, tips in by_tool.items() if tool],
         block=block(by_tool.get("", [])),

@@ -1,4 +1,4 @@
-"""Take only requests that are meant for this server; no page of another site can send these (DNS rebinding)."""
+"""Take only requests that are meant for this server, and not from pages of other sites (DNS rebinding)."""
 
 from __future__ import annotations
 

@@ -14,7 +14,8 @@ PREFIX = "kaizen_"
 SCOPES = ("read", "write", "review")
 """`read` sees all, `write` adds what waits for a person, `review` decides what agents are shown."""
 
-_LINE = re.compile(r"(?P<name>[A-Za-z0-9._-]{1,60}):(?P<scopes>[a-z+]+):sha256:(?P<digest>[0-9a-f]{64})")
+_NAME = re.compile(r"[A-Za-z0-9._-]{1,60}")
+_LINE = re.compile(rf"(?P<name>{_NAME.pattern}):(?P<scopes>[a-z+]+):sha256:(?P<digest>[0-9a-f]{{64}})")
 
 
 class Token(NamedTuple):
@@ -30,11 +31,13 @@ class Token(NamedTuple):
 
 
 def make_token(name: str, scopes: frozenset[str]) -> tuple[str, Token]:
-    """Return a new secret, and what the server is to know of it."""
+    """Return a new secret, and what the server is to know of it. Raises `InvalidInputError`."""
+    if not _NAME.fullmatch(name) or not scopes <= set(SCOPES):
+        raise InvalidInputError(
+            f"a token has a name of letters, digits, '.', '_' and '-', and scopes out of {', '.join(SCOPES)}"
+        )
     secret = PREFIX + secrets.token_urlsafe(32)
-    made = Token(name, scopes | {"read"}, _digest(secret))
-    # What is printed must be readable again.
-    return secret, parse_tokens(made.line())[0]
+    return secret, Token(name, scopes | {"read"}, _digest(secret))
 
 
 def parse_tokens(text: str) -> tuple[Token, ...]:

@@ -15,6 +15,7 @@ from kaizen.sync.proof.values import ALL_TIPS, Assignment, Unit
 from kaizen.sync.proof.verdicts import VerdictRules, main_estimates, verdicts
 from kaizen.sync.state.exposures import EXPOSURE, ExposedTrace
 from kaizen.sync.state.records import TRAJECTORY
+from kaizen.sync.state.reported import ReportedOutcomes, read_reported
 from kaizen.sync.state.trajectories import UNRECORDED_TIPS
 from kaizen.tips.checks import GUIDELINE
 from kaizen.tips.effect import current_effect, with_effect, wording_revision
@@ -220,27 +221,32 @@ def _counted_units(
 ) -> Iterator[tuple[int, Unit]]:
     """Yield each unit, and of how many traces it is."""
     signatures = {tip_id: tip.signature for tip_id, tip in tips.items() if tip.signature}
+    reported = read_reported(store, namespace_id)
     # The records of a unit are side by side, since their ids begin alike.
     for _, entities in groupby(store.iterate(namespace_id, type=EXPOSURE), key=_unit_part):
         traces = sorted(map(ExposedTrace.of, entities), key=lambda trace: (trace.began_at, trace.trace_id))
-        yield len(traces), _unit(traces, signatures)
+        yield len(traces), _unit(traces, signatures, reported)
 
 
 def _unit_part(entity: Entity) -> str:
     return entity.id.rpartition(":")[0]
 
 
-def _unit(traces: Sequence[ExposedTrace], signatures: Mapping[str, Mapping[str, str]]) -> Unit:
+def _unit(
+    traces: Sequence[ExposedTrace], signatures: Mapping[str, Mapping[str, str]], reported: ReportedOutcomes
+) -> Unit:
     """Return the unit of these traces, in order of time: it counts once, and fails if one of them failed."""
     assignments = tuple(_assignments([trace.exposures[0] for trace in traces]))
     measures = [trace.measures for trace in traces]
-    known = [trace.success for trace in traces if trace.success is not None]
+    unit_id = traces[0].exposures[0].unit
+    annotated = [trace.success for trace in traces if trace.success is not None]
+    known = annotated or reported.of(unit_id, [trace.trace_id for trace in traces])
     costs = [one.cost_usd for one in measures if one.cost_usd is not None]
     refused = {pair for one in measures for pair in one.refused}
     # What the first trace repeats was in no trace of the unit; what later ones repeat was.
     calls = sum((one.own for one in measures), measures[0].repeated)
     return Unit(
-        id=traces[0].exposures[0].unit,
+        id=unit_id,
         began_at=traces[0].began_at,
         assignments=assignments,
         recurred={
