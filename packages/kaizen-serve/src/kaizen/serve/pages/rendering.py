@@ -16,7 +16,8 @@ from starlette.responses import HTMLResponse, RedirectResponse
 from kaizen.serve.context import context_of
 from kaizen.serve.pages import plot
 from kaizen.serve.pages.text import bounded, safe_url, shown, summary
-from kaizen.serve.security import caller_of, csrf_token, may
+from kaizen.serve.security import Caller, csrf_token
+from kaizen.tips import is_pinned
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -45,6 +46,7 @@ def environment() -> Environment:
         "percent": percent,
         "points": points,
         "counted": counted,
+        "is_pinned": is_pinned,
     }
     made.globals |= {"interval_bar": plot.interval_bar}
     return made
@@ -106,16 +108,17 @@ def _rendered(request: Request, template: str, status: int, values: dict[str, An
 
 def page_values(request: Request) -> dict[str, Any]:
     """Return what every page needs of the request; reads nothing."""
-    caller = caller_of(request)
+    # A request that is refused early has no caller yet.
+    caller = getattr(request.state, "caller", None) or Caller()
     params = request.query_params
     return {
         "links": links_of(request),
         "namespace_id": namespace_of(request),
         "namespaces": [],
         "caller": caller,
-        "may_review": may(request, "review"),
+        "may_review": "review" in caller.scopes,
         "has_tokens": bool(context_of(request).settings.known_tokens()),
-        "csrf": csrf_token(request),
+        "csrf": csrf_token(request) if caller.cookie else "",
         "done": params.get("done", ""),
         "undone": params.get("undone", ""),
         "query_string": f"?{request.url.query}" if request.url.query else "?",
