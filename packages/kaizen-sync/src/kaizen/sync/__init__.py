@@ -43,6 +43,8 @@ if TYPE_CHECKING:
     from kaizen.sync.knowledge.similarity import load_embedder
     from kaizen.sync.knowledge.staleness import Staleness
     from kaizen.sync.model import OutcomeRules, utc_now
+    from kaizen.sync.proof.values import Estimate
+    from kaizen.sync.proof.verdicts import MIN_UNITS_A_SIDE
     from kaizen.sync.redact import Redaction
     from kaizen.sync.run.budget import check_price
     from kaizen.sync.run.pipeline import Sync
@@ -83,12 +85,14 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DEFAULT_MODEL",
+    "MIN_UNITS_A_SIDE",
     "OFFLINE",
     "Annotator",
     "ChangedTool",
     "Check",
     "Consolidated",
     "Consolidation",
+    "Estimate",
     "FailedTrace",
     "MeasuredTip",
     "ModelAccessError",
@@ -165,6 +169,8 @@ _NAMES = {
     "knowledge.claim_tests": "SignatureHistory",
     "knowledge.staleness": "Staleness",
     "model": "OutcomeRules utc_now",
+    "proof.values": "Estimate",
+    "proof.verdicts": "MIN_UNITS_A_SIDE",
     "redact": "Redaction",
     "run.budget": "check_price",
     "run.pipeline": "Sync",

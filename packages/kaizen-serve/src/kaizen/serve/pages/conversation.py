@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from kaizen.serve.pages.text import FOLDED_OVER, MAX_SHOWN, Piece, around, bounded, marked
+from kaizen.serve.pages.text import FOLDED_OVER, MAX_SHOWN, Piece, around, bounded, is_in, marked
 from kaizen.store import NotFoundError
 from kaizen.sync import get_run, run_id_of
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from kaizen.tips import TipSource
 
 _AROUND = 2
+_MOST = 2_000
 MESSAGES_A_PAGE = 100
 _ROLES = {"tool": "Tool result", "assistant": "Agent", "user": "User", "system": "Instructions"}
 
@@ -49,6 +50,7 @@ class MessageView:
     content: Text | None
     calls: Sequence[CallView]
     is_quoted: bool
+    is_suspicious: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,8 +63,10 @@ class Excerpt:
     note: str = ""
 
 
-def read_excerpt(store: Store, namespace_id: str, source: TipSource) -> Excerpt:
-    """Return the messages around the quote of a piece of evidence."""
+def read_excerpt(
+    store: Store, namespace_id: str, source: TipSource, *, suspicious: Sequence[str] = ()
+) -> Excerpt:
+    """Return the messages around the quote of a piece of evidence, and those with suspicious words."""
     entity_id = run_id_of(source.source, source.project, source.trace_id)
     try:
         run, trajectory = get_run(store, namespace_id, entity_id)
@@ -71,35 +75,47 @@ def read_excerpt(store: Store, namespace_id: str, source: TipSource) -> Excerpt:
     messages = trajectory.all_messages() if trajectory else ()
     if not messages:
         return Excerpt(run=run, messages=(), note="What was said in this conversation is not kept.")
-    views = message_views(messages, quote=source.quote)
+    views = message_views(messages, quote=source.quote, suspicious=suspicious)
     place = next((n for n, view in enumerate(views) if view.is_quoted), None)
     note = "" if place is not None or not source.quote else "The quote itself is not in the stored messages."
     if place is None:
         own = (n for n, message in enumerate(messages) if message.span_id == source.span_id)
         place = next(own, 0)
-    near = views[max(0, place - _AROUND) : place + _AROUND + 1]
+    near = [
+        view
+        for n, view in enumerate(views)
+        if abs(n - place) <= _AROUND or (view.is_suspicious and n < _MOST)
+    ]
     return Excerpt(run=run, messages=near, total=len(views), note=note)
 
 
 def message_views(
-    messages: Sequence[Message], *, quote: str = "", first: int = 0, most: int | None = None
+    messages: Sequence[Message],
+    *,
+    quote: str = "",
+    suspicious: Sequence[str] = (),
+    first: int = 0,
+    most: int | None = None,
 ) -> list[MessageView]:
     """Return messages for people; `first` is the place of the first one that is wanted."""
     tools = {call.id: call.name for message in messages for call in message.tool_calls}
     end = len(messages) if most is None else first + most
     return [
-        _view(number, message, tools, [quote] if quote else [])
+        _view(number, message, tools, quote, suspicious)
         for number, message in enumerate(messages[first:end], first + 1)
     ]
 
 
-def _view(number: int, message: Message, tools: dict[str, str], quotes: list[str]) -> MessageView:
+def _view(
+    number: int, message: Message, tools: dict[str, str], quote: str, suspicious: Sequence[str]
+) -> MessageView:
+    quotes = [*([quote] if quote else []), *suspicious]
     content = _text(message.content, quotes) if message.content else None
     calls = [
         CallView(name=call.name, arguments=_text(_json(call.arguments), quotes))
         for call in message.tool_calls
     ]
-    texts = [*([content] if content else []), *(call.arguments for call in calls)]
+    texts = [message.content, *(_json(call.arguments) for call in message.tool_calls)]
     return MessageView(
         number=number,
         role=message.role,
@@ -107,7 +123,8 @@ def _view(number: int, message: Message, tools: dict[str, str], quotes: list[str
         tool=tools.get(message.tool_call_id, message.name),
         content=content,
         calls=calls,
-        is_quoted=any(piece.is_marked for text in texts for piece in text.pieces),
+        is_quoted=bool(quote) and any(is_in(text, [quote]) for text in texts),
+        is_suspicious=any(is_in(text, suspicious) for text in texts),
     )
 
 

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kaizen.serve.pages.plot import Point, effect_plot
-from kaizen.sync import read_growth
+from kaizen.serve.pages.words import counted
+from kaizen.sync import MIN_UNITS_A_SIDE, read_growth
 
 if TYPE_CHECKING:
     from markupsafe import Markup
 
     from kaizen.store import Store
-    from kaizen.sync import MeasuredTip, Proof
+    from kaizen.sync import Estimate, MeasuredTip, Proof
 
 VERDICTS = {
     "helps": "Helps",
@@ -20,10 +21,11 @@ VERDICTS = {
     "no difference": "Makes no difference",
     "open": "Not known yet",
 }
-_WENT_WELL = {
-    "signature": "did not make this mistake",
-    "success": "succeeded",
-    "no_refused_call": "had no refused call",
+# How runs are told of, and whether it is the good ones that are.
+_TOLD = {
+    "signature": ("made the mistake that it prevents", False),
+    "success": ("succeeded", True),
+    "no_refused_call": ("had no refused call", True),
 }
 _OUTCOMES = {
     "signature": "Did not make this mistake",
@@ -76,13 +78,11 @@ def effect_of(measured: MeasuredTip) -> Effect:
         return Effect(
             verdict=verdict.name, name=name, sentence=sentence, shown=trial.shown, held_out=trial.held_out
         )
-    went = _WENT_WELL[main.outcome]
-    sentence = (
-        f"{main.rate_shown:.0%} of {main.shown:,} runs with it {went}; "
-        f"{main.rate_held_out:.0%} of {main.held_out:,} without it."
-    )
+    sentence = compared(main)
     if verdict.name == "open" and verdict.more_units is not None:
         sentence += f" About {verdict.more_units:,} more runs to be sure."
+    elif verdict.name == "open" and min(main.shown, main.held_out) < MIN_UNITS_A_SIDE:
+        sentence += f" It takes {MIN_UNITS_A_SIDE} runs of each kind to be sure."
     return Effect(
         verdict=verdict.name,
         name=name,
@@ -93,6 +93,18 @@ def effect_of(measured: MeasuredTip) -> Effect:
         gain=main.gain,
         low=main.low,
         high=main.high,
+    )
+
+
+def compared(estimate: Estimate, *, of: str = "it") -> str:
+    """Return in one sentence how runs went with the tip and without it; `of` names what they had."""
+    told, is_good = _TOLD[estimate.outcome]
+    shown, held_out = estimate.rate_shown, estimate.rate_held_out
+    if not is_good:
+        shown, held_out = 1 - shown, 1 - held_out
+    return (
+        f"With {of} {shown:.0%} of {counted(estimate.shown, 'run')} {told}, "
+        f"without {of} {held_out:.0%} of {estimate.held_out:,}."
     )
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from kaizen.serve.pages.text import bounded
+from kaizen.serve.pages.text import bounded, summary
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -21,7 +21,7 @@ _REVISIONS = 20
 _COMPARED_WORDS = 600
 _SHOWN_CHARS = 2_000
 _WORD = re.compile(r"\s+|\w+|[^\w\s]")
-# The texts that agents see come first; counts and evidence are told in one line.
+# The texts that agents see are compared; all else is told in one line.
 _TEXTS = ("content", "trigger", "implementation_steps", "rationale", "task_description", "category")
 _SUMMED = {"sources": "evidence", "support_by": "outcomes of its evidence", "schema_version": "form"}
 
@@ -36,7 +36,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Revision:
-    """One commit that touched the tip; `others` is how many entities it changed besides."""
+    """One commit that touched the tip; `also` tells of fields that are no texts, `others` counts entities."""
 
     version: int
     at: datetime
@@ -45,6 +45,7 @@ class Revision:
     run_id: str | None
     kind: str
     changes: Sequence[Change]
+    also: Sequence[str]
     others: int
     is_last: bool
 
@@ -59,6 +60,7 @@ def read_history(store: Store, namespace_id: str, tip_id: str) -> list[Revision]
 
 def _revision(store: Store, commit: Commit, *, is_last: bool) -> Revision:
     applied = commit.changes[0]
+    changes = list(_changes(applied))
     whole = store.commits(commit.namespace_id, after=commit.version - 1, limit=1)
     return Revision(
         version=commit.version,
@@ -67,7 +69,8 @@ def _revision(store: Store, commit: Commit, *, is_last: bool) -> Revision:
         reason=commit.reason,
         run_id=commit.run_id,
         kind="created" if applied.before is None else "deleted" if applied.after is None else "changed",
-        changes=list(_changes(applied)),
+        changes=[change for change in changes if change.name in _TEXTS],
+        also=[change.name for change in changes if change.name not in _TEXTS],
         others=len(whole[0].changes) - 1 if whole else 0,
         is_last=is_last,
     )
@@ -82,10 +85,20 @@ def _changes(applied: Applied) -> Iterator[Change]:
         old, new = before.get(name), after.get(name)
         if old == new:
             continue
-        if name in _SUMMED:
-            yield Change(name=_SUMMED[name], pieces=[("=", "changed")])
+        if name in _TEXTS:
+            yield Change(name=name, pieces=diff(_as_text(old), _as_text(new)))
+        elif isinstance(old, int | str | None) and isinstance(new, int | str | None):
+            yield Change(name=f"{_name(name)} {_brief(old)} → {_brief(new)}", pieces=())
         else:
-            yield Change(name=name.replace("_", " "), pieces=diff(_as_text(old), _as_text(new)))
+            yield Change(name=_name(name), pieces=())
+
+
+def _name(field: str) -> str:
+    return _SUMMED.get(field, field.replace("_", " "))
+
+
+def _brief(value: object) -> str:
+    return summary(str(value), 60) if value not in (None, "") else "none"
 
 
 def _fields(entity: Entity | None) -> Mapping[str, Any]:

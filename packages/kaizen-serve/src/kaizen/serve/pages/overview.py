@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from kaizen.serve.context import context_of
-from kaizen.serve.pages.effects import Effect, effect_of
+from kaizen.serve.pages.effects import Effect, compared, effect_of
 from kaizen.serve.pages.kept import kept_of
 from kaizen.serve.pages.rendering import namespace_of, render
 from kaizen.store import NotFoundError
-from kaizen.sync import check_proof, check_syncs, problems_of, sync_status
+from kaizen.sync import MIN_UNITS_A_SIDE, check_proof, check_syncs, problems_of, sync_status
 from kaizen.tips import GUIDELINE, read_tip
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from kaizen.serve.pages.kept import Insights, Kept
     from kaizen.store import Store
-    from kaizen.sync import Check, ProjectStatus
+    from kaizen.sync import Check, ProjectStatus, Proof
     from kaizen.tips import StoredTip
 
 _TIPS = 6
@@ -43,6 +43,7 @@ class Overview:
     is_empty: bool
     by_status: Mapping[str, int] | None
     headline: str
+    totals: Sequence[str]
     learned: Sequence[Learned]
     runs: Sequence[Mapping[str, Any]]
     projects: Sequence[ProjectStatus]
@@ -62,6 +63,7 @@ _NOTHING = Overview(
     is_empty=True,
     by_status={},
     headline="",
+    totals=(),
     learned=(),
     runs=(),
     projects=(),
@@ -92,12 +94,20 @@ def read_overview(store: Store, kept: Kept, namespace_id: str) -> Overview:
         is_empty=False,
         by_status=catalogue.counts("status") if catalogue else None,
         headline=insights.proof.headline if insights else "",
+        totals=_totals(insights.proof) if insights else (),
         learned=_learned(store, namespace_id, insights) if insights else (),
         runs=list(reversed(status.runs)),
         projects=status.projects,
         problems=problems_of(checks),
         is_ready=insights is not None,
     )
+
+
+def _totals(proof: Proof) -> list[str]:
+    """Return what all tips together do, in a sentence for each outcome that the headline tells of."""
+    estimates = proof.total.estimates if proof.total else {}
+    told = [one for kind in ("no_refused_call", "success") if (one := estimates.get(kind))]
+    return [compared(one, of="tips") for one in told if min(one.shown, one.held_out) >= MIN_UNITS_A_SIDE]
 
 
 def _learned(store: Store, namespace_id: str, insights: Insights) -> list[Learned]:

@@ -22,13 +22,13 @@ _WIDTH, _HEIGHT = 640, 240
 _LEFT, _RIGHT, _TOP, _BOTTOM = 52, 12, 12, 34
 
 
-def interval_bar(gain: float, low: float, high: float) -> Markup:
+def interval_bar(gain: float, low: float, high: float, verdict: str = "open") -> Markup:
     """Return a line from `low` to `high` with a dot at `gain`, on a scale from -100 to +100 points."""
 
     def x(value: float) -> float:
         return round(4 + (_clipped(value) + 1) / 2 * (_BAR_WIDTH - 8), 1)
 
-    sign = "good" if low > 0 else "bad" if high < 0 else "open"
+    sign = {"helps": "good", "harms": "bad"}.get(verdict, "open")
     label = f"{100 * gain:+.0f} points, between {100 * low:+.0f} and {100 * high:+.0f}"
     return Markup(
         '<svg class="interval {sign}" viewBox="0 0 {w} {h}" width="{w}" height="{h}" role="img" '

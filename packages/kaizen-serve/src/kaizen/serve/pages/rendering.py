@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import cache
 from hashlib import sha256
 from importlib.resources import files
@@ -15,7 +14,8 @@ from starlette.responses import HTMLResponse, RedirectResponse
 
 from kaizen.serve.context import context_of
 from kaizen.serve.pages import plot
-from kaizen.serve.pages.text import bounded, safe_url, shown, summary
+from kaizen.serve.pages.text import bounded, safe_url, shown, shown_tip, summary
+from kaizen.serve.pages.words import ago, counted, percent, when
 from kaizen.serve.security import Caller, csrf_token
 from kaizen.tips import is_pinned
 
@@ -38,13 +38,13 @@ def environment() -> Environment:
     )
     made.filters |= {
         "shown": shown,
+        "shown_tip": shown_tip,
         "bounded": bounded,
         "summary": summary,
         "safe_url": safe_url,
         "when": when,
         "ago": ago,
         "percent": percent,
-        "points": points,
         "counted": counted,
         "is_pinned": is_pinned,
     }
@@ -139,42 +139,3 @@ def form_of(request: Request) -> dict[str, list[str]]:
 
 def redirect(url: str) -> Response:
     return RedirectResponse(url, status_code=303)
-
-
-def when(value: object) -> str:
-    """Return a time in UTC, as in `2026-03-04 10:00`; empty if it is none."""
-    time = _time(value)
-    return f"{time:%Y-%m-%d %H:%M} UTC" if time else ""
-
-
-def ago(value: object, now: datetime | None = None) -> str:
-    """Return how long ago a time was, in its greatest unit."""
-    time = _time(value)
-    if time is None:
-        return ""
-    seconds = ((now or datetime.now(UTC)) - time).total_seconds()
-    for unit, length in (("day", 86_400), ("hour", 3_600), ("minute", 60)):
-        if seconds >= length:
-            return f"{counted(int(seconds // length), unit)} ago"
-    return "just now"
-
-
-def _time(value: object) -> datetime | None:
-    try:
-        time = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
-    except ValueError:
-        return None
-    return time.astimezone(UTC)
-
-
-def percent(value: float) -> str:
-    return f"{100 * value:.0f}%"
-
-
-def points(value: float) -> str:
-    """Return a difference of shares in points of a hundred, as in `+12`."""
-    return f"{100 * value:+.0f}"
-
-
-def counted(count: int, noun: str, plural: str = "") -> str:
-    return f"{count:,} {noun if count == 1 else plural or f'{noun}s'}"

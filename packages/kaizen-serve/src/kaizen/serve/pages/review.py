@@ -103,7 +103,11 @@ def read_review(
         before=ids[place - 1] if place else "",
         after=ids[place + 1] if place + 1 < len(ids) else "",
         passages=passages(tip),
-        excerpt=read_excerpt(store, namespace_id, evidence[0].source) if evidence else None,
+        excerpt=(
+            read_excerpt(store, namespace_id, evidence[0].source, suspicious=_suspicious(tip))
+            if evidence
+            else None
+        ),
         last=last,
     )
 
@@ -115,7 +119,6 @@ def _queue(store: Store, namespace_id: str) -> list[Entity]:
 
 def passages(tip: StoredTip) -> list[Passage]:
     """Return all that an agent may be shown of the tip, with the words marked that it waits for."""
-    found = [words for reason in tip.quarantine_reasons for words in _FOUND.findall(reason)]
     texts = {
         "When": tip.trigger,
         "Steps": "\n".join(tip.implementation_steps),
@@ -123,8 +126,14 @@ def passages(tip: StoredTip) -> list[Passage]:
         "Task": tip.task_description,
     }
     fields = {"Tip": tip.content, **{name: text for name, text in texts.items() if text}}
-    wanted = [part for words in found for part in (words, *_shorter(words))]
+    wanted = _suspicious(tip)
     return [Passage(name=name, pieces=marked(text, wanted)) for name, text in fields.items()]
+
+
+def _suspicious(tip: StoredTip) -> list[str]:
+    """Return the words that the tip waits for, as far as its reasons name them."""
+    found = [words for reason in tip.quarantine_reasons for words in _FOUND.findall(reason)]
+    return [part for words in found for part in (words, *_shorter(words))]
 
 
 def _shorter(words: str) -> list[str]:

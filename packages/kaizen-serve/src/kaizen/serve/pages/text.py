@@ -19,6 +19,7 @@ _INVISIBLE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff"
     "\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e0fff]"
 )
+_CODE = re.compile(r"`([^`\n]{1,200})`")
 _WHITE = re.compile(r"\s+")
 
 
@@ -32,6 +33,15 @@ class Piece(NamedTuple):
 def shown(text: object) -> Markup:
     """Return the text as HTML; what is invisible is named, as in `U+202E`."""
     return Markup("").join(_parts(str(text)))
+
+
+def shown_tip(text: object) -> Markup:
+    """Return the words of a tip as HTML, what stands between backticks as code."""
+    parts = _CODE.split(str(text))
+    return Markup("").join(
+        Markup("<code>{}</code>").format(shown(part)) if number % 2 else shown(part)
+        for number, part in enumerate(parts)
+    )
 
 
 def _parts(text: str) -> Iterable[Markup]:
@@ -69,6 +79,11 @@ def marked(text: str, wanted: Sequence[str]) -> list[Piece]:
         pieces += [Piece(text[end : match.start()]), Piece(match[0], is_marked=True)]
         end = match.end()
     return [piece for piece in [*pieces, Piece(text[end:])] if piece.text]
+
+
+def is_in(text: str, wanted: Sequence[str]) -> bool:
+    """Return whether the text says one of the wanted texts, as `marked` finds them."""
+    return any(piece.is_marked for piece in marked(text, wanted))
 
 
 def _pattern(wanted: str) -> str:

@@ -12,7 +12,6 @@ from kaizen.serve.pages.catalogue import SORTS, TipFilter
 from kaizen.serve.pages.effects import Effect, effect_of
 from kaizen.serve.pages.kept import kept_of
 from kaizen.serve.pages.rendering import (
-    counted,
     form_of,
     is_fragment,
     links_of,
@@ -20,6 +19,7 @@ from kaizen.serve.pages.rendering import (
     redirect,
     render,
 )
+from kaizen.serve.pages.words import counted
 from kaizen.serve.security import caller_of, require
 from kaizen.store import InvalidInputError, Where, search_page
 from kaizen.tips import GUIDELINE, read_tip
