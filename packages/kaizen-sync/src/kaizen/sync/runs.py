@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
     from kaizen.store import Entity, JsonValue, Store
 
-# So many commits are read at once, from the newest back.
-_COMMITS = 50
-# A sync's commits hold whole conversations, and most others no run at all: then the search ends.
-_MOST_COMMITS = 1_000
+# So many commits are read at once, from the newest back: few at first, since one may change thousands.
+_COMMITS = (2, 64)
+# Where the last commits are no sync's, the search ends.
+_MOST_CHANGES = 3_000
 _LONGEST_CHAIN = 1_000
 
 
@@ -85,17 +85,20 @@ def latest_runs(store: Store, namespace_id: str, *, before: str | None = None, l
     newest = store.get_namespace(namespace_id).version
     upper = min(int(before), newest) if before and before.isdecimal() else newest
     found: dict[str, Entity] = {}
-    least = max(0, upper - _MOST_COMMITS)
-    while upper > least and len(found) < limit:
-        lower = max(least, upper - _COMMITS)
+    step, changes = _COMMITS[0], 0
+    while upper and len(found) < limit and changes < _MOST_CHANGES:
+        lower, step = max(0, upper - step), min(2 * step, _COMMITS[1])
         commits = store.commits(namespace_id, after=lower, limit=upper - lower)
         for commit in reversed(commits):
             if len(found) >= limit:
                 return RunPage(runs=_runs(found), cursor=str(commit.version))
+            changes += len(commit.changes)
             for change in reversed(commit.changes):
                 if change.after is not None and change.after.type == TRAJECTORY:
                     found.setdefault(change.after.id, change.after)
         upper = lower
+    if not found and before is None:
+        return RunPage(runs=find_runs(store, namespace_id, limit=limit).runs, cursor=None)
     return RunPage(runs=_runs(found), cursor=str(upper) if upper and found else None)
 
 

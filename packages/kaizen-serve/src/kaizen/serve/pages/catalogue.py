@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from bisect import bisect_left, insort
 from collections import Counter, OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from kaizen.store import Commit, Entity, Store
 
 _KEPT_LISTS = 16
+_MOST_VALUES = 200
 UNMEASURED = "not measured"
 
 
@@ -56,14 +58,18 @@ class TipFilter:
 SORTS = {"support": "Most support", "effect": "Greatest effect", "newest": "Newest", "oldest": "Oldest"}
 
 
-def _order(sort: str) -> Any:
+_COUNTED = ("status", "category", "verdict", "tools")
+
+
+def _key(sort: str, row: TipRow) -> tuple[Any, ...]:
+    """Return what puts the row into its place; the id comes last."""
     if sort == "effect":
-        return lambda row: (-row.gain, -row.support, row.id)
+        return (-row.gain, -row.support, row.id)
     if sort == "newest":
-        return lambda row: (-row.created_at, row.id)
+        return (-row.created_at, row.id)
     if sort == "oldest":
-        return lambda row: (row.created_at, row.id)
-    return lambda row: (-row.support, -row.gain, row.id)
+        return (row.created_at, row.id)
+    return (-row.support, -row.gain, row.id)
 
 
 class Catalogue:
@@ -77,10 +83,15 @@ class Catalogue:
         self.created_at, self.version = namespace.created_at, namespace.version
         self.changed_at: dict[str, int] = {}
         """The version that changed an entity of each type last, as far as one did since this was made."""
-        rows = map(_row, store.iterate(namespace_id, type=GUIDELINE))
-        self._rows = {row.id: row for row in rows if row}
+        self._rows: dict[str, TipRow] = {}
+        self._counts: dict[str, Counter[str]] = {field: Counter() for field in _COUNTED}
+        self._frequent: dict[str, Mapping[str, int]] = {}
+        # Sorting very many takes longer than a visitor should wait: each order is kept up to date.
+        self._orders: dict[str, list[tuple[Any, ...]]] = {}
         self._lists: OrderedDict[TipFilter, Sequence[str]] = OrderedDict()
-        self._counts: dict[str, Counter[str]] = {}
+        for row in filter(None, map(_row, store.iterate(namespace_id, type=GUIDELINE))):
+            self._add(row)
+        self._ordered("support")
         self.refresh()
 
     def refresh(self) -> None:
@@ -94,8 +105,10 @@ class Catalogue:
         """Return the ids of the tips that are wanted, in order."""
         with self._lock:
             if wanted not in self._lists:
-                found = sorted(filter(wanted.selects, self._rows.values()), key=_order(wanted.sort))
-                self._lists[wanted] = [row.id for row in found]
+                ids = [key[-1] for key in self._ordered(wanted.sort)]
+                if wanted != TipFilter(sort=wanted.sort):
+                    ids = [tip_id for tip_id in ids if wanted.selects(self._rows[tip_id])]
+                self._lists[wanted] = ids
                 while len(self._lists) > _KEPT_LISTS:
                     self._lists.popitem(last=False)
             return self._lists[wanted]
@@ -105,16 +118,20 @@ class Catalogue:
         return row is not None and wanted.selects(row)
 
     def counts(self, field: str) -> Mapping[str, int]:
-        """Count the tips by `status`, `category`, `verdict` or `tools`, the most first."""
+        """Count the tips by `status`, `category`, `verdict` or `tools`; of these the most frequent ones."""
         with self._lock:
-            if field not in self._counts:
-                values = (getattr(row, field) for row in self._rows.values())
-                each = (tool for tools in values for tool in tools) if field == "tools" else values
-                self._counts[field] = Counter(dict(Counter(each).most_common()))
-            return self._counts[field]
+            if field not in self._frequent:
+                found = self._counts[field].most_common(_MOST_VALUES)
+                self._frequent[field] = {value: count for value, count in found if count}
+            return self._frequent[field]
 
     def __len__(self) -> int:
         return len(self._rows)
+
+    def _ordered(self, sort: str) -> list[tuple[Any, ...]]:
+        if sort not in self._orders:
+            self._orders[sort] = sorted(_key(sort, row) for row in self._rows.values())
+        return self._orders[sort]
 
     def _apply(self, commit: Commit) -> None:
         self.version = commit.version
@@ -124,12 +141,31 @@ class Catalogue:
                 continue
             self.changed_at[entity.type] = commit.version
             if entity.type == GUIDELINE:
-                row = _row(change.after) if change.after else None
-                self._rows.pop(entity.id, None)
-                if row:
-                    self._rows[row.id] = row
-                self._lists.clear()
-                self._counts.clear()
+                self._replace(entity.id, _row(change.after) if change.after else None)
+
+    def _replace(self, tip_id: str, row: TipRow | None) -> None:
+        old = self._rows.pop(tip_id, None)
+        for sort, order in self._orders.items():
+            if old is not None:
+                del order[bisect_left(order, _key(sort, old))]
+            if row is not None:
+                insort(order, _key(sort, row))
+        if old is not None:
+            self._count(old, -1)
+        if row is not None:
+            self._add(row)
+        self._lists.clear()
+        self._frequent.clear()
+
+    def _add(self, row: TipRow) -> None:
+        self._rows[row.id] = row
+        self._count(row, 1)
+
+    def _count(self, row: TipRow, difference: int) -> None:
+        for field in _COUNTED:
+            value = getattr(row, field)
+            for each in value if isinstance(value, tuple) else (value,):
+                self._counts[field][each] += difference
 
 
 def _row(entity: Entity) -> TipRow | None:

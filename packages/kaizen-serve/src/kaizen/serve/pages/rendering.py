@@ -59,11 +59,11 @@ class Links:
     base: str
     namespace_id: str
 
-    def to(self, page: str = "", *parts: str, **query: object) -> str:
+    def to(self, page: str = "", /, *parts: str, **query: object) -> str:
         """Return the address of a page of this namespace."""
         return self.of(self.namespace_id, page, *parts, **query)
 
-    def of(self, namespace_id: str, page: str = "", *parts: str, **query: object) -> str:
+    def of(self, namespace_id: str, page: str = "", /, *parts: str, **query: object) -> str:
         path = "/".join(quote(part, safe="") for part in (namespace_id, page, *parts) if part)
         pairs = {name: value for name, value in query.items() if value not in ("", None)}
         return f"{self.base}/ns/{path}" + (f"?{urlencode(pairs)}" if pairs else "")
