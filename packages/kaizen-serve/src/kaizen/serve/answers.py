@@ -49,7 +49,7 @@ def status_of(error: Exception) -> int:
 def answer_error(request: Request, error: Exception) -> Response:
     """Return the answer; who lacks a token and looks at a page is sent to log in."""
     status = status_of(error)
-    if status == 500:
+    if status == 500 or isinstance(error, UnavailableError):
         # What went wrong inside is nobody's business but the operator's.
         _log.error("%s %s failed", request.method, route_path(request.scope), exc_info=error)
     detail = _detail(error, status)
@@ -74,6 +74,11 @@ def problem(status: int, detail: str) -> Response:
 def _detail(error: Exception, status: int) -> str:
     if isinstance(error, HTTPException):
         return error.detail
+    # Where the store is, is the operator's business too.
+    if isinstance(error, NotFoundError) and error.entity_id is None:
+        return f"there is no namespace '{one_line(error.namespace_id)}', or not what was asked of it"
+    if isinstance(error, UnavailableError):
+        return "the store cannot be reached now: try again"
     return "the server failed; its log says how" if status == 500 else one_line(str(error))
 
 

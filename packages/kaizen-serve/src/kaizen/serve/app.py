@@ -11,6 +11,7 @@ from starlette.middleware import Middleware
 
 from kaizen.serve import observing, pages
 from kaizen.serve.answers import answer_error
+from kaizen.serve.api import routing
 from kaizen.serve.context import Context
 from kaizen.serve.security.base_path import BasePath
 from kaizen.serve.security.bounds import Bounds
@@ -45,7 +46,12 @@ def create_app(settings: ServeSettings, store: Store, where: StoreSettings) -> S
         context.close()
 
     app = Starlette(
-        routes=[*observing.ROUTES, *login_routes(settings, failures), *pages.routes()],
+        routes=[
+            *observing.ROUTES,
+            *login_routes(settings, failures),
+            *routing.routes(where, metrics),
+            *pages.routes(),
+        ],
         middleware=[
             Middleware(BasePath, base_path=settings.base_path),
             Middleware(observing.Observed, metrics=metrics),

@@ -5,7 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from kaizen.store import InvalidInputError, find_entity, plan_revert
-from kaizen.tips import GUIDELINE, check_revision, decide, edit_tip, pin_tips, retire_tips, revert_tips
+from kaizen.tips import (
+    GUIDELINE,
+    check_revision,
+    decide,
+    edit_tip,
+    manual_tip,
+    pin_tips,
+    retire_tips,
+    revert_tips,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -39,6 +48,17 @@ def pin(
 ) -> Commit:
     """Pin tips, or pin them no more, in one commit."""
     return pin_tips(store, _tips(store, namespace_id, tip_ids), pinned=pinned, reason=reason, actor=actor)
+
+
+def add(
+    store: Store, namespace_id: str, content: str, fields: Mapping[str, Any], *, actor: str, reason: str = ""
+) -> Entity:
+    """Add a tip that a person wrote."""
+    put = manual_tip(content, **fields)
+    commit = store.commit(namespace_id, [put], actor=actor, reason=reason or "added by hand")
+    entity = commit.changes[0].after
+    assert entity is not None
+    return entity
 
 
 def edit(

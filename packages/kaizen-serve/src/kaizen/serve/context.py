@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from kaizen.serve.cached import Cache
 from kaizen.serve.errors import BusyError
+from kaizen.serve.recalling import read_snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from starlette.requests import Request
 
+    from kaizen.recall import Snapshot
     from kaizen.serve.settings import ServeSettings
     from kaizen.store import Store, StoreSettings
 
@@ -54,6 +56,10 @@ class Context:
         twenty times what it takes to read, but never behind a change by this process.
         """
         return await self._cache.get(namespace_id, read)
+
+    def read_snapshot(self, store: Store, namespace_id: str) -> Snapshot:
+        """Return the tips that agents may be shown, to choose from; to be asked for by `latest`."""
+        return read_snapshot(store, namespace_id, try_candidates=self.where.try_candidates)
 
     async def write(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Return what the function returns, once it is done: what was begun is never left untold."""

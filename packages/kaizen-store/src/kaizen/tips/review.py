@@ -84,9 +84,11 @@ def edit_tip(
 ) -> Commit:
     """Put the tip with this content, unless it is None, and these fields of its metadata.
 
-    It counts as a person's then, so that syncs keep its words. Raises `ConflictError` if it was changed since
-    `entity` was read.
+    It counts as a person's then, so that syncs keep its words. Raises `InvalidInputError` if nothing is to
+    change, `ConflictError` if it was changed since `entity` was read.
     """
+    if content is None and not fields:
+        raise InvalidInputError("say what to change: the content or a field")
     tip = StoredTip.of(entity)
     # An earlier decision stays: a tip that was rejected is not approved by a change of its words.
     review = tip.metadata.get("review") or _review(tip, "edited")

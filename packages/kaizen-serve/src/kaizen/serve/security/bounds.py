@@ -13,7 +13,7 @@ from kaizen.serve.errors import ServeError
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-MOST_URL = 4_000
+MOST_URL = 16_000
 MOST_BODY = 1_000_000
 BODY_TIMEOUT_S = 10.0
 

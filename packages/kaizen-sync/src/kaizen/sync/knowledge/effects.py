@@ -162,6 +162,25 @@ def read_growth(store: Store, namespace_id: str, measured: MeasuredTip, *, point
     return trial_growth(read_units(store, namespace_id), tip_id, revision, points=points)
 
 
+def read_curve(
+    store: Store, namespace_id: str, measured: MeasuredTip, *, points: int = 20
+) -> list[dict[str, Any]]:
+    """Return the interval of the tip's main outcome after each part of its runs; `units` are those so far."""
+    kind = measured.main.outcome if measured.main else None
+    growth = read_growth(store, namespace_id, measured, points=points)
+    return [
+        {
+            "outcome": kind,
+            "units": trial.chosen,
+            "gain": estimate.gain,
+            "low": estimate.low,
+            "high": estimate.high,
+        }
+        for trial in growth
+        if (estimate := trial.estimates.get(kind) if kind else None)
+    ]
+
+
 def read_units(store: Store, namespace_id: str) -> Iterator[Unit]:
     """Yield every unit of a namespace that tips were chosen for."""
     tips = {tip.id: tip for tip in read_tips(store.iterate(namespace_id, type=GUIDELINE))}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ OUTCOME = "outcome"
 """The type of entity that keeps what was reported of a unit or a trace."""
 
 _MOST_ID = 200
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _MOST_NOTE = 2_000
 
 
@@ -61,7 +63,7 @@ def report_outcome(
     An annotation of the trace goes before it. Secrets are taken out of the note. Raises `InvalidInputError`.
     """
     name, value = ("unit", unit) if unit else ("trace_id", trace_id)
-    if bool(unit) == bool(trace_id) or len(value) > _MOST_ID or not value.isprintable():
+    if bool(unit) == bool(trace_id) or len(value) > _MOST_ID or _CONTROL.search(value):
         raise InvalidInputError(f"give either a unit or a trace id, of at most {_MOST_ID} characters")
     if len(note) > _MOST_NOTE:
         raise InvalidInputError(f"a note has at most {_MOST_NOTE:,} characters")
