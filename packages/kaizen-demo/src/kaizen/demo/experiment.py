@@ -11,11 +11,7 @@ from kaizen.demo.world.development import FAMILIES as ALL_FAMILIES
 from kaizen.demo.world.player import RulesPlayer
 from kaizen.demo.world.task import WorldTask
 from kaizen.demo.world.traces import MemorySource, outcome_of, trace_id_of, trace_of
-from kaizen.recall.choosing import Request
-from kaizen.recall.model import Snapshot
-from kaizen.recall.recalled import NOTHING, Recalled, recall_from
-from kaizen.recall.snapshots.document import read_document
-from kaizen.recall.tools import offered_tools
+from kaizen.recall import Recalled, Request, Snapshot, offered_tools, read_document, recall_from
 from kaizen.sync import OFFLINE, ModelSettings, Sync, SyncSettings
 from kaizen.tips import recall_document
 
@@ -82,7 +78,7 @@ def _snapshot(store: Store, namespace_id: str) -> Snapshot:
 def _recalled(snapshot: Snapshot | None, task: WorldTask, number: int) -> Recalled:
     tools = offered_tools([tool.schema for tool in task.family.tools])
     if snapshot is None:
-        return NOTHING
+        return Recalled()
     return recall_from(snapshot, Request(task.text, tools=tools), unit=trace_id_of(number))
 
 

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     )
     from kaizen.sync.knowledge.similarity import load_embedder
     from kaizen.sync.knowledge.staleness import Staleness
-    from kaizen.sync.model import OutcomeRules, utc_now
+    from kaizen.sync.model import Message, OutcomeRules, utc_now
     from kaizen.sync.proof.values import Estimate
     from kaizen.sync.proof.verdicts import MIN_UNITS_A_SIDE
     from kaizen.sync.redact import Redaction
@@ -96,6 +96,7 @@ __all__ = [
     "Estimate",
     "FailedTrace",
     "MeasuredTip",
+    "Message",
     "ModelAccessError",
     "ModelError",
     "ModelRefusalError",
@@ -171,7 +172,7 @@ _NAMES = {
     "knowledge.similarity": "load_embedder",
     "knowledge.claim_tests": "SignatureHistory",
     "knowledge.staleness": "Staleness",
-    "model": "OutcomeRules utc_now",
+    "model": "Message OutcomeRules utc_now",
     "proof.values": "Estimate",
     "proof.verdicts": "MIN_UNITS_A_SIDE",
     "redact": "Redaction",

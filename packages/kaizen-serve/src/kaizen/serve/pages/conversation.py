@@ -13,8 +13,7 @@ from kaizen.sync import get_run, run_id_of
 
 if TYPE_CHECKING:
     from kaizen.store import Store
-    from kaizen.sync import StoredRun
-    from kaizen.sync.model import Message
+    from kaizen.sync import Message, StoredRun
     from kaizen.tips import TipSource
 
 _AROUND = 2

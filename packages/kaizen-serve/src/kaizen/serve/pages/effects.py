@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kaizen.serve.pages.plot import Point, effect_plot
 from kaizen.serve.pages.words import counted
-from kaizen.sync import MIN_UNITS_A_SIDE, read_growth
+from kaizen.sync import MIN_UNITS_A_SIDE
 
 if TYPE_CHECKING:
     from markupsafe import Markup
 
-    from kaizen.store import Store
     from kaizen.sync import Estimate, MeasuredTip, Proof
 
 VERDICTS = {
@@ -40,7 +40,6 @@ _AMOUNTS = {
     "cost_usd": "Cost in USD",
     "duration_s": "Seconds",
 }
-_GROWTH_POINTS = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,17 +138,9 @@ def measured_tip(proof: Proof, tip_id: str) -> MeasuredTip | None:
     return next((one for one in proof.tips if one.tip.id == tip_id), None)
 
 
-def read_curve(store: Store, namespace_id: str, measured: MeasuredTip) -> list[Point]:
-    """Return the effect and its interval after each part of the runs; reads all runs of the namespace."""
-    main = measured.main
-    if main is None:
-        return []
-    growth = read_growth(store, namespace_id, measured, points=_GROWTH_POINTS)
-    found = ((trial.chosen, trial.estimates.get(main.outcome)) for trial in growth)
-    return [Point(runs, one.gain, one.low, one.high) for runs, one in found if one]
-
-
-def draw_curve(points: list[Point]) -> Markup:
+def draw_curve(curve: Sequence[Mapping[str, Any]]) -> Markup:
+    """Draw what `kaizen.sync.read_curve` returns."""
+    points = [Point(one["units"], one["gain"], one["low"], one["high"]) for one in curve]
     if not points:
         return effect_plot([], "")
     last = points[-1]

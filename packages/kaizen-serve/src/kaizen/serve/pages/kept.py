@@ -8,8 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from kaizen.recall.model import Snapshot
-from kaizen.recall.snapshots.document import read_tip as read_served_tip
+from kaizen.recall import Snapshot, read_served_tip
 from kaizen.serve.pages.catalogue import Catalogue
 from kaizen.store import NotFoundError
 from kaizen.sync import Proof, read_proof, read_staleness

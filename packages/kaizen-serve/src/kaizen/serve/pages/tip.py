@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from kaizen.recall.placing import block, note
-from kaizen.recall.snapshots.document import read_tip as read_served_tip
+from kaizen.recall import block, note, read_served_tip
 from kaizen.serve import changing
 from kaizen.serve.context import context_of
 from kaizen.serve.pages.conversation import Excerpt, read_excerpt
@@ -18,14 +17,13 @@ from kaizen.serve.pages.effects import (
     effect_of,
     effect_rows,
     measured_tip,
-    read_curve,
 )
 from kaizen.serve.pages.history import Revision, read_history
 from kaizen.serve.pages.kept import kept_of
 from kaizen.serve.pages.rendering import form_of, links_of, namespace_of, redirect, render
 from kaizen.serve.security import caller_of, require
 from kaizen.store import ConflictError, InvalidInputError, NotFoundError
-from kaizen.sync import read_signature_history, read_staleness
+from kaizen.sync import read_curve, read_signature_history, read_staleness
 from kaizen.tips import (
     CATEGORIES,
     EVIDENCE,

@@ -7,12 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from kaizen.recall.choosing import Budget, consider
-from kaizen.recall.choosing import Request as RecallRequest
-from kaizen.recall.explaining import shared_words
-from kaizen.recall.model import Snapshot
-from kaizen.recall.placing import block, note
-from kaizen.recall.tools import offered_tools
+from kaizen.recall import Budget, Snapshot, block, consider, note, offered_tools, shared_words
+from kaizen.recall import Request as RecallRequest
 from kaizen.serve.context import context_of
 from kaizen.serve.pages.kept import kept_of
 from kaizen.serve.pages.rendering import form_of, is_fragment, namespace_of, render
@@ -22,7 +18,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-    from kaizen.recall.choosing import Candidate
+    from kaizen.recall import Candidate
     from kaizen.serve.pages.kept import Kept
 
 _MOST_CHARS = 20_000
