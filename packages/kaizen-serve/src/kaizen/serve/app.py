@@ -13,6 +13,7 @@ from kaizen.serve import observing, pages
 from kaizen.serve.answers import answer_error
 from kaizen.serve.api import routing
 from kaizen.serve.context import Context
+from kaizen.serve.mcp import http as mcp_http
 from kaizen.serve.security.base_path import BasePath
 from kaizen.serve.security.bounds import Bounds
 from kaizen.serve.security.callers import Callers
@@ -39,10 +40,12 @@ def create_app(settings: ServeSettings, store: Store, where: StoreSettings) -> S
     `where` are the settings of the store: of them count the namespace, and whether candidates are tried.
     """
     context, metrics, failures = Context(settings, store, where), observing.Metrics(), Failures()
+    manager = mcp_http.session_manager(context)
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
-        yield
+        async with manager.run():
+            yield
         context.close()
 
     app = Starlette(
@@ -50,6 +53,7 @@ def create_app(settings: ServeSettings, store: Store, where: StoreSettings) -> S
             *observing.ROUTES,
             *login_routes(settings, failures),
             *routing.routes(where, metrics),
+            mcp_http.route(manager),
             *pages.routes(),
         ],
         middleware=[
