@@ -10,7 +10,7 @@ import pytest
 from kaizen.serve.pages import kept as kept_module
 from kaizen.serve.pages.catalogue import SORTS, Catalogue, TipFilter
 from kaizen.serve.pages.kept import Kept
-from kaizen.store import Delete, NotFoundError, open_store
+from kaizen.store import Delete, NotFoundError, StoreError, open_store
 from tests.support.paging import looking, settings_in
 from tests.support.stored_tips import changes_of, stored_tip
 
@@ -99,9 +99,9 @@ def test_an_error_in_the_background_is_raised_where_it_is_asked_for(tmp_path: Pa
         value: kept_module._Value[int] = kept_module._Value()
 
         def fail() -> int:
-            raise NotFoundError("gone")
+            raise StoreError("gone")
 
-        with pytest.raises(NotFoundError, match="gone"):
+        with pytest.raises(StoreError, match="gone"):
             value.get(1, fail, wait=True)
         assert value.get(2, lambda: 5, wait=True) == 5
         assert value.get(3, lambda: 6, wait=False) == 5

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from html import unescape
+from html.parser import HTMLParser
 from typing import TYPE_CHECKING
 
 import pytest
@@ -21,11 +22,33 @@ if TYPE_CHECKING:
     from kaizen.store import Store
 
 VIEWS = ("/", "/ns/kaizen/tips", "/ns/kaizen/review", "/ns/kaizen/runs", "/ns/kaizen/recall", "/login")
-# Of what runs or styles by itself, the policy lets nothing through that stands in the page.
-INLINE = re.compile(r"<script(?![^>]* src=)|<style|\sstyle=|\son[a-z]+=", re.IGNORECASE)
 
 
-def crawled(client: TestClient, starts: Iterable[str], *, limit: int = 60) -> dict[str, str]:
+class Forbidden(HTMLParser):
+    """Find what the policy of the server does not let run, and addresses of other servers than Phoenix."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.found: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = dict(attrs)
+        if tag in ("style", "iframe", "object", "base") or (tag == "script" and "src" not in values):
+            self.found.append(tag)
+        for name, value in values.items():
+            if (
+                name == "style"
+                or name.startswith("on")
+                or (
+                    name in ("src", "href", "action")
+                    and not re.match(r"[/#]|http://localhost:6006/", value or "")
+                )
+            ):
+                self.found.append(f"{tag} {name}={value}")
+
+
+def crawled(client: TestClient, starts: Iterable[str], *, limit: int = 150) -> dict[str, str]:
     """Follow the links of pages and what they load later; return the text of each page by its address."""
     found: dict[str, str] = {}
     waiting = list(starts)
@@ -58,7 +81,7 @@ def test_every_link_of_every_page_leads_somewhere(page: TestClient) -> None:
     pages = crawled(page, VIEWS)
     kinds = {re.sub(r"^/ns/kaizen/?|[/?].*", "", address) for address in pages}
     assert {"tips", "review", "runs", "recall", "edit", "effect", "evidence"} <= kinds
-    assert [address for address, text in pages.items() if INLINE.search(text)] == []
+    assert {address: found for address, text in pages.items() if (found := Forbidden(text).found)} == {}
 
 
 def test_pages_lie_below_the_base_path(measured_store: Store, measured: StoreSettings) -> None:
@@ -76,10 +99,10 @@ def test_hostile_texts_are_shown_as_text(hostile: TestClient) -> None:
     pages = crawled(hostile, ["/", "/ns/kaizen/tips", "/ns/kaizen/review", "/ns/kaizen/runs"])
     assert sum("alert(1)" in text for text in pages.values()) >= 5
     for address, text in pages.items():
-        assert not INLINE.search(text), address
-        assert "<img src=x" not in text
-        assert not re.search(r'(?:href|src)="\s*javascript:', text, re.IGNORECASE), address
-        assert not re.search("[\x00-\x08\x0b-\x1f\u202e\u200b\U000e0041]", text), address
+        assert Forbidden(text).found == [], address
+        # What a form sends back must be as it was.
+        seen = re.sub(r"<textarea.*?</textarea>|<(?!meta|img)[^>]*>", "", text, flags=re.DOTALL)
+        assert not re.search("[\x00-\x08\x0b-\x1f\u202e\u200b\U000e0041]", seen), address
         assert len(text) < 400_000, address
     whole = "".join(pages.values())
     assert 'title="right-to-left override">U+202E</span>gnp.exe' in whole

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kaizen.serve.pages.text import FOLDED_OVER, MAX_SHOWN, Piece, around, bounded, is_in, marked
-from kaizen.store import NotFoundError
+from kaizen.store import InvalidInputError, NotFoundError
 from kaizen.sync import get_run, run_id_of
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def read_excerpt(
     entity_id = run_id_of(source.source, source.project, source.trace_id)
     try:
         run, trajectory = get_run(store, namespace_id, entity_id)
-    except NotFoundError:
+    except (NotFoundError, InvalidInputError):
         return Excerpt(run=None, messages=(), note="The store does not keep this conversation.")
     messages = trajectory.all_messages() if trajectory else ()
     if not messages:

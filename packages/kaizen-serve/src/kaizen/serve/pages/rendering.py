@@ -14,7 +14,7 @@ from starlette.responses import HTMLResponse, RedirectResponse
 
 from kaizen.serve.context import context_of
 from kaizen.serve.pages import plot
-from kaizen.serve.pages.text import bounded, safe_url, shown, shown_tip, summary
+from kaizen.serve.pages.text import bounded, plain, safe_url, shown, shown_tip, summary
 from kaizen.serve.pages.words import ago, counted, percent, when
 from kaizen.serve.security import Caller, csrf_token
 from kaizen.tips import is_pinned
@@ -37,6 +37,7 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     made.filters |= {
+        "plain": plain,
         "shown": shown,
         "shown_tip": shown_tip,
         "bounded": bounded,

@@ -35,6 +35,11 @@ def shown(text: object) -> Markup:
     return Markup("").join(_parts(str(text)))
 
 
+def plain(text: object) -> str:
+    """Return the text for places that hold no HTML, such as titles; a sign stands for what is invisible."""
+    return _INVISIBLE.sub("\N{REPLACEMENT CHARACTER}", str(text))
+
+
 def shown_tip(text: object) -> Markup:
     """Return the words of a tip as HTML, what stands between backticks as code."""
     parts = _CODE.split(str(text))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +23,7 @@ from kaizen.serve.pages.kept import kept_of
 from kaizen.serve.pages.rendering import form_of, links_of, namespace_of, redirect, render
 from kaizen.serve.security import caller_of, require
 from kaizen.store import ConflictError, InvalidInputError, NotFoundError
-from kaizen.sync import read_curve, read_signature_history, read_staleness
+from kaizen.sync import read_curve, read_signature_history, read_staleness, run_id_of
 from kaizen.tips import (
     CATEGORIES,
     EVIDENCE,
@@ -45,6 +45,8 @@ if TYPE_CHECKING:
     from kaizen.sync import ChangedTool, SignatureHistory
 
 _EVIDENCE = 5
+_COUNTEREXAMPLES = 5
+_MOST_ID = 512
 _MOST_EVIDENCE = 50
 _MOST_CHARS = 20_000
 _TEXT_FIELDS = ("trigger", "rationale", "task_description", "category")
@@ -56,6 +58,7 @@ class Evidence:
 
     stored: StoredSource
     url: str
+    run_id: str
     excerpt: Excerpt | None
 
 
@@ -67,6 +70,7 @@ class TipView:
     entity: Entity
     evidence: Sequence[Evidence]
     evidence_count: int
+    counterexamples: Sequence[tuple[str, str]]
     changed_tools: Sequence[ChangedTool]
     failures: SignatureHistory | None
     history: Sequence[Revision]
@@ -101,6 +105,7 @@ def read_tip_view(
 ) -> TipView:
     entity, found = _read(store, namespace_id, tip_id)
     evidence = newest_evidence(store, namespace_id, found)
+    kept = _kept(store, namespace_id, map(_run_id, evidence[:most]))
     return TipView(
         tip=found,
         entity=entity,
@@ -108,11 +113,13 @@ def read_tip_view(
             Evidence(
                 stored=stored,
                 url=span_url(stored, phoenix_url),
+                run_id=kept.get(_run_id(stored), ""),
                 excerpt=read_excerpt(store, namespace_id, stored.source) if number == 0 else None,
             )
             for number, stored in enumerate(evidence[:most])
         ],
         evidence_count=len(evidence),
+        counterexamples=_counterexamples(store, namespace_id, found, evidence),
         changed_tools=read_staleness(store, namespace_id).changed(entity),
         failures=read_signature_history(store, entity),
         history=read_history(store, namespace_id, tip_id),
@@ -128,6 +135,31 @@ def _read(store: Store, namespace_id: str, tip_id: str) -> tuple[Entity, StoredT
             f"{tip_id} is not a tip that can be read", namespace_id=namespace_id, entity_id=tip_id
         )
     return entity, found
+
+
+def _run_id(stored: StoredSource) -> str:
+    source = stored.source
+    return run_id_of(source.source, source.project, source.trace_id)
+
+
+def _counterexamples(
+    store: Store, namespace_id: str, found: StoredTip, evidence: Sequence[StoredSource]
+) -> list[tuple[str, str]]:
+    """Return some traces that broke the claim of the tip, each with the id of its run if that is kept.
+
+    A tip does not say which project they are of: it is one of those that its evidence is of.
+    """
+    places = {(stored.source.source, stored.source.project) for stored in evidence}
+    traces = found.counterexamples[:_COUNTEREXAMPLES]
+    ids = {run_id_of(*place, trace): trace for trace in traces for place in places}
+    kept = {ids[run_id]: run_id for run_id in _kept(store, namespace_id, ids)}
+    return [(trace, kept.get(trace, "")) for trace in traces]
+
+
+def _kept(store: Store, namespace_id: str, run_ids: Iterable[str]) -> dict[str, str]:
+    """Return those of the runs that the store keeps; ids that no entity can have are left out."""
+    possible = [run_id for run_id in run_ids if len(run_id) <= _MOST_ID and run_id.isprintable()]
+    return {run_id: run_id for run_id in store.get_many(namespace_id, possible)}
 
 
 def span_url(stored: StoredSource, phoenix_url: str) -> str:

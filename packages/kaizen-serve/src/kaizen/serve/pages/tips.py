@@ -21,7 +21,7 @@ from kaizen.serve.pages.rendering import (
 )
 from kaizen.serve.pages.words import counted
 from kaizen.serve.security import caller_of, require
-from kaizen.store import InvalidInputError, Where, search_page
+from kaizen.store import InvalidInputError, NotFoundError, Where, search_page
 from kaizen.tips import GUIDELINE, read_tip
 
 if TYPE_CHECKING:
@@ -81,15 +81,21 @@ async def tips(request: Request) -> Response:
     sort = params.get("sort", "") if params.get("sort", "") in SORTS else "support"
     number = params.get("page", "1")
     page = int(number) if number.isascii() and number.isdecimal() and len(number) < 9 else 1
-    view = await context.read(
-        read_tips_page,
-        context.store,
-        kept_of(request),
-        namespace_of(request),
-        query=query,
-        chosen={**chosen, "sort": sort},
-        page=max(1, page),
-    )
+    try:
+        view = await context.read(
+            read_tips_page,
+            context.store,
+            kept_of(request),
+            namespace_of(request),
+            query=query,
+            chosen={**chosen, "sort": sort},
+            page=max(1, page),
+        )
+    except NotFoundError:
+        # The default one is made by the first sync.
+        if namespace_of(request) != context.namespace_id:
+            raise
+        view = TipList(tips=(), total=0, page=1, counts={})
     template = "tips_results.html" if is_fragment(request) else "tips.html"
     return await render(
         request, template, view=view, query=query, chosen=chosen, sort=sort, sorts=SORTS, page="tips"
