@@ -241,6 +241,7 @@ async def edit_form(request: Request) -> Response:
         tip=found,
         revision=entity.revision,
         categories=CATEGORIES,
+        is_too_long=any(len(text) > _MOST_CHARS for text in found.texts),
         preview=preview_of(found),
         page="tips",
     )
