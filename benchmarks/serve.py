@@ -3,8 +3,7 @@
     python benchmarks/serve.py                        # all of it, in about five minutes
     python benchmarks/serve.py --only load --seconds 600
 
-The server is a process of its own. CPU is that of its process, by /proc; times are those that a client on the same
-machine sees.
+The server is a process of its own. CPU is that of its process, by /proc; times are those that a client sees.
 """
 
 from __future__ import annotations

@@ -22,9 +22,10 @@ if TYPE_CHECKING:
     from kaizen.recall.explaining import shared_words
     from kaizen.recall.frameworks import enable_recall
     from kaizen.recall.model import ServedTip, Snapshot
+    from kaizen.recall.placing import block, note
     from kaizen.recall.recalled import Recalled, recall_from
     from kaizen.recall.recalling import arecall, recall
-    from kaizen.recall.snapshots.document import read_document
+    from kaizen.recall.snapshots.document import read_document, read_served_tip
     from kaizen.recall.tools import offered_tools
 
 __all__ = [
@@ -35,11 +36,14 @@ __all__ = [
     "ServedTip",
     "Snapshot",
     "arecall",
+    "block",
     "consider",
     "enable_recall",
     "no_recall",
+    "note",
     "offered_tools",
     "read_document",
+    "read_served_tip",
     "recall",
     "recall_from",
     "shared_words",
@@ -53,11 +57,14 @@ _MODULE_OF = {
     "ServedTip": "model",
     "Snapshot": "model",
     "arecall": "recalling",
+    "block": "placing",
     "consider": "choosing",
     "enable_recall": "frameworks",
     "no_recall": "context",
+    "note": "placing",
     "offered_tools": "tools",
     "read_document": "snapshots.document",
+    "read_served_tip": "snapshots.document",
     "recall": "recalling",
     "recall_from": "recalled",
     "shared_words": "explaining",

@@ -86,9 +86,13 @@ def undo(
     actor: str,
     reason: str = "",
     force: bool = False,
+    after_version: int = 0,
 ) -> Commit:
-    """Undo commits by one more; raises `ConflictError` if others changed the same since, unless `force`."""
-    plan = plan_revert(store, namespace_id, commit_ids=commit_ids, force=force)
+    """Undo commits by one more; raises `ConflictError` if others changed the same since, unless `force`.
+
+    `after_version` is one that they all come after, where it is known: no history before it is read.
+    """
+    plan = plan_revert(store, namespace_id, commit_ids=commit_ids, force=force, after_version=after_version)
     return revert_tips(store, namespace_id, plan, actor=actor, reason=reason)
 
 

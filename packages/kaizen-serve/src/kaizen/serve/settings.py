@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import ipaddress
-
 from pydantic import Field, SecretStr, field_validator, model_validator
 
+from kaizen.serve.security.addresses import is_loopback
 from kaizen.serve.tokens import Token, parse_tokens
 from kaizen.store import EnvironmentSettings, InvalidInputError
 
@@ -113,12 +112,3 @@ class ServeSettings(EnvironmentSettings):
 
     def known_tokens(self) -> tuple[Token, ...]:
         return parse_tokens(self.tokens.get_secret_value())
-
-
-def is_loopback(host: str) -> bool:
-    if host.lower() == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

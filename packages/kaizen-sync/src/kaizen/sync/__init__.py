@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from kaizen.sync.__about__ import __version__
 
 if TYPE_CHECKING:
+    from kaizen.sync.checkup import Check, check_proof, check_syncs, problems_of
     from kaizen.sync.durations import parse_duration
     from kaizen.sync.errors import (
         ModelAccessError,
@@ -42,12 +43,15 @@ if TYPE_CHECKING:
     )
     from kaizen.sync.knowledge.similarity import load_embedder
     from kaizen.sync.knowledge.staleness import Staleness
-    from kaizen.sync.model import OutcomeRules, utc_now
+    from kaizen.sync.model import Message, OutcomeRules, utc_now
+    from kaizen.sync.proof.values import Estimate
+    from kaizen.sync.proof.verdicts import MIN_UNITS_A_SIDE
     from kaizen.sync.redact import Redaction
     from kaizen.sync.run.budget import check_price
     from kaizen.sync.run.pipeline import Sync
     from kaizen.sync.run.preview import Preview
     from kaizen.sync.run.watch import check_watch, watch
+    from kaizen.sync.runs import RunPage, StoredRun, find_runs, get_run, latest_runs, run_id_of
     from kaizen.sync.settings import (
         DEFAULT_MODEL,
         OFFLINE,
@@ -82,13 +86,17 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DEFAULT_MODEL",
+    "MIN_UNITS_A_SIDE",
     "OFFLINE",
     "Annotator",
     "ChangedTool",
+    "Check",
     "Consolidated",
     "Consolidation",
+    "Estimate",
     "FailedTrace",
     "MeasuredTip",
+    "Message",
     "ModelAccessError",
     "ModelError",
     "ModelRefusalError",
@@ -108,12 +116,14 @@ __all__ = [
     "Redaction",
     "RedactionError",
     "Report",
+    "RunPage",
     "SettingsError",
     "SignatureHistory",
     "SourceError",
     "Staleness",
     "StopFlag",
     "StoredProject",
+    "StoredRun",
     "Sync",
     "SyncError",
     "SyncSettings",
@@ -123,13 +133,19 @@ __all__ = [
     "UnusableAnswerError",
     "__version__",
     "check_price",
+    "check_proof",
+    "check_syncs",
     "check_watch",
     "describe_verdict",
+    "find_runs",
+    "get_run",
+    "latest_runs",
     "load_embedder",
     "make_verdicts",
     "parse_duration",
     "phoenix_status",
     "ping_model",
+    "problems_of",
     "read_curve",
     "read_growth",
     "read_proof",
@@ -138,6 +154,7 @@ __all__ = [
     "read_units",
     "report_outcome",
     "retry_failed",
+    "run_id_of",
     "stored_projects",
     "suggest_tip",
     "sync_status",
@@ -147,6 +164,7 @@ __all__ = [
 ]
 
 _NAMES = {
+    "checkup": "Check check_proof check_syncs problems_of",
     "durations": "parse_duration",
     "knowledge.consolidate": "Consolidated Consolidation",
     "knowledge.effects": "MeasuredTip Proof describe_verdict make_verdicts "
@@ -154,12 +172,15 @@ _NAMES = {
     "knowledge.similarity": "load_embedder",
     "knowledge.claim_tests": "SignatureHistory",
     "knowledge.staleness": "Staleness",
-    "model": "OutcomeRules utc_now",
+    "model": "Message OutcomeRules utc_now",
+    "proof.values": "Estimate",
+    "proof.verdicts": "MIN_UNITS_A_SIDE",
     "redact": "Redaction",
     "run.budget": "check_price",
     "run.pipeline": "Sync",
     "run.preview": "Preview",
     "run.watch": "check_watch watch",
+    "runs": "RunPage StoredRun find_runs get_run latest_runs run_id_of",
     "settings": "DEFAULT_MODEL OFFLINE ModelSettings OutcomeSettings PhoenixSettings SyncSettings",
     "sources.base": "Annotator",
     "sources.phoenix.annotate": "PhoenixAnnotator",

@@ -9,10 +9,12 @@ from starlette.requests import Request
 
 from kaizen.serve.answers import answer_error
 from kaizen.serve.errors import ServeError
-from kaizen.serve.settings import ServeSettings, is_loopback
+from kaizen.serve.security.addresses import is_loopback
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
+
+    from kaizen.serve.settings import ServeSettings
 
 _FORWARDED = ("x-forwarded-for", "forwarded", "x-real-ip", "x-forwarded-host")
 
