@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import signal
 import threading
 from typing import TYPE_CHECKING, Any
@@ -73,6 +74,9 @@ def test_however_it_ends_what_it_said_it_has_is_there(tmp_path: Path, number: si
         for writer in writers:
             writer.join(30)
     assert code == -number
+    log = (tmp_path / "log").read_text()
+    assert re.search(r"^[\d-]+ [\d:,]+ INFO 127\.0\.0\.1 ann POST /v1/tips 201 ", log, re.MULTILINE)
+    assert "kaizen_" not in log
     with open_store(where) as store:
         store.check()
         assert len(store.get_many("kaizen", kept)) == len(kept)
@@ -117,6 +121,24 @@ async def decide_twice(one: str, two: str, tips: int) -> list[int]:
         return list(
             await asyncio.gather(*(decide(client, url, n) for n in range(tips) for url in (one, two)))
         )
+
+
+@slow
+def test_the_client_of_the_sdk_speaks_over_http(tmp_path: Path) -> None:
+    from mcp import Client
+
+    async def ask(url: str) -> tuple[list[str], str]:
+        async with Client(url) as client:
+            tools = (await client.list_tools()).tools
+            answer = await client.call_tool("recall_tips", {"task": "Cancel order 7"})
+            return [tool.name for tool in tools], answer.content[0].text
+
+    with opened(tmp_path) as (_, where):
+        pass
+    with server_process(tmp_path / "log", "--data-dir", str(where.data_dir)) as (_, url):
+        names, told = asyncio.run(ask(f"{url}/mcp"))
+    assert "recall_tips" in names
+    assert "get_order" in told
 
 
 @slow
