@@ -71,7 +71,8 @@ PYTHON = [
 
 def check_kaizen(words: list[str]) -> None:
     command, context = typer.main.get_command(app), None
-    while hasattr(command, "commands") and words:
+    # a group may have options of its own
+    while hasattr(command, "commands") and words and not words[0].startswith("-"):
         context = command.make_context("kaizen", [words[0]], parent=context)
         command, words = command.commands[words[0]], words[1:]
     command.make_context(command.name, list(words), parent=context)
@@ -138,7 +139,7 @@ def test_a_command_named_in_a_sentence_is_one_that_there_is(page: Path) -> None:
     for text in re.findall(r"`kaizen ([a-z][^`]*)`", prose(page)):
         command: Any = typer.main.get_command(app)
         for word in text.split():
-            if not hasattr(command, "commands"):
+            if not hasattr(command, "commands") or word.startswith("-"):
                 break
             command = command.commands[word]
     for target in re.findall(r"`make ([a-z]+)", prose(page)):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from starlette.testclient import TestClient
 
 from kaizen.serve import ServeSettings, create_app
-from kaizen.serve.security.tokens import make_token
+from kaizen.serve.tokens import make_token
 from kaizen.store import StoreSettings, open_store
 from tests.support.stored_tips import changes_of, stored_tip
 
@@ -56,15 +56,20 @@ def opened(directory: Path) -> Iterator[tuple[Store, StoreSettings]]:
         yield store, where
 
 
-def app_of(store: Store, where: StoreSettings, **settings: Any) -> Starlette:
-    return create_app(ServeSettings(**{"tokens": TOKENS, **settings}), store, where)
+def settings(**changes: Any) -> ServeSettings:
+    """Settings with the tokens, and with these changes."""
+    return ServeSettings(**{"tokens": TOKENS, **changes})
+
+
+def app_of(store: Store, where: StoreSettings, **changes: Any) -> Starlette:
+    return create_app(settings(**changes), store, where)
 
 
 @contextmanager
-def serving(directory: Path, **settings: Any) -> Iterator[tuple[TestClient, Store]]:
+def serving(directory: Path, **changes: Any) -> Iterator[tuple[TestClient, Store]]:
     """A client of a server with tokens, which sends none by itself."""
     with (
         opened(directory) as (store, where),
-        TestClient(app_of(store, where, **settings), base_url=HERE, follow_redirects=False) as client,
+        TestClient(app_of(store, where, **changes), base_url=HERE, follow_redirects=False) as client,
     ):
         yield client, store

@@ -63,7 +63,7 @@ def token(
 
     The token is shown this once; KAIZEN_SERVE_TOKENS holds its hash only.
     """
-    from kaizen.serve.security.tokens import make_token
+    from kaizen.serve.tokens import make_token
 
     secret, made = make_token(name, frozenset(scope or ["read"]))
     typer.echo(f"Token of {name}: {secret}")

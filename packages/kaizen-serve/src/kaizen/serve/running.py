@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import sys
 from typing import TYPE_CHECKING
 
 from kaizen.serve.app import create_app
@@ -19,8 +21,10 @@ def run_server(settings: ServeSettings, where: StoreSettings) -> None:
     import uvicorn
 
     with open_store(where) as store:
+        app = create_app(settings, store, where)
+        _answer_while_reading()
         uvicorn.run(
-            create_app(settings, store, where),
+            app,
             host=settings.host,
             port=settings.port,
             timeout_graceful_shutdown=_DRAIN_S,
@@ -29,3 +33,12 @@ def run_server(settings: ServeSettings, where: StoreSettings) -> None:
             server_header=False,
             log_level="info",
         )
+
+
+def _answer_while_reading() -> None:
+    """Let short requests be answered while a thread reads the whole store."""
+    # A thread that computes gives way after this time; by default after 5 ms, at each step of a request.
+    sys.setswitchinterval(0.0005)
+    # Nothing else runs while garbage is collected, which takes long among all that a snapshot is made of.
+    gc.freeze()
+    gc.set_threshold(100_000, 20, 100)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from kaizen.serve.security.addresses import is_loopback
-from kaizen.serve.security.tokens import Token, parse_tokens
+from kaizen.serve.tokens import Token, parse_tokens
 from kaizen.store import EnvironmentSettings, InvalidInputError
 
 DEFAULT_HOST = "127.0.0.1"

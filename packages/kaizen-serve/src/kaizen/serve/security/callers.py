@@ -14,7 +14,7 @@ from starlette.requests import Request
 from kaizen.serve.answers import answer_error, route_path
 from kaizen.serve.errors import ForbiddenError, ServeError, TooManyError, UnauthorizedError
 from kaizen.serve.security.hosts import is_sent_to_this_machine
-from kaizen.serve.security.tokens import csrf_of, find_token
+from kaizen.serve.tokens import csrf_of, find_token
 
 if TYPE_CHECKING:
     from starlette.responses import Response
@@ -140,7 +140,8 @@ def _is_open(path: str) -> bool:
 
 def _check_form(request: Request, caller: Caller) -> None:
     """Raise `ForbiddenError` for a change that a browser sends with our cookie and without our word."""
-    if request.method in SAFE_METHODS or not caller.cookie:
+    # Whoever logs in shows a token, and its origin is looked at there.
+    if request.method in SAFE_METHODS or not caller.cookie or route_path(request.scope) == "/login":
         return
     sent = request.headers.get(CSRF_HEADER, "")
     if not sent and request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):

@@ -10,7 +10,7 @@ from starlette.routing import Route
 
 from kaizen.serve.errors import ForbiddenError, TooManyError, UnauthorizedError
 from kaizen.serve.security.callers import COOKIE
-from kaizen.serve.security.tokens import find_token
+from kaizen.serve.tokens import find_token
 
 if TYPE_CHECKING:
     from starlette.requests import Request
