@@ -10,6 +10,8 @@ from tests.serve.browser.conftest import HUGE, hostile_tips, nothing, very_many
 from tests.support.serving import SECRETS
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tests.support.browser import Visitor
 
 VIEWS = {
@@ -37,14 +39,17 @@ def all_views(visitor: Visitor) -> dict[str, str]:
     return found
 
 
-def check_views(visitor: Visitor, views: dict[str, str]) -> None:
+def check_views(
+    visitor: Visitor, views: dict[str, str], *, asked_of_axe: Sequence[str] | None = None
+) -> None:
     """Look at each page: it is there, no wider than the window, still, and accessible."""
     for label, address in views.items():
         assert visitor.go(address).status == 200, label
         visitor.picture(label)
         assert visitor.scrolls_sideways() <= 0, label
         assert visitor.shifts() <= MOST_SHIFT, label
-        assert visitor.inaccessible() == [], label
+        if asked_of_axe is None or label in asked_of_axe:
+            assert visitor.inaccessible() == [], label
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (360, "dark")])
@@ -54,7 +59,8 @@ def test_each_view_is_accessible_in_every_form(
     visitor = visit(measured_url, width=width, scheme=scheme)
     views = all_views(visitor)
     assert set(views) == {*VIEWS, "tip", "edit", "run"}
-    check_views(visitor, views)
+    # Asking takes a second of each page, and other colours are the same on all.
+    check_views(visitor, views, asked_of_axe=None if scheme == "light" else ("overview", "tip", "review"))
 
 
 def test_tips_are_found_as_one_types(measured_url: str, visit: Visit) -> None:

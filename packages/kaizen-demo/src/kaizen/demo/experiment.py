@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -20,9 +19,10 @@ if TYPE_CHECKING:
     from kaizen.sync.sources import Annotation, Trace
 
 PROJECT = "demo-office"
+RUNS = 480
 BETWEEN_RUNS = timedelta(minutes=31)
 # Few enough that each tip is tried in many runs.
-FAMILIES = ALL_FAMILIES[:5]
+FAMILIES = ALL_FAMILIES[:4]
 # More than recall has by default, so that so few runs show what all tips together do.
 CONTROL_SHARE = 0.1
 # One run of another kind meets a text that wants to steer its reader: what it teaches waits for a person.
@@ -37,9 +37,8 @@ def play_experiment(
     store: Store,
     namespace_id: str,
     *,
-    runs: int = 480,
+    runs: int = RUNS,
     syncs: int = 8,
-    span_url: Callable[[str, str], str] | None = None,
 ) -> None:
     """Let the agent make so many runs with the tips of its namespace, and sync several times meanwhile.
 
