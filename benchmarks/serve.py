@@ -178,9 +178,8 @@ def valid(put: Put) -> Put:
 async def sizes(directory: Path, tips: int) -> None:
     query = "+".join(fill_varied(directory, tips))
     with serving(directory) as server:
-        print(
-            f"\n{tips:,} tips\n| request | median, ms | server CPU, ms | bytes | first, ms |\n|---|---:|---:|---:|---:|"
-        )
+        print(f"\n{tips:,} tips")
+        print("| request | median, ms | server CPU, ms | bytes | first, ms |\n|---|---:|---:|---:|---:|")
         for name, path in (
             ("API: a page of 50 tips", "/v1/tips?limit=50"),
             ("API: search", f"/v1/tips/search?q={query}"),
