@@ -172,7 +172,18 @@ def test_the_commands_of_the_guides_on_a_store_run(tmp_path: Path, monkeypatch: 
 def test_make_help_shows_every_command(target: str) -> None:
     said = make(*target.split())
     shown = {line.split()[0] for line in said.splitlines() if line}
-    assert shown == {"help", "demo", "test", "oldest", "tracers", "check", "fmt", "member", "clean"}
+    assert shown == {
+        "help",
+        "demo",
+        "test",
+        "browser",
+        "oldest",
+        "tracers",
+        "check",
+        "fmt",
+        "member",
+        "clean",
+    }
 
 
 # Ours on an index are, or may become, other people's programs. Files of a checkout and of `dist/` are ours.
