@@ -13,7 +13,7 @@ from tests.support.slow import SLOW
 if TYPE_CHECKING:
     from pathlib import Path
 
-EXAMPLES = 15
+EXAMPLES = 8
 REFUSED = ["400", "404", "409", "413", "414"]
 
 

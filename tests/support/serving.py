@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import re
+import subprocess
+import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +14,7 @@ from starlette.testclient import TestClient
 from kaizen.serve import ServeSettings, create_app
 from kaizen.serve.tokens import make_token
 from kaizen.store import StoreSettings, open_store
+from tests.support.polling import wait_until
 from tests.support.stored_tips import changes_of, stored_tip
 
 if TYPE_CHECKING:
@@ -73,3 +78,22 @@ def serving(directory: Path, **changes: Any) -> Iterator[tuple[TestClient, Store
         TestClient(app_of(store, where, **changes), base_url=HERE, follow_redirects=False) as client,
     ):
         yield client, store
+
+
+@contextmanager
+def server_process(log: Path, *options: str, **environ: str) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    """A `kaizen serve` of its own on a free port, with the tokens: its process, and where it is."""
+    command = [sys.executable, "-m", "kaizen.cli", "serve", "--port", "0", *options]
+    with log.open("wb") as said:
+        process = subprocess.Popen(
+            command, stderr=said, stdout=said, env={**os.environ, "KAIZEN_SERVE_TOKENS": TOKENS, **environ}
+        )
+    try:
+        found = wait_until(
+            lambda: re.search(r"http://127\.0\.0\.1:\d+", log.read_text()), what="the server listens"
+        )
+        assert found is not None
+        yield process, found[0]
+    finally:
+        process.kill()
+        process.wait()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kaizen.serve.app import create_app
 from kaizen.store import open_store
@@ -14,6 +14,17 @@ if TYPE_CHECKING:
     from kaizen.store import StoreSettings
 
 _DRAIN_S = 10
+_MOST_CONNECTIONS = 2_000
+
+_LOGGING: dict[str, Any] = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(message)s"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "loggers": {
+        name: {"handlers": ["stderr"], "level": "INFO", "propagate": False} for name in ("uvicorn", "kaizen")
+    },
+}
 
 
 def run_server(settings: ServeSettings, where: StoreSettings) -> None:
@@ -29,9 +40,10 @@ def run_server(settings: ServeSettings, where: StoreSettings) -> None:
             port=settings.port,
             timeout_graceful_shutdown=_DRAIN_S,
             timeout_keep_alive=75,
+            limit_concurrency=_MOST_CONNECTIONS,
             access_log=False,
             server_header=False,
-            log_level="info",
+            log_config=_LOGGING,
         )
 
 

@@ -27,7 +27,8 @@ def session_manager(context: Context) -> StreamableHTTPSessionManager:
 
 
 def route(manager: StreamableHTTPSessionManager) -> Route:
-    return Route(PATH, StreamableHTTPASGIApp(manager), methods=["GET", "POST", "DELETE"])
+    # Without sessions there is nothing to listen to and nothing to end (MCP, "Streamable HTTP": 405 then).
+    return Route(PATH, StreamableHTTPASGIApp(manager), methods=["POST"])
 
 
 def _caller(of: ServerRequestContext[Any]) -> Caller:
