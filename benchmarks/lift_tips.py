@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import random
 import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kaizen.demo.world.agent import SYSTEM_PROMPT
-from kaizen.sync import ModelSettings, Sync, SyncSettings
+from kaizen.store import Put
+from kaizen.sync import OFFLINE, ModelSettings, Sync, SyncSettings
 from kaizen.tips import GUIDELINE, StoredTip, read_tips
 
 if TYPE_CHECKING:
@@ -19,10 +22,14 @@ if TYPE_CHECKING:
     from kaizen.demo.world.family import Family
     from kaizen.demo.world.task import WorldTask
     from kaizen.store import Store
+    from kaizen.sync import Report
 
 NAMESPACE = "world"
 MOST_NOTES = 5  # for a tool
 MOST_LINES = 3  # in a system prompt
+MODEL = "model"
+BOTH = "both"
+LEARNERS = (OFFLINE, MODEL, BOTH)
 PLACES = ("none", "placebo", "system prompt", "tool description")
 
 
@@ -41,19 +48,36 @@ class Arm:
 class Learner:
     """Turns recorded attempts into tips, as `kaizen sync` does: each time it reads what is new."""
 
-    def __init__(self, store: Store, traces: Traces, tips_model: str) -> None:
+    def __init__(self, store: Store, traces: Traces, tips_model: str, **settings: Any) -> None:
         self._store = store
         self._traces = traces
+        self._settings = SyncSettings(namespace_id=NAMESPACE, quiet_s=0.0, **settings)
         self._models = ModelSettings(tips_model=tips_model, reconcile_model=tips_model)
         self._snapshot: Any = None
 
     def learn(self) -> list[StoredTip]:
         """Sync, and return the tips that agents may be shown, the best backed first."""
         with self._traces.source() as source:
-            settings = SyncSettings(namespace_id=NAMESPACE, quiet_s=0.0)
-            report = Sync(source, self._store, settings, self._models).run()
-        if report.failures:
+            report = Sync(source, self._store, self._settings, self._models).run()
+        if report.failures and self._models.tips_model == OFFLINE:
             raise SystemExit(f"the sync failed: {report.failures[0].reason}")
+        if self._models.tips_model != OFFLINE:
+            _print_calls(report)
+        return self._active()
+
+    @property
+    def stored(self) -> list[dict[str, Any]]:
+        """Return all tips of the store, as a file can keep them."""
+        tips = self._store.iterate(NAMESPACE, type=GUIDELINE)
+        return [{"id": tip.id, "content": tip.content, "metadata": tip.metadata} for tip in tips]
+
+    def load(self, stored: Sequence[Mapping[str, Any]]) -> list[StoredTip]:
+        """Put tips that an earlier run learned, without the runs behind them."""
+        self._store.create_namespace(NAMESPACE, exist_ok=True)
+        self._store.commit(NAMESPACE, [Put(type=GUIDELINE, **tip) for tip in stored], expected=0)
+        return self._active()
+
+    def _active(self) -> list[StoredTip]:
         self._snapshot = None
         tips = read_tips(self._store.iterate(NAMESPACE, type=GUIDELINE))
         return sorted((tip for tip in tips if tip.is_active), key=lambda tip: (-tip.support, tip.content))
@@ -75,6 +99,30 @@ class Learner:
             return {"system": f"{SYSTEM_PROMPT}\n\n{recalled.full_text}".strip()}
         notes = {name: f"\n\n{note}" for name, note in recalled.notes.items()}
         return {"system": f"{SYSTEM_PROMPT}\n\n{recalled.text}".strip(), "notes": notes}
+
+
+def _print_calls(report: Report) -> None:
+    tokens = report.prompt_tokens + report.completion_tokens
+    dropped = ", ".join(f"{count} {reason}" for reason, count in report.tips_dropped.most_common())
+    print(f"{report.model_calls} calls of the model, {tokens:,} tokens; {report.compared} pairs compared")
+    print(f"tips dropped: {dropped or 'none'}")
+    if report.failures:
+        print(f"{len(report.failures)} runs failed, the first: {report.failures[0].reason}")
+
+
+def save_tips(path: Path, learned: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
+    path.write_text(json.dumps(learned, indent=1))
+
+
+def load_tips(path: Path) -> dict[str, list[dict[str, Any]]]:
+    """Return what `save_tips` wrote: stored tips by learner."""
+    learned: dict[str, list[dict[str, Any]]] = json.loads(path.read_text())
+    return learned
+
+
+def united(learned: Iterable[Sequence[StoredTip]]) -> list[StoredTip]:
+    """Return the tips of all learners, the same words once."""
+    return list({tip.content: tip for tips in learned for tip in tips}.values())
 
 
 def tools_of(tip: StoredTip, offered: Sequence[str]) -> list[str]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
@@ -24,8 +25,8 @@ _BATCH = 50
 class Traces(Protocol):
     """Where attempts are traced to."""
 
-    def record(self, run: Callable[[], Attempt]) -> Attempt:
-        """Make an attempt and trace it."""
+    def record_all(self, runs: Sequence[Callable[[], Attempt]], workers: int = 1) -> None:
+        """Make attempts, so many at the same time, and trace them."""
         ...
 
     def source(self) -> Any:
@@ -43,10 +44,11 @@ class MemoryTraces:
     def __init__(self) -> None:
         self.attempts: list[tuple[Trace, Attempt]] = []
 
-    def record(self, run: Callable[[], Attempt]) -> Attempt:
-        made = run()
-        self.attempts.append((trace_of(made, len(self.attempts)), made))
-        return made
+    def record_all(self, runs: Sequence[Callable[[], Attempt]], workers: int = 1) -> None:
+        """Make attempts, and trace them in the order given."""
+        with ThreadPoolExecutor(workers) as pool:
+            for made in pool.map(_made, runs):
+                self.attempts.append((trace_of(made, len(self.attempts)), made))
 
     @contextmanager
     def source(self) -> Iterator[Source]:
@@ -73,9 +75,14 @@ class PhoenixTraces:
 
             enable_tracing(PROJECT, f"{self.url}/v1/traces")
 
-    def record(self, run: Callable[[], Attempt]) -> Attempt:
+    def record_all(self, runs: Sequence[Callable[[], Attempt]], workers: int = 1) -> None:
         if not self.is_traced:
-            return self.posted.record(run)
+            self.posted.record_all(runs, workers)
+            return
+        with ThreadPoolExecutor(workers) as pool:
+            list(pool.map(self._record, runs))
+
+    def _record(self, run: Callable[[], Attempt]) -> None:
         from opentelemetry import trace
 
         from kaizen.auto import agent_run
@@ -84,7 +91,6 @@ class PhoenixTraces:
             trace_id = f"{trace.get_current_span().get_span_context().trace_id:032x}"
             made = run()
         self.labels[trace_id] = outcome_of(made).label
-        return made
 
     @contextmanager
     def source(self) -> Iterator[Source]:
@@ -134,6 +140,10 @@ class PhoenixTraces:
                 return
             time.sleep(0.5)
         raise TimeoutError(f"Phoenix did not store {len(self.labels)} traces within {_WAIT_S:g} s")
+
+
+def _made(run: Callable[[], Attempt]) -> Attempt:
+    return run()
 
 
 def span_json(span: Span) -> dict[str, Any]:

@@ -125,6 +125,7 @@ JSON_KEYS: dict[str, dict[str, str]] = {
         "refusal": "why the model refuses every call, or was unavailable; empty where it was there",
         "started_at": "time, RFC 3339",
         "verdicts": "new verdicts on tips, each a commit of its own; `kaizen proof` shows them",
+        "compared": "failed runs that a model was asked to compare with one of the same task that succeeded",
         "duration_s": "seconds the run took",
         "stopped": "whether it was stopped before the end",
     },

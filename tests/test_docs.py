@@ -176,11 +176,11 @@ def test_make_help_shows_every_command(target: str) -> None:
         "help",
         "demo",
         "test",
+        "browser",
         "oldest",
         "tracers",
         "check",
         "fmt",
-        "browser",
         "member",
         "clean",
     }

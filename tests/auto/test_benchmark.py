@@ -6,16 +6,14 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
-from tests.support.slow import SLOW
+from tests.support.slow import only_where_slow
 
 ROOT = Path(__file__).parents[2]
 
 # Read when the module is imported: every test gets a cleared environment.
 
 
-@pytest.mark.skipif(not SLOW, reason="runs with KAIZEN_TEST_SLOW=true, as CI sets it")
+@only_where_slow
 def test_the_benchmark_prints_its_table() -> None:
     ended = subprocess.run(
         [sys.executable, str(ROOT / "benchmarks/auto.py"), "--quick"],

@@ -15,7 +15,7 @@ from tests.auto.collector import Collector, Span
 from tests.auto.dripping import DrippingServer
 from tests.auto.process import run_python
 from tests.auto.ways import NOTHING, WHOLE, Table, Way, tables
-from tests.support.slow import SLOW
+from tests.support.slow import only_where_slow
 
 RUNNER = Path(__file__).with_name("calling.py")
 TABLES = tables()
@@ -68,12 +68,7 @@ def run_table(table: Table, folder: Path, *, enabled: bool) -> Run:
 
 @pytest.mark.parametrize(
     "name",
-    [
-        name
-        if name in ALWAYS
-        else pytest.param(name, marks=pytest.mark.skipif(not SLOW, reason="runs with KAIZEN_TEST_SLOW=true"))
-        for name in TABLES
-    ],
+    [name if name in ALWAYS else pytest.param(name, marks=only_where_slow) for name in TABLES],
 )
 def test_the_agent_sees_the_same_and_each_span_ends_as_its_call_did(name: str, tmp_path: Path) -> None:
     table = TABLES[name]

@@ -9,7 +9,7 @@ import pytest
 from kaizen.demo.model_server import ModelServer
 from tests.auto.collector import Collector, closed_port
 from tests.auto.process import OPENAI, TRACING, WarmPython
-from tests.support.slow import SLOW
+from tests.support.slow import only_where_slow
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -344,7 +344,7 @@ def faults(framework: str) -> dict[str, str]:
 NO_RESOURCES = ("the exporter raises", "there are no threads for us", "the disk is full")
 
 
-@pytest.mark.skipif(not SLOW, reason="runs with KAIZEN_TEST_SLOW=true, as CI sets it")
+@only_where_slow
 @pytest.mark.timeout(300)
 def test_so_do_agents_of_the_frameworks_that_are_slow_to_import(
     model_server: ModelServer, collector: Collector, tmp_path: Path

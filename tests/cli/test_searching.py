@@ -75,9 +75,9 @@ def test_a_task_in_plain_words_finds_what_shares_some_of_them() -> None:
 
 def test_the_table_says_how_much_words_and_meaning_count() -> None:
     head, row = kaizen("entities", "search", N, "cancel", "--type", "guideline").stdout.splitlines()
-    assert head.split() == ["SCORE", "WORDS", "MEANING", "ID", "TEXT"]
-    _, words, meaning, entity_id, text = row.split(maxsplit=4)
-    assert (words, meaning, entity_id, text) == ("0.00", "-", "order", "Cancel an order.")
+    assert head.split() == ["RANK", "WORDS", "MEANING", "ID", "TEXT"]
+    rank, words, meaning, entity_id, text = row.split(maxsplit=4)
+    assert (rank, words, meaning, entity_id, text) == ("1", "0.00", "-", "order", "Cancel an order.")
 
 
 @pytest.mark.usefixtures("_animals")

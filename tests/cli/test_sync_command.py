@@ -18,6 +18,7 @@ from kaizen.demo.faults import Fault
 from tests.cli.test_commands import assert_documented
 from tests.support.command import PROGRAM, kaizen
 from tests.support.polling import wait_until
+from tests.support.slow import only_where_slow
 from tests.support.spans import START, lesson_span, llm_span, make_span, send_spans
 
 if TYPE_CHECKING:
@@ -167,6 +168,7 @@ def test_the_namespace_of_the_environment_is_used(
     assert tips("team") == ["Remember patience."]
 
 
+@only_where_slow
 def test_interrupted_it_finishes_what_is_under_way_and_the_next_sync_does_the_rest(
     phoenix: PhoenixServer, project: str, model_server: ModelServer
 ) -> None:
@@ -416,6 +418,7 @@ def test_a_run_that_was_killed_is_said_to_have_broken_off(
     assert [one["state"] for one in runs()] == ["broke off", "ended"]
 
 
+@only_where_slow
 def test_watching_goes_on_with_one_line_a_round(mixed_project: str, model_server: ModelServer) -> None:
     command = [*PROGRAM, "sync", "phoenix", "--watch", "0.2s"]
     with subprocess.Popen(command, env=os.environ, stdout=subprocess.PIPE, text=True) as process:

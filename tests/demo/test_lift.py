@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from kaizen.demo.model_server import ModelServer, Scenarios
 from kaizen.demo.world.agent import SYSTEM_PROMPT, attempt
 from kaizen.demo.world.development import DRAIN_FIRST, FAMILIES, REFUND_CENTS
 from kaizen.demo.world.player import RulesPlayer
@@ -133,3 +134,33 @@ def test_a_cut_run_makes_one_call_of_the_tool_that_has_the_rule(lift: Any, tmp_p
     result = run(lift, tmp_path / "cut.json", "--first-call-only", "--no-change", "--arms", "none")
     assert {one["arm"] for one in result["attempts"]} == {"none"}
     assert {one["errors"] for one in result["attempts"]} == {1}
+
+
+def test_learners_are_measured_beside_each_other_and_learning_and_trying_can_be_two_steps(
+    lift: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    small = ["--families", "2", "--held-out", "0", "--learn-runs", "3", "--tasks", "2", "--workers", "4"]
+    learners = ["--learners", "offline", "model", "both", "--tips-model", "openai/scripted"]
+    saved, tried = str(tmp_path / "tips.json"), tmp_path / "tried.json"
+    with ModelServer(scenarios=Scenarios()) as server:
+        monkeypatch.setenv("OPENAI_BASE_URL", server.base_url)
+        monkeypatch.setenv("OPENAI_API_KEY", "scripted")
+        lift.main([*small, *learners, "--learn-only", "--save-tips", saved])
+        assert "runs to learn from" in capsys.readouterr().out
+        server.clear()
+        lift.main([*small, *learners, "--tips", saved, "--json", str(tried)])
+        assert server.requests == []
+    result = json.loads(tried.read_text())
+    arms = [f"{who} tips, {where}" for who in ("offline", "model", "both") for where in lift.PLACES[2:]]
+    assert list(dict.fromkeys(one["arm"] for one in result["attempts"])) == ["none", "placebo", *arms]
+    # A model that says nothing leaves the miner's words, and the same words are given once.
+    assert len(result["tips"]["offline"]) >= 2
+    assert result["tips"]["offline"] == result["tips"]["model"] == result["tips"]["both"]
+
+
+def test_learners_that_need_a_model_are_refused_without_one(
+    lift: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        lift.main(["--learners", "model"])
+    assert "need a model" in capsys.readouterr().err

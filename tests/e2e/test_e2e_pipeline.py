@@ -19,6 +19,7 @@ import pytest
 
 from tests.support.command import kaizen as command_here
 from tests.support.polling import wait_until
+from tests.support.slow import only_where_slow
 from tests.support.spans import read_spans
 
 if TYPE_CHECKING:
@@ -72,7 +73,14 @@ AGENTS = {
 }
 
 
-@pytest.mark.parametrize("agent", AGENTS)
+# Two of them always: they take the most of all tests.
+ALWAYS = ("openai", "openai_agents")
+
+
+@pytest.mark.parametrize(
+    "agent",
+    [name if name in ALWAYS else pytest.param(name, marks=only_where_slow) for name in AGENTS],
+)
 def test_an_agent_run_becomes_tips(
     agent: str,
     phoenix: PhoenixServer,

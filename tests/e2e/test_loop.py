@@ -17,7 +17,7 @@ from kaizen.sync.proof.verdicts import MIN_UNITS_A_SIDE
 from kaizen.sync.state.exposures import EXPOSURE
 from tests.support.command import PROGRAM, kaizen
 from tests.support.polling import wait_until
-from tests.support.slow import SLOW
+from tests.support.slow import only_where_slow
 from tests.support.spans import read_spans, trace_ids
 
 if TYPE_CHECKING:
@@ -184,7 +184,7 @@ def runs_told_and_refused(model_server: ModelServer) -> tuple[set[str], set[str]
             BY_THE_APPLICATION,
             "",
             id="by the application",
-            marks=pytest.mark.skipif(not SLOW, reason="runs with KAIZEN_TEST_SLOW=true, as CI sets it"),
+            marks=only_where_slow,
         ),
     ],
 )

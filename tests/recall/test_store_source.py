@@ -217,7 +217,8 @@ def tips(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store
 
 
 def test_export_for_recall(tips: Store, tmp_path: Path) -> None:
-    assert exported("--format", "recall", "--output", "tips.json").exit_code == 0
+    said = exported("--format", "recall", "--output", "tips.json")
+    assert (said.exit_code, said.stdout.split()[:3]) == (0, ["Exported", "3", "tips"])
     found = read_document((tmp_path / "tips.json").read_bytes(), "kaizen")
     assert [tip.id for tip in found.tips] == ["a", "b", "c"]
     assert [tip["id"] for tip in exported("--format", "recall", "--top", 1).json["tips"]] == ["a"]

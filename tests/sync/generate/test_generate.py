@@ -10,8 +10,8 @@ import pytest
 
 from kaizen.demo.model_server import Fault, ModelServer, Scenarios
 from kaizen.sync import OFFLINE, ModelError, ModelSettings
-from kaizen.sync.errors import PromptTooLongError
-from kaizen.sync.generate.checks import Generated
+from kaizen.sync.errors import ModelUnavailableError, PromptTooLongError
+from kaizen.sync.generate.checks import Generated, retells
 from kaizen.sync.generate.condense import estimated_tokens
 from kaizen.sync.generate.generate import generate_tips, input_tokens
 from kaizen.sync.generate.grounding import quoted_span
@@ -350,3 +350,96 @@ def test_a_findings_tip_is_read_from_whatever_a_weak_model_puts_around_it(
     server.fail(Fault(kind="answer", message={"content": text}))
     [tip] = generate_tips(refused(), model).tips
     assert tip.content == WORDED["content"]
+
+
+# Weak models must not end with less than the miner alone
+
+
+def said(*tips: dict[str, Any]) -> str:
+    return json.dumps({"tips": list(tips)})
+
+
+def worded(content: str, **more: Any) -> dict[str, Any]:
+    return {**WORDED, "content": content, **more}
+
+
+MINED = "Write `date` like 05JAN26 when calling `find_trains`: otherwise it refuses with"
+BAD_ANSWERS = {
+    "nothing": "",
+    "no tips": said(),
+    "prose": "The agent searched for a train. The date was wrong at first.",
+    "half a JSON object": said(WORDED)[:60],
+    "another form": '{"lesson": "write dates well"}',
+    "the form itself": said(worded("<string>"), worded("...")),
+    "a list of titles": '["Date format", "Error handling"]',
+    "a title": said(worded("`date` format of `find_trains`")),
+    "a title with the rule": said(worded("`find_trains`: `date` like 05JAN26")),
+    "no action": said(worded("The `date` of `find_trains`, such as 05JAN26, is well known.")),
+    "the run retold": said(worded("The agent called `find_trains` with a wrong `date` instead of 05JAN26.")),
+    "the error retold": said(worded("The error message says that `date` of `find_trains` is like 05JAN26.")),
+    "the rule lost": said(worded("Use the right format of `date` when calling `find_trains`.")),
+    "a value of the run for the rule": said(worded("Pass `date` 14MAR26 to `find_trains`, not 2026-03-14.")),
+    "another tool": said(worded("Write `date` like 05JAN26 before you call `find_buses`.")),
+    "no such finding": said(worded("Write dates carefully.", finding=7)),
+    "the task": said(worded("Find a train.")),
+    "reasoning without an end": "<think>The agent should have " + "looked at the date. " * 40,
+}
+
+
+@pytest.mark.parametrize("answer", BAD_ANSWERS.values(), ids=BAD_ANSWERS)
+def test_whatever_a_weak_model_answers_what_the_calls_prove_is_learned(
+    answer: str, server: ModelServer, model: Model
+) -> None:
+    server.fail(Fault(kind="answer", message={"content": answer}), times=None)
+    tips = generate_tips(refused(), model).tips
+    [proven] = [tip for tip in tips if tip.claim]
+    assert proven.content.startswith(MINED)
+    assert not any(retells(tip.content) for tip in tips)
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        "{}",
+        "```json\n{}\n```",
+        "Sure! Here are the tips:\n```\n{}\n```\nLet me know if you need more.",
+        "<think>The date was refused, so {{}} is no answer.</think>\n{}",
+        "<reasoning>refused</reasoning>{}",
+        '{{"tips": []}}\n\nOn reflection:\n{}',
+        '{{"thought": "it was refused"}}\n{}',
+    ],
+)
+def test_a_good_answer_is_taken_from_whatever_is_around_it(
+    wrap: str, server: ModelServer, model: Model
+) -> None:
+    server.fail(Fault(kind="answer", message={"content": wrap.format(said(WORDED))}))
+    [tip] = generate_tips(refused(), model).tips
+    assert (tip.content, tip.claim["kind"]) == (WORDED["content"], "form")
+
+
+def test_a_copy_of_the_miners_words_with_a_mistake_is_the_miners(server: ModelServer, model: Model) -> None:
+    mined = generate_tips(refused(), Model(OFFLINE, ModelSettings())).tips
+    copied = mined[0].content.replace('"', "'")[:-2]
+    answers(server, worded(copied, trigger="Step 2 calls find_trains and is refused."))
+    assert [tip.content for tip in generate_tips(refused(), model).tips] == [mined[0].content]
+
+
+def test_a_trigger_that_retells_gives_way_to_the_miners(server: ModelServer, model: Model) -> None:
+    answers(server, {**WORDED, "trigger": "Step 2 calls find_trains and is refused."})
+    [tip] = generate_tips(refused(), model).tips
+    assert (tip.content, tip.trigger) == (WORDED["content"], "`find_trains` is to be called with `date`.")
+
+
+def test_a_refused_answer_takes_nothing_away_either(server: ModelServer, model: Model) -> None:
+    server.fail(Fault(kind="answer", message={"content": "", "refusal": "I cannot help."}), times=None)
+    generated = generate_tips(refused(), model)
+    assert [tip.content.startswith(MINED) for tip in generated.tips] == [True]
+    assert generated.dropped == {"no usable answer": 1}
+    with pytest.raises(ModelError):
+        generate_tips(run(), model)
+
+
+def test_an_outage_is_no_answer(server: ModelServer, model: Model) -> None:
+    server.fail(Fault(kind="status", status=503), times=None)
+    with pytest.raises(ModelUnavailableError):
+        generate_tips(refused(), model)

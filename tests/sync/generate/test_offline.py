@@ -644,9 +644,9 @@ def strangers(number: int) -> list[Called]:
 def test_ten_times_the_run_takes_about_ten_times_as_long(calls: Callable[[int], list[Called]]) -> None:
     def seconds(times: int) -> float:
         trajectory = run(*(called for number in range(times) for called in calls(number)))
-        started = time.process_time()
+        started = time.thread_time()
         mine_tips(trajectory)
-        return time.process_time() - started
+        return time.thread_time() - started
 
     seconds(1)
     assert seconds(400) < 40 * max(seconds(40), 0.005)

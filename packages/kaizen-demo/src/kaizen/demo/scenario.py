@@ -11,10 +11,10 @@ A scenario file is a JSON object with any of these lists:
     contains that text, for agents that do not tell the model of answers that led to an error. A step with
     ``unless_told`` is left out if the instructions or the description of a tool contain that text: a mistake
     that the model does not make if it is told better.
-``tips``, ``decisions`` and ``groups``
+``tips``, ``comparisons``, ``decisions`` and ``groups``
     ``{"pattern", "answer"}``. Each distinct match of the regular expression in the conversation adds one
-    answer to what a ``kaizen_tips``, ``kaizen_reconcile`` or ``kaizen_consolidate`` request gets; its strings
-    may use the match's groups, as in ``\\g<word>``.
+    answer to what a ``kaizen_tips``, ``kaizen_compare``, ``kaizen_reconcile`` or ``kaizen_consolidate``
+    request gets; its strings may use the match's groups, as in ``\\g<word>``.
 """
 
 from __future__ import annotations
@@ -113,6 +113,7 @@ class Scenarios:
     tips: tuple[Rule, ...] = ()
     decisions: tuple[Rule, ...] = ()
     groups: tuple[Rule, ...] = ()
+    comparisons: tuple[Rule, ...] = ()
 
     def __add__(self, other: Scenarios) -> Scenarios:
         return Scenarios(
@@ -120,12 +121,13 @@ class Scenarios:
             self.tips + other.tips,
             self.decisions + other.decisions,
             self.groups + other.groups,
+            self.comparisons + other.comparisons,
         )
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> Scenarios:
         """Build scenarios from a file's content; raises ScenarioError with what is wrong."""
-        if unknown := value.keys() - {"agents", "tips", "decisions", "groups"}:
+        if unknown := value.keys() - {"agents", "tips", "decisions", "groups", "comparisons"}:
             raise ScenarioError(f"unknown keys {sorted(unknown)}")
         try:
             return cls(
@@ -133,6 +135,7 @@ class Scenarios:
                 tips=tuple(_rule(item) for item in value.get("tips", ())),
                 decisions=tuple(_rule(item) for item in value.get("decisions", ())),
                 groups=tuple(_rule(item) for item in value.get("groups", ())),
+                comparisons=tuple(_rule(item) for item in value.get("comparisons", ())),
             )
         except KeyError as exc:
             raise ScenarioError(f"the key {exc} is missing") from exc

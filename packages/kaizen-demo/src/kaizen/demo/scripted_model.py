@@ -35,6 +35,9 @@ def reply_to(conversation: Conversation, scenarios: Scenarios) -> Reply:
         case "kaizen_tips":
             found = [tip for rule in scenarios.tips for tip in rule.answers(conversation.text)]
             value = {"tips": found}
+        case "kaizen_compare":
+            found = [tip for rule in scenarios.comparisons for tip in rule.answers(conversation.text)]
+            value = {"tips": found}
         case "kaizen_reconcile":
             found = [one for rule in scenarios.decisions for one in rule.answers(conversation.text)]
             value = {"decisions": found}

@@ -57,7 +57,7 @@ class Tip:
     `as_written` are its texts before values of the run became placeholders, if there were any, and `veto` is
     what a model that was asked whether it is safe has against it.
     `signature` is the failed call that it prevents: tool and error template. `claim` says in a checkable form
-    how to prevent it.
+    how to prevent it. `prompt_version` is that of the question it answers, if that is not about one run.
     """
 
     content: str
@@ -72,6 +72,7 @@ class Tip:
     veto: str = ""
     signature: Mapping[str, str] = field(default_factory=dict, hash=False)
     claim: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    prompt_version: str = ""
 
 
 class _Field(Generic[T]):

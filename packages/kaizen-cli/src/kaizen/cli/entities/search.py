@@ -41,9 +41,9 @@ def search(
 ) -> None:
     """Find the entities that fit a task best, by its words and by its meaning, best first.
 
-    SCORE gives the order, WORDS is the score of the words (- without a word in common), MEANING how alike the
-    meanings are (at most 1; - if not known, as with KAIZEN_EMBEDDER=none). What fits neither by its words nor
-    by its meaning is not found.
+    WORDS is the score of the words (- without a word in common), MEANING how alike the meanings are (at most
+    1; - if not known, as with KAIZEN_EMBEDDER=none); both together give the order. What fits neither by its
+    words nor by its meaning is not found.
 
     Tips: kaizen entities search "cancel an order" --type guideline
     """
@@ -63,10 +63,10 @@ def search(
     elif hits:
         ids = short_ids([hit.entity.id for hit in hits])
         print_table(
-            ["SCORE", "WORDS", "MEANING", "ID", "TEXT"],
+            ["RANK", "WORDS", "MEANING", "ID", "TEXT"],
             [
-                [f"{hit.score:.4f}", _score(hit.lexical), _score(hit.dense), id_, hit.entity.content]
-                for id_, hit in zip(ids, hits, strict=True)
+                [str(rank), _score(hit.lexical), _score(hit.dense), id_, hit.entity.content]
+                for rank, (id_, hit) in enumerate(zip(ids, hits, strict=True), 1)
             ],
         )
     else:

@@ -33,6 +33,10 @@ def print_report(report: Report, *, named: bool = False) -> None:
         print_text(f"Tips dropped: {dropped}.")
     if report.outcomes_updated:
         print_text(f"Outcomes updated: {report.outcomes_updated}.")
+    if report.compared:
+        print_text(
+            f"Compared {counted(report.compared, 'failed run')} with one of the same task that succeeded."
+        )
     if report.verdicts:
         print_text(f"Verdicts on tips: {report.verdicts} new; `kaizen proof` shows them.")
     if report.annotated or report.not_annotated:
@@ -139,9 +143,10 @@ def print_preview(preview: Preview, *, named: bool = False) -> None:
     if named:
         print_text(f"Project '{one_line(preview.project)}'", style="bold")
     print_table(["TRACE", "TOKENS"], [[t, f"about {n:,}"] for t, n in preview.tokens.items()])
+    compared = f", and compare {counted(len(preview.compared), 'pair')} of runs" if preview.compared else ""
     print_text("")
     print_text(
-        f"Would process {counted(len(preview.tokens), 'trace')} and skip {preview.skipped}: about "
-        f"{counted(sum(preview.tokens.values()), 'token')} for {preview.model}, {priced(preview.cost_usd)}. "
+        f"Would process {counted(len(preview.tokens), 'trace')} and skip {preview.skipped}{compared}: about "
+        f"{counted(preview.prompt_tokens, 'token')} for {preview.model}, {priced(preview.cost_usd)}. "
         "Nothing was done."
     )

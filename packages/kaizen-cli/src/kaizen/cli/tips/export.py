@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from json import loads
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -64,18 +65,21 @@ def export(
     """
     _check_options(format_, output=output, into=into, top=top, max_tokens=max_tokens, check=check)
     with opened(backend, data_dir, namespace) as (store, namespace_id):
+        count = "the tips"
         if format_ == "markdown":
             lines = markdown_lines(store, namespace_id, GUIDELINE, parse_where(where or []))
         else:
             text = _text(store, namespace_id, format_, parse_where(where or []), top, max_tokens)
             lines = iter([text.encode()])
+            if format_ == "recall":
+                count = f"{len(loads(text)['tips'])} tips"
         if into is not None:
             _replace(into, b"".join(lines).decode().removesuffix("\n"), check=check)
         elif output is None:
             print_lines(lines)
         else:
             write_file(output, lines)
-            typer.echo(f"Exported the tips of namespace '{namespace_id}' to {one_line(output)}.")
+            typer.echo(f"Exported {count} of namespace '{namespace_id}' to {one_line(output)}.")
 
 
 def _check_options(

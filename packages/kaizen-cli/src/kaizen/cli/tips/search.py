@@ -17,8 +17,9 @@ search = for_tips(
     entities.search,
     """Find the tips that fit a task best, by its words and by its meaning, best first.
 
-    SCORE gives the order, WORDS is the score of the words (- without a word in common), MEANING how alike the
-    meanings are (at most 1; - if not known). What fits neither by its words nor by its meaning is not found.
+    WORDS is the score of the words (- without a word in common), MEANING how alike the meanings are (at most
+    1; - if not known); both together give the order. What fits neither by its words nor by its meaning is not
+    found.
 
     Example: kaizen tips search "cancel an order"
     """,

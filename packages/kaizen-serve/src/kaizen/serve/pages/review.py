@@ -14,14 +14,14 @@ from kaizen.serve.pages.rendering import form_of, links_of, namespace_of, redire
 from kaizen.serve.pages.text import Piece, marked
 from kaizen.serve.security import caller_of, require
 from kaizen.store import InvalidInputError, NotFoundError
-from kaizen.tips import GUIDELINE, newest_evidence, read_tip
+from kaizen.tips import GUIDELINE, StoredTip, newest_evidence, read_tip
 
 if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
     from kaizen.store import Commit, Entity, Store
-    from kaizen.tips import ReviewDecision, StoredTip
+    from kaizen.tips import ReviewDecision
 
 _QUEUE = 500
 _DECISIONS: Mapping[str, ReviewDecision] = {"approve": "approved", "reject": "rejected"}
@@ -41,16 +41,16 @@ class Passage:
 class ReviewView:
     """The tip to decide on, at `place` of `waiting`; None if no tip waits. `is_more` says that more wait."""
 
-    tip: StoredTip | None
-    revision: int
-    place: int
-    waiting: int
-    is_more: bool
-    before: str
-    after: str
-    passages: Sequence[Passage]
-    excerpt: Excerpt | None
     last: Commit | None
+    tip: StoredTip | None = None
+    revision: int = 0
+    place: int = 0
+    waiting: int = 0
+    is_more: bool = False
+    before: str = ""
+    after: str = ""
+    passages: Sequence[Passage] = ()
+    excerpt: Excerpt | None = None
 
 
 async def review(request: Request) -> Response:
@@ -70,50 +70,38 @@ def read_review(
     store: Store, namespace_id: str, *, wanted: str = "", after: str = "", done: str = ""
 ) -> ReviewView:
     """Return the tip that is wanted, or the first one that waits after that id, or else the first one."""
-    try:
-        queue = _queue(store, namespace_id)
-    except NotFoundError:
-        queue = []
+    queue, last = _queue(store, namespace_id), _commit(store, namespace_id, done)
     ids = [entity.id for entity in queue]
+    if not ids:
+        return ReviewView(last=last)
     place = ids.index(wanted) if wanted in ids else next((n for n, i in enumerate(ids) if i > after), 0)
-    last = _commit(store, namespace_id, done)
-    if not queue:
-        return ReviewView(
-            tip=None,
-            revision=0,
-            place=0,
-            waiting=0,
-            is_more=False,
-            before="",
-            after="",
-            passages=(),
-            excerpt=None,
-            last=last,
-        )
-    entity = queue[place]
-    tip = read_tip(entity)
-    assert tip is not None
-    evidence = newest_evidence(store, namespace_id, tip)
+    tip = StoredTip.of(queue[place])
     return ReviewView(
+        last=last,
         tip=tip,
-        revision=entity.revision,
+        revision=queue[place].revision,
         place=place + 1,
-        waiting=len(queue),
-        is_more=len(queue) == _QUEUE,
+        waiting=len(ids),
+        is_more=len(ids) == _QUEUE,
         before=ids[place - 1] if place else "",
         after=ids[place + 1] if place + 1 < len(ids) else "",
         passages=passages(tip),
-        excerpt=(
-            read_excerpt(store, namespace_id, evidence[0].source, suspicious=_suspicious(tip))
-            if evidence
-            else None
-        ),
-        last=last,
+        excerpt=_excerpt(store, namespace_id, tip),
     )
 
 
+def _excerpt(store: Store, namespace_id: str, tip: StoredTip) -> Excerpt | None:
+    evidence = newest_evidence(store, namespace_id, tip)
+    if not evidence:
+        return None
+    return read_excerpt(store, namespace_id, evidence[0].source, suspicious=_suspicious(tip))
+
+
 def _queue(store: Store, namespace_id: str) -> list[Entity]:
-    page = store.list(namespace_id, type=GUIDELINE, where={"status": "quarantined"}, limit=_QUEUE)
+    try:
+        page = store.list(namespace_id, type=GUIDELINE, where={"status": "quarantined"}, limit=_QUEUE)
+    except NotFoundError:
+        return []
     return [entity for entity in page.entities if read_tip(entity) is not None]
 
 

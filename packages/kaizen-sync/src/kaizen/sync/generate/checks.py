@@ -25,6 +25,7 @@ RESTATES_TASK = "restates the task"
 REPEATS_ANOTHER = "repeats another"
 RUN_SPECIFIC = "run-specific"
 RETELLS = "retells the run"
+UNUSABLE = "no usable answer"
 SAYS_LESS = "says less than the run shows"
 
 MOST_TIPS = 20

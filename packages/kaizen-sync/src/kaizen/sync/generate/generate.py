@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 from kaizen.sync.errors import PromptTooLongError, UnusableAnswerError
-from kaizen.sync.generate.checks import RETELLS, SAYS_LESS, Generated, checked, retells
+from kaizen.sync.generate.checks import RETELLS, SAYS_LESS, UNUSABLE, Generated, checked, retells
 from kaizen.sync.generate.condense import estimated_tokens
 from kaizen.sync.generate.grounding import quoted_step
 from kaizen.sync.generate.offline import MOST_FINDINGS, mine
@@ -23,6 +23,7 @@ from kaizen.sync.generate.prompt import (
     load_prompt,
     render_trajectory,
 )
+from kaizen.tips.text import overlap, words
 from kaizen.tips.tip import Tip
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
     from kaizen.sync.generate.offline.differences import Finding
     from kaizen.sync.llm.client import Model
-    from kaizen.sync.llm.schemas import Answer, WordedSegment
+    from kaizen.sync.llm.schemas import Answer, WordedSegment, WordedTip
     from kaizen.sync.model import Trajectory
 
 A = TypeVar("A", bound="Answer")
@@ -41,6 +42,7 @@ MOST_SEGMENTS = 8
 
 _LONG_STEPS = 20
 _LONG_REQUESTS = 4
+_COPIED = 0.9
 _QUOTE_CHARS = 1_000  # models may quote whole messages
 # Room for the answer, and for one that has to be asked for again.
 _ANSWER_TOKENS = 8_000
@@ -50,7 +52,7 @@ def generate_tips(trajectory: Trajectory, model: Model) -> Generated:
     """Return what the run teaches: no tip, or a few. `trajectory` must be redacted already.
 
     A long run of several tasks is asked about task by task if that is enabled. Raises `ModelError` if the
-    model gives no usable answer, which is not the same as no tips.
+    model gives no usable answer, which is not the same as no tips, and the calls prove nothing either.
     """
     findings = mine(trajectory)[:MOST_FINDINGS]
     dropped: Counter[str] = Counter()
@@ -59,11 +61,29 @@ def generate_tips(trajectory: Trajectory, model: Model) -> Generated:
     else:
         numbered = dict(enumerate(findings, 1))
         parts: list[Segment | None] = [*divide(trajectory, model)] or [None]
-        worded = [each for part in parts for each in _ask_tips(trajectory, model, part, numbered, dropped)]
+        worded = [each for part in parts for each in _worded(trajectory, model, part, numbered, dropped)]
         tips = _with_findings(worded, numbered, dropped)
     rules = [finding.claim.error for finding in findings]
     generated = checked((_with_steps(trajectory, tip) for tip in tips), trajectory, rules=rules)
     return replace(generated, dropped=generated.dropped + dropped)
+
+
+def _worded(
+    trajectory: Trajectory,
+    model: Model,
+    segment: Segment | None,
+    findings: Mapping[int, Finding],
+    dropped: Counter[str],
+) -> list[tuple[Tip, int | None]]:
+    """Return the model's tips; none if it has no usable answer, and what the calls prove stands anyway."""
+    try:
+        return list(_ask_tips(trajectory, model, segment, findings, dropped))
+    except (UnusableAnswerError, PromptTooLongError) as error:
+        if not findings:
+            raise
+        _log.info("trace %s has the tips that its calls prove alone: %s", trajectory.trace_id, error)
+        dropped[UNUSABLE] += 1
+        return []
 
 
 def _ask_tips(
@@ -88,17 +108,22 @@ def _ask_tips(
     dropped.update(answer.dropped)
     task = segment.task_description if segment else ""
     for worded in answer.tips:
-        tip = Tip(
-            content=worded.content.strip(),
-            category=worded.category,
-            rationale=worded.rationale.strip(),
-            trigger=worded.trigger.strip(),
-            implementation_steps=tuple(filter(None, map(str.strip, worded.implementation_steps))),
-            task_description=task or worded.task_description.strip(),
-            quote=worded.quote.strip()[:_QUOTE_CHARS],
-            steps=tuple(worded.steps),
-        )
-        yield tip, worded.finding
+        tip = as_tip(worded)
+        yield (replace(tip, task_description=task) if task else tip), worded.finding
+
+
+def as_tip(worded: WordedTip) -> Tip:
+    """Return a tip as the model words it."""
+    return Tip(
+        content=worded.content.strip(),
+        category=worded.category,
+        rationale=worded.rationale.strip(),
+        trigger=worded.trigger.strip(),
+        implementation_steps=tuple(filter(None, map(str.strip, worded.implementation_steps))),
+        task_description=worded.task_description.strip(),
+        quote=worded.quote.strip()[:_QUOTE_CHARS],
+        steps=tuple(worded.steps),
+    )
 
 
 def _with_findings(
@@ -124,11 +149,21 @@ def _with_findings(
             dropped[SAYS_LESS] += 1
         else:
             said.add(about)
-            proven = findings[about].tip
-            tips.append(
-                replace(tip, signature=proven.signature, claim=proven.claim, quote=tip.quote or proven.quote)
-            )
+            tips.append(_proven(tip, findings[about].tip))
     return [*tips, *(finding.tip for n, finding in findings.items() if n not in said)]
+
+
+def _proven(tip: Tip, mined: Tip) -> Tip:
+    """Return a tip as one that says what the miner found; the miner's own, if it only repeats that.
+
+    The miner's words follow its claim when other runs widen it, and weak models copy them with mistakes.
+    """
+    if overlap(words(tip.content), words(mined.content)) >= _COPIED:
+        return mined
+    proven = replace(tip, signature=mined.signature, claim=mined.claim, quote=tip.quote or mined.quote)
+    if retells("\n".join((tip.trigger, *tip.implementation_steps))):
+        return replace(proven, trigger=mined.trigger, implementation_steps=mined.implementation_steps)
+    return proven
 
 
 def _with_steps(trajectory: Trajectory, tip: Tip) -> Tip:

@@ -68,6 +68,12 @@ class Reconciled:
     merged: int = 0
     contradicting: int = 0
 
+    @property
+    def counts(self) -> dict[str, int]:
+        """Return how often each decision was taken, as a report counts them."""
+        names = ("created", "duplicates", "merged", "contradicting")
+        return {name: getattr(self, name) for name in names}
+
 
 class PairDecision(NamedTuple):
     """What a new tip is to a known one: `new` if nothing. `wording` is that of a merge."""
@@ -126,7 +132,9 @@ class Reconciler:
             return None
         placed: list[tuple[Tip, Sequence[Neighbour[KnownTip]]]] = []
         for new, same, neighbours in self._placed(learned, known):
-            pending = self._neighbours.of_pending(new.tip.content, before=story_id)
+            found = self._neighbours.of_pending(new.tip.content, before=story_id)
+            # Claims differ in what they say, or join by it: no model is needed.
+            pending = [near for near in found if not (new.tip.claim and near.tip.claim)]
             is_pending = any(fold(near.tip.content) == fold(new.tip.content) for near in pending)
             if not same and not is_pending and not is_dangerous(new.quarantine_reason):
                 placed.append((new.tip, [*neighbours, *pending]))

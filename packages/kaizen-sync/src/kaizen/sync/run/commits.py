@@ -12,8 +12,10 @@ from kaizen.sync.cleaning import clean_text
 from kaizen.sync.errors import RedactionError
 from kaizen.sync.knowledge.claim_tests import ClaimTests, calls_metadata, settle
 from kaizen.sync.knowledge.deleted import is_deleted
+from kaizen.sync.knowledge.outcome_questions import EndedStory
 from kaizen.sync.knowledge.reconcile import NewTip, Reconciled, Reconciler, update_outcome
 from kaizen.sync.knowledge.shown import KnownTips
+from kaizen.sync.llm.client import CHARS_PER_TOKEN
 from kaizen.sync.redact import Redactor
 from kaizen.sync.run.prepare import PreparedTrace
 from kaizen.sync.state.records import (
@@ -23,9 +25,10 @@ from kaizen.sync.state.records import (
     part_reason,
 )
 from kaizen.sync.state.rejudge_schedule import hour_of
+from kaizen.sync.trajectory.tool_definitions import tool_versions
 from kaizen.tips.contradictions import resolve_contradictions
 from kaizen.tips.merge import unmerged_tips
-from kaizen.tips.text import load_stemmer
+from kaizen.tips.text import load_stemmer, words
 
 if TYPE_CHECKING:
     from kaizen.store import Change, Entity, Put
@@ -50,7 +53,8 @@ class Result:
 
     `as_of` tells whether others may have changed the story since it was linked. `outage` is the one that a
     deferred story waits for. `learned` are the tips with what backs them; `tips_dropped` counts those that
-    are not learned, by reason. `calls` are those of the story, by conversation, on which claims are tested.
+    are not learned, by reason. `calls` are those of the story, by conversation, on which claims are tested;
+    `request` is what the user asked for.
     """
 
     linked: LinkedStory
@@ -62,6 +66,7 @@ class Result:
     shown_tip_ids: tuple[str, ...] = ()
     tips_dropped: Counter[str] = field(default_factory=Counter)
     calls: Sequence[Sequence[PastCall]] = ()
+    request: str = ""
     outage: Outage | None = None
 
 
@@ -124,6 +129,8 @@ class Planner:
         shown = self._evidence.shown(linked, self._known_tips)
         learned = tuple(self._evidence.learned(linked, tips, shown))
         is_all_shown = bool(tips) and not learned
+        # A story that tries to steer its reader confirms nothing and breaks nothing.
+        is_suspect = any(new.source.is_suspect for new in learned)
         return replace(
             result,
             state="no_lesson" if result.state == "learned" and not learned else result.state,
@@ -131,8 +138,25 @@ class Planner:
             learned=learned,
             shown_tip_ids=tuple(dict.fromkeys(tip.id for one in shown for tip in one.tips)),
             tips_dropped=+Counter({**result.tips_dropped, WAS_SHOWN: len(tips) - len(learned)}),
-            # A story that tries to steer its reader confirms nothing and breaks nothing.
-            calls=() if any(new.source.is_suspect for new in learned) else self._evidence.calls(linked),
+            calls=() if is_suspect else self._evidence.calls(linked),
+            request="" if is_suspect else self._evidence.request(linked),
+        )
+
+    def ended(self, linked: LinkedStory) -> EndedStory | None:
+        """Return a story that is not stored yet as it is compared with others; None without an outcome."""
+        if linked.outcome.name == "unknown":
+            return None
+        trajectory = linked.trajectory()
+        calls = tuple(call for conversation in self._evidence.calls(linked) for call in conversation)
+        return EndedStory(
+            trace_id=linked.story.head,
+            learned_from=linked.learned_from,
+            start=linked.start_time(linked.story.head).isoformat(),
+            is_success=linked.outcome.name == "success",
+            offered=frozenset(tool_versions(trajectory.tools)),
+            request=words(self._evidence.request(linked)),
+            calls=calls,
+            tokens=sum(map(len, (m.content for m in trajectory.all_messages()))) // CHARS_PER_TOKEN,
         )
 
     def evidence_for(self, tip: Tip, linked: LinkedStory) -> NewTip | None:
@@ -226,6 +250,7 @@ class Planner:
                 "tips_dropped": dict(result.tips_dropped),
                 "shown_tip_ids": list(result.shown_tip_ids),
                 **calls_metadata(result.calls),
+                "request": result.request,
             }
             plan.reconciled = self.reconciler.reconcile(result.learned, self._standing(withdrawn))
             backed_ids = plan.reconciled.backed_ids

@@ -178,13 +178,7 @@ class Committer:
             self.annotator.add([*plan.records, *(after for _, after in plan.moved)], report)
         report.tips["removed"] += plan.removed
         if reconciled := plan.reconciled:
-            report.count_tips(
-                reconciled.tips.values(),
-                created=reconciled.created,
-                duplicates=reconciled.duplicates,
-                merged=reconciled.merged,
-                contradicting=reconciled.contradicting,
-            )
+            report.count_tips(reconciled.tips.values(), **reconciled.counts)
 
 
 def _commit_reason(traces: Sequence[UnpreparedTrace]) -> str:

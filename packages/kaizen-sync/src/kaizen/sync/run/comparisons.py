@@ -6,6 +6,7 @@ from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
 
+from kaizen.sync.errors import ModelAccessError, ModelError, ModelUnavailableError, UnusableAnswerError
 from kaizen.sync.run.isolation import failure_reason
 
 if TYPE_CHECKING:
@@ -58,13 +59,40 @@ class Comparisons:
         """
         if prefetched := self._prefetched.pop(result.linked.story.head, None):
             question, answer = prefetched
-            self._take(result, question, self.wait_for(answer))
+            self._take(result, question, self._answer(result, answer))
         while next_question := self._planner.question(result):
             answer = self._ask(next_question)
             # What was not asked ahead of this story may not have been asked ahead of the next ones either.
             for waiting in islice(self._queue.finished(), self._concurrency):
                 self._prefetch(waiting)
-            self._take(result, next_question, self.wait_for(answer))
+            self._take(result, next_question, self._answer(result, answer))
+
+    def _answer(self, result: Result, future: Future[DecisionsAnswer]) -> DecisionsAnswer:
+        """Return the model's decisions; no usable ones are none if the calls of the run prove something.
+
+        A weak model must not keep from being learned what needs no model.
+        """
+        from kaizen.sync.llm.schemas import DecisionsAnswer
+
+        try:
+            return self.wait_for(future)
+        except UnusableAnswerError as error:
+            if not any(new.tip.claim for new in result.learned):
+                raise
+            failure_reason(error, result.linked.story.head)
+            return DecisionsAnswer.of(())
+
+    def decide(self, question: Question) -> DecisionsAnswer | None:
+        """Return the model's decisions, none if it has no usable answer; None if it cannot be asked now."""
+        from kaizen.sync.llm.schemas import DecisionsAnswer
+
+        try:
+            return self.wait_for(self._ask(question))
+        except (ModelAccessError, ModelUnavailableError):
+            return None
+        except ModelError as error:
+            failure_reason(error, "tips of two runs that ended differently")
+            return DecisionsAnswer.of(())
 
     def forget(self, result: Result) -> None:
         """Drop what is kept of a story that is committed or left for later."""

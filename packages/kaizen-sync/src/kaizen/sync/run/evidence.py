@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from kaizen.sync.sources.base import Source
     from kaizen.tips.tip import Tip
 
+_REQUEST_CHARS = 500
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
@@ -53,6 +55,11 @@ class Evidence:
     def calls(self, linked: LinkedStory) -> list[list[PastCall]]:
         """Return the calls of the story by conversation."""
         return list(map(past_calls, call_logs(linked.trajectory())))
+
+    def request(self, linked: LinkedStory) -> str:
+        """Return the beginning of what the user asked for first."""
+        messages = linked.trajectory_of(linked.story.told_by[0]).messages
+        return next((message.content for message in messages if message.role == "user"), "")[:_REQUEST_CHARS]
 
     def learned(self, linked: LinkedStory, tips: Sequence[Tip], shown: Sequence[Shown]) -> Iterator[NewTip]:
         """Yield the tips of a story with what backs them, but for those that the agent was shown."""
@@ -109,7 +116,7 @@ class Evidence:
         """Return what worded a tip: where a model said less than the run shows, that is not the model."""
         if self.model == OFFLINE or (tip and is_mined(tip)):
             return {"model": OFFLINE, "prompt_version": PROMPT_VERSION}
-        return {"model": self.model, "prompt_version": TIPS_PROMPT}
+        return {"model": self.model, "prompt_version": (tip and tip.prompt_version) or TIPS_PROMPT}
 
 
 def only_strangers_say(trajectory: Trajectory, quote: str) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import Counter
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -20,6 +21,7 @@ from kaizen.sync.generate.offline import quote_of_call
 from kaizen.sync.knowledge.deleted import deleted_by_people
 from kaizen.sync.knowledge.effects import make_verdicts
 from kaizen.sync.knowledge.outcome_claims import OutcomeClaims
+from kaizen.sync.knowledge.outcome_questions import Answered, EndedStory, OutcomeQuestions
 from kaizen.sync.llm.client import Meter, Model
 from kaizen.sync.model import Trace, utc_now
 from kaizen.sync.outcomes.judge import Judge
@@ -55,7 +57,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from kaizen.store import Entity, Put, Store
-    from kaizen.sync.knowledge.reconcile import NewTip
+    from kaizen.sync.knowledge.reconcile import NewTip, Reconciled
     from kaizen.sync.model import Annotation, Clock
     from kaizen.sync.run.commits import Result
     from kaizen.sync.run.stories import LinkedStory
@@ -202,12 +204,16 @@ class Sync:
     def preview(self) -> Preview:
         """Return what `run` would do, without a model call and without a change to a trace's record."""
         preview = Preview(source=self._source.name, project=self._source.project)
+        ended: dict[str, EndedStory | None] = {}
         for batch in self._batches():
             prepared = [trace for trace in batch if isinstance(trace, PreparedTrace)]
             stories, failed = self._link(prepared)
             preview.skipped += len(batch) - len(prepared) + len(failed)
             for linked in stories:
                 preview.add(linked, self._tips_model)
+                ended |= dict.fromkeys(linked.trace_ids) | {linked.story.head: self._planner.ended(linked)}
+        if not self._tips_model.is_offline:
+            preview.compare(self._outcome_questions().unasked(ended))
         preview.price(self._tips_model)
         return preview
 
@@ -364,18 +370,51 @@ class Sync:
         """Learn by what runs that succeeded differ from those that failed, if this run knows of new ones."""
         deleted = partial(deleted_by_people, self._store, self._ledger.namespace_id)
         claims = OutcomeClaims(self._ledger, self._evidence_for, deleted=deleted)
+        is_new = bool(self._ledger.judged_tools) or self._ledger.is_to_compare
         try:
             claims.learn(run_id=self.report.run_id)
+            if is_new and not self._tips_model.is_offline:
+                self._ledger.is_to_compare = self._outcome_questions().learn()
         except (UnavailableError, CorruptDataError, ConflictError):
             raise
         except Exception as error:  # noqa: BLE001 - what the run is for is done; a later one compares
             _log.warning("could not compare runs that succeeded with those that failed: %s", error)
 
-    def _evidence_for(self, tip: Tip, entity: Entity) -> NewTip | None:
+    def _outcome_questions(self) -> OutcomeQuestions:
+        self._planner.start()
+        return OutcomeQuestions(
+            ledger=self._ledger,
+            reconciler=self._planner.reconciler,
+            ask=self._ask_to_compare,
+            decide=self._comparisons.decide,
+            moved=self._selection.recount,
+            counted=self._count_compared,
+            run_id=self.report.run_id,
+            at_once=self._settings.concurrency,
+            is_relearned=self._relearn,
+        )
+
+    def _ask_to_compare(self, failed: Entity, succeeded: Entity) -> Callable[[], Answered | None]:
+        first, second = self._linked(failed), self._linked(succeeded)
+        if first is None or second is None:
+            return lambda: Answered((), Counter())
+        future = self._queue.submit_urgent(partial(self._generator.compare, first, second))
+        return partial(self._comparisons.wait_for, future)
+
+    def _count_compared(self, reconciled: Reconciled, dropped: Counter[str]) -> None:
+        self.report.compared += 1
+        self.report.tips_dropped.update(dropped)
+        self.report.count_tips(reconciled.tips.values(), **reconciled.counts)
+
+    def _linked(self, entity: Entity) -> LinkedStory | None:
+        """Return the story of a head's record, as it is stored."""
         record = TraceRecord.of(entity)
         traces = stored_traces(self._linker, self._linker.recorded(record))
         stories = self._linker.link_stories(traces)
-        linked = next((one for one in stories if one.story.head == record.trace_id), None)
+        return next((one for one in stories if one.story.head == record.trace_id), None)
+
+    def _evidence_for(self, tip: Tip, entity: Entity) -> NewTip | None:
+        linked = self._linked(entity)
         quote = linked and quote_of_call(linked.trajectory(), tip.claim["tools"][0])
         return self._planner.evidence_for(replace(tip, quote=quote), linked) if linked and quote else None
 

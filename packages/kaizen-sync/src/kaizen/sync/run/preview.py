@@ -6,15 +6,17 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
 from kaizen.store import NotFoundError
+from kaizen.sync.generate.comparing import COMPARE_PROMPT, RUN_TOKENS
 from kaizen.sync.generate.generate import input_tokens
 from kaizen.sync.generate.prompt import TIPS_PROMPT, load_prompt, render_trajectory
 from kaizen.sync.llm.client import CHARS_PER_TOKEN
 from kaizen.sync.model import Usage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from kaizen.store import Commit, Entity, Store
+    from kaizen.sync.knowledge.outcome_questions import Pair
     from kaizen.sync.llm.client import Model
     from kaizen.sync.run.stories import LinkedStory
 
@@ -26,13 +28,14 @@ _ANSWER_TOKENS = 400
 class Preview:
     """`tokens` by trace id are those of each prompt, taken to be a quarter of its characters.
 
-    `cost_usd` takes 400 tokens for each answer and nothing for dividing and reconciling; None: the price is
-    not known.
+    `compared` has those of the questions about two runs that ended differently. `cost_usd` takes 400 tokens
+    for each answer and nothing for dividing and reconciling; None: the price is not known.
     """
 
     source: str
     project: str
     tokens: dict[str, int] = field(default_factory=dict)
+    compared: list[int] = field(default_factory=list)
     skipped: int = 0
     model: str = ""
     cost_usd: float | None = None
@@ -50,13 +53,25 @@ class Preview:
         chars = len(load_prompt(TIPS_PROMPT)) + len(shown)
         self.tokens[linked.story.head] = chars // CHARS_PER_TOKEN
 
+    def compare(self, pairs: Iterable[Pair]) -> None:
+        """Count the questions about these pairs."""
+        prompt = len(load_prompt(COMPARE_PROMPT)) // CHARS_PER_TOKEN
+        for pair in pairs:
+            shown = (min(story.tokens, RUN_TOKENS) for story in (pair.failed, pair.succeeded))
+            self.compared.append(prompt + sum(shown))
+
+    @property
+    def prompt_tokens(self) -> int:
+        """Return the tokens of all prompts."""
+        return sum(self.tokens.values()) + sum(self.compared)
+
     def price(self, model: Model) -> None:
         """Estimate the cost by the model's price."""
         self.model = model.name
         self.cost_usd = model.price_usd(
             Usage(
-                prompt_tokens=sum(self.tokens.values()),
-                completion_tokens=_ANSWER_TOKENS * len(self.tokens),
+                prompt_tokens=self.prompt_tokens,
+                completion_tokens=_ANSWER_TOKENS * (len(self.tokens) + len(self.compared)),
             )
         )
 
@@ -67,7 +82,8 @@ class Preview:
             "model": self.model,
             "traces": [{"trace_id": trace_id, "tokens": tokens} for trace_id, tokens in self.tokens.items()],
             "skipped": self.skipped,
-            "prompt_tokens": sum(self.tokens.values()),
+            "comparisons": len(self.compared),
+            "prompt_tokens": self.prompt_tokens,
             "cost_usd": self.cost_usd,
         }
 

@@ -32,7 +32,8 @@ class Checkpoint:
     those that its agents were offered last, by name.
     `index_from` and `full_at` are where the next index starts, and when the last one was a whole one.
     `asks` are the hours whose traces are asked for again. `exposures_changed` counts records of experiments
-    that changed since verdicts were made by them.
+    that changed since verdicts were made by them. `is_to_compare` says that the model could not
+    be asked yet about runs that ended differently.
     """
 
     source: str
@@ -48,6 +49,7 @@ class Checkpoint:
     tools: Mapping[str, Offered] = field(default_factory=dict)
     asks: tuple[Ask, ...] = ()
     exposures_changed: int = 0
+    is_to_compare: bool = False
     version: int = 0
 
     @property
@@ -104,6 +106,7 @@ class Checkpoint:
             tools={name: Offered(**offered) for name, offered in (metadata.get("tools") or {}).items()},
             asks=tuple(map(Ask.of_json, metadata.get("asks") or ())),
             exposures_changed=metadata.get("exposures_changed", 0),
+            is_to_compare=metadata.get("is_to_compare", False),
             version=metadata["version"],
         )
 

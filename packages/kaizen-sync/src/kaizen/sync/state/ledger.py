@@ -74,6 +74,7 @@ class Ledger:
         self.exposures_changed = self.checkpoint.exposures_changed
         # The tools of stories whose records changed and whose outcome is known.
         self.judged_tools: set[str] = set()
+        self.is_to_compare = self.checkpoint.is_to_compare
         # How often others changed a record: what was linked before may be linked otherwise since.
         self.changed_by_others = 0
         self._began: dict[str, CountedState | None] = {}
@@ -121,6 +122,20 @@ class Ledger:
         }
         found = self._store.iterate(self.namespace_id, type=TRAJECTORY, where=where)
         return (entity for entity in found if entity.metadata.get("state") in ("learned", "no_lesson"))
+
+    def judged_stories(self, outcome: str) -> Iterator[Entity]:
+        """Yield the records of all stories of the project that ended with that outcome."""
+        where: dict[str, JsonValue] = {
+            "source": self.source,
+            "project": self.project,
+            "outcome.name": outcome,
+        }
+        found = self._store.iterate(self.namespace_id, type=TRAJECTORY, where=where)
+        return (entity for entity in found if entity.metadata.get("state") in ("learned", "no_lesson"))
+
+    def comparisons(self, ids: Sequence[str]) -> dict[str, Entity]:
+        """Return the notes of what was asked about runs that ended differently, those that exist, by id."""
+        return self._store.get_many(self.namespace_id, ids) if ids else {}
 
     def story(self, trace_id: str) -> StoryKey:
         """Return the key of the story that is learned from that trace."""
@@ -202,6 +217,7 @@ class Ledger:
                 tools=self.tools,
                 asks=tuple(ask for _, ask in sorted(self.asks.items())),
                 exposures_changed=self.exposures_changed,
+                is_to_compare=self.is_to_compare,
                 version=version,
             )
             is_near = self.version - self.checkpoint.version < _FEW_COMMITS

@@ -187,6 +187,11 @@ def record_id(source: str, project: str, trace_id: str) -> str:
     return f"{TRAJECTORY}:{source}:{project_part(project)}:{trace_id}"
 
 
+def comparison_id(source: str, project: str, key: str) -> str:
+    """`comparison:<source>:<project>:<key>`: what was asked about two runs that ended differently."""
+    return f"comparison:{source}:{project_part(project)}:{key}"
+
+
 def project_part(project: str) -> str:
     """The project as a part of an id."""
     return quote(project, safe=" /@+")

@@ -27,7 +27,8 @@ class Report:
     `cost_usd` is None where a model was called whose price is not known. `share` is about how much of the
     work is done, from 0 to 1, where that can be told; `traces_read` were read so far. `outcomes_asked` counts
     traces that were asked for again, `outcomes_updated` those that are judged otherwise now, and `verdicts`
-    tips whose effect is known otherwise now.
+    tips whose effect is known otherwise now. `compared` are pairs of runs that ended differently and that the
+    model was asked about.
     """
 
     run_id: str
@@ -45,6 +46,7 @@ class Report:
     outcomes_asked: int = 0
     outcomes_updated: int = 0
     verdicts: int = 0
+    compared: int = 0
     annotated: int = 0
     not_annotated: int = 0
     model_calls: int = 0
@@ -141,6 +143,7 @@ class Report:
             "redacted": dict(sorted(self.redacted.items())),
             "outcomes": {"asked": self.outcomes_asked, "updated": self.outcomes_updated},
             "verdicts": self.verdicts,
+            "compared": self.compared,
             "annotated": {"done": self.annotated, "failed": self.not_annotated},
             "model": {
                 "calls": self.model_calls,

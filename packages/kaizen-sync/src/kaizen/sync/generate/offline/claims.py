@@ -38,7 +38,7 @@ Verdict = Literal["holds", "broken", "silent"]
 
 _SEARCHED_CHARS = 50_000
 _ARGUMENT_CHARS = 300
-_MOST_CALLS = 300
+MOST_CALLS = 300
 _NEAR = 20
 _FURTHEST = 200  # traces are untrusted: whatever is in one, so much of it is searched and no more
 JSON_TYPES: Mapping[type, str] = {
@@ -192,7 +192,7 @@ def past_calls(log: CallLog) -> list[PastCall]:
             error=None if call.succeeded else log.error(call),
             givers=_givers(log, call),
         )
-        for call in islice(answered, _MOST_CALLS)
+        for call in islice(answered, MOST_CALLS)
     ]
 
 

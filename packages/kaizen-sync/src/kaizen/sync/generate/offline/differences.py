@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from kaizen.sync.generate.offline.calls import is_name, is_read_only
 from kaizen.sync.generate.offline.claims import JSON_TYPES, Claim, earlier, holds_value, single_values
+from kaizen.sync.generate.offline.saying import is_said
 from kaizen.sync.generate.offline.templates import MASK, holds_word, listed_values, states_rule
 from kaizen.sync.generate.offline.wording import content, word
 
@@ -109,10 +110,8 @@ class Finding:
         )
 
     def is_said_by(self, tip: Tip) -> bool:
-        """Return whether a tip names all that the claim names."""
-        told = "\n".join((tip.content, *tip.implementation_steps))
-        names = (self.claim.tool, *self.claim.tools, *self.claim.arguments)
-        return all(holds_word(told, name) for name in names)
+        """Return whether a tip says what the claim says, in its content: not all readers get its steps."""
+        return is_said(self.claim, tip.content)
 
 
 def find_claims(log: CallLog) -> Iterator[Finding]:
