@@ -191,6 +191,8 @@ async def sizes(directory: Path, tips: int) -> None:
             ("try recall", "/ns/kaizen/recall?task=change+an+order"),
         ):
             first = await Client(server.port).ask(path)
+            while b"Reading the tips" in (await Client(server.port).ask(path)).body:
+                await asyncio.sleep(0.5)
             took, cpu, size = await repeat(server, path, 30)
             print(f"| {name} | {took:.1f} | {cpu:.1f} | {size:,} | {1e3 * first.took_s:.0f} |")
         print(f"memory: {server.memory_mb():.0f} MB")
