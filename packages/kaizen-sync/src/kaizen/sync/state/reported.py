@@ -30,11 +30,15 @@ class ReportedOutcomes:
     units: Mapping[str, bool]
     traces: Mapping[str, bool]
 
-    def of(self, unit: str, trace_ids: Iterable[str]) -> list[bool]:
-        """Return what was reported of a unit, or else of its traces."""
+    def __bool__(self) -> bool:
+        return bool(self.units or self.traces)
+
+    def success(self, unit: str, trace_ids: Iterable[str]) -> bool | None:
+        """Return what was reported of a unit, or else of its traces: it fails if one of them did."""
         if unit in self.units:
-            return [self.units[unit]]
-        return [self.traces[trace_id] for trace_id in trace_ids if trace_id in self.traces]
+            return self.units[unit]
+        known = [self.traces[trace_id] for trace_id in trace_ids if trace_id in self.traces]
+        return all(known) if known else None
 
 
 def read_reported(store: Store, namespace_id: str) -> ReportedOutcomes:
