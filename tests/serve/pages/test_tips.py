@@ -120,6 +120,12 @@ def test_the_effect_is_a_plot_with_a_table(page: TestClient, measured_store: Sto
     tip = most_backed(measured_store)
     text = page.get(f"/ns/kaizen/effect/{tip.id}").text
     assert '<svg class="plot"' in text
+    # Room is kept for what is loaded later, and for nothing else.
+    assert "effect-place" in page.get(f"/ns/kaizen/tips/{tip.id}").text
+    waiting = next(measured_store.iterate("kaizen", type=GUIDELINE, where={"status": "quarantined"}))
+    unmeasured = page.get(f"/ns/kaizen/tips/{waiting.id}").text
+    assert "Not measured yet" in unmeasured
+    assert "effect-place" not in unmeasured
     assert re.search(
         r'aria-label="How many more of 100 runs go well with the tip: \+\d+ after \d+ runs', text
     )
