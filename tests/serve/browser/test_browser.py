@@ -76,7 +76,7 @@ def test_tips_are_found_as_one_types(measured_url: str, visit: Visit) -> None:
     page.fill("#q", "send a report")
     page.select_option("select[name=status]", "quarantined")
     page.wait_for_selector("#results .row .badge.quarantined")
-    assert "q=send+a+report" in page.url
+    assert "q=send%20a%20report" in page.url
     page.go_back()
     page.wait_for_selector("text=best match first")
 

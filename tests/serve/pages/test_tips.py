@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 def listed(client: TestClient, **query: str) -> list[str]:
     """The ids of the tips that the list shows, in order."""
-    text = client.get("/ns/kaizen/tips", params=query, headers={"HX-Request": "true"}).text
+    text = client.get("/ns/kaizen/tips", params=query, headers={"HX-Target": "results"}).text
     assert "<html" not in text
     return re.findall(r'class="what"><a href="[^"]*/tips/([^"]+)"', text)
 

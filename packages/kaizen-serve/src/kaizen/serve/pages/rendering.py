@@ -108,7 +108,7 @@ def _rendered(request: Request, template: str, status: int, values: dict[str, An
         "namespaces": [namespace.id for namespace in context_of(request).store.list_namespaces()],
     }
     text = environment().get_template(template).render(known | values)
-    return HTMLResponse(text, status_code=status, headers={"Vary": "HX-Request"})
+    return HTMLResponse(text, status_code=status, headers={"Vary": "HX-Target"})
 
 
 def _done(request: Request) -> Commit | None:
@@ -145,8 +145,8 @@ def page_values(request: Request) -> dict[str, Any]:
 
 
 def is_fragment(request: Request) -> bool:
-    """Return whether a script asks for a part of the page."""
-    return request.headers.get("hx-request") == "true" and "hx-history-restore-request" not in request.headers
+    """Return whether a script asks for the results alone, and not for a page that it takes more of."""
+    return request.headers.get("hx-target") == "results"
 
 
 def form_of(request: Request) -> dict[str, list[str]]:
