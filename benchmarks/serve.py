@@ -58,8 +58,7 @@ def fill(directory: Path, tips: int) -> None:
         store.create_namespace("kaizen")
         for begin in range(0, tips, 1_000):
             store.commit("kaizen", [tip(n) for n in range(begin, min(tips, begin + 1_000))])
-        # All tips have their embeddings then, as after a first search.
-        store.search("kaizen", "change an order", limit=1)
+        store.reindex("kaizen")
 
 
 class Server(NamedTuple):
@@ -165,7 +164,7 @@ def fill_varied(directory: Path, tips: int) -> list[str]:
         store.create_namespace("kaizen")
         for _ in range(tips // 1_000):
             store.commit("kaizen", [valid(put) for put in islice(supply, 1_000)])
-        store.search("kaizen", "one two", limit=1)
+        store.reindex("kaizen")
         return store.get("kaizen", f"tip-{tips // 2:09d}").content.split()[:8]
 
 
@@ -192,6 +191,8 @@ async def sizes(directory: Path, tips: int) -> None:
             ("try recall", "/ns/kaizen/recall?task=change+an+order"),
         ):
             first = await Client(server.port).ask(path)
+            while b"Reading the tips" in (await Client(server.port).ask(path)).body:
+                await asyncio.sleep(0.5)
             took, cpu, size = await repeat(server, path, 30)
             print(f"| {name} | {took:.1f} | {cpu:.1f} | {size:,} | {1e3 * first.took_s:.0f} |")
         print(f"memory: {server.memory_mb():.0f} MB")

@@ -222,6 +222,21 @@ def test_what_is_wrong_is_a_problem_document(served: Served, method: str, path: 
     assert store.location not in answer.text
 
 
+def test_a_defect_is_a_problem_too_and_says_nothing_of_the_inside(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client, store = served
+
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("secret inside")
+
+    monkeypatch.setattr(store, "get_many", fail)
+    answer = client.get("/v1/tips/active")
+    assert answer.status_code == 500
+    assert answer.json()["detail"] == "the server failed; its log says how"
+    assert answer.headers["Content-Security-Policy"]
+
+
 def test_what_was_reported_is_the_success_of_a_unit(served: Served) -> None:
     client, store = served
     for success in (True, False):

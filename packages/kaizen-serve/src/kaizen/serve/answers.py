@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from starlette.exceptions import HTTPException
+from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from kaizen.serve.errors import ServeError, TooManyError, UnauthorizedError
@@ -17,8 +18,7 @@ from kaizen.sync import SyncError
 from kaizen.tips import one_line
 
 if TYPE_CHECKING:
-    from starlette.requests import Request
-    from starlette.types import Scope
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _log = logging.getLogger("kaizen.serve")
 
@@ -61,6 +61,28 @@ def answer_error(request: Request, error: Exception) -> Response:
     from kaizen.serve.pages import error_page
 
     return _with_advice(error_page(request, status, HTTPStatus(status).phrase, detail), error)
+
+
+class Failsafe:
+    """Answer what nobody expected, where the answer still passes all that other answers pass."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        has_begun = False
+
+        async def noticed(message: Message) -> None:
+            nonlocal has_begun
+            has_begun = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, noticed)
+        except Exception as error:
+            if scope["type"] != "http" or has_begun:
+                raise
+            await answer_error(Request(scope, receive), error)(scope, receive, send)
 
 
 def problem(status: int, detail: str) -> Response:

@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
 from kaizen.serve import observing, pages
-from kaizen.serve.answers import answer_error
+from kaizen.serve.answers import Failsafe, answer_error
 from kaizen.serve.api import routing
 from kaizen.serve.context import Context
 from kaizen.serve.mcp import http as mcp_http
@@ -63,8 +63,9 @@ def create_app(settings: ServeSettings, store: Store, where: StoreSettings) -> S
             Middleware(Hosts, settings=settings),
             Middleware(Bounds),
             Middleware(Callers, settings=settings, failures=failures),
+            Middleware(Failsafe),
         ],
-        exception_handlers=dict.fromkeys((StoreError, SyncError, HTTPException, Exception), _failed),
+        exception_handlers=dict.fromkeys((StoreError, SyncError, HTTPException), _failed),
         lifespan=lifespan,
     )
     app.state.context = context

@@ -75,6 +75,8 @@ async def _read_whole(receive: Receive) -> bytes:
     parts, size, is_more = [], 0, True
     while is_more:
         message = await receive()
+        if message["type"] == "http.disconnect":
+            raise TooSlowError("the body was cut off")
         part = message.get("body", b"")
         size += len(part)
         if size > MOST_BODY:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict, deque
+from typing import NoReturn
+
+from kaizen.serve.errors import TooManyError, UnauthorizedError
 
 MOST = 10
 WITHIN_S = 60.0
@@ -16,8 +19,13 @@ class Failures:
     def __init__(self) -> None:
         self._by_address: OrderedDict[str, deque[float]] = OrderedDict()
 
-    def add(self, address: str) -> bool:
-        """Return whether the address has sent too many."""
+    def refuse(self, address: str) -> NoReturn:
+        """Count a wrong token of the address. Raises `TooManyError` after some, else `UnauthorizedError`."""
+        if self._is_one_too_many(address):
+            raise TooManyError("too many wrong tokens: wait a minute")
+        raise UnauthorizedError("this token is not known here")
+
+    def _is_one_too_many(self, address: str) -> bool:
         now = time.monotonic()
         times = self._by_address.setdefault(address, deque(maxlen=MOST + 1))
         self._by_address.move_to_end(address)

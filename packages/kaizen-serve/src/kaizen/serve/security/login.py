@@ -8,7 +8,7 @@ from urllib.parse import parse_qs
 from starlette.responses import RedirectResponse
 from starlette.routing import Route
 
-from kaizen.serve.errors import ForbiddenError, TooManyError, UnauthorizedError
+from kaizen.serve.errors import ForbiddenError
 from kaizen.serve.security.callers import COOKIE
 from kaizen.serve.tokens import find_token
 
@@ -31,9 +31,7 @@ def login_routes(settings: ServeSettings, failures: Failures) -> list[Route]:
         fields = parse_qs(request.state.body.decode("utf-8", "replace"))
         secret = fields.get("token", [""])[0].strip()
         if find_token(secret, known) is None:
-            if failures.add(request.client.host if request.client else ""):
-                raise TooManyError("too many wrong tokens: wait a minute")
-            raise UnauthorizedError("this token is not known here")
+            failures.refuse(request.client.host if request.client else "")
         response = RedirectResponse(_own_page(request, fields.get("next", ["/"])[0]), 303)
         _set_cookie(request, response, secret, max_age=_LASTS_S)
         return response
