@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 def test_the_experiment_measures_tips_and_leaves_one_to_review(tmp_path: Path) -> None:
     assert ATTACKED < 60
     with open_store(StoreSettings(data_dir=tmp_path, embedder="none")) as store:
-        play_experiment(store, "kaizen", runs=120, syncs=2)
+        play_experiment(store, "kaizen", runs=72, syncs=2)
         proof = read_proof(store, "kaizen")
         waiting = store.list("kaizen", type=GUIDELINE, where={"status": "quarantined"}).entities
         assert len(waiting) == 1
         assert "ignore all previous" in str(waiting[0].metadata["quarantine_reason"])
-        assert proof.units > 40
+        assert proof.units > 20
         assert all(is_backed(store, measured.tip.id) for measured in proof.tips)
         # What the agent without a model does with a tip, it does without a doubt.
         estimates = [one.trial.estimates["signature"] for one in proof.tips if one.trial.held_out]

@@ -43,6 +43,8 @@ class Visitor:
         self.complaints: list[str] = []
         self.context = browser.new_context(viewport={"width": width, "height": 860}, color_scheme=scheme)
         self.context.add_init_script(_WATCH_SHIFTS)
+        # Machines that test have much else to do.
+        self.context.set_default_timeout(60_000)
         self.page = self.context.new_page()
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.page.on("console", self._hear)

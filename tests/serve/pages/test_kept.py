@@ -82,6 +82,9 @@ def test_a_large_namespace_is_read_in_the_background(tmp_path: Path, monkeypatch
                 first = client.get("/ns/kaizen/tips").text
                 assert "Reading the tips" in first
                 assert 'hx-get="/ns/kaizen/tips?"' in first
+                # What the page takes of the answer until then is there.
+                again = client.get("/ns/kaizen/tips?", headers={"HX-Request": "true", "HX-Target": "main"})
+                assert 'id="main"' in again.text
                 assert client.get("/ns/kaizen/recall").status_code == 200
             finally:
                 go_on.set()

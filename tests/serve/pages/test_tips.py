@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 def listed(client: TestClient, **query: str) -> list[str]:
     """The ids of the tips that the list shows, in order."""
-    text = client.get("/ns/kaizen/tips", params=query, headers={"HX-Request": "true"}).text
+    text = client.get("/ns/kaizen/tips", params=query, headers={"HX-Target": "results"}).text
     assert "<html" not in text
     return re.findall(r'class="what"><a href="[^"]*/tips/([^"]+)"', text)
 
@@ -120,6 +120,12 @@ def test_the_effect_is_a_plot_with_a_table(page: TestClient, measured_store: Sto
     tip = most_backed(measured_store)
     text = page.get(f"/ns/kaizen/effect/{tip.id}").text
     assert '<svg class="plot"' in text
+    # Room is kept for what is loaded later, and for nothing else.
+    assert "effect-place" in page.get(f"/ns/kaizen/tips/{tip.id}").text
+    waiting = next(measured_store.iterate("kaizen", type=GUIDELINE, where={"status": "quarantined"}))
+    unmeasured = page.get(f"/ns/kaizen/tips/{waiting.id}").text
+    assert "Not measured yet" in unmeasured
+    assert "effect-place" not in unmeasured
     assert re.search(
         r'aria-label="How many more of 100 runs go well with the tip: \+\d+ after \d+ runs', text
     )

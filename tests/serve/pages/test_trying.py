@@ -28,7 +28,7 @@ def test_a_run_is_shown_what_recall_would_write(page: TestClient, measured_store
 
 
 def test_why_a_tip_is_not_shown_is_said(page: TestClient) -> None:
-    nothing = page.post("/ns/kaizen/recall", data={"task": "zzz"}, headers={"HX-Request": "true"}).text
+    nothing = page.post("/ns/kaizen/recall", data={"task": "zzz"}, headers={"HX-Target": "results"}).text
     assert "No tip is about these tools or fits the words of the task." in nothing
     assert "<html" not in nothing
     by_words = page.post(

@@ -57,7 +57,7 @@ class _Value(Generic[T]):
             running = self._thread
         if wait and running:
             running.join()
-        if self._error is not None:
+        if self._error is not None and (wait or self._value is None):
             raise self._error
         return self._value
 

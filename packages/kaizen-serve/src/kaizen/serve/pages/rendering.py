@@ -17,11 +17,14 @@ from kaizen.serve.pages import plot
 from kaizen.serve.pages.text import bounded, plain, safe_url, shown, shown_tip, summary
 from kaizen.serve.pages.words import ago, counted, percent, when
 from kaizen.serve.security import Caller, csrf_token
+from kaizen.store import NotFoundError
 from kaizen.tips import is_pinned
 
 if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
+
+    from kaizen.store import Commit
 
 STATIC = files("kaizen.serve.pages") / "static"
 
@@ -101,10 +104,24 @@ async def render(request: Request, template: str, *, status: int = 200, **values
 
 def _rendered(request: Request, template: str, status: int, values: dict[str, Any]) -> Response:
     known = page_values(request) | {
+        "done": _done(request),
         "namespaces": [namespace.id for namespace in context_of(request).store.list_namespaces()],
     }
     text = environment().get_template(template).render(known | values)
-    return HTMLResponse(text, status_code=status, headers={"Vary": "HX-Request"})
+    return HTMLResponse(text, status_code=status, headers={"Vary": "HX-Target"})
+
+
+def _done(request: Request) -> Commit | None:
+    """Return the commit that the visitor made just now, by its version in the address; named to be undone."""
+    version = request.query_params.get("done", "")
+    if not (version.isascii() and version.isdecimal() and 0 < len(version) < 19):
+        return None
+    store, namespace_id = context_of(request).store, namespace_of(request)
+    try:
+        found = store.commits(namespace_id, after=max(0, int(version) - 1), limit=1)
+    except NotFoundError:
+        return None
+    return found[0] if found else None
 
 
 def page_values(request: Request) -> dict[str, Any]:
@@ -120,7 +137,7 @@ def page_values(request: Request) -> dict[str, Any]:
         "may_review": "review" in caller.scopes,
         "has_tokens": bool(context_of(request).settings.known_tokens()),
         "csrf": csrf_token(request) if caller.cookie else "",
-        "done": params.get("done", ""),
+        "done": None,
         "undone": params.get("undone", ""),
         "query_string": f"?{request.url.query}" if request.url.query else "?",
         "page": "",
@@ -128,8 +145,8 @@ def page_values(request: Request) -> dict[str, Any]:
 
 
 def is_fragment(request: Request) -> bool:
-    """Return whether a script asks for a part of the page."""
-    return request.headers.get("hx-request") == "true" and "hx-history-restore-request" not in request.headers
+    """Return whether a script asks for the results alone, and not for a page that it takes more of."""
+    return request.headers.get("hx-target") == "results"
 
 
 def form_of(request: Request) -> dict[str, list[str]]:

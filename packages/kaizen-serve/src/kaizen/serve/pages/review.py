@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-    from kaizen.store import Commit, Entity, Store
+    from kaizen.store import Entity, Store
     from kaizen.tips import ReviewDecision
 
 _QUEUE = 500
@@ -41,7 +41,6 @@ class Passage:
 class ReviewView:
     """The tip to decide on, at `place` of `waiting`; None if no tip waits. `is_more` says that more wait."""
 
-    last: Commit | None
     tip: StoredTip | None = None
     revision: int = 0
     place: int = 0
@@ -61,23 +60,19 @@ async def review(request: Request) -> Response:
         namespace_of(request),
         wanted=request.query_params.get("tip", ""),
         after=request.query_params.get("after", ""),
-        done=request.query_params.get("done", ""),
     )
     return await render(request, "review.html", view=view, tip=view.tip, page="review")
 
 
-def read_review(
-    store: Store, namespace_id: str, *, wanted: str = "", after: str = "", done: str = ""
-) -> ReviewView:
+def read_review(store: Store, namespace_id: str, *, wanted: str = "", after: str = "") -> ReviewView:
     """Return the tip that is wanted, or the first one that waits after that id, or else the first one."""
-    queue, last = _queue(store, namespace_id), _commit(store, namespace_id, done)
+    queue = _queue(store, namespace_id)
     ids = [entity.id for entity in queue]
     if not ids:
-        return ReviewView(last=last)
+        return ReviewView()
     place = ids.index(wanted) if wanted in ids else next((n for n, i in enumerate(ids) if i > after), 0)
     tip = StoredTip.of(queue[place])
     return ReviewView(
-        last=last,
         tip=tip,
         revision=queue[place].revision,
         place=place + 1,
@@ -128,16 +123,6 @@ def _shorter(words: str) -> list[str]:
     # What was found has some letters of what is around it, which may be cut within a word.
     parts = words.split()
     return [" ".join(parts[1:-1])] if len(parts) > 3 else []
-
-
-def _commit(store: Store, namespace_id: str, version: str) -> Commit | None:
-    if not (version.isascii() and version.isdecimal() and 0 < len(version) < 19):
-        return None
-    try:
-        found = store.commits(namespace_id, after=int(version) - 1, limit=1)
-    except NotFoundError:
-        return None
-    return found[0] if found else None
 
 
 @require("review")

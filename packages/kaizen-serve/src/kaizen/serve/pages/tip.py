@@ -97,7 +97,17 @@ async def tip(request: Request) -> Response:
         phoenix_url=context.settings.phoenix_url,
         most=most,
     )
-    return await render(request, "tip.html", view=view, tip=view.tip, page="tips", most=most)
+    measured = await context.read(is_measured, kept_of(request), namespace_of(request), view.tip.id)
+    return await render(
+        request, "tip.html", view=view, tip=view.tip, is_measured=measured, page="tips", most=most
+    )
+
+
+def is_measured(kept: Kept, namespace_id: str, tip_id: str) -> bool:
+    """Return whether there may be something to show of its effect; that is read after the page is shown."""
+    catalogue = kept.catalogue(namespace_id)
+    insights = kept.insights(namespace_id, catalogue) if catalogue else None
+    return insights is None or measured_tip(insights.proof, tip_id) is not None
 
 
 def read_tip_view(
