@@ -26,7 +26,7 @@ class Check:
 def check_proof(proof: Proof) -> Iterator[Check]:
     """Check whether the effect of tips can be measured."""
     for problem in proof.problems:
-        yield Check("proof", "note", problem, "see docs/explanation/proof.md")
+        yield Check("proof", "note", problem.detail, problem.advice)
     if not proof.problems:
         yield Check("proof", "ok", proof.headline)
 
