@@ -25,7 +25,7 @@ T = TypeVar("T")
 FEW = 1_500
 # Reading again takes at most so much of the time, however often the store changes.
 _BUSY_SHARE = 0.1
-_EXPOSURE = "exposure"
+_EXPOSURE, _OUTCOME = "exposure", "outcome"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +106,10 @@ class Kept:
     def insights(self, namespace_id: str, catalogue: Catalogue) -> Insights | None:
         """Return what is known of the namespace, maybe a little old; None while it is found out."""
         # Only these change what follows; else every commit of a sync would cost a new reading.
-        key = (catalogue.created_at, *map(catalogue.changed_at.get, (GUIDELINE, _EXPOSURE, "checkpoint")))
+        key = (
+            catalogue.created_at,
+            *map(catalogue.changed_at.get, (GUIDELINE, _EXPOSURE, _OUTCOME, "checkpoint")),
+        )
         units = self._store.count(namespace_id, type=_EXPOSURE)
         return self._namespace(namespace_id).insights.get(
             key, lambda: self._read_insights(namespace_id), wait=len(catalogue) + units <= FEW
