@@ -306,6 +306,8 @@ def commands() -> Iterator[tuple[str, Any]]:
 
     def walk(words: list[str], command: Any) -> Iterator[tuple[str, Any]]:
         if hasattr(command, "commands"):
+            if getattr(command, "invoke_without_command", False) and words:
+                yield " ".join(words), command
             for name, sub in command.commands.items():
                 yield from walk([*words, name], sub)
         else:
