@@ -122,6 +122,7 @@ JSON_KEYS: dict[str, dict[str, str]] = {
         "model.cost_usd": "what the calls cost by LiteLLM's table; null: it knows no price",
         "reading": "how much was listed: `nothing`, `recent`, `full`, or the `window` of --since and --until",
         "requests": "requests made to the source",
+        "unread": "what the source left out because it cannot be read, by reason with an example: how often",
         "refusal": "why the model refuses every call, or was unavailable; empty where it was there",
         "started_at": "time, RFC 3339",
         "verdicts": "new verdicts on tips, each a commit of its own; `kaizen proof` shows them",
@@ -339,6 +340,8 @@ def commands() -> Iterator[tuple[str, Any]]:
 
     def walk(words: list[str], command: Any) -> Iterator[tuple[str, Any]]:
         if hasattr(command, "commands"):
+            if getattr(command, "invoke_without_command", False) and words:
+                yield " ".join(words), command
             for name, sub in command.commands.items():
                 yield from walk([*words, name], sub)
         else:

@@ -7,18 +7,26 @@ from pathlib import Path
 from typing import Any
 
 from kaizen.cli.settings import CliSettings
+from kaizen.serve import ServeSettings
 from kaizen.store import EnvironmentSettings, StoreSettings
 from kaizen.sync import ModelSettings, OutcomeSettings, PhoenixSettings
 from kaizen.sync.settings import RedactionSettings
+from kaizen.sync.sources.claude_code.settings import ClaudeCodeSettings
+from kaizen.sync.sources.codex.settings import CodexSettings
+from kaizen.sync.sources.files.settings import FilesSettings
 
 TARGET = Path(__file__).resolve().parent.parent / "docs/reference/settings.md"
 
 CLASSES: tuple[type[EnvironmentSettings], ...] = (
     PhoenixSettings,
+    FilesSettings,
+    ClaudeCodeSettings,
+    CodexSettings,
     ModelSettings,
     RedactionSettings,
     OutcomeSettings,
     StoreSettings,
+    ServeSettings,
     CliSettings,
 )
 

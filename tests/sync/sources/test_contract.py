@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
-from itertools import groupby
+import json
+from itertools import groupby, islice
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from kaizen.sync import PhoenixSettings
 from kaizen.sync.model import Trace
+from kaizen.sync.sources.claude_code.settings import ClaudeCodeSettings
+from kaizen.sync.sources.claude_code.source import ClaudeCodeSource
+from kaizen.sync.sources.codex.settings import CodexSettings
+from kaizen.sync.sources.codex.source import CodexSource
+from kaizen.sync.sources.files.settings import FilesSettings
+from kaizen.sync.sources.files.source import FilesSource
 from kaizen.sync.sources.phoenix import source as phoenix_source
 from kaizen.sync.sources.phoenix.source import PhoenixSource
 from kaizen.sync.testing import SourceContract
 from tests.support.ill_phoenix import Answer, IllPhoenix
 from tests.support.listed import ListedSource
+from tests.support.played_phoenix import PlayedPhoenix
 from tests.support.polling import wait_until
+from tests.support.slow import only_where_slow
 from tests.support.spans import delete_trace, make_span, post_spans, read_spans, send_spans
+from tests.support.written import append, claude_lines, codex_lines, otlp
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -25,7 +36,7 @@ if TYPE_CHECKING:
     from kaizen.sync.sources.base import Source
 
 
-class TestPhoenix(SourceContract):
+class PhoenixContract(SourceContract):
     many = 11
 
     @pytest.fixture(autouse=True)
@@ -40,6 +51,25 @@ class TestPhoenix(SourceContract):
         ):
             yield source
 
+
+class TestPlayedPhoenix(PhoenixContract):
+    @pytest.fixture
+    def source(self) -> Iterator[PhoenixSource]:
+        with (
+            PlayedPhoenix() as self.server,
+            PhoenixSource(PhoenixSettings(base_url=self.server.url, project="p")) as source,
+        ):
+            yield source
+
+    def put(self, source: Source, spans: Sequence[Span]) -> None:
+        self.server.add(spans)
+
+    def remove(self, source: Source, trace_ids: Sequence[str]) -> None:
+        self.server.remove(trace_ids)
+
+
+@only_where_slow
+class TestPhoenix(PhoenixContract):
     def remove(self, source: Source, trace_ids: Sequence[str]) -> None:
         assert isinstance(source, PhoenixSource)
         for trace_id in trace_ids:
@@ -94,3 +124,95 @@ class TestListed(SourceContract):
         assert isinstance(source, ListedSource)
         for trace_id in trace_ids:
             del source.traces[trace_id]
+
+
+def batched(spans: Sequence[Span]) -> Iterator[list[Span]]:
+    rest = iter(spans)
+    while few := list(islice(rest, 3)):
+        yield few
+
+
+class TestFiles(SourceContract):
+    many = 450  # the index is read in pages of 200
+
+    @pytest.fixture
+    def source(self, tmp_path: Path) -> Iterator[FilesSource]:
+        (tmp_path / "traces").mkdir()
+        with FilesSource(FilesSettings(path=str(tmp_path / "traces"), cache_dir=str(tmp_path))) as source:
+            yield source
+
+    @pytest.fixture
+    def refused(self, tmp_path: Path) -> FilesSource:
+        return FilesSource(FilesSettings(path=str(tmp_path / "nowhere"), cache_dir=str(tmp_path)))
+
+    def put(self, source: Source, spans: Sequence[Span]) -> None:
+        # Traces lie across lines and across files, as a collector leaves them.
+        for number, few in enumerate(batched(spans)):
+            append(Path(source.project, f"{number % 2}.jsonl"), otlp(*few))
+
+    def remove(self, source: Source, trace_ids: Sequence[str]) -> None:
+        for path in Path(source.project).iterdir():
+            kept = [line for line in path.read_text().splitlines(keepends=True) if line]
+            values = [json.loads(line) for line in kept]
+            path.unlink()
+            spans = [span for value in values for span in value["resourceSpans"][0]["scopeSpans"][0]["spans"]]
+            left = [span for span in spans if span["traceId"] not in trace_ids]
+            append(path, {"resourceSpans": [{"scopeSpans": [{"spans": left}]}]})
+
+
+class SessionContract(SourceContract):
+    """Sessions of coding agents: each is a trace, and each message in it a second of it."""
+
+    keeps_spans = False
+
+    def put(self, source: Source, spans: Sequence[Span]) -> None:
+        for trace_id, found in groupby(sorted(spans, key=lambda s: s.trace_id), key=lambda s: s.trace_id):
+            self.add(source, trace_id, sorted(found, key=lambda span: span.start_time))
+
+    def add(self, source: Source, trace_id: str, spans: Sequence[Span]) -> None:
+        raise NotImplementedError
+
+
+def said(spans: Sequence[Span]) -> list[dict[str, str]]:
+    """What a session says of spans: one message each, in turns."""
+    roles = ("user", "assistant")
+    return [{"role": roles[n % 2], "content": f"{span.name} {n}"} for n, span in enumerate(spans)]
+
+
+class TestClaudeCode(SessionContract):
+    @pytest.fixture
+    def source(self, tmp_path: Path) -> Iterator[ClaudeCodeSource]:
+        (tmp_path / "projects/-work-app").mkdir(parents=True)
+        settings = ClaudeCodeSettings(project="/work/app", claude_dir=str(tmp_path), cache_dir=str(tmp_path))
+        with ClaudeCodeSource(settings) as source:
+            self.sessions = tmp_path / "projects/-work-app"
+            yield source
+
+    def add(self, source: Source, trace_id: str, spans: Sequence[Span]) -> None:
+        path = self.sessions / f"{trace_id}.jsonl"
+        held = len(path.read_text().splitlines()) if path.exists() else 0
+        lines = claude_lines(said(spans), session=trace_id, start=spans[0].start_time, first=held)
+        append(path, *lines)
+
+    def remove(self, source: Source, trace_ids: Sequence[str]) -> None:
+        for trace_id in trace_ids:
+            (self.sessions / f"{trace_id}.jsonl").unlink()
+
+
+class TestCodex(SessionContract):
+    @pytest.fixture
+    def source(self, tmp_path: Path) -> Iterator[CodexSource]:
+        (tmp_path / "sessions").mkdir()
+        settings = CodexSettings(project="/work/app", codex_dir=str(tmp_path), cache_dir=str(tmp_path))
+        with CodexSource(settings) as source:
+            self.sessions = tmp_path / "sessions"
+            yield source
+
+    def add(self, source: Source, trace_id: str, spans: Sequence[Span]) -> None:
+        path = self.sessions / f"2026/01/01/rollout-2026-01-01T12-00-00-{trace_id}.jsonl"
+        lines = codex_lines(said(spans), session=trace_id, start=spans[0].start_time)
+        append(path, *(lines[4:] if path.exists() else lines))
+
+    def remove(self, source: Source, trace_ids: Sequence[str]) -> None:
+        for trace_id in trace_ids:
+            next(self.sessions.rglob(f"*{trace_id}.jsonl")).unlink()

@@ -13,6 +13,8 @@ from kaizen.sync.sources import registry
 from kaizen.sync.sources.phoenix.source import PhoenixSource
 from tests.support.listed import ListedSource
 
+OURS = ["claude-code", "codex", "files", "phoenix"]
+
 
 @pytest.fixture
 def others(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -29,19 +31,19 @@ def test_our_own_source_is_registered_like_any_other() -> None:
     (phoenix,) = entry_points(group="kaizen.sync.sources", name="phoenix")
 
     assert phoenix.load() is registry.find_source("phoenix") is PhoenixSource
-    assert registry.available_sources() == ["phoenix"]
+    assert registry.available_sources() == OURS
+    assert {entry_point.name for entry_point in entry_points(group=registry.GROUP)} == set(OURS)
 
 
 def test_a_source_of_somebody_else_is_found_by_its_name(others: None) -> None:
-    assert registry.available_sources() == ["broken", "listed", "phoenix"]
+    assert registry.available_sources() == sorted(["broken", "listed", *OURS])
     assert registry.find_source("listed") is ListedSource
 
 
 def test_a_source_that_is_not_there_or_does_not_import_is_named(others: None) -> None:
-    with pytest.raises(
-        SettingsError, match="unknown source 'mlflow'; installed are: broken, listed, phoenix"
-    ):
-        registry.find_source("mlflow")
+    names = ", ".join(sorted(["broken", "listed", *OURS]))
+    with pytest.raises(SettingsError, match=f"unknown source 'nowhere'; installed are: {names}. Another one"):
+        registry.find_source("nowhere")
     with pytest.raises(SourceError, match="source 'broken' does not import"):
         registry.find_source("broken")
 

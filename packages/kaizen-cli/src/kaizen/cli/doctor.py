@@ -6,7 +6,7 @@ import importlib.util
 import os
 import platform
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -22,21 +22,12 @@ from kaizen.cli.options import (
     store_settings,
 )
 from kaizen.cli.output import one_line, print_json
+from kaizen.sync import Check
 
 if TYPE_CHECKING:
     from kaizen.cli.env_file import EnvFile
     from kaizen.store import StoreSettings
     from kaizen.sync import PhoenixStatus
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One thing looked at; `advice` says what to do if it is not `ok`."""
-
-    name: str
-    status: Literal["ok", "note", "fail"]
-    detail: str
-    advice: str = ""
 
 
 def doctor(
@@ -214,7 +205,7 @@ def _store(where: StoreSettings) -> Iterator[Check]:
 def _proof(where: StoreSettings) -> Iterator[Check]:
     """Check whether the effect of tips can be measured."""
     from kaizen.store import StoreError, open_store
-    from kaizen.sync import read_proof
+    from kaizen.sync import check_proof, read_proof
 
     try:
         with open_store(where) as store:
@@ -224,10 +215,7 @@ def _proof(where: StoreSettings) -> Iterator[Check]:
     except StoreError:
         # The check of the store says it.
         return
-    for problem in proof.problems:
-        yield Check("proof", "note", problem.detail, problem.advice)
-    if not proof.problems:
-        yield Check("proof", "ok", proof.headline)
+    yield from check_proof(proof)
 
 
 # How a store that can do it either way compares meanings in a search.

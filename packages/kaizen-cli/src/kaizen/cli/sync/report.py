@@ -44,6 +44,8 @@ def print_report(report: Report, *, named: bool = False) -> None:
     if report.redacted:
         print_text(f"Secrets redacted: {report.redacted.total()}.")
     _print_waiting(report)
+    for reason, times in report.unread.items():
+        print_note(f"not read: {times} {one_line(reason)}")
     for failure in report.failures[:_NAMED]:
         print_note(
             f"failed: trace {failure.trace_id} (attempt {failure.attempts}): {one_line(failure.reason)}"

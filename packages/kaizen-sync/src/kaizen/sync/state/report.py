@@ -27,8 +27,8 @@ class Report:
     `cost_usd` is None where a model was called whose price is not known. `share` is about how much of the
     work is done, from 0 to 1, where that can be told; `traces_read` were read so far. `outcomes_asked` counts
     traces that were asked for again, `outcomes_updated` those that are judged otherwise now, and `verdicts`
-    tips whose effect is known otherwise now. `unread` is what the source left out, and how often.
-    `compared` are pairs of runs that ended differently and that the model was asked about.
+    tips whose effect is known otherwise now. `compared` are pairs of runs that ended differently and that the
+    model was asked about. `unread` is what the source left out, and how often.
     """
 
     run_id: str

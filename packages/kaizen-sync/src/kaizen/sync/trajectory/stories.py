@@ -259,8 +259,9 @@ def link(descriptions: Iterable[TraceDescription]) -> list[Story]:
     return [_story([traces[number] for number in group], names) for group in groups.all()]
 
 
-def _order(description: TraceDescription) -> tuple[str, str]:
-    return description.start_time, description.trace_id
+def _order(description: TraceDescription) -> tuple[str, int, str]:
+    """Return what orders traces: of two that began together the longer one may continue the other."""
+    return description.start_time, description.answer_count, description.trace_id
 
 
 def _links(traces: Sequence[TraceDescription]) -> Iterable[tuple[int, int]]:
@@ -320,13 +321,13 @@ class _Groups:
 
 def _story(traces: Sequence[TraceDescription], continued: Mapping[str, str]) -> Story:
     """Return the story of traces that are in order of time."""
-    last: dict[str, tuple[str, str]] = {}
+    last: dict[str, tuple[str, int, str]] = {}
     for one in reversed(traces):
         for answer in reversed(one.history):
             if answer in last:
                 break
             last[answer] = _order(one)
-    told_by = [one for one in traces if last.get(one.whole, ("", "")) <= _order(one)]
+    told_by = [one for one in traces if last.get(one.whole, ("", 0, "")) <= _order(one)]
     head = max(told_by, key=lambda one: (one.answer_count, _order(one)))
     sessions = sorted(one.session_id for one in traces if one.session_id)
     ids = [one.trace_id for one in traces]

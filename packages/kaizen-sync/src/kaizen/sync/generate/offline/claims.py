@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, fields
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+from kaizen.sync.generate.offline.commands import holds_command
 from kaizen.sync.generate.offline.templates import holds_word, listed_values, states_rule, widen
 from kaizen.sync.trajectory.json_text import as_text
 
@@ -22,6 +23,7 @@ Kind = Literal[
     "unit",  # divide or multiply an argument
     "listed",  # pass one of the values that the error lists
     "clause",  # add `how` to an argument
+    "command",  # begin a command with `how`, and not with `pattern`
     "size",  # pass at most `how` entries in an argument
     "pass",  # pass arguments that were left out, or under another name, or leave out others
     "source",  # take an argument from the result of another tool
@@ -250,6 +252,13 @@ def _kept_form(claim: Claim, call: PastCall, _: Sequence[PastCall]) -> bool | No
     return re.search(claim.pattern, as_text(value)) is not None
 
 
+def _kept_command(claim: Claim, call: PastCall, _: Sequence[PastCall]) -> bool | None:
+    text = as_text(call.arguments.get(claim.arguments[0]))
+    if holds_command(text, claim.how):
+        return True
+    return False if holds_command(text, claim.pattern) else None
+
+
 def _kept_list(claim: Claim, call: PastCall, _: Sequence[PastCall]) -> bool | None:
     value = call.arguments.get(claim.arguments[0])
     listed = listed_values(claim.error)
@@ -278,6 +287,7 @@ _CHECKS: dict[str, Callable[[Claim, PastCall, Sequence[PastCall]], bool | None]]
     "form": _kept_form,
     "clause": _kept_form,
     "listed": _kept_list,
+    "command": _kept_command,
     "pass": _kept_passing,
     "size": _kept_size,
     "source": _kept_source,

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from kaizen.sync.generate.offline.calls import is_name, is_read_only
 from kaizen.sync.generate.offline.claims import JSON_TYPES, Claim, earlier, holds_value, single_values
+from kaizen.sync.generate.offline.commands import argument_of, retries, rewritten, was_refused
 from kaizen.sync.generate.offline.saying import is_said
 from kaizen.sync.generate.offline.templates import MASK, holds_word, listed_values, states_rule
 from kaizen.sync.generate.offline.wording import content, word
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 # Traces are untrusted: whatever is in one, so much of it is compared and no more.
 _FURTHEST = 30
+_FURTHEST_COMMANDS = 1_000
 _MOST = 100
 _NEAR = 20
 _LONGEST_TEXT = 2_000
@@ -127,6 +129,7 @@ def find_claims(log: CallLog) -> Iterator[Finding]:
         if claim:
             yield Finding(claim=claim, failed=recovery.failed, succeeded=recovery.succeeded)
     yield from find_alternatives(log)
+    yield from find_commands(log)
     yield from find_modules(log)
     yield from find_rules(log)
 
@@ -336,6 +339,31 @@ def _looks_up_the_same(call: Call, other: Call) -> bool:
     """Return whether two look-ups have the same words before `by`: find_user_by_email, find_user_by_name."""
     same, _, how = call.tool.partition("_by_")
     return bool(how) and call.tool != other.tool and other.tool.startswith(f"{same}_by_")
+
+
+def find_commands(log: CallLog) -> Iterator[Finding]:
+    """Yield that a command was refused, and one that begins otherwise was not."""
+    for call in log.calls[:_FURTHEST_COMMANDS]:
+        name = argument_of(call)
+        if not (name and was_refused(call) and (error := log.error(call))):
+            continue
+        for other in islice(retries(log.calls, call.number), _FURTHEST):
+            found = rewritten(_command(call, name), _command(other, name))
+            if found:
+                claim = Claim(
+                    kind="command",
+                    tool=call.tool,
+                    error=error,
+                    arguments=(name,),
+                    pattern=found[0],
+                    how=found[1],
+                )
+                yield Finding(claim=claim, failed=call, succeeded=other)
+                break
+
+
+def _command(call: Call, name: str) -> str:
+    return str((call.arguments or {}).get(name, ""))
 
 
 def find_modules(log: CallLog) -> Iterator[Finding]:

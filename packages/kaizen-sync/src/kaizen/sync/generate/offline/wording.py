@@ -94,6 +94,8 @@ def _first(claim: Claim) -> str:
             return f"pass one of {', '.join(listed_values(claim.error))} as {names}"
         case "clause":
             return f"add `{claim.how}` to {names}"
+        case "command":
+            return f"write `{claim.how}` and not `{claim.pattern}` in {names}"
         case "size":
             return f"pass at most {claim.how} entries in {names}"
         case "pass" if claim.how.startswith("instead"):

@@ -1,0 +1,1 @@
+"""The source of the transcripts that Claude Code leaves on disk."""

@@ -1,0 +1,1 @@
+"""The source of the rollouts that Codex leaves on disk."""
