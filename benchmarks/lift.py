@@ -64,7 +64,7 @@ class Lift:
             )
             for name, store in stores.items()
         }
-        self._endpoint = _endpoint(options) if options.base_url else None
+        self._endpoint = endpoint(options) if options.base_url else None
         self._wordings: dict[str, list[StoredTip]] = {}
         groups = {"development": FAMILIES[: options.families], "held out": HELD_OUT[: options.held_out]}
         self._families = [(group, family) for group, families in groups.items() for family in families]
@@ -160,7 +160,8 @@ class Lift:
         return shown(task.family, arm, self._wordings)
 
 
-def _endpoint(options: argparse.Namespace) -> Endpoint:
+def endpoint(options: argparse.Namespace) -> Endpoint:
+    """Return the model of `--base-url` and `--model`, to be asked by many agents at once."""
     from openai import DefaultHttpxClient, OpenAI
 
     key = os.environ.get("OPENAI_API_KEY") or "none"

@@ -28,9 +28,10 @@ from kaizen.sync.proof.betting import (
     baselines,
     bounds,
     count_cells,
-    scores_and_bets,
+    place_bets,
 )
 from kaizen.sync.proof.experiment import Experiment
+from kaizen.sync.proof.late import count_settled
 from kaizen.sync.proof.values import Assignment, Unit
 from kaizen.sync.proof.verdicts import MIN_UNITS_A_SIDE
 from kaizen.sync.state.exposures import CallCounts, ExposedTrace, RunMeasures
@@ -88,9 +89,8 @@ def any_base(rng: np.random.Generator, populations: int, gain: Floats) -> Floats
 
 def capital(units: Units, rows: int, gain: Floats, *, on_more: bool) -> Floats:
     """Return the logarithm of the capital after each unit, betting on more, or less, than this gain."""
-    score, more, less = scores_and_bets(units, baselines(units))
-    bets = more if on_more else -less
-    growth = np.log1p(bets * (score - np.repeat(gain, len(score) // rows)))
+    bets = place_bets(units, baselines(units))
+    growth = bets.growth(np.repeat(gain, len(units.p) // rows), on_more=on_more)
     path = np.cumsum(growth.reshape(len(WEIGHTS), rows, -1), axis=2)
     return np.asarray(np.logaddexp.reduce(path + np.log(WEIGHTS)[:, None, None]))
 
@@ -205,6 +205,8 @@ def late_missed(rng: np.random.Generator, populations: int, units: int) -> Float
     missed = np.zeros(populations, np.bool_)
     for look in np.linspace(units / 40, units, 40):
         known = arrives <= look
+        for row in known[:, : int(look)]:
+            row[count_settled(np.arange(len(row), dtype=float), row) :] = False
         units_known = drawn.units(known)
         cells = count_cells(units_known, baselines(units_known))
         low, high = bounds(cells, ALPHA)
@@ -325,28 +327,71 @@ def times(rng: np.random.Generator, populations: int) -> Iterator[str]:
         yield f"| {name} | {target} | {median:,.0f} | {most:,.0f} |"
 
 
+def harm_done(rng: np.random.Generator, populations: int, units: int = 10_000) -> Iterator[str]:
+    """Yield of how many units a harming tip is a part until it is out, and which share of all these are."""
+    yield f"| success, p | units until it is out, median | of {units:,} units, it was shown to | never out |"
+    yield "|---|---:|---:|---:|"
+    for base, gain in ((0.5, -0.1), (0.7, -0.2), (0.5, -0.05)):
+        for p in (0.2, 0.5):
+            found = in_chunks(populations, partial(shown_until_out, rng, units, base, gain, p))
+            until_out, touched = found.T
+            name = f"{base:.0%} to {base + gain:.0%}, p {p}"
+            never = f"{np.mean(np.isinf(until_out)):.0%}"
+            yield f"| {name} | {np.median(until_out):,.0f} | {touched.mean() / units:.1%} | {never} |"
+
+
+def shown_until_out(
+    rng: np.random.Generator, units: int, base: float, gain: float, p: float, tips: int
+) -> Floats:
+    drawn = world(rng, even(tips, units, base), np.full(tips, gain), even(tips, units, p))
+    path = capital(drawn.units(), tips, np.zeros(tips), on_more=False)
+    out = first_at(path, SURE, enough_units(drawn.held_out))
+    touched = np.where(np.arange(units) < out[:, None], ~drawn.held_out, False).sum(axis=1)
+    return np.stack([out, touched], axis=1)
+
+
 def right_verdicts(rng: np.random.Generator, populations: int) -> Iterator[str]:
     """Yield how many tips have the right verdict by their signature, after so many units."""
     yield "| signature, p | 200 units | 400 | 800 | wrong | one look at 200 |"
     yield "|---|---:|---:|---:|---:|---:|"
     for before, after in ((0.3, 0.1), (0.5, 0.2), (0.4, 0.05), (0.8, 0.2), (0.2, 0.4)):
         for p in (0.2, 0.5):
-            found = in_chunks(populations, partial(verdict_times, rng, before, after, p))
-            right, wrong, once = found.T
-            shares = " | ".join(f"{np.mean(right <= n):.0%}" for n in (200, 400, 800))
-            others = f"{np.mean(wrong <= 800):.1%} | {once.mean():.0%}"
-            yield f"| {before:.0%} to {after:.0%}, p {p} | {shares} | {others} |"
+            found = in_chunks(populations, partial(verdict_times, rng, (before, after), p))
+            yield f"| {before:.0%} to {after:.0%}, p {p} | {_right(found)} |"
+    for p in (0.2, 0.5):
+        found = in_chunks(2 * populations, partial(verdict_times, rng, None, p))
+        yield f"| all of 20 to 60 points, up or down, p {p} | {_right(found)} |"
 
 
-def verdict_times(rng: np.random.Generator, before: float, after: float, p: float, n: int) -> Floats:
+def _right(found: Floats) -> str:
+    right, wrong, once = found.T
+    shares = " | ".join(f"{np.mean(right <= n):.0%}" for n in (200, 400, 800))
+    return f"{shares} | {np.mean(wrong <= 800):.1%} | {once.mean():.0%}"
+
+
+def verdict_times(rng: np.random.Generator, rates: tuple[float, float] | None, p: float, n: int) -> Floats:
+    """Return when each tip has the right verdict, and the wrong one, and what one look at 200 says.
+
+    Without rates any signature is drawn that the tip makes rarer or more frequent by 20 to 60 points.
+    """
+    before, after = (np.full(n, rate) for rate in rates) if rates else any_rates(rng, n)
     gain = before - after
-    drawn = world(rng, even(n, 800, 1 - before), np.full(n, gain), even(n, 800, p))
+    base = 1 - before[:, None] + even(n, 800, 0)
+    drawn = world(rng, base, gain, even(n, 800, p))
     enough, none = enough_units(drawn.held_out), np.zeros(n)
     helps, harms = (
         first_at(capital(drawn.units(), n, none, on_more=side), SURE, enough) for side in (True, False)
     )
-    once = np.abs(running_z(drawn)[:, 199]) > 1.96
-    return np.stack([helps, harms, once] if gain > 0 else [harms, helps, once], axis=1)
+    once = running_z(drawn)[:, 199] * np.sign(gain) > 1.96
+    right, wrong = np.where(gain > 0, helps, harms), np.where(gain > 0, harms, helps)
+    return np.stack([right, wrong, once], axis=1)
+
+
+def any_rates(rng: np.random.Generator, n: int) -> tuple[Floats, Floats]:
+    gain = rng.uniform(0.2, 0.6, n)
+    less = rng.uniform(0, 1 - gain)
+    is_harmful = rng.random(n) < 0.5
+    return np.where(is_harmful, less, less + gain), np.where(is_harmful, less + gain, less)
 
 
 def peak_mb() -> float:
@@ -494,6 +539,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--populations", type=int, default=1_000)
     parser.add_argument("--units", type=int, default=3_000)
+    parser.add_argument("--part", help="only the tables with this in their title, in lower case")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--sync", type=int, metavar="TRACES")
     parser.add_argument("--store", nargs=3, type=int, metavar=("TIPS", "UNITS", "TIPS_A_UNIT"))
@@ -511,12 +557,17 @@ def main() -> None:
         ("Width at 1,000 units, as a multiple of an interval for one look", widths(rng, 200)),
         ("False verdicts", false_verdicts(rng, populations, options.units)),
         ("Time", times(rng, populations // 2)),
+        ("Harm done", harm_done(rng, populations // 5)),
         ("Right verdicts", right_verdicts(rng, populations // 2)),
     )
     for title, lines in parts:
+        if options.part and options.part not in title.lower():
+            continue
         began = time.monotonic()
         print(f"\n### {title}\n", *lines, sep="\n", flush=True)
         print(f"\n({time.monotonic() - began:.0f} s)", file=sys.stderr)
+    if options.part:
+        return None
     print(f"\nAny of 1,000 idle tips called helpful, in 20 worlds: {many_tips(rng, 20, 1_000, 1_000)}")
     print("\n### Report\n\n| | add | estimate | memory |\n|---|---:|---:|---:|", flush=True)
     for tips_a_unit in ("3", "8"):

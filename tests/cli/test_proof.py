@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import random
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -149,6 +150,13 @@ def test_a_pinned_tip_is_held_out_no_more_until_it_is_unpinned(store: Store) -> 
     assert p() == {"helpful": 0.2, "idle": 0.2}
 
 
+def test_an_open_verdict_says_when_one_is_possible(store: Store) -> None:
+    expose(store, 20)
+    told = kaizen("proof").stdout
+    assert re.search(r"open \(at least \d+ more\)", told)
+    assert "open, no verdict before about " in kaizen("proof", "show", "helpful").stdout
+
+
 @pytest.mark.parametrize(("count", "p", "said"), [(0, 0.5, "KAIZEN_RECALL_ENABLED"), (30, 0.0, "HOLDOUT")])
 def test_doctor_says_why_nothing_can_be_proven(store: Store, count: int, p: float, said: str) -> None:
     expose(store, count, p=p)
@@ -157,4 +165,4 @@ def test_doctor_says_why_nothing_can_be_proven(store: Store, count: int, p: floa
     ]
     [check] = [check for check in checks if check["name"] == "proof"]
     assert check["status"] == "note"
-    assert said in check["detail"]
+    assert said in check["advice"]

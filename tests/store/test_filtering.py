@@ -68,6 +68,9 @@ def test_fields_are_readable_where_they_are_short() -> None:
         "deep": {"er": "é"},
         "tags": ["p"],
         "none": None,
+        # No filter can name these.
+        "a.key": {"with": "a dot"},
+        "": "nothing",
     }
     assert flatten(metadata) == [
         ('["category"]', '"recovery"'),

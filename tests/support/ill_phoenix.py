@@ -39,6 +39,7 @@ class Request:
     path: str
     query: dict[str, str]
     headers: dict[str, str]
+    trace_ids: tuple[str, ...] = ()
 
 
 def page(*data: Any, cursor: str | None = None) -> Answer:
@@ -112,7 +113,9 @@ class _Handler(BaseHTTPRequestHandler):
         headers = {name.lower(): value for name, value in self.headers.items()}
         # A proxy is asked for a whole URL.
         path = f"{parts.scheme}://{parts.netloc}{parts.path}" if parts.scheme else parts.path
-        answer = self.server.owner.answer(Request(path, dict(parse_qsl(parts.query)), headers))
+        query = parse_qsl(parts.query)
+        trace_ids = tuple(value for name, value in query if name == "trace_id")
+        answer = self.server.owner.answer(Request(path, dict(query), headers, trace_ids))
         if answer.fault == "hang":
             self.server.owner.stopping.wait()
         if answer.fault in ("hang", "drop"):

@@ -17,13 +17,14 @@ from kaizen.sync import OFFLINE, ModelSettings
 from kaizen.sync.generate.generate import generate_tips
 from kaizen.sync.generate.grounding import quoted_span
 from kaizen.sync.generate.offline import mine_tips
-from kaizen.sync.generate.offline.calls import is_read_only, read_failure
+from kaizen.sync.generate.offline.calls import is_read_only, read_calls
 from kaizen.sync.generate.offline.claims import Claim
 from kaizen.sync.generate.offline.differences import example, form, rewrite
 from kaizen.sync.generate.offline.templates import call_logs, widen
 from kaizen.sync.generate.offline.wording import word
 from kaizen.sync.llm.client import Model
 from kaizen.sync.model import Conversation, Message, Outcome, ToolCall, Trajectory
+from kaizen.sync.trajectory.failures import read_failure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -344,6 +345,128 @@ def test_modules_that_were_missing_one_after_the_other_are_to_be_installed_toget
     assert tip.content.startswith("Install all modules that a project requires with one call of `bash`")
 
 
+# Other kinds of differences
+
+
+DIFFERENCES: dict[str, tuple[list[Called], str]] = {
+    "renamed": (
+        [
+            ("mail", {"recipient": "a7", "text": "x"}, "Error: `recipient` is not supported"),
+            ("mail", {"to": "a7", "text": "x"}, "{}"),
+        ],
+        "Pass `to` instead of `recipient` when calling `mail`",
+    ),
+    "switch": (
+        [
+            ("wipe", {"disk": "d1"}, "Error: 12 files would be lost, set force to go on"),
+            ("wipe", {"disk": "d1", "force": True}, "{}"),
+        ],
+        "Pass true as `force` when calling `wipe`",
+    ),
+    "size": (
+        [
+            ("tag", {"ids": ["a", "b", "c", "d"]}, "Error: at most 2 ids a call"),
+            ("tag", {"ids": ["a", "b"]}, "{}"),
+            ("tag", {"ids": ["c", "d"]}, "{}"),
+        ],
+        "Pass at most 2 entries in `ids` when calling `tag`",
+    ),
+    "unix": (
+        [
+            ("remind", {"at": "2026-03-02T10:00"}, "Error: at must be a number"),
+            ("remind", {"at": 1772445600}, "{}"),
+        ],
+        "Pass `at` as Unix time in seconds when calling `remind`",
+    ),
+    "padded": (
+        [
+            ("get_bin", {"bin": "42"}, "Error: bin has five digits, got 42"),
+            ("get_bin", {"bin": "00042"}, "{}"),
+        ],
+        "Write `bin` padded with zeros to 5 digits when calling `get_bin`",
+    ),
+    "slug": (
+        [
+            ("make_bucket", {"name": "My Bucket"}, "Error: name is not valid"),
+            ("make_bucket", {"name": "my-bucket"}, "{}"),
+        ],
+        "Write `name` in small letters with `-` between its words when calling `make_bucket`",
+    ),
+    "around": (
+        [
+            ("wait", {"time": 90}, "Error: time is not an ISO 8601 duration"),
+            ("wait", {"time": "PT90M"}, "{}"),
+        ],
+        "Write `time` like `PT…M` when calling `wait`",
+    ),
+    "scheme": (
+        [
+            ("open_page", {"url": "example.org/a"}, "Error: invalid url"),
+            ("open_page", {"url": "https://example.org/a"}, "{}"),
+        ],
+        "Write `url` with `https://` in front when calling `open_page`",
+    ),
+    "small code": (
+        [
+            ("translate", {"language": "German"}, "Error: unknown language"),
+            ("translate", {"language": "de"}, "{}"),
+        ],
+        "Pass `language` as a code of 2 small letters when calling `translate`",
+    ),
+    "made in between": (
+        [
+            ("pay", {"order": "o1"}, "Error: a quote is required"),
+            ("make_quote", {"order": "o1"}, '{"quote_id": "Q-8812"}'),
+            ("pay", {"order": "o1", "quote": "Q-8812"}, "{}"),
+        ],
+        "Take `quote` from the result of `make_quote` before calling `pay`",
+    ),
+    "stem": (
+        [
+            ("merge", {"branch": "b"}, "Error: b has not been approved"),
+            ("approve_change", {"branch": "b"}, "{}"),
+            ("merge", {"branch": "b", "note": "x"}, "{}"),
+        ],
+        "Call `approve_change` before calling `merge`",
+    ),
+    "instead named": (
+        [
+            ("send_file", {"file": "a"}, "Error: too large, use upload_file"),
+            ("upload_file", {"file": "a"}, "{}"),
+        ],
+        "Call `upload_file` instead of `send_file`, which refuses with",
+    ),
+    "added named": (
+        [
+            ("post", {"text": "a"}, "Error: visibility is required"),
+            ("post", {"text": "a!", "visibility": "team"}, "{}"),
+        ],
+        "Pass `visibility` when calling `post`",
+    ),
+    "pydantic": (
+        [
+            (
+                "set_level",
+                {"level": "5"},
+                "1 validation error for SetLevel\nlevel\n  Input should be a valid integer [type=int_type]",
+            ),
+            ("set_level", {"level": 5}, "{}"),
+        ],
+        "Pass `level` as a number when calling `set_level`",
+    ),
+    "unit text": (
+        [("set_timer", {"time": "1.5"}, "Error: invalid time"), ("set_timer", {"time": "90"}, "{}")],
+        "Multiply `time` by 60 before calling `set_timer`",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", DIFFERENCES)
+def test_what_made_the_difference_is_said(name: str) -> None:
+    calls, says = DIFFERENCES[name]
+    assert the_tip(run(*calls)).content.startswith(says)
+
+
 # What was false, and must not come back
 
 
@@ -375,6 +498,16 @@ FALSE: dict[str, Trajectory] = {
         outcome="failure",
     ),
     "what a call that changes things returned": booking(*[("transfer_to_human", {"why": "x"}, "done")] * 4),
+    "what an unrelated call in between returned": booking(
+        ("book", {"flight": "F-1"}, "Error: booking refused"),
+        ("transfer_to_human", {"why": "F-2 is wanted"}, '{"ticket": "T-901", "flight": "F-2"}'),
+        ("book", {"flight": "F-2"}, "{}"),
+        ("book", {"flight": "F-3"}, "{}"),
+    ),
+    "two values that changed places": booking(
+        ("book", {"origin": "VIE", "destination": "LHR"}, "Error: LHR is closed"),
+        ("book", {"origin": "LHR", "destination": "VIE"}, "{}"),
+    ),
     "two tasks of one session": booking(
         ("get_order", {"order": "W-0001"}, "Error: Order not found"),
         ("list_products", {}, "[]"),
@@ -674,3 +807,17 @@ def test_every_tip_of_a_real_run_quotes_it_and_most_recoveries_are_found(shared_
             recovered += 1
             found += any(tip.category == "recovery" for tip in tips)
     assert found >= 0.94 * recovered > 0
+
+
+def test_the_same_conversation_is_read_once_and_an_equal_one_again() -> None:
+    def conversation() -> tuple[Message, ...]:
+        asked = ToolCall(id="c1", name="pay", arguments='{"amount": 5}')
+        return (
+            Message(role="assistant", content="", tool_calls=(asked,)),
+            Message(role="tool", content="Error: amount must be in cents", tool_call_id="c1"),
+        )
+
+    one, other = conversation(), conversation()
+    assert read_calls(one) is read_calls(one)
+    assert read_calls(other) is not read_calls(one)
+    assert [call.failure for call in read_calls(other)] == [call.failure for call in read_calls(one)]

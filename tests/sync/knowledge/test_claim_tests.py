@@ -156,6 +156,94 @@ def test_a_counterexample_makes_an_order_that_the_error_states_conditional(store
     assert the_tip(store).content.startswith("Call `drain_service` before calling `restart_service`")
 
 
+def closed(trace_id: str, *reasons: str, at: int, codes: str = "FIXED, MOVED") -> Trace:
+    """A run that closes a ticket, with one reason after the other until one is accepted."""
+    *refused, accepted = reasons
+    error = f"Error: reason must be one of {codes}"
+    return trace(
+        trace_id,
+        *(("close", {"reason": reason}, error) for reason in refused),
+        ("close", {"reason": accepted}, '{"closed": true}'),
+        at=at,
+    )
+
+
+def test_a_rule_that_changed_replaces_the_stale_tip_at_the_next_sync_and_undoing_it_brings_it_back(
+    store: Store,
+) -> None:
+    old = [closed(f"old{n}", "it works", "FIXED", at=n) for n in range(3)]
+    learn(store, *old)
+    [before] = [tip.content for tip in tips(store).values() if tip.is_active]
+    assert before.startswith("Pass one of FIXED, MOVED as `reason`")
+    # Agents followed the tip, were refused, and found the new code.
+    new = [closed(f"new{n}", "FIXED", "DONE", at=9 + n, codes="DONE, VOID") for n in range(2)]
+    report = learn(store, *new)
+    [after] = [tip.content for tip in tips(store).values() if tip.is_active]
+    assert after.startswith("Pass one of DONE, VOID as `reason`")
+    undo_run(store, N, report.run_id)
+    assert [tip.content for tip in tips(store).values() if tip.is_active] == [before]
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2, 3, 4), (4, 3, 2, 1, 0), (3, 0, 4, 2, 1)])
+def test_a_changed_rule_ends_in_the_same_tips_in_any_order(order: Sequence[int], store: Store) -> None:
+    runs = [closed(f"old{n}", "it works", "FIXED", at=n) for n in range(3)]
+    runs += [closed(f"new{n}", "FIXED", "DONE", at=9 + n, codes="DONE, VOID") for n in range(2)]
+    for number in order:
+        learn(store, runs[number])
+    [active] = [tip for tip in tips(store).values() if tip.is_active]
+    assert active.content.startswith("Pass one of DONE, VOID as `reason`")
+
+
+def test_one_run_does_not_make_a_new_rule_of_what_older_runs_broke(store: Store) -> None:
+    learn(store, *(closed(f"old{n}", "FIXED", at=n) for n in range(3)))
+    learn(store, closed("new", "FIXED", "DONE", at=9, codes="DONE, VOID"))
+    assert not any(
+        tip.content.startswith("Pass one of DONE") and tip.is_active for tip in tips(store).values()
+    )
+
+
+def labelled(trace_id: str, before: str, after: str, *, at: int = 0) -> Trace:
+    error = "Error: label must begin with the code of its team"
+    return trace(trace_id, ("label", {"label": before}, error), ("label", {"label": after}, "{}"), at=at)
+
+
+def test_a_counterexample_leaves_the_rule_that_the_error_states(store: Store) -> None:
+    learn(store, labelled("one", "pump", "A-pump"))
+    assert the_tip(store).content.startswith("Write `label` with `A-` in front when calling `label`")
+    report = learn(store, labelled("two", "valve", "B-valve", at=1))
+    [active] = [tip for tip in map(StoredTip.of, store.iterate(N, type="guideline")) if tip.is_active]
+    rule = "label must begin with the code of its team"
+    assert active.content == f'Check `label` against the rule of `label` before calling it: "{rule}".'
+    undo_run(store, N, report.run_id)
+    assert the_tip(store).content.startswith("Write `label` with `A-` in front when calling `label`")
+
+
+def test_a_run_that_gave_up_breaks_nothing(store: Store) -> None:
+    said = "Sorry, coupons are written without spaces."
+
+    def redeemed(*coupons: str, trace_id: str, at: int) -> Trace:
+        results = dict.fromkeys(coupons, said) | {"SPRING10": '{"redeemed": 1}'}
+        calls = [("redeem", {"coupon": coupon}, results[coupon]) for coupon in coupons]
+        return trace(trace_id, *calls, at=at)
+
+    learn(store, redeemed("SPRING 10", "SPRING10", trace_id="one", at=0))
+    learn(store, redeemed("SUMMER 20", trace_id="gave up", at=1))
+    assert (the_tip(store).status, the_tip(store).counterexamples) == ("active", [])
+
+
+def test_agents_get_the_five_best_backed_tips_of_a_tool(store: Store) -> None:
+    def limited_to(field: str, trace_id: str, at: int) -> Trace:
+        error = f"Error: `{field}` must be in capital letters"
+        calls = [("order", {field: "abcde"}, error), ("order", {field: "ABCDE"}, "{}")]
+        return trace(trace_id, *calls, at=at)
+
+    fields = ("colour", "size", "shape", "style", "cloth", "brand", "maker")
+    learn(store, *(limited_to(field, field, number) for number, field in enumerate(fields)))
+    learn(store, *(limited_to(field, f"{field} again", 20) for field in fields[2:]))
+    statuses = {tip.claim["arguments"][0]: tip.status for tip in tips(store).values()}
+    assert statuses == {f: "active" if f in fields[2:] else "candidate" for f in fields}
+
+
 def test_a_second_text_widens_the_error_and_both_runs_back_the_tip(store: Store) -> None:
     learn(store, limited("one", 70))
     learn(store, limited("two", 30))

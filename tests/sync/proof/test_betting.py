@@ -9,14 +9,15 @@ import numpy as np
 import pytest
 
 from kaizen.sync.proof.betting import (
-    EFFECTS,
+    MOST_REFUTED,
+    SIZES,
     WEIGHTS,
     Units,
     baselines,
     bounds,
     count_cells,
     log_capital,
-    scores_and_bets,
+    place_bets,
 )
 
 
@@ -36,24 +37,40 @@ def test_a_score_has_the_gain_as_its_mean_whatever_the_baseline(p: float, baseli
         rate = held_out if is_held_out else shown
         chance = (p if is_held_out else 1 - p) * (rate if good else 1 - rate)
         unit = Units(np.array([0]), np.array([is_held_out]), np.array([p]), np.array([good]))
-        mean += chance * scores_and_bets(unit, np.array([baseline]))[0][0]
+        mean += chance * place_bets(unit, np.array([baseline])).score[0]
     assert mean == pytest.approx(shown - held_out)
 
 
 @pytest.mark.parametrize("on_more", [True, False])
 @pytest.mark.parametrize("p", [0.02, 0.2, 0.5, 0.9])
 def test_the_capital_is_fair_at_the_true_gain_and_never_negative(p: float, *, on_more: bool) -> None:
-    for shown, held_out, baseline in ((0.9, 0.1, 0.3), (0.1, 0.9, 0.95), (1.0, 0.0, 0.5), (0.0, 1.0, 0.05)):
-        mean = np.zeros(len(EFFECTS))
+    # No interval begins above MOST_REFUTED, so that nobody bets on more than that.
+    for gain, baseline in product((-1.0, -0.8, 0.0, 0.3, MOST_REFUTED), (0.05, 0.3, 0.5, 0.95)):
+        true_gain = gain if on_more else -gain
+        shown, held_out = (1 + true_gain) / 2, (1 - true_gain) / 2
+        mean = np.zeros(len(SIZES))
         for is_held_out, good in product([True, False], repeat=2):
             rate = held_out if is_held_out else shown
             chance = (p if is_held_out else 1 - p) * (rate if good else 1 - rate)
             unit = Units(np.array([0]), np.array([is_held_out]), np.array([p]), np.array([good]))
-            score, more, less = scores_and_bets(unit, np.array([baseline]))
-            factor = 1 + (more if on_more else -less)[:, 0] * (score[0] - (shown - held_out))
+            bets = place_bets(unit, np.array([baseline]))
+            factor = np.exp(bets.growth(np.array([true_gain]), on_more=on_more)[:, 0])
             assert (factor > 0).all()
             mean += chance * factor
         assert mean == pytest.approx(1)
+
+
+@pytest.mark.parametrize("p", [0.05, 0.2, 0.5])
+def test_a_bet_at_no_gain_is_the_likelihood_ratio_of_that_gain(p: float) -> None:
+    shown, held_out = 0.55, 0.5
+    good = (1 - p) * shown + p * held_out
+    for is_held_out, is_good in product([True, False], repeat=2):
+        unit = Units(np.array([0]), np.array([is_held_out]), np.array([p]), np.array([is_good]))
+        bets = place_bets(unit, np.array([good]))
+        bet = (shown - held_out) * p * (1 - p) / (good * (1 - good))
+        rate = held_out if is_held_out else shown
+        ratio = rate / good if is_good else (1 - rate) / (1 - good)
+        assert 1 + bet * bets.score[0] == pytest.approx(ratio)
 
 
 def test_a_baseline_depends_on_earlier_units_alone() -> None:
@@ -68,17 +85,17 @@ def test_a_baseline_depends_on_earlier_units_alone() -> None:
     assert (before[:151] == after[:151]).all()
 
 
-def test_a_baseline_comes_to_be_the_one_with_the_least_variance() -> None:
+def test_a_baseline_comes_to_be_the_share_of_good_units() -> None:
     units = draw(1, 20_000, shown=0.9, held_out=0.5)
-    assert baselines(units)[-1] == pytest.approx(0.2 * 0.9 + 0.8 * 0.5, abs=0.05)
+    assert baselines(units)[-1] == pytest.approx(0.8 * 0.9 + 0.2 * 0.5, abs=0.05)
 
 
 def test_counted_cells_have_the_capital_of_the_units() -> None:
     units = draw(3, 500, shown=0.6, held_out=0.5)
     baseline = baselines(units)
-    score, more, _ = scores_and_bets(units, baseline)
     gain = np.array([0.1, 0.0, -0.2])
-    growth = np.log1p(more * (score - np.repeat(gain, 500))).reshape(len(WEIGHTS), 3, 500).sum(axis=2)
+    growth = place_bets(units, baseline).growth(np.repeat(gain, 500), on_more=True)
+    growth = growth.reshape(len(WEIGHTS), 3, 500).sum(axis=2)
     expected = np.log((WEIGHTS[:, None] * np.exp(growth)).sum(axis=0))
     assert log_capital(count_cells(units, baseline), gain, on_more=True) == pytest.approx(expected)
 
@@ -102,19 +119,21 @@ def test_nothing_is_refuted_by_a_few_units() -> None:
 def test_the_truth_is_refuted_at_any_time_in_at_most_1_of_20_trials(shown: float, held_out: float) -> None:
     trials, units = 200, 1_500
     drawn = draw(trials, units, shown=shown, held_out=held_out)
-    score, more, less = scores_and_bets(drawn, baselines(drawn))
+    bets = place_bets(drawn, baselines(drawn))
     missed = np.zeros(trials, np.bool_)
-    for bets in (more, -less):
-        growth = np.log1p(bets * (score - (shown - held_out))).reshape(len(WEIGHTS), trials, units)
+    gain = np.full(trials * units, shown - held_out)
+    for on_more in (True, False):
+        growth = bets.growth(gain, on_more=on_more).reshape(len(WEIGHTS), trials, units)
         capital = np.logaddexp.reduce(np.cumsum(growth, axis=2) + np.log(WEIGHTS)[:, None, None])
         missed |= (capital >= math.log(40)).any(axis=1)
     assert missed.mean() <= 0.05
 
 
-def test_an_interval_is_not_much_wider_than_one_for_a_single_look() -> None:
-    units = draw(50, 1_000, shown=0.5, held_out=0.5)
+@pytest.mark.parametrize(("rate", "p"), [(0.5, 0.2), (0.1, 0.5), (0.9, 0.5), (0.9, 0.05)])
+def test_an_interval_is_not_much_wider_than_one_for_a_single_look(rate: float, p: float) -> None:
+    units = draw(50, 1_000, shown=rate, held_out=rate, p=p)
     low, high = bounds(count_cells(units, baselines(units)), 0.05)
-    fixed = 2 * 1.96 * math.sqrt(0.25 / (0.2 * 0.8) / 1_000)
+    fixed = 2 * 1.96 * math.sqrt(rate * (1 - rate) / (p * (1 - p)) / 1_000)
     assert np.mean(high - low) <= 1.6 * fixed
 
 

@@ -258,7 +258,7 @@ def test_runs_whose_spans_do_not_say_what_they_were_given_are_counted(store: Sto
     sync(store, [one_call("given", 1, told, "Paid."), run_of(2, refused=False)])
     proof = read_proof(store, "kaizen")
     assert (proof.unrecorded, proof.units) == (1, 0)
-    assert "do not say which: 1;" in proof.problems[0]
+    assert "1 traces hold tips" in proof.problems[0].detail
 
 
 def test_runs_without_recall_leave_no_record_of_an_experiment(store: Store, tip: StoredTip) -> None:

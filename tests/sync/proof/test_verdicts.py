@@ -103,7 +103,20 @@ def test_an_open_verdict_says_how_many_more_units_it_takes() -> None:
     assert (found.name, found.more_units) == ("open", 1_500)
     alike = verdicts([trial(estimate(low=-0.1, high=0.1, units=500))], RULES)[0]
     assert alike.more_units == 1_500
-    assert verdicts([trial()], RULES)[0].more_units is None
+
+
+def test_before_20_units_a_side_a_verdict_says_when_one_is_possible() -> None:
+    few = estimate(low=0.2, high=0.9, units=50)
+    assert (few.shown, few.held_out) == (40, 10)
+    found = verdicts([trial(few)], RULES)[0]
+    # Ten more must be held out, which happens to about one in five.
+    assert (found.name, found.more_units, found.least_units) == ("open", None, 48)
+    # As many of each as nothing says otherwise.
+    assert verdicts([trial()], RULES)[0].least_units == 40
+    # Runs without a known outcome are no help.
+    unjudged = replace(trial(few), shown=80, held_out=20)
+    assert verdicts([unjudged], RULES)[0].least_units == 93
+    assert verdicts([trial(estimate(units=100))], RULES)[0].least_units is None
 
 
 def test_one_of_many_tips_needs_more_evidence_to_be_said_to_help() -> None:
@@ -147,10 +160,14 @@ def test_a_tip_that_chance_left_in_the_first_runs_is_in_an_experiment() -> None:
 def test_what_keeps_an_experiment_from_working_is_named() -> None:
     sound = trial(estimate())
     assert list(problems([sound], units=500, traces=600)) == []
-    assert "KAIZEN_RECALL_ENABLED" in next(problems([], units=0, traces=0))
-    assert "KAIZEN_RECALL_HOLDOUT" in next(problems([replace(sound, held_out=0)], units=100, traces=100))
-    assert "no outcome is known" in next(problems([replace(sound, estimates={})], units=100, traces=100))
-    assert "do not say which: 10;" in next(problems([sound], units=90, traces=90, unrecorded=10))
+    assert "KAIZEN_RECALL_ENABLED" in next(problems([], units=0, traces=0)).advice
+    held_out_0 = next(problems([replace(sound, held_out=0)], units=100, traces=100))
+    assert "KAIZEN_RECALL_HOLDOUT" in held_out_0.advice
+    unjudged = next(problems([replace(sound, estimates={})], units=100, traces=100))
+    assert str(unjudged).startswith("no outcome is known: annotate runs")
+    assert "10 traces hold tips" in next(problems([sound], units=90, traces=90, unrecorded=10)).detail
     assert list(problems([sound], units=990, traces=990, unrecorded=10)) == []
-    assert "are only 3 units" in next(problems([sound], units=3, traces=400))
-    assert "held out more often" in next(problems([replace(sound, imbalance=5.0)], units=500, traces=600))
+    assert "are only 3 units" in next(problems([sound], units=3, traces=400)).detail
+    lost = next(problems([replace(sound, imbalance=5.0)], units=500, traces=600))
+    assert "held out more often" in lost.detail
+    assert "new trial" in lost.advice

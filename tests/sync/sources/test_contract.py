@@ -29,7 +29,9 @@ from kaizen.sync.testing import SourceContract
 from tests.support.ill_phoenix import Answer, IllPhoenix
 from tests.support.listed import ListedSource
 from tests.support.played import PlayedLangfuse, PlayedMlflow, PlayedServer
+from tests.support.played_phoenix import PlayedPhoenix
 from tests.support.polling import wait_until
+from tests.support.slow import only_where_slow
 from tests.support.spans import delete_trace, make_span, post_spans, read_spans, send_spans
 from tests.support.written import append, claude_lines, codex_lines, otlp
 
@@ -41,7 +43,7 @@ if TYPE_CHECKING:
     from kaizen.sync.sources.base import Source
 
 
-class TestPhoenix(SourceContract):
+class PhoenixContract(SourceContract):
     many = 11
 
     @pytest.fixture(autouse=True)
@@ -56,6 +58,25 @@ class TestPhoenix(SourceContract):
         ):
             yield source
 
+
+class TestPlayedPhoenix(PhoenixContract):
+    @pytest.fixture
+    def source(self) -> Iterator[PhoenixSource]:
+        with (
+            PlayedPhoenix() as self.server,
+            PhoenixSource(PhoenixSettings(base_url=self.server.url, project="p")) as source,
+        ):
+            yield source
+
+    def put(self, source: Source, spans: Sequence[Span]) -> None:
+        self.server.add(spans)
+
+    def remove(self, source: Source, trace_ids: Sequence[str]) -> None:
+        self.server.remove(trace_ids)
+
+
+@only_where_slow
+class TestPhoenix(PhoenixContract):
     def remove(self, source: Source, trace_ids: Sequence[str]) -> None:
         assert isinstance(source, PhoenixSource)
         for trace_id in trace_ids:

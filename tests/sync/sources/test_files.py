@@ -212,6 +212,17 @@ def test_what_was_read_is_known_to_the_next_sync_and_read_again_where_the_index_
         assert [trace.digest for trace in source.index()] == digests
 
 
+def test_files_compressed_with_zstd_are_read_where_that_is_installed(
+    folder: Path, source: FilesSource
+) -> None:
+    zstandard = pytest.importorskip("zstandard", reason="needs the extra zstd")
+    spans = new_trace()
+    data = json.dumps(otlp(*spans)).encode()
+    (folder / "a.jsonl.zst").write_bytes(zstandard.ZstdCompressor().compress(data))
+    assert [trace.trace_id for trace in traces(source)] == [spans[0].trace_id]
+    assert not source.unread
+
+
 # what hostile ones may not do
 
 
@@ -262,10 +273,16 @@ def test_links_out_of_the_directory_and_pipes_are_not_followed(folder: Path, sou
     (folder / "loop").symlink_to(folder)
     os.mkfifo(folder / "pipe.jsonl")
     (folder / "unreadable.json.gz").write_bytes(b"this is not compressed\n")
+    broken = bytearray(gzip.compress(os.urandom(50_000)))
+    broken[20_000:20_100] = bytes(100)
+    (folder / "broken.json.gz").write_bytes(broken)
+    (folder / "broken.json.zst").write_bytes(b"this is not compressed either\n")
 
     assert traces(source) == []
     assert sum("links out of the directory" in said for said in source.unread) == 2
-    assert sum("cannot be read" in said for said in source.unread) == 1
+    read = {said.rpartition("(")[2].rpartition("/")[2] for said in source.unread if "cannot be read" in said}
+    assert {"unreadable.json.gz)", "broken.json.zst)"} <= read
+    assert any("broken.json.gz" in said for said in source.unread)
 
 
 def test_memory_is_flat_in_the_number_of_traces(folder: Path, source: FilesSource) -> None:

@@ -24,14 +24,14 @@ from kaizen.sync.sources.mlflow.settings import MlflowSettings
 from kaizen.sync.sources.mlflow.source import MlflowSource
 from kaizen.sync.sources.phoenix.records import span_of
 from tests.support.played import PlayedLangfuse, PlayedMlflow
-from tests.support.spans import START, llm_span, send_spans
+from tests.support.played_phoenix import PlayedPhoenix
+from tests.support.spans import START, llm_span
 from tests.support.traces import result, says, user
 from tests.support.written import append, claude_lines, codex_lines, otlp
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from kaizen.demo.phoenix_server import PhoenixServer
     from kaizen.sync.sources.base import Source
 
 Conversation = list[dict[str, Any]]
@@ -96,16 +96,16 @@ def spans(number: int, run: Conversation) -> list[dict[str, Any]]:
 
 
 @contextmanager
-def phoenix_source(request: pytest.FixtureRequest, _: Path) -> Iterator[Source]:
-    server: PhoenixServer = request.getfixturevalue("phoenix")
-    project: str = request.getfixturevalue("project")
-    send_spans(server.url, project, [span for number, run in enumerate(RUNS) for span in spans(number, run)])
-    with PhoenixSource(PhoenixSettings(base_url=server.url, project=project)) as source:
-        yield source
+def phoenix_source(_: Path) -> Iterator[Source]:
+    with PlayedPhoenix() as server:
+        for number, run in enumerate(RUNS):
+            server.add([span_of(span) for span in spans(number, run)])
+        with PhoenixSource(PhoenixSettings(base_url=server.url, project="p")) as source:
+            yield source
 
 
 @contextmanager
-def otlp_source(_: pytest.FixtureRequest, folder: Path) -> Iterator[Source]:
+def otlp_source(folder: Path) -> Iterator[Source]:
     for number, run in enumerate(RUNS):
         for span in spans(number, run):
             append(folder / "traces/otel.jsonl", otlp(span_of(span)))
@@ -114,7 +114,7 @@ def otlp_source(_: pytest.FixtureRequest, folder: Path) -> Iterator[Source]:
 
 
 @contextmanager
-def chat_source(_: pytest.FixtureRequest, folder: Path) -> Iterator[Source]:
+def chat_source(folder: Path) -> Iterator[Source]:
     append(folder / "chats/chats.jsonl", *({"messages": run} for run in RUNS[:2]))
     for number, run in enumerate(RUNS[2:]):
         append(folder / f"chats/run-{number}.jsonl", *run)
@@ -123,7 +123,7 @@ def chat_source(_: pytest.FixtureRequest, folder: Path) -> Iterator[Source]:
 
 
 @contextmanager
-def claude_source(_: pytest.FixtureRequest, folder: Path) -> Iterator[Source]:
+def claude_source(folder: Path) -> Iterator[Source]:
     for number, run in enumerate(RUNS):
         lines = claude_lines(run, session=f"session-{number}", start=START + timedelta(hours=number))
         append(folder / f"projects/-work-app/session-{number}.jsonl", *lines)
@@ -133,7 +133,7 @@ def claude_source(_: pytest.FixtureRequest, folder: Path) -> Iterator[Source]:
 
 
 @contextmanager
-def codex_source(_: pytest.FixtureRequest, folder: Path) -> Iterator[Source]:
+def codex_source(folder: Path) -> Iterator[Source]:
     for number, run in enumerate(RUNS):
         lines = codex_lines(run, session=f"session-{number}", start=START + timedelta(hours=number))
         append(folder / f"sessions/2026/01/01/rollout-{number}.jsonl", *lines)
@@ -143,7 +143,7 @@ def codex_source(_: pytest.FixtureRequest, folder: Path) -> Iterator[Source]:
 
 
 @contextmanager
-def mlflow_source(_: pytest.FixtureRequest, folder: Path) -> Iterator[Source]:
+def mlflow_source(folder: Path) -> Iterator[Source]:
     with PlayedMlflow() as server:
         server.put(span_of(span) for number, run in enumerate(RUNS) for span in spans(number, run))
         settings = MlflowSettings(base_url=server.url, project="p", cache_dir=str(folder))
@@ -152,7 +152,7 @@ def mlflow_source(_: pytest.FixtureRequest, folder: Path) -> Iterator[Source]:
 
 
 @contextmanager
-def langfuse_source(_: pytest.FixtureRequest, folder: Path) -> Iterator[Source]:
+def langfuse_source(folder: Path) -> Iterator[Source]:
     """Observations as Langfuse's own SDK makes them: what went in and out, and no attributes."""
     with PlayedLangfuse() as server:
         for number, run in enumerate(RUNS):
@@ -178,12 +178,10 @@ def langfuse_source(_: pytest.FixtureRequest, folder: Path) -> Iterator[Source]:
         langfuse_source,
     ],
 )
-def test_the_same_runs_teach_the_same_tips_in_every_shape(
-    shape: Callable[..., Any], request: pytest.FixtureRequest, tmp_path: Path
-) -> None:
+def test_the_same_runs_teach_the_same_tips_in_every_shape(shape: Callable[..., Any], tmp_path: Path) -> None:
     models = ModelSettings(tips_model=OFFLINE, reconcile_model=OFFLINE)
     where = StoreSettings(data_dir=tmp_path / "store", backend="sqlite")
-    with shape(request, tmp_path) as source, open_store(where) as store:
+    with shape(tmp_path) as source, open_store(where) as store:
         report = Sync(source, store, SyncSettings(quiet_s=0.0), models).run()
         tips = {tip.content: tip.metadata for tip in store.iterate("kaizen", type="guideline")}
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kaizen.sync.generate.offline.calls import read_failure
 from kaizen.sync.model import Message, ToolCall
+from kaizen.sync.trajectory.failures import read_failure
 from kaizen.sync.trajectory.tasks import split_tasks
 
 if TYPE_CHECKING:

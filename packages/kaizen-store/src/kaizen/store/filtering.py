@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 # PostgreSQL refuses index rows of more than 2,704 bytes, of which an entity id may take 2,048.
 _MAX_BYTES = 200
+# json.dumps would make an encoder for each value.
+_encode = json.JSONEncoder(ensure_ascii=False).encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +83,10 @@ def flatten(metadata: Metadata) -> list[tuple[str, str]]:
     """
     return [
         (path_of(path), _short(canonical))
-        for path, canonical in _walk((), metadata)
-        if path and canonical != "null"
+        for key, value in metadata.items()
+        if _is_named(key)
+        for path, canonical in _walk((key,), value)
+        if canonical != "null"
     ]
 
 
@@ -103,8 +107,7 @@ def _walk(path: tuple[str, ...], value: JsonValue) -> Iterator[tuple[tuple[str, 
         return
     parts: dict[str, str] = {}
     for key, item in value.items():
-        # no filter names a key that is empty or has a dot, so neither it nor what is below needs a field
-        if not key or "." in key:
+        if not _is_named(key):
             parts[key] = _canonical(item)
             continue
         for below, canonical in _walk((*path, key), item):
@@ -113,20 +116,25 @@ def _walk(path: tuple[str, ...], value: JsonValue) -> Iterator[tuple[tuple[str, 
     yield path, _object(parts)
 
 
+def _is_named(key: str) -> bool:
+    """Return whether a filter can name the key: else neither it nor what is below needs a field."""
+    return bool(key) and "." not in key
+
+
 def _canonical(value: JsonValue) -> str:
     """Write JSON in one way only: keys sorted, no spaces, and numbers that are equal written alike."""
+    if isinstance(value, str):
+        return _encode(value)
     if isinstance(value, Mapping):
         return _object({key: _canonical(item) for key, item in value.items()})
-    if isinstance(value, Sequence) and not isinstance(value, str):
+    if isinstance(value, Sequence):
         return f"[{','.join(map(_canonical, value))}]"
     # 1.0 and 1 are one number to JSON.
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    return json.dumps(value, ensure_ascii=False)
+    return _encode(int(value) if isinstance(value, float) and value.is_integer() else value)
 
 
 def _object(parts: Mapping[str, str]) -> str:
-    return f"{{{','.join(f'{json.dumps(key, ensure_ascii=False)}:{parts[key]}' for key in sorted(parts))}}}"
+    return f"{{{','.join(f'{_encode(key)}:{parts[key]}' for key in sorted(parts))}}}"
 
 
 def _short(text: str) -> str:

@@ -78,4 +78,7 @@ class TipMetadata(_Fields):
     claim: dict[str, Any] | None = None
     confirmed_by: list[str] | None = None
     counterexamples: list[str] | None = None
+    refused_since: str | None = None
+    refused_until: str | None = None
+    broken_until: str | None = None
     covered_by: str | None = None

@@ -180,8 +180,24 @@ class StoredTip:
     """Traces of conversations that taught something else, and in which its claim held: a few."""
     counterexamples = _Field(list[str])
     """Traces of conversations that broke its claim and succeeded all the same: a few."""
+    refused_since = _Field(str)
+    """When the failed call that it prevents was seen first."""
+    refused_until = _Field(str)
+    """When it was seen last."""
+    broken_until = _Field(str)
+    """When a call broke its claim and succeeded all the same for the last time."""
     covered_by = _Field(str)
     """The id of the active tip that says more about the same failed call."""
+
+    @property
+    def is_of_a_new_rule(self) -> bool:
+        """Whether all counterexamples are older than the first refusal: the tool has got its rule since."""
+        return bool(self.refused_since) and self.broken_until < self.refused_since
+
+    @property
+    def is_of_an_old_rule(self) -> bool:
+        """Whether calls broke its claim and succeeded after the last refusal: the tool has another rule."""
+        return self.broken_until > self.refused_until
 
     @property
     def status(self) -> Status:
@@ -325,6 +341,17 @@ class StoredTip:
         return self.with_metadata(
             confirmed_by=sorted(confirmed)[:_CONFIRMATIONS] or None,
             counterexamples=sorted(broken)[:_COUNTEREXAMPLES] or None,
+        )
+
+    def with_rule_seen(self, at: str, *, is_refused: bool, is_broken: bool) -> StoredTip:
+        """Return the tip after its claim was tested on a conversation that began then."""
+        refused = [at, self.refused_since or at, self.refused_until] if is_refused else []
+        since, until = (
+            (min(refused[:2]), max(refused)) if refused else (self.refused_since, self.refused_until)
+        )
+        broken_until = max(self.broken_until, at if is_broken else "")
+        return self.with_metadata(
+            refused_since=since or None, refused_until=until or None, broken_until=broken_until or None
         )
 
     def without_evidence(self) -> StoredTip:

@@ -168,6 +168,24 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """An error: its kind, in words of ours; what it says, in its own; and the line to quote.
+
+    It `is_sure` if the form of the result says so, and not its words alone.
+    """
+
+    kind: str
+    message: str
+    line: str
+    is_sure: bool = True
+
+    @property
+    def is_passing(self) -> bool:
+        """Return whether the same call may succeed a little later."""
+        return self.kind in ("rate limit", "timeout", "unavailable")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """How a trajectory ended, as far as is known, and who says so.
 

@@ -72,6 +72,8 @@ def _rows(tips: tuple[MeasuredTip, ...]) -> list[list[str]]:
 def _cells(measured: MeasuredTip) -> list[str]:
     trial, verdict, estimate = measured.trial, measured.verdict, measured.main
     more = f" ({verdict.more_units:,} more)" if verdict.more_units is not None else ""
+    if verdict.least_units is not None:
+        more = f" (at least {verdict.least_units:,} more)"
     counts = [f"{count:,}" for count in (trial.chosen, trial.shown, trial.held_out)]
     told = ["", "", "", ""]
     if estimate:

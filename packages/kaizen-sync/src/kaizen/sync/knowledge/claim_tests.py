@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,11 @@ if TYPE_CHECKING:
 _SUCCESSES = 5
 _FAILURES = 2
 
+MOST_ACTIVE = 5
+"""How many tips of a tool agents get."""
+
+_OF_ARGUMENTS = ("form", "listed", "clause", "pass", "size", "unit")
+
 
 @dataclass(frozen=True, slots=True)
 class ClaimTests:
@@ -38,14 +44,15 @@ class ClaimTests:
         calls: Sequence[Sequence[PastCall]],
         *,
         head: str,
+        at: str,
         trace_ids: Collection[str],
         unconfirmed: Collection[str],
     ) -> dict[str, StoredTip]:
         """Return the tips that a story changes, `tips` among them, each as it is after its claim was tested.
 
         What is known already is tested on this story, what is new on all others too. `head` is the story's,
-        whose traces are `trace_ids`; `unconfirmed` are the ids of tips that it may break and not confirm,
-        since it taught them itself, or the agent was shown them.
+        which began at `at` and whose traces are `trace_ids`; `unconfirmed` are the ids of tips that it may
+        break and not confirm, since it taught them itself, or the agent was shown them.
         """
         changed = dict(tips)
         tools = {call.tool for conversation in calls for call in conversation}
@@ -56,6 +63,7 @@ class ClaimTests:
                 verdict = verdict_of(claim, calls)
                 verdict = "silent" if verdict == "holds" and tip.id in unconfirmed else verdict
                 tested = tip.with_verdict(head, verdict, stories=trace_ids)
+                tested = _with_rule_seen(tested, claim, verdict, calls, at)
                 if tip.id not in self.ledger.tips:
                     tested = self.test_on_others(tested, trace_ids)
                 if tested != tip or tip.id in tips:
@@ -68,8 +76,25 @@ class ClaimTests:
         for entity in self.ledger.stories_that_called(claim.tool):
             trace_id = str(entity.metadata["trace_id"])
             if trace_id not in trace_ids:
-                tip = tip.with_verdict(trace_id, verdict_of(claim, stored_calls(entity), ending_of(entity)))
+                calls = [*stored_calls(entity)]
+                verdict = verdict_of(claim, calls, ending_of(entity))
+                tip = tip.with_verdict(trace_id, verdict)
+                tip = _with_rule_seen(tip, claim, verdict, calls, start_of(entity))
         return tip
+
+
+def _with_rule_seen(
+    tip: StoredTip, claim: Claim, verdict: Verdict, calls: Iterable[Sequence[PastCall]], at: str
+) -> StoredTip:
+    is_refused = any(is_refusal(claim.signature, call) for conversation in calls for call in conversation)
+    return tip.with_rule_seen(at, is_refused=is_refused, is_broken=verdict == "broken")
+
+
+def is_refusal(signature: Mapping[str, str], call: PastCall) -> bool:
+    """Return whether a call is the failed one that a tip prevents."""
+    if not signature or call.tool != signature["tool"] or not call.error:
+        return False
+    return widen(signature["error"], call.error) is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,11 +117,10 @@ class SignatureHistory:
 
 def read_history(signature: Mapping[str, str], stories: Iterable[Entity]) -> SignatureHistory:
     """Return how often a failed call was seen in these stories, all of which called the tool."""
-    tool, error = signature["tool"], signature["error"]
     called: list[tuple[str, str, bool]] = []
     for entity in stories:
         calls = (call for conversation in stored_calls(entity) for call in conversation)
-        is_seen = any(call.tool == tool and call.error and widen(error, call.error) for call in calls)
+        is_seen = any(is_refusal(signature, call) for call in calls)
         called.append((start_of(entity), str(entity.metadata["trace_id"]), is_seen))
     called.sort()
     seen = [number for number, (_, _, is_seen) in enumerate(called) if is_seen]
@@ -177,15 +201,32 @@ def settle(changed: Mapping[str, StoredTip], known: Mapping[str, StoredTip]) -> 
     tools = {tip.claim["tool"] for tip in changed.values() if tip.claim}
     tips = {**known, **changed}
     about = [tip for tip in tips.values() if tip.claim and tip.claim["tool"] in tools]
-    result = dict(changed)
+    earned: list[StoredTip] = []
     active: list[StoredTip] = []
-    for tip in sorted(about, key=lambda tip: (-Claim.of_json(tip.claim).rank, tip.id)):
+    for tip in sorted(about, key=lambda tip: (-_lasting_rank(tip), tip.id)):
         now = _earned(tip, active)
+        earned.append(now)
         if now.is_active:
             active.append(now)
-        if now != tip:
-            result[tip.id] = now
-    return result
+    now_by_id = {tip.id: tip for tip in (*earned, *_beyond_cap(active))}
+    return {**changed, **{i: now for i, now in now_by_id.items() if i in changed or now != tips[i]}}
+
+
+def _lasting_rank(tip: StoredTip) -> int:
+    """Return how much a tip says whatever its counterexamples: what is weakened comes after what is not."""
+    claim = Claim.of_json(tip.claim)
+    return replace(claim, is_conditional=_is_weakened(tip, claim)).rank
+
+
+def _beyond_cap(active: Sequence[StoredTip]) -> Iterator[StoredTip]:
+    """Yield the tips that agents get no more, since their tool has enough of better backed ones."""
+    by_tool: defaultdict[str, list[StoredTip]] = defaultdict(list)
+    for tip in active:
+        if not (tip.is_a_persons or current_effect(tip)):
+            by_tool[tip.claim["tool"]].append(tip)
+    for tips in by_tool.values():
+        tips.sort(key=lambda tip: (-tip.support - len(tip.confirmed_by), tip.content))
+        yield from (tip.with_metadata(status="candidate") for tip in tips[MOST_ACTIVE:])
 
 
 def _earned(tip: StoredTip, active: Sequence[StoredTip]) -> StoredTip:
@@ -194,15 +235,33 @@ def _earned(tip: StoredTip, active: Sequence[StoredTip]) -> StoredTip:
     if is_measured or tip.is_a_persons or tip.merged_into or tip.retired_for or not tip.is_backed:
         return tip
     claim = Claim.of_json(tip.claim)
-    can_be_weaker = claim.kind == "before" and claim.is_stated
-    claim = replace(claim, is_conditional=can_be_weaker and bool(tip.counterexamples))
+    claim = replace(claim, is_conditional=_is_weakened(tip, claim))
     tip = _claiming(tip, claim)
     if tip.status == "quarantined":
         return tip
-    covering = next((other.id for other in active if _says_more(other, claim)), None)
-    is_broken = bool(tip.counterexamples) and not can_be_weaker
+    covering = next((other.id for other in active if _covers(other, tip, claim)), None)
+    is_broken = bool(tip.counterexamples) and not claim.is_conditional and not _is_new_rule(tip, claim)
     earned = "retired" if is_broken or covering else "active" if _is_shown(tip, claim) else "candidate"
     return tip.with_metadata(status=earned, covered_by=covering)
+
+
+def _is_weakened(tip: StoredTip, claim: Claim) -> bool:
+    """Return whether counterexamples leave of a claim the rule that the error states."""
+    if not tip.counterexamples or not claim.is_stated or _is_new_rule(tip, claim):
+        return False
+    return claim.kind == "before" or (claim.kind in _OF_ARGUMENTS and not tip.is_of_an_old_rule)
+
+
+def _is_new_rule(tip: StoredTip, claim: Claim) -> bool:
+    """Return whether the tool got the rule after all counterexamples, as it says itself to two conversations.
+
+    Only of rules about the arguments: what must be called before may depend on a state that nobody sees.
+    """
+    return claim.kind in _OF_ARGUMENTS and claim.is_stated and tip.is_of_a_new_rule and _is_repeated(tip)
+
+
+def _is_repeated(tip: StoredTip) -> bool:
+    return tip.support + len(tip.confirmed_by) > 1
 
 
 def _is_shown(tip: StoredTip, claim: Claim) -> bool:
@@ -210,7 +269,7 @@ def _is_shown(tip: StoredTip, claim: Claim) -> bool:
     if claim.kind == "outcome":
         # A tool that has no part in it parts five successes from two failures once in 21 times.
         return tip.support >= _SUCCESSES and len(tip.confirmed_by) >= _FAILURES
-    return claim.is_stated or tip.support + len(tip.confirmed_by) > 1
+    return claim.is_stated or _is_repeated(tip)
 
 
 def _claiming(tip: StoredTip, claim: Claim) -> StoredTip:
@@ -227,8 +286,10 @@ def _claiming(tip: StoredTip, claim: Claim) -> StoredTip:
     )
 
 
-def _says_more(tip: StoredTip, claim: Claim) -> bool:
-    return Claim.of_json(tip.claim).rank > claim.rank and _is_same_error(tip, claim)
+def _covers(other: StoredTip, tip: StoredTip, claim: Claim) -> bool:
+    """Return whether another tip says the same, or more, about the same failed call."""
+    is_same = fold(other.content) == fold(tip.content)
+    return is_same or (Claim.of_json(other.claim).rank > claim.rank and _is_same_error(other, claim))
 
 
 def _is_same_error(tip: StoredTip, claim: Claim) -> bool:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import groupby
+from operator import add
 from typing import TYPE_CHECKING, Any
 
 from kaizen.store import ConflictError
@@ -13,8 +14,9 @@ from kaizen.sync.generate.offline.templates import widen
 from kaizen.sync.proof.checks import headline, problems
 from kaizen.sync.proof.values import ALL_TIPS, Assignment, Unit
 from kaizen.sync.proof.verdicts import VerdictRules, main_estimates, verdicts
-from kaizen.sync.state.exposures import EXPOSURE, ExposedTrace
+from kaizen.sync.state.exposures import EXPOSURE, ExposureRecord
 from kaizen.sync.state.records import TRAJECTORY
+from kaizen.sync.state.reported import read_reported
 from kaizen.sync.state.trajectories import UNRECORDED_TIPS
 from kaizen.tips.checks import GUIDELINE
 from kaizen.tips.effect import current_effect, with_effect, wording_revision
@@ -23,8 +25,12 @@ from kaizen.tips.tip import StoredTip
 
 if TYPE_CHECKING:
     from kaizen.store import Commit, Entity, Store
-    from kaizen.sync.model import Exposure
+    from kaizen.sync.proof.checks import Problem
     from kaizen.sync.proof.values import Estimate, Trial, Verdict
+
+
+# A tip as spans name it, whether it was held out, and how likely that was.
+_Choice = tuple[str, bool, float]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +101,7 @@ class Proof:
         return headline(self._trials, units=self.units)
 
     @property
-    def problems(self) -> list[str]:
+    def problems(self) -> list[Problem]:
         return list(problems(self._trials, units=self.units, traces=self.traces, unrecorded=self.unrecorded))
 
     @property
@@ -105,7 +111,7 @@ class Proof:
     def to_json(self) -> dict[str, Any]:
         return {
             "headline": self.headline,
-            "problems": self.problems,
+            "problems": list(map(str, self.problems)),
             "units": self.units,
             "traces": self.traces,
             "total": asdict(self.total) if self.total else None,
@@ -161,6 +167,25 @@ def read_growth(store: Store, namespace_id: str, measured: MeasuredTip, *, point
     return trial_growth(read_units(store, namespace_id), tip_id, revision, points=points)
 
 
+def read_curve(
+    store: Store, namespace_id: str, measured: MeasuredTip, *, points: int = 20
+) -> list[dict[str, Any]]:
+    """Return the interval of the tip's main outcome after each part of its runs; `units` are those so far."""
+    kind = measured.main.outcome if measured.main else None
+    growth = read_growth(store, namespace_id, measured, points=points)
+    return [
+        {
+            "outcome": kind,
+            "units": trial.chosen,
+            "gain": estimate.gain,
+            "low": estimate.low,
+            "high": estimate.high,
+        }
+        for trial in growth
+        if (estimate := trial.estimates.get(kind) if kind else None)
+    ]
+
+
 def read_units(store: Store, namespace_id: str) -> Iterator[Unit]:
     """Yield every unit of a namespace that tips were chosen for."""
     tips = {tip.id: tip for tip in read_tips(store.iterate(namespace_id, type=GUIDELINE))}
@@ -207,12 +232,18 @@ def _identity(effect: Mapping[str, Any]) -> tuple[object, ...]:
 
 def describe_verdict(measured: MeasuredTip) -> str:
     """Return the verdict in a few words with its numbers."""
-    name, estimate, more = measured.verdict.name, measured.main, measured.verdict.more_units
+    name, estimate = measured.verdict.name, measured.main
     if measured.verdict.because is None or estimate is None:
-        return f"open, about {more:,} more runs to go" if more is not None else "open"
+        return _describe_open(measured.verdict)
     low, gain, high = (f"{100 * value:+.0f}" for value in (estimate.low, estimate.gain, estimate.high))
     outcome = estimate.outcome.replace("_", " ")
     return f"{name}: {outcome} {gain} points [{low}, {high}], {estimate.units:,} runs"
+
+
+def _describe_open(verdict: Verdict) -> str:
+    if verdict.least_units is not None:
+        return f"open, no verdict before about {verdict.least_units:,} more runs"
+    return f"open, about {verdict.more_units:,} more runs to go"
 
 
 def _counted_units(
@@ -220,67 +251,110 @@ def _counted_units(
 ) -> Iterator[tuple[int, Unit]]:
     """Yield each unit, and of how many traces it is."""
     signatures = {tip_id: tip.signature for tip_id, tip in tips.items() if tip.signature}
+    reported = read_reported(store, namespace_id)
+
+    @cache
+    def is_refused_again(tip_id: str, tool: str, error: str) -> bool:
+        signature = signatures[tip_id]
+        return signature.get("tool") == tool and _is_same_error(signature.get("error", ""), error)
+
+    def recurred(tip_ids: Iterable[str], refused: Sequence[Sequence[str]]) -> dict[str, bool]:
+        known = (tip_id for tip_id in tip_ids if tip_id in signatures)
+        if not refused:
+            return dict.fromkeys(known, False)
+        return {tip_id: any(is_refused_again(tip_id, *call) for call in refused) for tip_id in known}
+
     # The records of a unit are side by side, since their ids begin alike.
     for _, entities in groupby(store.iterate(namespace_id, type=EXPOSURE), key=_unit_part):
-        traces = sorted(map(ExposedTrace.of, entities), key=lambda trace: (trace.began_at, trace.trace_id))
-        yield len(traces), _unit(traces, signatures)
+        [first, *others] = entities
+        record = _merged([first, *others]) if others else ExposureRecord.of(first)
+        if record.success is None and reported:
+            trace_ids = (entity.id.rpartition(":")[2] for entity in (first, *others))
+            record = record._replace(success=reported.success(record.unit, trace_ids))
+        assignments = _assignments(record)
+        yield (
+            1 + len(others),
+            _unit(record, assignments, recurred([a[0] for a in assignments], record.refused)),
+        )
 
 
 def _unit_part(entity: Entity) -> str:
     return entity.id.rpartition(":")[0]
 
 
-def _unit(traces: Sequence[ExposedTrace], signatures: Mapping[str, Mapping[str, str]]) -> Unit:
-    """Return the unit of these traces, in order of time: it counts once, and fails if one of them failed."""
-    assignments = tuple(_assignments([trace.exposures[0] for trace in traces]))
-    measures = [trace.measures for trace in traces]
-    known = [trace.success for trace in traces if trace.success is not None]
-    costs = [one.cost_usd for one in measures if one.cost_usd is not None]
-    refused = {pair for one in measures for pair in one.refused}
-    # What the first trace repeats was in no trace of the unit; what later ones repeat was.
-    calls = sum((one.own for one in measures), measures[0].repeated)
-    return Unit(
-        id=traces[0].exposures[0].unit,
-        began_at=traces[0].began_at,
-        assignments=assignments,
-        recurred={
-            one.tip_id: _recurred(signatures[one.tip_id], refused)
-            for one in assignments
-            if one.tip_id in signatures
-        },
+def _merged(entities: Sequence[Entity]) -> ExposureRecord:
+    """Return one record of a unit of several traces: it counts once, and fails if one of them failed."""
+    by_time = sorted(
+        (record.began_us, entity.id, record)
+        for entity, record in zip(entities, map(ExposureRecord.of, entities), strict=True)
+    )
+    records = [record for _, _, record in by_time]
+    chosen = list(_first_of_each_tip(choice for record in records for choice in _chosen(record)))
+    shown, held_out = ([choice for choice in chosen if choice[1] is side] for side in (False, True))
+    known = [record.success for record in records if record.success is not None]
+    costs = [record.cost_usd for record in records if record.cost_usd is not None]
+    return records[0]._replace(
         success=all(known) if known else None,
-        refused_calls=calls.refused_calls,
-        model_calls=calls.model_calls,
-        tool_calls=calls.tool_calls,
-        tokens=sum(one.tokens for one in measures),
+        shown=[ref for ref, *_ in shown],
+        held_out=[ref for ref, *_ in held_out],
+        p=[p for *_, p in (*shown, *held_out)],
+        refused=[call for record in records for call in record.refused],
+        # What the first trace repeats was in no trace of the unit; what later ones repeat was.
+        own=[sum(counts) for counts in zip(*(record.own for record in records), strict=True)],
+        tokens=sum(record.tokens for record in records),
         cost_usd=sum(costs) if costs else None,
-        duration_s=sum(one.duration_s for one in measures),
-        stratum=f"{measures[0].model} {traces[0].began_at:%Y-%m}",
+        duration_s=sum(record.duration_s for record in records),
     )
 
 
-def _assignments(exposures: Sequence[Exposure]) -> Iterator[Assignment]:
-    """Yield what a unit was assigned; the first of its traces says it.
+def _unit(record: ExposureRecord, assignments: tuple[Assignment, ...], recurred: Mapping[str, bool]) -> Unit:
+    began_at = record.began_at
+    refused_calls, model_calls, tool_calls = map(add, record.repeated, record.own)
+    return Unit(
+        id=record.unit,
+        began_at=began_at,
+        assignments=assignments,
+        recurred=recurred,
+        success=record.success,
+        refused_calls=refused_calls,
+        model_calls=model_calls,
+        tool_calls=tool_calls,
+        tokens=record.tokens,
+        cost_usd=record.cost_usd,
+        duration_s=record.duration_s,
+        stratum=f"{record.model} {began_at.year}-{began_at.month:02}",
+    )
+
+
+def _assignments(record: ExposureRecord) -> tuple[Assignment, ...]:
+    """Return what a unit was assigned.
 
     A unit that was to be shown no tip at all says nothing of one of them, since it lacked the others too.
     """
-    first = exposures[0]
-    if share := first.p.get(ALL_TIPS):
-        yield Assignment(tip_id=ALL_TIPS, revision="", p=share, is_held_out=first.is_control)
-    seen = set[str]()
-    for exposure in () if first.is_control else exposures:
-        chosen = [*((ref, False) for ref in exposure.shown), *((ref, True) for ref in exposure.held_out)]
-        for ref, is_held_out in chosen:
-            tip_id, _, revision = ref.rpartition("@")
-            if tip_id in exposure.p and tip_id not in seen:
-                seen.add(tip_id)
-                p = exposure.p[tip_id]
-                yield Assignment(tip_id=tip_id, revision=revision, p=p, is_held_out=is_held_out)
+    share = record.control_share
+    found = [Assignment(ALL_TIPS, "", share, record.is_control)] if share else []
+    if not record.is_control:
+        found += [Assignment(*_split(ref), p, held) for ref, held, p in _first_of_each_tip(_chosen(record))]
+    return tuple(found)
 
 
-def _recurred(signature: Mapping[str, str], refused: Iterable[tuple[str, str]]) -> bool:
-    tool, error = signature.get("tool"), signature.get("error", "")
-    return any(tool == other and _is_same_error(error, told) for other, told in refused)
+def _chosen(record: ExposureRecord) -> Iterator[_Choice]:
+    is_held_out = [False] * len(record.shown) + [True] * len(record.held_out)
+    return zip((*record.shown, *record.held_out), is_held_out, record.p, strict=True)
+
+
+def _first_of_each_tip(choices: Iterable[_Choice]) -> Iterable[_Choice]:
+    first: dict[str, _Choice] = {}
+    for choice in choices:
+        first.setdefault(_split(choice[0])[0], choice)
+    return first.values()
+
+
+@lru_cache(maxsize=100_000)
+def _split(ref: str) -> tuple[str, str]:
+    """Return the id and the revision of a tip."""
+    tip_id, _, revision = ref.rpartition("@")
+    return tip_id, revision
 
 
 @lru_cache(maxsize=100_000)

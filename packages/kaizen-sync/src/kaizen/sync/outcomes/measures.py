@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from operator import add
 from typing import TYPE_CHECKING
 
 from kaizen.sync.generate.offline.templates import call_logs
@@ -41,9 +41,9 @@ def measure(trace: Trace, trajectory: Trajectory, repeated: int) -> RunMeasures:
     own = _counts(main, trajectory.messages[start:], lambda call: call.position >= start)
     if start:
         # The answer that the history ends with was another trace's.
-        own = replace(own, model_calls=own.model_calls - 1)
+        own = own._replace(model_calls=own.model_calls - 1)
     for log in sides:
-        own += _counts(log, log.messages, lambda _: True)
+        own = CallCounts(*map(add, own, _counts(log, log.messages, lambda _: True)))
     refused = {(call.tool, log.error(call)) for log in (main, *sides) for call in log.calls if call.failure}
     usage = trajectory.usage
     return RunMeasures(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from kaizen.sync.proof.values import ALL_TIPS, Estimate, Trial
 from kaizen.sync.proof.verdicts import MIN_UNITS_A_SIDE
@@ -42,29 +43,65 @@ def _points(estimate: Estimate) -> str:
     return f"{100 * estimate.gain:+.0f} points [{low:.0f}, {high:.0f}]"
 
 
-def problems(trials: Sequence[Trial], *, units: int, traces: int, unrecorded: int = 0) -> Iterator[str]:
-    """Yield why nothing, or nothing true, can come of the experiment.
+class Problem(NamedTuple):
+    """Why nothing, or nothing true, can come of an experiment, and what to do about it."""
+
+    detail: str
+    advice: str
+
+    def __str__(self) -> str:
+        return f"{self.detail}: {self.advice}"
+
+
+_NO_UNIT = Problem(
+    "no run says which tips it was given",
+    "where agents run, set KAIZEN_RECALL_ENABLED and KAIZEN_AUTO_ENABLED to true",
+)
+_NO_HOLDOUT = Problem(
+    "no tip is held out, so that nothing can be proven",
+    "where agents run, remove KAIZEN_RECALL_HOLDOUT or set it above 0, such as 0.2; to try pinned tips, "
+    "`kaizen tips unpin` them",
+)
+_NO_OUTCOME = Problem(
+    "no outcome is known",
+    "annotate runs as successes and failures where their traces are, and run `kaizen sync`; or add tips with "
+    "a signature",
+)
+
+
+def problems(trials: Sequence[Trial], *, units: int, traces: int, unrecorded: int = 0) -> Iterator[Problem]:
+    """Yield what keeps the experiment from working.
 
     `traces` are those of its units; `unrecorded` is the number of those that were given tips and lack which.
     """
     if unrecorded > _MOST_UNRECORDED * (traces + unrecorded):
-        yield (
-            f"traces that hold tips, and whose spans do not say which: {unrecorded}; they prove nothing: set "
-            "KAIZEN_AUTO_ENABLED to true, or make the calls inside `with recalled.applied()`"
+        yield Problem(
+            f"{unrecorded} traces hold tips, and their spans do not say which, so that they prove nothing",
+            "where those agents run, set KAIZEN_AUTO_ENABLED to true, or make the calls inside "
+            "`with recalled.applied()`",
         )
     if not units:
-        yield "no run says which tips it was given: set KAIZEN_RECALL_ENABLED and KAIZEN_AUTO_ENABLED to true"
+        yield _NO_UNIT
         return
     if not _is_experiment(trials):
-        yield "no tip is held out: without KAIZEN_RECALL_HOLDOUT above 0 nothing can be proven"
+        yield _NO_HOLDOUT
     elif any(trial.held_out for trial in trials) and not any(trial.estimates for trial in trials):
-        yield "no outcome is known: annotate runs, or let tips have signatures"
+        yield _NO_OUTCOME
     if traces > _FEW_TRACES_A_UNIT * units:
-        yield f"{traces} traces are only {units} units: a session id that never changes is one unit"
-    for trial in trials:
-        if abs(trial.imbalance) > _MOST_IMBALANCE:
-            how = "more" if trial.imbalance > 0 else "less"
-            yield (
-                f"tip {trial.tip_id} was held out {how} often than its probability says ({trial.held_out} of "
-                f"{trial.chosen}): its numbers cannot be trusted"
-            )
+        yield Problem(
+            f"{traces} traces are only {units} units, since a session counts once",
+            "give each conversation a session id of its own, or none",
+        )
+    yield from filter(None, map(_imbalance, trials))
+
+
+def _imbalance(trial: Trial) -> Problem | None:
+    if abs(trial.imbalance) <= _MOST_IMBALANCE:
+        return None
+    how = "more" if trial.imbalance > 0 else "less"
+    return Problem(
+        f"tip {trial.tip_id} was held out {how} often than its probability says ({trial.held_out} of "
+        f"{trial.chosen}), so that its numbers cannot be trusted",
+        "find out why traces of some runs are missing, such as long or failed ones, and mend that; then "
+        "reword the tip, which begins a new trial",
+    )

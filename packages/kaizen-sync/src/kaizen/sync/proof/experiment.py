@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from array import array
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -21,6 +21,7 @@ from kaizen.sync.proof.betting import (
     count_cells,
     log_capital,
 )
+from kaizen.sync.proof.late import count_settled
 from kaizen.sync.proof.values import (
     AMOUNT_KINDS,
     AmountEstimate,
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
 ALPHA = 0.05
 _UNKNOWN = -1
+_amounts_of = attrgetter(*AMOUNT_KINDS)
 
 
 class _Rows(NamedTuple):
@@ -62,45 +64,47 @@ class Experiment:
         self._held_out, self._recurred = array("b"), array("b")
         self._began: list[tuple[float, str]] = []
         self._success = array("b")
-        self._amounts = {kind: array("d") for kind in AMOUNT_KINDS}
+        self._amounts = array("d")
         self._strata: dict[str, int] = {}
         self._stratum = array("q")
 
     def add(self, unit: Unit) -> None:
         trials, number = self._trials, len(self._began)
-        drawn = [assignment for assignment in unit.assignments if 0 < assignment.p < 1]
-        if not drawn:
+        for tip_id, revision, p, is_held_out in unit.assignments:
+            if 0 < p < 1:
+                self._unit.append(number)
+                self._trial.append(trials.setdefault((tip_id, revision), len(trials)))
+                self._p.append(p)
+                self._held_out.append(is_held_out)
+                self._recurred.append(unit.recurred.get(tip_id, _UNKNOWN))
+        if not self._unit or self._unit[-1] != number:
             return
-        for assignment in drawn:
-            tip_id = assignment.tip_id
-            self._unit.append(number)
-            self._trial.append(trials.setdefault((tip_id, assignment.revision), len(trials)))
-            self._p.append(assignment.p)
-            self._held_out.append(assignment.is_held_out)
-            self._recurred.append(unit.recurred.get(tip_id, _UNKNOWN))
         self._began.append((unit.began_at.timestamp(), unit.id))
         self._success.append(_UNKNOWN if unit.success is None else unit.success)
-        for kind, amounts in self._amounts.items():
-            amount = getattr(unit, kind)
-            amounts.append(math.nan if amount is None else amount)
+        amounts = _amounts_of(unit)
+        self._amounts.extend(math.nan if amount is None else amount for amount in amounts)
         self._stratum.append(self._strata.setdefault(unit.stratum, len(self._strata)))
 
     def trials(self, *, is_adjusted: bool = False, alpha: float = ALPHA) -> list[Trial]:
         """Estimate every trial, sorted by tip and revision; adjusted ones take the strata into account."""
         if not self._trials:
             return []
-        rows, recurred = self._sorted()
+        by_time = np.array(sorted(range(len(self._began)), key=self._began.__getitem__))
+        rows, recurred = self._sorted(by_time)
         strata = _array(self._stratum)[rows.unit] if is_adjusted else None
-        refused = _array(self._amounts["refused_calls"])[rows.unit]
+        amount_of = dict(
+            zip(AMOUNT_KINDS, _array(self._amounts).reshape(-1, len(AMOUNT_KINDS)).T, strict=True)
+        )
+        refused = amount_of["refused_calls"][rows.unit]
         good: dict[OutcomeKind, NDArray[Any]] = {
             "signature": np.where(recurred == _UNKNOWN, _UNKNOWN, recurred == 0),
-            "success": _array(self._success)[rows.unit],
+            "success": self._settled_success(by_time)[rows.unit],
             "no_refused_call": np.where(np.isnan(refused), _UNKNOWN, refused == 0),
         }
         estimates = {kind: dict(_estimates(kind, rows, known, strata, alpha)) for kind, known in good.items()}
         amounts = {
-            kind: dict(_amount_estimates(kind, rows, _array(amount)[rows.unit], alpha))
-            for kind, amount in self._amounts.items()
+            kind: dict(_amount_estimates(kind, rows, amount[rows.unit], alpha))
+            for kind, amount in amount_of.items()
         }
         shown, held_out = _counts(rows)
         imbalance = _imbalance(rows)
@@ -117,13 +121,20 @@ class Experiment:
             for (tip_id, revision), n in sorted(self._trials.items())
         ]
 
-    def _sorted(self) -> tuple[_Rows, NDArray[np.int8]]:
+    def _settled_success(self, by_time: Ints) -> NDArray[np.int8]:
+        """Return how each unit ended, except the youngest while outcomes of such are still to come."""
+        success = _array(self._success)
+        began = np.array([began for began, _ in self._began])
+        settled = count_settled(began[by_time], success[by_time] != _UNKNOWN)
+        success[by_time[settled:]] = _UNKNOWN
+        return success
+
+    def _sorted(self, by_time: Ints) -> tuple[_Rows, NDArray[np.int8]]:
         """Return the rows by trial, then by when their unit began and its id; and what recurred in each."""
-        began = sorted(range(len(self._began)), key=self._began.__getitem__)
-        rank = np.empty(len(began), np.int64)
-        rank[began] = np.arange(len(began))
+        rank = np.empty(len(by_time), np.int64)
+        rank[by_time] = np.arange(len(by_time))
         unit, trial = _array(self._unit), _array(self._trial)
-        order = np.argsort(trial * len(began) + rank[unit])
+        order = np.argsort(trial * len(by_time) + rank[unit])
         rows = _Rows(unit, trial, _array(self._held_out) == 1, _array(self._p))
         return rows.where(order), _array(self._recurred)[order]
 
@@ -131,7 +142,7 @@ class Experiment:
 def trial_growth(units: Iterable[Unit], tip_id: str, revision: str, *, points: int) -> list[Trial]:
     """Return a trial as it was after each of so many equal parts of its units."""
     own = [
-        replace(unit, assignments=(assignment,))
+        unit._replace(assignments=(assignment,))
         for unit in units
         for assignment in unit.assignments
         if (assignment.tip_id, assignment.revision) == (tip_id, revision)

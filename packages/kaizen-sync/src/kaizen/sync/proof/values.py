@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, get_args
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -24,8 +25,7 @@ AMOUNT_KINDS: tuple[AmountKind, ...] = get_args(AmountKind)
 VerdictName = Literal["helps", "harms", "no difference", "open"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Assignment:
+class Assignment(NamedTuple):
     """A tip that was chosen for a unit, and whether it was held out, which had the probability `p`, or shown.
 
     `revision` names the wording and the tools' definitions: another one is another trial.
@@ -37,8 +37,7 @@ class Assignment:
     is_held_out: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Unit:
+class Unit(NamedTuple):
     """A session or run: when it began, what it was assigned, and how it went; None is what is not known.
 
     `recurred` says by tip id whether the failed call of the tip's signature happened. `stratum` names units
@@ -48,7 +47,7 @@ class Unit:
     id: str
     began_at: datetime
     assignments: tuple[Assignment, ...]
-    recurred: Mapping[str, bool] = field(default_factory=dict)
+    recurred: Mapping[str, bool] = MappingProxyType({})
     success: bool | None = None
     refused_calls: int | None = None
     model_calls: int | None = None
@@ -125,8 +124,12 @@ class Trial:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """What is known of a trial: `because` is the outcome that decided; an open one needs `more_units`."""
+    """What is known of a trial: `because` is the outcome that decided; an open one needs `more_units`.
+
+    Before there are enough units on both sides for any verdict, it needs at least `least_units` more.
+    """
 
     name: VerdictName
     because: OutcomeKind | None = None
     more_units: int | None = None
+    least_units: int | None = None

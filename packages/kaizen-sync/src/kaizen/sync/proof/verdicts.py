@@ -50,7 +50,12 @@ def verdicts(trials: Sequence[Trial], rules: VerdictRules) -> list[Verdict]:
         if trial.tip_id != ALL_TIPS
     ]
     needed = needed_evidence(evidence, rules.alpha / 2)
-    return [_verdict(estimates, needed, rules) for estimates in mains]
+    return [
+        _verdict(estimates, needed, rules)
+        if estimates
+        else Verdict(name="open", least_units=_least_units(trial))
+        for trial, estimates in zip(trials, mains, strict=True)
+    ]
 
 
 def needed_evidence(evidence: Sequence[float], alpha: float) -> float:
@@ -62,8 +67,6 @@ def needed_evidence(evidence: Sequence[float], alpha: float) -> float:
 
 
 def _verdict(mains: Sequence[Estimate], needed: float, rules: VerdictRules) -> Verdict:
-    if not mains:
-        return Verdict(name="open")
     harmed = max(mains, key=lambda estimate: estimate.harms_evidence)
     if harmed.harms_evidence >= math.log(2 * len(mains) / rules.alpha):
         return Verdict(name="harms", because=harmed.outcome)
@@ -75,6 +78,17 @@ def _verdict(mains: Sequence[Estimate], needed: float, rules: VerdictRules) -> V
     if max(-widest.low, widest.high) <= rules.delta:
         return Verdict(name="no difference", because=widest.outcome)
     return Verdict(name="open", more_units=_more_units(mains, rules.delta))
+
+
+def _least_units(trial: Trial) -> int:
+    """Return about how many more units it takes until there are enough on both sides, if shares stay."""
+    both = [(trial.shown, trial.held_out)]
+    known = [(estimate.shown, estimate.held_out) for estimate in trial.estimates.values()]
+    sides = max(known or both, key=min)
+    shares = ((count + 1) / (trial.chosen + 2) for count in sides)
+    return max(
+        math.ceil((MIN_UNITS_A_SIDE - count) / share) for count, share in zip(sides, shares, strict=True)
+    )
 
 
 def _more_units(mains: Sequence[Estimate], delta: float) -> int:

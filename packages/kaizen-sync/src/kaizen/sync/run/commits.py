@@ -258,6 +258,7 @@ class Planner:
                 {**withdrawn, **plan.reconciled.tips},
                 result.calls,
                 head=head,
+                at=linked.descriptions[head].start_time,
                 trace_ids=linked.trace_ids,
                 unconfirmed={*backed_ids, *result.shown_tip_ids},
             )

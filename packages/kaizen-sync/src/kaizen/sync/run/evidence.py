@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 from kaizen.store import uuid7
 from kaizen.sync.generate.grounding import quoted_span, quoted_step
 from kaizen.sync.generate.offline import PROMPT_VERSION, is_mined
+from kaizen.sync.generate.offline.calls import is_read_only, read_calls
 from kaizen.sync.generate.offline.claims import past_calls
 from kaizen.sync.generate.offline.templates import call_logs
 from kaizen.sync.generate.prompt import TIPS_PROMPT
 from kaizen.sync.knowledge.reconcile import NewTip
 from kaizen.sync.settings import OFFLINE
+from kaizen.sync.trajectory.failures import read_failure
 from kaizen.sync.trajectory.stories import joined
 from kaizen.sync.trajectory.tool_definitions import tools_of
 from kaizen.sync.trust import injection_attempt, is_of_a_stranger, quarantine_reason
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
 
     from kaizen.sync.generate.offline.claims import PastCall
     from kaizen.sync.knowledge.shown import KnownTips, Shown
-    from kaizen.sync.model import Trajectory
+    from kaizen.sync.model import Failure, Message, Trajectory
     from kaizen.sync.run.stories import LinkedStory
     from kaizen.sync.sources.base import Source
     from kaizen.tips.tip import Tip
@@ -128,7 +130,16 @@ def only_strangers_say(trajectory: Trajectory, quote: str) -> bool:
     message = messages[step - 1]
     asked = (call for before in messages[: step - 1] for call in before.tool_calls)
     call = next((call for call in asked if call.id == message.tool_call_id), None)
-    return is_of_a_stranger(message, call, quote)
+    return is_of_a_stranger(message, call, quote, _failure_in(messages, step - 1))
+
+
+def _failure_in(messages: tuple[Message, ...], position: int) -> Failure | None:
+    """Return the error that a result is; a look-up returns texts, so that of one only its form counts."""
+    answered = (call for call in read_calls(messages) if call.answered_at == position)
+    if (call := next(answered, None)) is None:
+        return read_failure(messages[position].content)
+    is_told = call.failure is not None and (call.failure.is_sure or not is_read_only(call.tool))
+    return call.failure if is_told else None
 
 
 def _texts(tip: Tip) -> tuple[str, ...]:

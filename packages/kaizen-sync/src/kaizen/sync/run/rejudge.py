@@ -13,7 +13,7 @@ from kaizen.sync.model import TARGETS
 from kaizen.sync.outcomes.judge import Judgement, Subject
 from kaizen.sync.redact import Redactor
 from kaizen.sync.run.stories import outcome_of
-from kaizen.sync.state.exposures import ExposedTrace, annotated_success, exposure_id
+from kaizen.sync.state.exposures import ExposureRecord, annotated_success, exposure_id
 from kaizen.sync.state.records import TRAJECTORY, TraceRecord, put_again, stored_outcome
 from kaizen.tips.contradictions import resolve_contradictions
 
@@ -139,8 +139,8 @@ class Rejudging:
         ids = [exposure_id(source, project, unit, trace_id) for unit in units]
         success = annotated_success(outcome)
         for found in self._store.get_many(self._namespace_id, ids).values() if ids else ():
-            if (exposed := ExposedTrace.of(found)).success != success:
-                yield from replace(exposed, success=success).to_puts(source, project)
+            if (record := ExposureRecord.of(found)).success != success:
+                yield record._replace(success=success).to_put(found.id)
 
     def _evidence(self, entity: Entity, outcome: Outcome) -> list[Change]:
         """Return the changes for the tips of the trace's story whose evidence has another outcome now."""

@@ -7,8 +7,9 @@ import os
 import sys
 import threading
 import time
+from copy import copy
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from kaizen.sync.errors import SourceError
 from kaizen.sync.llm.retry import wait_s
@@ -17,7 +18,7 @@ from kaizen.sync.sources.deadline import Deadline
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from types import ModuleType
 
     import httpx
@@ -77,10 +78,20 @@ class JsonClient:
         self._is_hurried = False
         self.server_version = ""
         self.requests = 0
+        # Called before each request; it may wait.
+        self.admit: Callable[[], None] = lambda: None
 
     @property
     def url(self) -> str:
         return self._server.base_url
+
+    def shared(self) -> Self:
+        """Return a client that counts for itself, over the connections of this one, which closes them."""
+        other = copy(self)
+        with self._lock:
+            other._client = self._client = self._client or connected(self._server, self._deadline)
+        other.requests = 0
+        return other
 
     def close(self) -> None:
         if self._client is not None:
@@ -158,6 +169,7 @@ class JsonClient:
         with self._lock:
             client = self._client = self._client or connected(self._server, self._deadline)
             self.requests += 1
+        self.admit()
         # Such servers are busy with one request: more at a time would only wait there.
         with self._in_flight:
             method = "GET" if body is None else "POST"

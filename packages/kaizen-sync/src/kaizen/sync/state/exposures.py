@@ -2,35 +2,34 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NamedTuple
 
 from kaizen.store import Put
-from kaizen.sync.model import Exposure
+from kaizen.sync.proof.values import ALL_TIPS
 
 if TYPE_CHECKING:
     from kaizen.store import Entity
-    from kaizen.sync.model import Outcome
+    from kaizen.sync.model import Exposure, Outcome
 
 EXPOSURE = "exposure"
 
+# No filter names a key with a dot: an index would cost the sync more than the record.
+_RECORD = "exposure.record"
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CallCounts:
+
+class CallCounts(NamedTuple):
     refused_calls: int = 0
     model_calls: int = 0
     tool_calls: int = 0
 
-    def __add__(self, other: CallCounts) -> CallCounts:
-        return CallCounts(
-            refused_calls=self.refused_calls + other.refused_calls,
-            model_calls=self.model_calls + other.model_calls,
-            tool_calls=self.tool_calls + other.tool_calls,
-        )
+
+_NO_CALLS = CallCounts()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,18 +41,12 @@ class RunMeasures:
     """
 
     refused: tuple[tuple[str, str], ...] = ()
-    own: CallCounts = CallCounts()
-    repeated: CallCounts = CallCounts()
+    own: CallCounts = _NO_CALLS
+    repeated: CallCounts = _NO_CALLS
     tokens: int = 0
     cost_usd: float | None = None
     duration_s: float = 0.0
     model: str = ""
-
-    @classmethod
-    def of_json(cls, value: Mapping[str, Any]) -> RunMeasures:
-        refused = tuple((tool, error) for tool, error in value["refused"])
-        own, repeated = CallCounts(**value["own"]), CallCounts(**value["repeated"])
-        return cls(**{**value, "refused": refused, "own": own, "repeated": repeated})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,30 +62,69 @@ class ExposedTrace:
     def to_puts(self, source: str, project: str) -> Iterator[Put]:
         """Yield a record for each unit. Those of a unit are side by side in order of their ids."""
         for exposure in self.exposures:
-            # One text: each single value would have to be indexed, and nobody looks for them.
-            record = json.dumps(
-                {
-                    "began_at": self.began_at.astimezone(UTC).isoformat(),
-                    "exposure": exposure.to_json(),
-                    "measures": asdict(self.measures),
-                    "success": self.success,
-                },
-                separators=(",", ":"),
-            )
             entity_id = exposure_id(source, project, exposure.unit, self.trace_id)
-            yield Put(id=entity_id, type=EXPOSURE, content="", metadata={"record": record})
+            yield self._record(exposure).to_put(entity_id)
+
+    def _record(self, exposure: Exposure) -> ExposureRecord:
+        measures, p = self.measures, exposure.p
+        shown, held_out = (
+            [(ref, p[tip_id]) for ref in refs if (tip_id := ref.rpartition("@")[0]) in p]
+            for refs in (exposure.shown, exposure.held_out)
+        )
+        return ExposureRecord(
+            began_us=(self.began_at - _EPOCH) // _MICROSECOND,
+            unit=exposure.unit,
+            success=self.success,
+            is_control=exposure.is_control,
+            snapshot=exposure.snapshot,
+            control_share=p.get(ALL_TIPS),
+            shown=[ref for ref, _ in shown],
+            held_out=[ref for ref, _ in held_out],
+            p=[share for _, share in (*shown, *held_out)],
+            refused=measures.refused,
+            own=measures.own,
+            repeated=measures.repeated,
+            tokens=measures.tokens,
+            cost_usd=measures.cost_usd,
+            duration_s=measures.duration_s,
+            model=measures.model,
+        )
+
+
+class ExposureRecord(NamedTuple):
+    """What is stored of a trace and a unit: a list in this order, since a report reads a hundred thousand.
+
+    Of each tip that was shown, then of each that was held out, `p` has the probability: those without one
+    prove nothing and are left out. `own` and `repeated` are `CallCounts`.
+    """
+
+    began_us: int
+    unit: str
+    success: bool | None
+    is_control: bool
+    snapshot: str
+    control_share: float | None
+    shown: Sequence[str]
+    held_out: Sequence[str]
+    p: Sequence[float]
+    refused: Sequence[Sequence[str]]
+    own: Sequence[int]
+    repeated: Sequence[int]
+    tokens: int
+    cost_usd: float | None
+    duration_s: float
+    model: str
 
     @classmethod
-    def of(cls, entity: Entity) -> ExposedTrace:
-        """Read one record, which is of one unit."""
-        record = json.loads(str(entity.metadata["record"]))
-        return cls(
-            trace_id=entity.id.rpartition(":")[2],
-            began_at=datetime.fromisoformat(record["began_at"]),
-            exposures=(Exposure.of_json(record["exposure"]),),
-            measures=RunMeasures.of_json(record["measures"]),
-            success=record["success"],
-        )
+    def of(cls, entity: Entity) -> ExposureRecord:
+        return cls(*entity.metadata[_RECORD])  # type: ignore[misc]  # what to_put wrote
+
+    @property
+    def began_at(self) -> datetime:
+        return _EPOCH + timedelta(microseconds=self.began_us)
+
+    def to_put(self, entity_id: str) -> Put:
+        return Put(id=entity_id, type=EXPOSURE, content="", metadata={_RECORD: list(self)})
 
 
 def exposure_id(source: str, project: str, unit: str, trace_id: str) -> str:

@@ -345,23 +345,14 @@ def joined(trajectories: Sequence[Trajectory]) -> Trajectory:
 
     It bears the id of the one with the most answers, of several the last. All must be redacted, or none.
     """
-    seen: set[str] = set()
-    messages: list[Message] = []
-    systems: set[str] = set()
-    for trajectory in trajectories:
-        rolled = _rolled(trajectory.messages)
-        known = max((number for number, value in enumerate(rolled) if value in seen), default=-1)
-        for number, message in enumerate(trajectory.messages):
-            is_known = message.content in systems if message.role == "system" else number <= known
-            if not is_known:
-                messages.append(message)
-        systems.update(message.content for message in trajectory.messages if message.role == "system")
-        seen.update(filter(None, rolled))
+    # The same messages, not others that are equal: what was read of them is known then.
+    [first, *others] = trajectories
+    messages = tuple(_unrepeated(trajectories)) if others else first.messages
     answers = [sum(message.role == "assistant" for message in one.messages) for one in trajectories]
     head = trajectories[max(range(len(answers)), key=lambda number: (answers[number], number))]
     return replace(
         head,
-        messages=tuple(messages),
+        messages=messages,
         side_conversations=tuple(side for one in trajectories for side in one.side_conversations),
         errors=tuple(dict.fromkeys(error for one in trajectories for error in one.errors)),
         tools=tuple(dict.fromkeys(tool for one in trajectories for tool in one.tools)),
@@ -370,3 +361,18 @@ def joined(trajectories: Sequence[Trajectory]) -> Trajectory:
         usage=sum((one.usage for one in trajectories), Usage()),
         exposures=merge_exposures(exposure for one in trajectories for exposure in one.exposures),
     )
+
+
+def _unrepeated(trajectories: Sequence[Trajectory]) -> Iterator[Message]:
+    """Yield the messages of each trajectory that none before it has."""
+    seen: set[str] = set()
+    systems: set[str] = set()
+    for trajectory in trajectories:
+        rolled = _rolled(trajectory.messages)
+        known = max((number for number, value in enumerate(rolled) if value in seen), default=-1)
+        for number, message in enumerate(trajectory.messages):
+            is_known = message.content in systems if message.role == "system" else number <= known
+            if not is_known:
+                yield message
+        systems.update(message.content for message in trajectory.messages if message.role == "system")
+        seen.update(filter(None, rolled))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from kaizen.sync.expressions import read_expressions
 
 if TYPE_CHECKING:
-    from kaizen.sync.model import Message, ToolCall
+    from kaizen.sync.model import Failure, Message, ToolCall
 
 _WORD = re.compile(r"[^\W\d_]+")
 _NAME_PART = re.compile(r"[A-Z]?[a-z]+|[A-Z]+")
@@ -16,18 +16,21 @@ _NAME_PART = re.compile(r"[A-Z]?[a-z]+|[A-Z]+")
 _BOUNDARY = re.compile(r"\\n|[\n\"<>]")
 _FEWEST_WORDS = 6
 _FEWEST_COMMON = 2
-_HEAD_CHARS = 300
 
 
-def is_of_a_stranger(message: Message, call: ToolCall | None, quote: str) -> bool:
+def is_of_a_stranger(
+    message: Message, call: ToolCall | None, quote: str, failure: Failure | None = None
+) -> bool:
     """Return whether the quote is text that a tool only fetched: a page, a mail, a file, a note in a field.
 
-    `call` is the call that `message` answers, if it is known. Errors and values are what a call returned.
+    `call` is the call that `message` answers, if it is known, and `failure` the error that the result is.
+    Errors and values are what a call returned; a page may have the words of an error, though.
     """
-    if message.role != "tool" or _says("errors", message.content[:_HEAD_CHARS].casefold()):
+    if message.role != "tool" or (failure and failure.is_sure):
         return False
-    reads = call is not None and any(part in _words("reading") for part in _parts(call.name or message.name))
-    return reads or _is_prose(_piece(message.content, quote))
+    if call is not None and any(part in _words("reading") for part in _parts(call.name or message.name)):
+        return True
+    return failure is None and _is_prose(_piece(message.content, quote))
 
 
 def _parts(name: str) -> set[str]:
@@ -49,10 +52,6 @@ def _is_prose(text: str) -> bool:
     words = [word.casefold() for word in _WORD.findall(text)]
     common = sum(word in _words("common") for word in words)
     return len(words) >= _FEWEST_WORDS and common >= _FEWEST_COMMON
-
-
-def _says(name: str, text: str) -> bool:
-    return any(re.search(one, text) for one in read_expressions("trust/origins.toml")[name])
 
 
 def _words(name: str) -> frozenset[str]:

@@ -24,9 +24,10 @@ Kind = Literal[
     "listed",  # pass one of the values that the error lists
     "clause",  # add `how` to an argument
     "command",  # begin a command with `how`, and not with `pattern`
-    "pass",  # pass arguments that were left out, or leave out others
+    "size",  # pass at most `how` entries in an argument
+    "pass",  # pass arguments that were left out, or under another name, or leave out others
     "source",  # take an argument from the result of another tool
-    "instead",  # look it up with another tool
+    "instead",  # call another tool that does the same
     "install",  # install all modules at once
     "ask",  # ask the user again
     "change",  # the arguments that were changed, to keep to the rule that the error states
@@ -57,7 +58,8 @@ LEAST_CHARS = 4  # shorter values are in any result
 class Claim:
     """How a call of `tool` must be made, else it is refused with `error`, a template, or the run fails.
 
-    `is_conditional` says that calls which did not keep to it succeeded too.
+    `is_conditional` says that calls which did not keep to it succeeded too: of an order, that it depends on
+    what can be checked before; of all else, that only the rule that the error states is certain.
     """
 
     kind: Kind
@@ -76,12 +78,13 @@ class Claim:
     @property
     def rank(self) -> int:
         """Return how much it says: what the tool demands, of which arguments, or what to do."""
-        return _VAGUE.index(self.kind) if self.kind in _VAGUE else len(_VAGUE)
+        kind = "change" if self.is_conditional and self.kind != "before" else self.kind
+        return _VAGUE.index(kind) if kind in _VAGUE else len(_VAGUE)
 
     @property
     def is_stated(self) -> bool:
         """Return whether the error itself states the rule, so that one conversation is enough."""
-        if self.kind in ("ask", "instead", "install", "outcome"):
+        if self.kind in ("ask", "install", "outcome"):
             return False
         if self.tools and not any(holds_word(self.error, tool) for tool in self.tools):
             return False
@@ -154,7 +157,8 @@ class Ending(NamedTuple):
 class PastCall(NamedTuple):
     """What claims are checked on, of one call: short enough to be kept of all runs.
 
-    `error` is the template of its error, None if it succeeded. `givers` are the look-ups before it whose
+    `error` is the template of its error, empty if it has none that may be kept, or if nobody can tell whether
+    the call succeeded, and None if it did. `givers` are the look-ups before it whose
     results had the value of an argument, by its name.
     """
 
@@ -263,7 +267,12 @@ def _kept_list(claim: Claim, call: PastCall, _: Sequence[PastCall]) -> bool | No
 
 def _kept_passing(claim: Claim, call: PastCall, _: Sequence[PastCall]) -> bool | None:
     passed = [name in call.arguments for name in claim.arguments]
-    return all(passed) if claim.how == "pass" else not any(passed)
+    return not any(passed) if claim.how == "leave out" else all(passed)
+
+
+def _kept_size(claim: Claim, call: PastCall, _: Sequence[PastCall]) -> bool | None:
+    value = call.arguments.get(claim.arguments[0])
+    return len(value) <= int(claim.how) if isinstance(value, list) and value else None
 
 
 def _kept_source(claim: Claim, call: PastCall, _: Sequence[PastCall]) -> bool | None:
@@ -280,5 +289,6 @@ _CHECKS: dict[str, Callable[[Claim, PastCall, Sequence[PastCall]], bool | None]]
     "listed": _kept_list,
     "command": _kept_command,
     "pass": _kept_passing,
+    "size": _kept_size,
     "source": _kept_source,
 }

@@ -7,6 +7,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from kaizen.sync.generate.offline.commands import argument_of, retries, rewritte
 from kaizen.sync.generate.offline.saying import is_said
 from kaizen.sync.generate.offline.templates import MASK, holds_word, listed_values, states_rule
 from kaizen.sync.generate.offline.wording import content, word
+from kaizen.sync.trajectory.json_text import as_text
 
 if TYPE_CHECKING:
     from kaizen.sync.generate.offline.calls import Call
@@ -36,7 +38,7 @@ _MOST_CHANGED = 4
 _LIKENESS = 0.6
 _ABOUT_VALUES = frozenset({"not found", "invalid argument", "not permitted"})
 # Of units: of time, of percent, of bytes, of money in cents.
-_FACTORS = (10, 60, 100, 1_000, 1_024, 3_600, 1_000_000)
+_FACTORS = (10, 24, 60, 100, 1_000, 1_024, 1_440, 3_600, 86_400, 1_000_000, 1_048_576, 1_000_000_000)
 _PAGES = frozenset({"page", "page_number", "page_token", "cursor", "offset", "next_token", "start"})
 _RUNS = re.compile(r"\d+|[A-Z]+|[a-z]+|[^0-9A-Za-z]+")
 _MISSING = re.compile(r"(?:No module named|Cannot find module) ['\"]?([\w@/-]+)")
@@ -44,6 +46,9 @@ _INSTALL = re.compile(r"\b(?:install|add)\b")
 _KEYWORD = re.compile(r"[A-Z]{2,12};?|--?[a-z][a-z-]{0,30}")
 _CODE = re.compile(r"(?=.*\d)#?\w[\w-]{1,20}")
 _TOKENS = re.compile(r"\w+|[^\w\s]")
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]{1,15}:(?://)?")
+_STEM_CHARS = 4
+_DAY_S = 86_400
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,13 +178,25 @@ def by_helpers(_: CallLog, recovery: Recovery) -> Claim | None:
     """Other tools were called in between: those that the error names, or all if the call stayed the same."""
     helpers = [call for call in recovery.between if call.succeeded and call.tool != recovery.failed.tool]
     names = list(dict.fromkeys(call.tool for call in helpers))
-    named = [name for name in names if holds_word(recovery.error, name)]
+    named = [name for name in names if holds_word(recovery.error, name) or _is_meant(name, recovery)]
     is_same = recovery.before == recovery.after
     chosen = named or (names if is_same else [])
     if not chosen or len(chosen) > _MOST_HELPERS:
         return None
     pages = _pages(chosen[0], helpers) if len(chosen) == 1 else ()
     return _claim(recovery, kind="before", tools=tuple(chosen), arguments=pages)
+
+
+def _is_meant(tool: str, recovery: Recovery) -> bool:
+    """Return whether an error speaks of what another tool does: "drain it first" of `drain_node`."""
+    own = set(_stems(recovery.failed.tool))
+    stems = [stem for stem in _stems(tool)[:1] if stem not in own]
+    return not is_read_only(tool) and any(stem in _stems(recovery.error) for stem in stems)
+
+
+def _stems(text: str) -> list[str]:
+    found = re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", text)
+    return [word.casefold()[: _STEM_CHARS + 1] for word in found if len(word) >= _STEM_CHARS]
 
 
 def _pages(tool: str, helpers: Sequence[Call]) -> tuple[str, ...]:
@@ -191,7 +208,9 @@ def _pages(tool: str, helpers: Sequence[Call]) -> tuple[str, ...]:
 def by_rewriting(log: CallLog, recovery: Recovery) -> Claim | None:
     """One argument was written another way, or is now one of those that the error lists."""
     changed = recovery.changed
-    mentioned = [name for name in changed if holds_word(recovery.error, name)]
+    mentioned = [name for name in changed if _names(recovery.error, name)]
+    if not mentioned and any(_names(recovery.error, name) for name in recovery.added):
+        return None
     for name in mentioned or (changed if len(changed) == 1 else ()):
         before, after = recovery.before[name], recovery.after[name]
         listed = listed_values(recovery.error)
@@ -203,13 +222,30 @@ def by_rewriting(log: CallLog, recovery: Recovery) -> Claim | None:
 
 
 def by_arguments(log: CallLog, recovery: Recovery) -> Claim | None:
-    """Arguments were left out at first, or should have been."""
+    """Arguments were left out at first, or should have been, or had another name."""
     added, removed = recovery.added, recovery.removed
-    if recovery.changed or bool(added) == bool(removed) or len(added + removed) > _MOST_CHANGED:
+    if not added + removed or len(added + removed) > _MOST_CHANGED:
+        return None
+    if named := tuple(name for name in added if _names(recovery.error, name)):
+        added, removed = named, ()
+    elif recovery.changed:
         return None
     if len(added) == 1 and (giver := _giver(log, recovery, added[0])):
         return _claim(recovery, kind="source", arguments=added, tools=(giver,))
-    return _claim(recovery, kind="pass", arguments=added or removed, how="pass" if added else "leave out")
+    if added and removed:
+        values = [recovery.after[name] for name in added], [recovery.before[name] for name in removed]
+        is_renamed = len(added) == len(removed) == 1 and values[0] == values[1]
+        how = f"instead of `{removed[0]}`"
+        return _claim(recovery, kind="pass", arguments=added, how=how) if is_renamed else None
+    how = "pass" if added else "leave out"
+    if len(added) == 1 and isinstance(switch := recovery.after[added[0]], bool):
+        how = f"pass {str(switch).lower()} as"
+    return _claim(recovery, kind="pass", arguments=added or removed, how=how)
+
+
+def _names(error: str, name: str) -> bool:
+    """Return whether an error names an argument, as it is or in words: `start_time`, "start time"."""
+    return holds_word(error, name) or holds_word(error.casefold(), name.replace("_", " ").casefold())
 
 
 def by_source(log: CallLog, recovery: Recovery) -> Claim | None:
@@ -242,10 +278,18 @@ def _giver(log: CallLog, recovery: Recovery, name: str) -> str:
     failed, succeeded = recovery.failed.number, recovery.succeeded.number
     offered = {call.tool for call in islice(earlier(log.calls, failed), _NEAR) if holds_value(call, gone)}
     for call in islice(earlier(log.calls, succeeded), _NEAR):
-        is_other = call.tool not in offered and call.tool != recovery.failed.tool and is_read_only(call.tool)
-        if is_other and holds_value(call, changed):
+        is_other = call.tool not in offered and call.tool != recovery.failed.tool
+        # What a call that changes things returned is meant for this one only if it was made for it.
+        is_giver = is_read_only(call.tool) or (call.number > failed and _are_new(changed, log, recovery))
+        if is_other and is_giver and holds_value(call, changed):
             return call.tool
     return ""
+
+
+def _are_new(values: set[str], log: CallLog, recovery: Recovery) -> bool:
+    """Return whether values look like ids, and nobody had named them before the refused call."""
+    said = log.said_before(recovery.failed)
+    return all(re.search(r"\d", value) and value not in said for value in values)
 
 
 def by_user(log: CallLog, recovery: Recovery) -> Claim | None:
@@ -265,21 +309,30 @@ def by_change(_: CallLog, recovery: Recovery) -> Claim | None:
     names = recovery.changed + recovery.added + recovery.removed
     if not names or not states_rule(recovery.error) or recovery.failed.is_program:
         return None
-    mentioned = tuple(name for name in names if holds_word(recovery.error, name))
+    mentioned = tuple(name for name in names if _names(recovery.error, name))
     return _claim(recovery, kind="change", arguments=(mentioned or names)[:_MOST_CHANGED])
 
 
 def find_alternatives(log: CallLog) -> Iterator[Finding]:
-    """Yield look-ups that failed for good, and the other one of the same thing that succeeded soon after."""
+    """Yield calls that failed for good, and the other tool that succeeded soon after in their place.
+
+    The error names it, or both look up the same thing.
+    """
     last_success = {call.tool: call.number for call in log.calls if call.succeeded}
     for call in log.calls:
-        if not call.failure or not is_read_only(call.tool) or last_success.get(call.tool, -1) > call.number:
+        if not call.failure or call.failure.is_passing or last_success.get(call.tool, -1) > call.number:
             continue
+        error = log.error(call)
         following = log.calls[call.number + 1 : call.number + 1 + _FURTHEST]
-        other = next((one for one in following if one.succeeded and _looks_up_the_same(call, one)), None)
-        if other and (error := log.error(call)):
+        succeeded = (one for one in following if one.succeeded and one.tool != call.tool)
+        other = next((one for one in succeeded if _takes_its_place(call, one, error)), None)
+        if other and error:
             claim = Claim(kind="instead", tool=call.tool, error=error, tools=(other.tool,))
             yield Finding(claim=claim, failed=call, succeeded=other)
+
+
+def _takes_its_place(call: Call, other: Call, error: str) -> bool:
+    return holds_word(error, other.tool) or (is_read_only(call.tool) and _looks_up_the_same(call, other))
 
 
 def _looks_up_the_same(call: Call, other: Call) -> bool:
@@ -339,28 +392,79 @@ def find_rules(log: CallLog) -> Iterator[Finding]:
 
 def rewrite(before: Any, after: Any, error: str = "") -> dict[str, str]:
     """Return how to write what was written as `before`, as fields of a claim; empty for another value."""
-    if _is_number(before) and _is_number(after):
-        how = _scaled(before, after)
-        return {"kind": "unit", "how": how} if how else {}
+    if isinstance(before, list) and isinstance(after, list):
+        return _shortened(before, after, error)
+    if all(_number(value) is not None for value in (before, after)) and (how := _rescaled(before, after)):
+        return {"kind": "unit", "how": how}
     if type(before) is not type(after):
-        same = _plain(before) == _plain(after) and _plain(after)
-        kind = JSON_TYPES.get(type(after), "")
-        return {"kind": "form", "how": f"as {kind}", "pattern": kind} if same and kind else {}
+        return _as_other_type(before, after, error)
     if isinstance(before, str) and isinstance(after, str):
         return _reworded(before.strip()[:_LONGEST_TEXT], after.strip()[:_LONGEST_TEXT], error)
     return {}
 
 
+def _as_other_type(before: Any, after: Any, error: str) -> dict[str, str]:
+    kind = JSON_TYPES.get(type(after), "")
+    if kind and _plain(before) == _plain(after) and _plain(after):
+        return {"kind": "form", "how": f"as {kind}", "pattern": kind}
+    if _is_number(before) and isinstance(after, str):
+        return _reworded(as_text(before), after.strip()[:_LONGEST_TEXT], error)
+    if isinstance(before, str) and _is_number(after) and (unit := _unix_time(before, after)):
+        return {"kind": "form", "how": f"as Unix time in {unit}", "pattern": r"^\d+$"}
+    return {}
+
+
+def _unix_time(before: str, after: float) -> str:
+    """Return the unit of a Unix time that is the same instant as a date, give or take a day."""
+    try:
+        instant = datetime.fromisoformat(before.strip())
+    except ValueError:
+        return ""
+    seconds = instant.replace(tzinfo=instant.tzinfo or UTC).timestamp()
+    units = (("seconds", 1), ("milliseconds", 1_000))
+    return next((unit for unit, factor in units if abs(after / factor - seconds) <= _DAY_S), "")
+
+
+def _shortened(before: list[Any], after: list[Any], error: str) -> dict[str, str]:
+    """Return how many entries a list may have, if it lost some and the error gives such a number."""
+    if not 0 < len(after) < len(before) or any(value not in before for value in after):
+        return {}
+    said = (int(number) for number in re.findall(r"(?<![\w.])\d{1,4}(?![\w.])", error))
+    most = next((number for number in said if len(after) <= number < len(before)), None)
+    return {"kind": "size", "how": str(most)} if most else {}
+
+
 def _reworded(before: str, after: str, error: str) -> dict[str, str]:
     if not before or not after or before == after:
         return {}
-    found = _letters(before, after) or _separators(before, after) or _order(before, after)
+    ways = (_letters, _padded, _separators, _slug, _order)
+    found = next(filter(None, (find(before, after) for find in ways)), None)
     # A short code is best shown whole; of a longer value, what stands before or behind it.
-    ways = (_form, _ends) if _CODE.fullmatch(after) else (_ends, _form)
-    found = found or next(filter(None, (find(before, after, error) for find in ways)), None)
+    forms = (_form, _ends, _around) if _CODE.fullmatch(after) else (_ends, _around, _form)
+    found = found or next(filter(None, (find(before, after, error) for find in forms)), None)
     if found:
         return {"kind": "form", "how": found[0], "pattern": found[1]}
     return _clause(before, after, error)
+
+
+def _padded(before: str, after: str) -> tuple[str, str] | None:
+    if after.isdigit() and before.isdigit() and after != before and after.lstrip("0") == before.lstrip("0"):
+        return f"padded with zeros to {len(after)} digits", rf"^\d{{{len(after)}}}$"
+    return None
+
+
+def _slug(before: str, after: str) -> tuple[str, str] | None:
+    """Return the case and the separator of a name that was rewritten: `My Bucket`, `my-bucket`."""
+    these, those = (re.findall(r"[^\W_]+", text) for text in (before, after))
+    between = set(re.split(r"[^\W_]+", after)[1:-1])
+    if [word.casefold() for word in these] != [word.casefold() for word in those] or len(those) < 2:
+        return None
+    case = "small" if after.islower() else "capital" if after.isupper() else ""
+    if not case or len(between) != 1 or "".join(these) == "".join(those):
+        return None
+    [separator] = between
+    pattern = r"^[^A-Z\s]+$" if case == "small" else r"^[^a-z\s]+$"
+    return f"in {case} letters with `{separator}` between its words", pattern
 
 
 def _letters(before: str, after: str) -> tuple[str, str] | None:
@@ -370,6 +474,8 @@ def _letters(before: str, after: str) -> tuple[str, str] | None:
         return ("in small letters", r"^[^A-Z]+$") if after.islower() else None
     if re.fullmatch(r"[A-Z]{2,4}", after) and not re.fullmatch(r"[A-Z]{2,4}", before):
         return f"as a code of {len(after)} capital letters", rf"^[A-Z]{{{len(after)}}}$"
+    if re.fullmatch(r"[a-z]{2,3}", after) and re.fullmatch(r"[A-Za-z ]{4,}", before):
+        return f"as a code of {len(after)} small letters", rf"^[a-z]{{{len(after)}}}$"
     return None
 
 
@@ -387,10 +493,23 @@ def _ends(before: str, after: str, error: str) -> tuple[str, str] | None:
     return None
 
 
+def _around(before: str, after: str, error: str) -> tuple[str, str] | None:
+    """Return what was put around a value: `PT…M` around 90."""
+    start = after.find(before)
+    if start <= 0 or start + len(before) == len(after):
+        return None
+    first, last = after[:start], after[start + len(before) :]
+    if not (_is_tools(first, error) and _is_tools(last, error)):
+        return None
+    return f"like `{first}{MASK}{last}`", rf"^{re.escape(first)}.*{re.escape(last)}$"
+
+
 def _is_tools(part: str, error: str) -> bool:
     """Return whether a part of a value may stand in a tip: punctuation, a code, or what the error says."""
     if "`" in part or " " in part.strip():
         return False
+    if _SCHEME.fullmatch(part):
+        return True
     return (not re.search(r"\w", part) or part in error or len(part) <= 3) and len(part) <= _LONGEST_FORM
 
 
@@ -517,6 +636,17 @@ def _plain(value: Any) -> str:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _number(value: Any) -> float | None:
+    """Return a number, also one that is written as a text."""
+    is_text = isinstance(value, str) and re.fullmatch(r"-?\d{1,15}(?:\.\d{1,9})?", value.strip())
+    return float(value) if is_text or _is_number(value) else None
+
+
+def _rescaled(before: Any, after: Any) -> str:
+    one, other = _number(before), _number(after)
+    return _scaled(one, other) if one is not None and other is not None else ""
 
 
 def _scaled(before: float, after: float) -> str:

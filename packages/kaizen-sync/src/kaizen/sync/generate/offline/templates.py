@@ -11,7 +11,8 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from kaizen.sync.generate.grounding import RunLiterals, shows_form
-from kaizen.sync.generate.offline.calls import Call, expression, is_name, read_calls, read_failure
+from kaizen.sync.generate.offline.calls import Call, expression, is_name, read_calls
+from kaizen.sync.trajectory.failures import read_failure
 from kaizen.sync.trajectory.json_text import as_text
 from kaizen.sync.trajectory.tasks import split_tasks
 from kaizen.sync.trajectory.tool_definitions import read_definitions
@@ -40,7 +41,11 @@ _CODE = re.compile(r"[A-Za-z]+(?:[_-][A-Za-z]+)+|[A-Z][a-z]+(?:[A-Z][a-z]+)+")
 _NUMBER = re.compile(r"[\d.,]+")
 _PLAIN = re.compile(r"[^\W\d_]+(?:['-][^\W\d_]+)*")
 _MASKS = re.compile(rf"{MASK}(?:[\s,;]*{MASK})+")
-_ABOUT_VALUES = re.compile(r"\d|\b(?:such as|like|e\.g\.|format|form|one of)\b", re.IGNORECASE)
+_ABOUT_VALUES = re.compile(
+    r"\d|\b(?:such as|like|e\.g\.|format|form|one of|only|at most|at least)\b"
+    r"|\b[YMDHS]{2,4}(?:[-/:.T][YMDHS]{2,4})+",
+    re.IGNORECASE,
+)
 _SENTENCES = re.compile(r"(?<=[.!?])\s+|\n+")
 
 

@@ -36,9 +36,13 @@ def content(claim: Claim) -> str:
     """Return the sentence that carries the rule."""
     tool, names, others = f"`{claim.tool}`", _joined(claim.arguments), _joined(claim.tools)
     said = f'"{claim.error}"'
+    if claim.is_conditional and claim.kind != "before":
+        return f"Check {names} against the rule of {tool} before calling it: {said}."
     if claim.is_conditional:
         return f"Check before calling {tool} whether it would refuse with {said}; if so, {_first(claim)}."
     match claim.kind:
+        case "instead" if claim.is_stated:
+            return f"Call {others} instead of {tool}, which refuses with {said}."
         case "instead":
             return f"Look up with {others} when {tool} refuses with {said}."
         case "ask":
@@ -62,7 +66,8 @@ def content(claim: Claim) -> str:
 
 def _action(claim: Claim) -> str:
     """Return what to do and when; empty if the claim names no action."""
-    if not (how := _first(claim)):
+    is_certain = claim.kind == "before" or not claim.is_conditional
+    if not (how := _first(claim) if is_certain else ""):
         return ""
     when = "before" if claim.kind in ("before", "unit", "source", "outcome") else "when"
     return f"{how[0].upper()}{how[1:]} {when} calling `{claim.tool}`"
@@ -91,6 +96,10 @@ def _first(claim: Claim) -> str:
             return f"add `{claim.how}` to {names}"
         case "command":
             return f"write `{claim.how}` and not `{claim.pattern}` in {names}"
+        case "size":
+            return f"pass at most {claim.how} entries in {names}"
+        case "pass" if claim.how.startswith("instead"):
+            return f"pass {names} {claim.how}"
         case "pass":
             return f"{claim.how} {names}"
         case "source":

@@ -5,8 +5,10 @@ from __future__ import annotations
 import gzip
 import os
 import stat
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import IO, TYPE_CHECKING, NamedTuple, cast
 
 if TYPE_CHECKING:
@@ -16,6 +18,9 @@ MAX_LINE_BYTES = 16_000_000
 """What one line, or one document, may have: its values take many times that in memory."""
 
 MAX_UNCOMPRESSED_BYTES = 64_000_000_000
+READ_ERRORS = (OSError, EOFError, zlib.error)
+"""What reading a file may raise that is gone, forbidden or broken."""
+
 _CHUNK = 1_000_000
 _COMPRESSED = (".gz", ".zst")
 
@@ -85,7 +90,7 @@ def open_content(path: Path) -> IO[bytes]:
     suffix = path.suffix.lower()
     if suffix == ".gz":
         return _owning(cast("IO[bytes]", gzip.GzipFile(fileobj=raw)), raw)
-    return _owning(_zstd(raw), raw) if suffix == ".zst" else raw
+    return _zstd(raw) if suffix == ".zst" else raw
 
 
 def read_lines(content: IO[bytes], offset: int) -> Iterator[Line]:
@@ -139,15 +144,30 @@ def _owning(content: IO[bytes], raw: IO[bytes]) -> IO[bytes]:
 
 
 def _zstd(raw: IO[bytes]) -> IO[bytes]:
+    """Return what a file compressed with zstd holds, in a temporary file: its readers cannot go back."""
+    copy = TemporaryFile()  # noqa: SIM115 - it is returned
+    try:
+        reader = _zstd_reader(raw)
+        while chunk := reader.read(_CHUNK):
+            copy.write(chunk)
+            if copy.tell() > MAX_UNCOMPRESSED_BYTES:
+                raise OSError(f"holds more than {MAX_UNCOMPRESSED_BYTES // 1_000_000_000} GB")
+    except Exception as error:
+        copy.close()
+        raise OSError(str(error)) from error
+    finally:
+        raw.close()
+    copy.seek(0)
+    return copy
+
+
+def _zstd_reader(raw: IO[bytes]) -> IO[bytes]:
     try:
         from compression import zstd  # type: ignore[import-not-found]  # Python 3.14
     except ImportError:
         try:
             import zstandard
         except ImportError:
-            raw.close()
-            raise OSError("is compressed with zstd; install kaizen-sync[zstd] to read it") from None
-        import io
-
-        return cast("IO[bytes]", io.BufferedReader(zstandard.ZstdDecompressor().stream_reader(raw)))
+            raise OSError("it is compressed with zstd; install kaizen-sync[zstd] to read it") from None
+        return cast("IO[bytes]", zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True))
     return cast("IO[bytes]", zstd.ZstdFile(raw))

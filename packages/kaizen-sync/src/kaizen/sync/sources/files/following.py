@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import IO, TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from kaizen.sync.errors import SourceError
-from kaizen.sync.sources.files.content import FileState, find_files, open_content
+from kaizen.sync.sources.files.content import READ_ERRORS, FileState, find_files, open_content
 from kaizen.sync.sources.files.index import FileIndex, KnownFile
 from kaizen.sync.sources.files.records import UNFINISHED, read_records
 
@@ -106,7 +106,7 @@ class Follower:
         try:
             with open_content(state.path) as content:
                 found = next((file for file in candidates if _continues(content, file)), None)
-        except (OSError, EOFError):
+        except READ_ERRORS:
             # What cannot be read just now is not gone.
             found = next((file for file in candidates if file.inode == state.inode), None)
         return loose.pop(found.file_id) if found else None
@@ -124,7 +124,7 @@ class Follower:
             with open_content(state.path) as content:
                 self.opened += 1
                 known = self._read_content(content, state, known)
-        except (OSError, EOFError) as error:
+        except READ_ERRORS as error:
             why = f"files that cannot be read: {getattr(error, 'strerror', None) or error}"
             with self._index.writing():
                 self._index.forget_unread(known.file_id, why)

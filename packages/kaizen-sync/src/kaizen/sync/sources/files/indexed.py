@@ -6,8 +6,8 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, Self
 
 from kaizen.sync.model import Anchor, Trace
-from kaizen.sync.sources.files.content import is_compressed, open_content
-from kaizen.sync.sources.files.following import Follower, UnreadableError, place_of
+from kaizen.sync.sources.files.content import READ_ERRORS, is_compressed, open_content
+from kaizen.sync.sources.files.following import Follower, place_of
 from kaizen.sync.sources.files.index import FileIndex
 from kaizen.sync.sources.files.records import read_record
 
@@ -118,7 +118,7 @@ class IndexedFiles:
             known = self._index.file(file_id)
             try:
                 spans = self._read(known, place) if known else []
-            except (OSError, EOFError, UnreadableError, LookupError, TypeError, ValueError, AttributeError):
+            except (*READ_ERRORS, LookupError, TypeError, ValueError, AttributeError):
                 spans = []
             self._parsed[key] = {f"{span.trace_id} {span.span_id}": span for span in spans}
             if len(self._parsed) > _PARSED:
