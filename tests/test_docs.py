@@ -310,7 +310,7 @@ def settings_page() -> set[str]:
 
 
 def variables_read() -> set[str]:
-    owners = "KAIZEN|PHOENIX|OTEL|OPENINFERENCE|LITELLM|STORE_CONTRACT|SSL|CLAUDE|CODEX"
+    owners = "KAIZEN|PHOENIX|OTEL|OPENINFERENCE|LITELLM|STORE_CONTRACT|SSL|CLAUDE|CODEX|MLFLOW|LANGFUSE"
     pattern = rf"""["']((?:{owners})_[A-Z][A-Z0-9_]*[A-Z0-9])["']"""
     found: set[str] = set()
     for place in (

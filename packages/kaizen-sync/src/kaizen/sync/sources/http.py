@@ -39,8 +39,8 @@ _TRANSIENT = frozenset({408, 429, 500, 502, 503, 504})
 class Server:
     """Where a server is and how it is asked, and the words in which its errors are told.
 
-    `prefix` begins the variables that set the time limit and the certificates. `expected` says what should be
-    at the URL, `start` how to get there, and `advice` what to do about an answer, by its status.
+    `expected` says what should be at the URL, `start` how to get there, and `advice` what to do about an
+    answer, by its status.
     """
 
     title: str
@@ -48,10 +48,14 @@ class Server:
     headers: Mapping[str, str] = field(repr=False)
     timeout_s: float
     ca_file: str
-    prefix: str
     expected: str
     start: str
     advice: Mapping[int, str]
+
+    @property
+    def prefix(self) -> str:
+        """Return how the variables begin that set the time limit and the certificates."""
+        return f"KAIZEN_{self.title.upper()}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,7 +67,6 @@ class LangfuseSettings(IndexSettings):
             headers=basic_header(f"{self.public_key}:{secret}"),
             timeout_s=self.timeout_s,
             ca_file=self.ca_file,
-            prefix="KAIZEN_LANGFUSE",
             expected="a Langfuse server of version 3",
             start="say where it is with --url or LANGFUSE_BASE_URL",
             advice={

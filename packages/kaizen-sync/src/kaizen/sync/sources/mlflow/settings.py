@@ -78,7 +78,6 @@ class MlflowSettings(IndexSettings):
             headers=credentials | bearer_header(self.token, "MLFLOW_TRACKING_TOKEN"),
             timeout_s=self.timeout_s,
             ca_file=self.ca_file,
-            prefix="KAIZEN_MLFLOW",
             expected="an MLflow server of version 3 that counts spans, such as 3.17",
             start="start it with `mlflow server`, or say where it is with --url or MLFLOW_TRACKING_URI",
             advice={

@@ -83,7 +83,6 @@ def server_of(settings: PhoenixSettings) -> Server:
         headers=settings.headers,
         timeout_s=settings.timeout_s,
         ca_file=settings.ca_file,
-        prefix="KAIZEN_PHOENIX",
         expected=f"a Phoenix server of version {OLDEST_SERVER} or newer",
         start="start it with `phoenix serve`, or say where it is with --url or PHOENIX_URL",
         advice=_ADVICE,
