@@ -79,9 +79,9 @@ def effect_of(measured: MeasuredTip) -> Effect:
         )
     sentence = compared(main)
     if verdict.name == "open" and verdict.more_units is not None:
-        sentence += f" About {verdict.more_units:,} more runs to be sure."
+        sentence += f" About {verdict.more_units:,} more runs to judge it."
     elif verdict.name == "open" and min(main.shown, main.held_out) < MIN_UNITS_A_SIDE:
-        sentence += f" It takes {MIN_UNITS_A_SIDE} runs of each kind to be sure."
+        sentence += f" It takes {MIN_UNITS_A_SIDE} runs of each kind to judge it."
     return Effect(
         verdict=verdict.name,
         name=name,
