@@ -20,19 +20,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from world_traces import MemorySource, outcome_of, trace_of
-
 from kaizen.demo.world.agent import attempt
 from kaizen.demo.world.held_out import HELD_OUT
 from kaizen.demo.world.player import RulesPlayer
 from kaizen.demo.world.task import WorldTask
+from kaizen.demo.world.traces import MemorySource, outcome_of, trace_of
 from kaizen.store import StoreSettings, open_store
 from kaizen.sync import OFFLINE, ModelSettings, Sync, SyncSettings
 from kaizen.tips import EVIDENCE, GUIDELINE, StoredTip, read_tips
 
 if TYPE_CHECKING:
-    from world_traces import Chat
-
+    from kaizen.demo.world.traces import Chat
     from kaizen.store import Store
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -7,12 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from kaizen.cli.settings import CliSettings
+from kaizen.serve import ServeSettings
 from kaizen.store import EnvironmentSettings, StoreSettings
 from kaizen.sync import ModelSettings, OutcomeSettings, PhoenixSettings
 from kaizen.sync.settings import RedactionSettings
 from kaizen.sync.sources.claude_code.settings import ClaudeCodeSettings
 from kaizen.sync.sources.codex.settings import CodexSettings
 from kaizen.sync.sources.files.settings import FilesSettings
+from kaizen.sync.sources.langfuse.settings import LangfuseSettings
+from kaizen.sync.sources.mlflow.settings import MlflowSettings
 
 TARGET = Path(__file__).resolve().parent.parent / "docs/reference/settings.md"
 
@@ -21,10 +24,13 @@ CLASSES: tuple[type[EnvironmentSettings], ...] = (
     FilesSettings,
     ClaudeCodeSettings,
     CodexSettings,
+    MlflowSettings,
+    LangfuseSettings,
     ModelSettings,
     RedactionSettings,
     OutcomeSettings,
     StoreSettings,
+    ServeSettings,
     CliSettings,
 )
 
