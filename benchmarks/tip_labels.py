@@ -176,7 +176,8 @@ def print_as_read(labels: Sequence[Mapping[str, Any]]) -> None:
     print("As read; a status is the one that the tip had then:\n")
     print(f"| runs, status | tips | {' | '.join(QUESTIONS)} |\n|---|{'---:|' * 5}")
     for source in SOURCES:
-        of_source = [label for label in labels if label["source"] == source]
+        # Words that a fix changed were read again, and are no finding of their own.
+        of_source = [label for label in labels if label["source"] == source and "read_after" not in label]
         for is_served, name in ((True, "served"), (False, "not served")):
             chosen = [label for label in of_source if (label["status"] == "served") == is_served]
             if chosen:
