@@ -46,7 +46,7 @@ _ABOUT_VALUES = re.compile(
     r"|\b[YMDHS]{2,4}(?:[-/:.T][YMDHS]{2,4})+",
     re.IGNORECASE,
 )
-_SENTENCES = re.compile(r"(?<=[.!?])\s+|\n+")
+_SENTENCES = re.compile(r"(?<=[.!?])(?<!\be\.g\.)(?<!\bi\.e\.)\s+|\n+")
 
 
 class CallLog:
