@@ -8,7 +8,7 @@ NAME ?= --all
 # hatch's environments get the Python that hatch itself runs on
 export HATCH_PYTHON := self
 
-.PHONY: help demo test oldest tracers check fmt member clean
+.PHONY: help demo test browser oldest tracers check fmt member clean
 
 help: ## Show these commands
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -18,6 +18,10 @@ demo: $(HATCH) $(PHOENIX) ## Run the whole loop on four real agents; no key need
 
 test: $(HATCH) $(PHOENIX) ## Run all tests, the end-to-end ones included (ARGS="-k smolagents" for some)
 	@KAIZEN_E2E=true $(HATCH) run test $(ARGS)
+
+browser: ## Install Chromium for the tests of the page, where there is none (Debian, as root)
+	@command -v chromium >/dev/null || { apt-get update -qq && \
+	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null; }
 
 oldest: $(HATCH) ## Test kaizen-auto and kaizen-recall with the oldest versions that they admit
 	@$(HATCH) run oldest:test $(ARGS)

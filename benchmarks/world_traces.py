@@ -2,35 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
 import httpx
 
+from kaizen.demo.world.traces import PROJECT, MemorySource, outcome_of, trace_of
 from kaizen.sync import PhoenixSettings, PhoenixSource
-from kaizen.sync.sources import (
-    Anchor,
-    Annotation,
-    IndexedSpan,
-    IndexedTrace,
-    Source,
-    Span,
-    Target,
-    Trace,
-)
 
 if TYPE_CHECKING:
     from kaizen.demo.world.agent import Attempt
+    from kaizen.sync.sources import Source, Span, Trace
 
-START = datetime(2026, 1, 1, tzinfo=UTC)
-PROJECT = "world"
-MODEL_NAME = "rules"
 _WAIT_S = 60.0
 _BATCH = 50
 
@@ -70,48 +57,6 @@ class MemoryTraces:
 
     def pausing(self) -> Any:
         return nullcontext()
-
-
-@dataclass
-class MemorySource:
-    """A source of traces that are simply there, with the outcome of each as an annotation."""
-
-    traces: Mapping[str, Trace]
-    said: Mapping[str, Annotation]
-    name: str = "memory"
-    project: str = PROJECT
-    server_version: str = ""
-    requests: int = 0
-
-    def probe(self) -> Anchor | None:
-        newest = list(self.traces)[-1:]
-        return Anchor(row=len(self.traces), token=newest[0]) if newest else None
-
-    def index(
-        self, *, since: datetime | None = None, until: datetime | None = None
-    ) -> Iterator[IndexedTrace]:
-        for trace in self.traces.values():
-            if (since and trace.start_time < since) or (until and trace.start_time >= until):
-                continue
-            spans = tuple(
-                IndexedSpan(span_id=s.span_id, parent_id=s.parent_id, end_time=s.end_time)
-                for s in trace.spans
-            )
-            yield IndexedTrace(trace_id=trace.trace_id, start_time=trace.start_time, spans=spans)
-
-    def changed_since(self, anchor: Anchor) -> dict[str, None] | None:
-        return dict.fromkeys(list(self.traces)[anchor.row or 0 :])
-
-    def fetch(self, traces: Iterable[IndexedTrace]) -> Iterator[Trace]:
-        for indexed in traces:
-            yield self.traces.get(indexed.trace_id, Trace(trace_id=indexed.trace_id, spans=()))
-
-    def annotations(self, target: Target, ids: Sequence[str]) -> dict[str, list[Annotation]]:
-        known = self.said if target == "trace" else {}
-        return {name: [known[name]] if name in known else [] for name in ids}
-
-    def span_url(self, trace_id: str, span_id: str) -> str:
-        return f"memory:{trace_id}/{span_id}"
 
 
 @dataclass
@@ -199,71 +144,6 @@ class PhoenixTraces:
 
 def _made(run: Callable[[], Attempt]) -> Attempt:
     return run()
-
-
-def outcome_of(made: Attempt) -> Annotation:
-    label = "success" if made.is_done else "failure"
-    return Annotation(target="trace", name="success", label=label, annotator_kind="CODE")
-
-
-def trace_of(made: Attempt, number: int) -> Trace:
-    """Return the trace of an attempt in OpenInference's keys: an agent's span, its model calls below."""
-    trace_id = f"{number + 1:032x}"
-    start = START + timedelta(minutes=number)
-    turns = [n for n, message in enumerate(made.messages) if message["role"] == "assistant"]
-    if made.messages[-1]["role"] == "tool":
-        # The last results are known from the next call only; the model did not get to an answer.
-        turns.append(len(made.messages))
-    spans = [
-        _span(trace_id, 0, start, end=start + timedelta(seconds=len(turns) + 1), kind="AGENT", attributes={})
-    ]
-    for order, turn in enumerate(turns, 1):
-        attributes = _llm_attributes(made, turn)
-        at = start + timedelta(seconds=order)
-        spans.append(
-            _span(trace_id, order, at, end=at + timedelta(seconds=1), kind="LLM", attributes=attributes)
-        )
-    return Trace(trace_id=trace_id, spans=tuple(spans))
-
-
-def _span(
-    trace_id: str, order: int, start: datetime, *, end: datetime, kind: str, attributes: dict[str, Any]
-) -> Span:
-    return Span(
-        span_id=f"{trace_id[-12:]}{order:04x}",
-        trace_id=trace_id,
-        parent_id=f"{trace_id[-12:]}0000" if order else None,
-        name=kind.lower(),
-        kind=kind,
-        status="OK",
-        status_message="",
-        start_time=start,
-        end_time=end,
-        attributes=attributes,
-    )
-
-
-def _llm_attributes(made: Attempt, turn: int) -> dict[str, Any]:
-    values: dict[str, Any] = {"llm.model_name": MODEL_NAME}
-    for number, tool in enumerate(made.tools):
-        values[f"llm.tools.{number}.tool.json_schema"] = json.dumps(tool)
-    for number, message in enumerate(made.messages[:turn]):
-        values |= _flat(f"llm.input_messages.{number}.message", message)
-    if turn < len(made.messages):
-        values |= _flat("llm.output_messages.0.message", made.messages[turn])
-    return values
-
-
-def _flat(prefix: str, message: Mapping[str, Any]) -> dict[str, Any]:
-    values = {
-        f"{prefix}.{key}": message[key] for key in ("role", "content", "tool_call_id") if message.get(key)
-    }
-    for number, made in enumerate(message.get("tool_calls") or ()):
-        base = f"{prefix}.tool_calls.{number}.tool_call"
-        values[f"{base}.id"] = made["id"]
-        values[f"{base}.function.name"] = made["function"]["name"]
-        values[f"{base}.function.arguments"] = made["function"]["arguments"]
-    return values
 
 
 def span_json(span: Span) -> dict[str, Any]:

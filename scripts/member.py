@@ -78,6 +78,13 @@ MEMBERS = {
             ("kaizen", "namespaces", "list", "--json"),
         ),
     ),
+    "kaizen-serve": Member(
+        siblings=("kaizen-store", "kaizen-sync", "kaizen-recall", "kaizen-cli"),
+        unwanted=rf"{FRAMEWORK_INSTRUMENTORS}|smolagents|openai-agents|pandas|fastapi|kaizen-auto",
+        imports="kaizen.serve, kaizen.serve.app, kaizen.serve.mcp.server",
+        carries=("kaizen/serve/pages/templates/overview.html",),
+        commands=(("kaizen", "serve", "--help"), ("kaizen", "mcp", "--help")),
+    ),
     "kaizen-demo": Member(
         unwanted=r".*(?<!kaizen-demo)",
         imports="kaizen.demo.model_server, kaizen.demo.phoenix_server",

@@ -146,6 +146,40 @@ JSON_KEYS: dict[str, dict[str, str]] = {
         "failed[].attempts": "how often in a row by now",
         "failed[].reason": "why the last time",
     },
+    "fleet status": {
+        "backlog_traces": "traces that wait in slices of large projects",
+        "backlog_minutes": "how long they take at the rate of the last ten minutes; null: none was done",
+        "jobs_waiting": "jobs that wait or are being done",
+        "traces_per_minute": "of the last ten minutes, all workers together",
+        "calls_per_minute": "model calls likewise",
+        "usd_today": "what model calls cost since 00:00 UTC, as far as prices are known",
+        "usd_per_day": "the limit, or null",
+        "limits": "limits a minute by what they are for: `model calls`, `requests to phoenix`",
+        "schedules[].name": "a schedule",
+        "schedules[].source": "`phoenix`",
+        "schedules[].projects": "the projects that were named; empty: all",
+        "schedules[].namespace": "where tips go; `{project}` stands for the project",
+        "schedules[].every_s": "seconds between two rounds",
+        "schedules[].next_at": "when the next round begins, RFC 3339",
+        "schedules[].last_at": "when the last one began, or null",
+        "workers[].host": "machine of a worker that gave a sign of life within a minute",
+        "workers[].pid": "its process",
+        "workers[].version": "its version of kaizen-sync",
+        "workers[].jobs": "jobs that it is doing",
+        "workers[].started_at": "time, RFC 3339",
+        "workers[].seen_at": "time, RFC 3339",
+        "projects[].source": "`phoenix`",
+        "projects[].project": "a project that the fleet has synced",
+        "projects[].namespace": "where its tips are",
+        "projects[].backlog_traces": "its traces that wait in slices",
+        "projects[].traces_today": "traces worked on since 00:00 UTC",
+        "projects[].failed_today": "those that failed",
+        "projects[].calls_today": "model calls for them",
+        "projects[].usd_today": "what those cost",
+        "projects[].failures": "how often in a row it could not be synced",
+        "projects[].problem": "why, the last time; empty: it could",
+        "projects[].retry_at": "until when it is left alone, or null",
+    },
     "sync relearn": {
         "projects": "what `kaizen sync phoenix` reports, for each project that the store keeps traces of; "
         "all have the same `run_id`",
@@ -306,6 +340,8 @@ def commands() -> Iterator[tuple[str, Any]]:
 
     def walk(words: list[str], command: Any) -> Iterator[tuple[str, Any]]:
         if hasattr(command, "commands"):
+            if getattr(command, "invoke_without_command", False) and words:
+                yield " ".join(words), command
             for name, sub in command.commands.items():
                 yield from walk([*words, name], sub)
         else:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from kaizen.cli.settings import CliSettings
+from kaizen.serve import ServeSettings
 from kaizen.store import EnvironmentSettings, StoreSettings
 from kaizen.sync import ModelSettings, OutcomeSettings, PhoenixSettings
 from kaizen.sync.settings import RedactionSettings
@@ -25,6 +26,7 @@ CLASSES: tuple[type[EnvironmentSettings], ...] = (
     RedactionSettings,
     OutcomeSettings,
     StoreSettings,
+    ServeSettings,
     CliSettings,
 )
 

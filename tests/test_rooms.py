@@ -24,7 +24,8 @@ MAY_IMPORT = {
     "kaizen.sync": {"kaizen.store", "kaizen.tips"},
     "kaizen.cli": {"kaizen.store", "kaizen.tips", "kaizen.sync"},
     "kaizen.frontend": {"kaizen.cli"},
-    "kaizen.demo": {"kaizen.store", "kaizen.tips", "kaizen.sync", "kaizen.cli"},
+    "kaizen.demo": {"kaizen.store", "kaizen.tips", "kaizen.sync", "kaizen.cli", "kaizen.recall"},
+    "kaizen.serve": {"kaizen.store", "kaizen.tips", "kaizen.sync", "kaizen.recall", "kaizen.cli"},
 }
 
 # What no module of a package imports at all, not even inside a function.
@@ -46,9 +47,10 @@ FLOORS = (
     ("sources", "generate", "state"),
     ("outcomes", "knowledge"),
     ("run",),
-    ("status", "undo"),
+    ("status", "suggestions", "undo", "runs"),
+    ("checkup",),
     ("kaizen.sync",),
-    ("testing",),
+    ("testing", "fleet"),
 )
 FLOOR_OF = {room: number for number, floor in enumerate(FLOORS) for room in floor}
 
@@ -82,10 +84,12 @@ def imports() -> tuple[Import, ...]:
     return tuple(found)
 
 
-def test_the_command_and_the_demo_use_what_the_other_packages_export() -> None:
-    shared = ("kaizen.store", "kaizen.tips", "kaizen.sync")
-    users = [found for found in imports() if package(found.importer) in ("kaizen.cli", "kaizen.demo")]
-    public = (*shared, "kaizen.sync.sources")
+def test_the_command_the_demo_and_the_server_use_what_the_other_packages_export() -> None:
+    shared = ("kaizen.store", "kaizen.tips", "kaizen.sync", "kaizen.recall")
+    programs = ("kaizen.cli", "kaizen.demo", "kaizen.serve")
+    # Those of the sources and of the fleet are public too.
+    public = (*shared, "kaizen.sync.sources", "kaizen.sync.fleet")
+    users = [found for found in imports() if package(found.importer) in programs]
     assert [f for f in users if package(f.imported) in shared and f.imported not in public] == []
 
 

@@ -341,3 +341,30 @@ def explained(store: PostgresStore, selection: Selection, after: str | None) -> 
         lambda connection: selection.rows(Explaining(connection), after=after, limit=101)  # type: ignore[arg-type]
     )
     return "\n".join(line for (line,) in rows)
+
+
+def test_others_wait_while_one_has_the_namespace_to_itself(dsn: str) -> None:
+    def put(entity_id: str) -> Put:
+        return Put(id=entity_id, type="note", content="", metadata={})
+
+    with PostgresStore(dsn, embedder="none") as first, PostgresStore(dsn, embedder="none") as second:
+        first.create_namespace("n", exist_ok=True)
+        with ThreadPoolExecutor(1) as thread:
+            with first.exclusive("n"):
+                late = thread.submit(second.commit, "n", [put("late")])
+                first.commit("n", [put("first")])
+                with first.exclusive("n"):  # it has it already
+                    first.commit("n", [put("second")])
+                assert not late.done()
+            late.result(timeout=30)
+        ids = [change.entity_id for commit in first.commits("n") for change in commit.changes]
+        assert ids == ["first", "second", "late"]
+
+
+def test_an_error_gives_the_namespace_back(dsn: str) -> None:
+    with PostgresStore(dsn, embedder="none") as store:
+        store.create_namespace("n")
+        with pytest.raises(ZeroDivisionError), store.exclusive("n"):
+            raise ZeroDivisionError
+        with PostgresStore(dsn, embedder="none") as other, other.exclusive("n"):
+            other.commit("n", [Put(id="a", type="note", content="", metadata={})])

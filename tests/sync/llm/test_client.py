@@ -6,6 +6,7 @@ import json
 import logging
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -361,3 +362,23 @@ def test_its_own_calls_are_in_no_trace(server: ModelServer) -> None:
         assert len(spans.get_finished_spans()) == 1
     finally:
         OpenAIInstrumentor().uninstrument()
+
+
+def test_each_attempt_is_admitted_and_none_is_made_that_is_not(
+    server: ModelServer, waits: list[float]
+) -> None:
+    admitted: list[int] = []
+
+    @contextmanager
+    def admit() -> Iterator[None]:
+        if len(admitted) == 2:
+            raise ModelAccessError("today's money is spent")
+        admitted.append(len(server.requests))
+        yield
+
+    server.fail(Fault(kind="status", status=503))
+    model = Model(NATIVE, ModelSettings(timeout_s=10, attempts=3), Meter(admit=admit))
+    ask(model)
+    with pytest.raises(ModelAccessError, match="money is spent"):
+        ask(model)
+    assert (admitted, len(server.requests)) == ([0, 1], 2)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import sys
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -62,6 +63,12 @@ GROUPS = (
         "list:list_namespaces create info delete",
     ),
     Group("store", "Copy a store, bring its search index up to date.", "copy reindex"),
+    # Where the extra `fleet` of kaizen-sync is installed.
+    *(
+        [Group("fleet", "Share syncs between many machines.", "worker schedule status")]
+        if find_spec("procrastinate")
+        else []
+    ),
 )
 
 

@@ -6,7 +6,7 @@ import importlib.util
 import os
 import platform
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -26,17 +26,7 @@ from kaizen.cli.output import one_line, print_json
 if TYPE_CHECKING:
     from kaizen.cli.env_file import EnvFile
     from kaizen.store import StoreSettings
-    from kaizen.sync import PhoenixStatus
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One thing looked at; `advice` says what to do if it is not `ok`."""
-
-    name: str
-    status: Literal["ok", "note", "fail"]
-    detail: str
-    advice: str = ""
+    from kaizen.sync import Check, PhoenixStatus
 
 
 def doctor(
@@ -99,18 +89,25 @@ def _print(check: Check) -> None:
         print_text(f"      -> {check.advice}", indent=9)
 
 
+def _check(name: str, status: Literal["ok", "note", "fail"], detail: str, advice: str = "") -> Check:
+    # Imported here: `kaizen --help` reads this module.
+    from kaizen.sync import Check
+
+    return Check(name, status, detail, advice)
+
+
 def _versions() -> Iterator[Check]:
     from importlib.metadata import version
 
     names = ("kaizen-cli", "kaizen-sync", "kaizen-store", "litellm")
     versions = ", ".join(f"{name} {version(name)}" for name in names)
-    yield Check("versions", "ok", f"{versions}, Python {platform.python_version()}")
+    yield _check("versions", "ok", f"{versions}, Python {platform.python_version()}")
 
 
 def _env_file(env_file: EnvFile | None) -> Iterator[Check]:
     if env_file is not None:
         status: Literal["ok", "note"] = "note" if env_file.ignored else "ok"
-        yield Check("settings", status, env_file.described())
+        yield _check("settings", status, env_file.described())
 
 
 def _tracing() -> Iterator[Check]:
@@ -120,9 +117,9 @@ def _tracing() -> Iterator[Check]:
     value = os.environ.get("KAIZEN_AUTO_ENABLED", "")
     enabled = value.strip().lower() in ("true", "1", "yes", "on")
     if installed and enabled:
-        yield Check("tracing", "ok", "agents started here are traced")
+        yield _check("tracing", "ok", "agents started here are traced")
         return
-    yield Check(
+    yield _check(
         "tracing",
         "note",
         f"agents started here are not traced: {_why_untraced(installed, value)}",
@@ -147,10 +144,10 @@ def _phoenix(url: str | None, project: str | None) -> Iterator[Check]:
         settings = PhoenixSettings.from_environ(os.environ, url=url, project=project)
         found = phoenix_status(settings)
     except SyncError as error:
-        yield Check("phoenix", "fail", str(error), "phoenix serve")
+        yield _check("phoenix", "fail", str(error), "phoenix serve")
         return
     if not found.version:
-        yield Check(
+        yield _check(
             "phoenix",
             "note",
             f"{settings.base_url} answers, without the version header that Phoenix sends",
@@ -159,10 +156,10 @@ def _phoenix(url: str | None, project: str | None) -> Iterator[Check]:
     else:
         yield _server(found, settings.base_url)
     if settings.project in found.projects:
-        yield Check("project", "ok", f"'{settings.project}' exists")
+        yield _check("project", "ok", f"'{settings.project}' exists")
     else:
         others = ", ".join(found.projects[:10])
-        yield Check(
+        yield _check(
             "project",
             "note",
             f"Phoenix has no project '{settings.project}' yet; it has: {others}",
@@ -174,15 +171,15 @@ def _server(found: PhoenixStatus, url: str) -> Check:
     """Check whether the server offers what a sync reads best by."""
     detail = f"version {found.version} at {url}"
     if found.reading == "index":
-        return Check("phoenix", "ok", detail)
+        return _check("phoenix", "ok", detail)
     if found.reading == "spans":
-        return Check(
+        return _check(
             "phoenix",
             "note",
             f"{detail} lists no traces: every span is read to find the new ones",
             "update Phoenix to 13.15 or newer, which reads many times faster",
         )
-    return Check(
+    return _check(
         "phoenix",
         "fail",
         f"{detail} cannot be asked for single traces",
@@ -200,7 +197,7 @@ def _store(where: StoreSettings) -> Iterator[Check]:
             location = store.location
             compared = _VECTOR_SEARCH.get(getattr(store, "vector_search", ""), "")
     except StoreError as error:
-        yield Check(
+        yield _check(
             "store",
             "fail",
             str(error),
@@ -208,13 +205,13 @@ def _store(where: StoreSettings) -> Iterator[Check]:
         )
         return
     held = f"namespaces: {', '.join(namespaces[:10])}" if namespaces else "no namespaces yet"
-    yield Check("store", "ok", f"{where.backend} at {location} works; {held}{compared}")
+    yield _check("store", "ok", f"{where.backend} at {location} works; {held}{compared}")
 
 
 def _proof(where: StoreSettings) -> Iterator[Check]:
     """Check whether the effect of tips can be measured."""
     from kaizen.store import StoreError, open_store
-    from kaizen.sync import read_proof
+    from kaizen.sync import check_proof, read_proof
 
     try:
         with open_store(where) as store:
@@ -224,10 +221,7 @@ def _proof(where: StoreSettings) -> Iterator[Check]:
     except StoreError:
         # The check of the store says it.
         return
-    for problem in proof.problems:
-        yield Check("proof", "note", problem.detail, problem.advice)
-    if not proof.problems:
-        yield Check("proof", "ok", proof.headline)
+    yield from check_proof(proof)
 
 
 # How a store that can do it either way compares meanings in a search.
@@ -243,24 +237,24 @@ def _model(name: str | None, *, call: bool) -> Iterator[Check]:
     try:
         settings = ModelSettings.from_environ(os.environ, model=name)
     except SyncError as error:
-        yield Check("model", "fail", str(error))
+        yield _check("model", "fail", str(error))
         return
     if settings.tips_model == OFFLINE:
         detail = "tips are generated offline: no model writes them, no key is needed"
-        yield Check("model", "ok", detail)
+        yield _check("model", "ok", detail)
     names = [n for n in dict.fromkeys((settings.tips_model, settings.reconcile_model)) if n != OFFLINE]
     if names and not call:
-        yield Check("model", "note", f"{', '.join(names)}; not called (--no-model)")
+        yield _check("model", "note", f"{', '.join(names)}; not called (--no-model)")
         return
     for name in names:
         try:
             ping_model(name, settings)
         except ModelError as error:
-            yield Check(
+            yield _check(
                 "model",
                 "fail",
                 str(error),
                 "set the provider's key (such as OPENAI_API_KEY), or another KAIZEN_TIPS_MODEL",
             )
         else:
-            yield Check("model", "ok", f"{name} answers")
+            yield _check("model", "ok", f"{name} answers")

@@ -134,7 +134,12 @@ def _function(source: str) -> Callable[..., None]:
     return function
 
 
-def _command(name: str, function: Callable[..., None]) -> Any:
+def _command(name: str, function: Callable[..., None] | typer.Typer) -> Any:
+    """Return the command that a function is, or the group that an app of Typer is."""
+    if isinstance(function, typer.Typer):
+        group: Any = typer.main.get_command(function)
+        group.name = name
+        return group
     # Completion belongs to the whole app, and errors are printed in one place, `kaizen.cli.failing`.
     app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
     app.command(name)(function)

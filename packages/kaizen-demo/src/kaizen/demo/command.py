@@ -27,6 +27,13 @@ def demo(
             show_default="this one",
         ),
     ] = None,
+    keep: Annotated[
+        bool,
+        typer.Option(
+            "--keep",
+            help="Measure tips too, and serve the page that shows all that was learned until Ctrl-C.",
+        ),
+    ] = False,
 ) -> None:
     """Show the whole loop on four real agents.
 
@@ -36,4 +43,4 @@ def demo(
     """
     from kaizen.demo.loop import run_demo
 
-    run_demo(phoenix, agent_python)
+    run_demo(phoenix, agent_python, keep=keep)

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from kaizen.demo.errors import DemoError
+from kaizen.demo.looking import can_be_looked_at, look
 from kaizen.demo.model_server import ModelServer
 from kaizen.demo.phoenix_server import PhoenixError, PhoenixServer
 from kaizen.demo.scenario import load_scenarios
@@ -36,10 +38,6 @@ _SCRIPTED_MODEL = "openai/gpt-4.1-mini"
 _AGENT_TIMEOUT_S = 180.0
 _TRACES_TIMEOUT_S = 30.0
 _FRAMEWORK_MODULES = ("kaizen.auto", "kaizen.recall", "openai", "litellm", "smolagents", "agents")
-
-
-class DemoError(SyncError):
-    """The demo cannot run, or one of its parts failed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,8 +60,15 @@ AGENTS = tuple(
 )
 
 
-def run_demo(phoenix: Path | None, agent_python: Path | None) -> None:
-    """Run the demo; raise `DemoError` with what to do if a part is missing or fails."""
+def run_demo(phoenix: Path | None, agent_python: Path | None, *, keep: bool = False) -> None:
+    """Run the demo; raise `DemoError` with what to do if a part is missing or fails.
+
+    With `keep`, serve at the end what it left, until Ctrl-C.
+    """
+    if keep and not can_be_looked_at():
+        raise DemoError(
+            "--keep needs the page: from a checkout of Kaizen, pip install ./packages/kaizen-serve"
+        )
     executable = _phoenix_executable(phoenix)
     python = _agent_python(agent_python)
     started = time.monotonic()
@@ -103,7 +108,13 @@ def run_demo(phoenix: Path | None, agent_python: Path | None) -> None:
                 _say(f"   {agent.framework}")
                 for line in compare(before, after, store, NAMESPACE):
                     _say(f"      {line}")
-        _say(f"That was the loop, in {time.monotonic() - started:.0f} s. Stopping and removing everything.")
+        took = f"That was the loop, in {time.monotonic() - started:.0f} s."
+        if keep:
+            _say(took)
+            look(where, NAMESPACE, _say)
+        else:
+            _say(f"{took} Stopping and removing everything.")
+            _say("To look at tips, their evidence and their effects in a browser: make demo ARGS=--keep")
 
 
 def _say(text: str) -> None:

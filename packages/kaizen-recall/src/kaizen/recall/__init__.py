@@ -17,22 +17,57 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from kaizen.recall.choosing import Budget, Candidate, Request, consider
     from kaizen.recall.context import no_recall
+    from kaizen.recall.explaining import shared_words
     from kaizen.recall.frameworks import enable_recall
     from kaizen.recall.model import ServedTip, Snapshot
-    from kaizen.recall.recalled import Recalled
+    from kaizen.recall.placing import block, note
+    from kaizen.recall.recalled import Recalled, recall_from
     from kaizen.recall.recalling import arecall, recall
+    from kaizen.recall.snapshots.document import read_document, read_served_tip
+    from kaizen.recall.tools import offered_tools
 
-__all__ = ["Recalled", "ServedTip", "Snapshot", "arecall", "enable_recall", "no_recall", "recall"]
+__all__ = [
+    "Budget",
+    "Candidate",
+    "Recalled",
+    "Request",
+    "ServedTip",
+    "Snapshot",
+    "arecall",
+    "block",
+    "consider",
+    "enable_recall",
+    "no_recall",
+    "note",
+    "offered_tools",
+    "read_document",
+    "read_served_tip",
+    "recall",
+    "recall_from",
+    "shared_words",
+]
 
 _MODULE_OF = {
+    "Budget": "choosing",
+    "Candidate": "choosing",
     "Recalled": "recalled",
+    "Request": "choosing",
     "ServedTip": "model",
     "Snapshot": "model",
     "arecall": "recalling",
+    "block": "placing",
+    "consider": "choosing",
     "enable_recall": "frameworks",
     "no_recall": "context",
+    "note": "placing",
+    "offered_tools": "tools",
+    "read_document": "snapshots.document",
+    "read_served_tip": "snapshots.document",
     "recall": "recalling",
+    "recall_from": "recalled",
+    "shared_words": "explaining",
 }
 
 

@@ -59,10 +59,14 @@ class Explanation(NamedTuple):
         }
 
     def words(self, candidate: Candidate) -> list[str]:
-        """Return the words, by their stems, that the request and the tip share."""
-        stems = query_stems(f"{self.request.task}\n{self.request.instructions}")
-        own = set(query_stems(" ".join((candidate.tip.trigger, candidate.tip.task, candidate.tip.content))))
-        return [stem for stem in stems if stem in own]
+        return shared_words(self.request, candidate)
+
+
+def shared_words(request: Request, candidate: Candidate) -> list[str]:
+    """Return the words, by their stems, that the request and the tip share."""
+    tip = candidate.tip
+    own = set(query_stems(" ".join((tip.trigger, tip.task, tip.content))))
+    return [stem for stem in query_stems(f"{request.task}\n{request.instructions}") if stem in own]
 
 
 def explain(

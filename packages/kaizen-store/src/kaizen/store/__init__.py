@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from kaizen.store.contract import Backend, Reindexable, Store
+    from kaizen.store.contract import Backend, Exclusive, Reindexable, Store
     from kaizen.store.embedders import Embedder, load_embedder
     from kaizen.store.errors import (
         ConflictError,
@@ -59,7 +59,7 @@ if TYPE_CHECKING:
     from kaizen.store.settings import EnvironmentSettings, StoreSettings
 
 _NAMES = {
-    "contract": "Backend Reindexable Store",
+    "contract": "Backend Exclusive Reindexable Store",
     "embedders": "Embedder load_embedder",
     "errors": "ConflictError CorruptDataError InvalidInputError NotFoundError StoreError UnavailableError",
     "history.reverting": "RevertPlan apply_revert as_change is_same_state plan_revert read_commits revert",
@@ -84,6 +84,7 @@ __all__ = [
     "Embedder",
     "Entity",
     "EnvironmentSettings",
+    "Exclusive",
     "Expected",
     "InvalidInputError",
     "JsonValue",

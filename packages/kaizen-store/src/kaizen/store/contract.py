@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Protocol, Self, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from contextlib import AbstractContextManager
     from datetime import datetime
     from types import TracebackType
 
@@ -164,6 +165,15 @@ class Reindexable(Protocol):
         Embeddings by other models are removed. `progress` is called with how many of a type are done and
         how many there are. A search embeds on its own, so this is for many entities at once.
         """
+        ...
+
+
+@runtime_checkable
+class Exclusive(Protocol):
+    """A store that many machines change at once, and that can let one of them go first."""
+
+    def exclusive(self, namespace_id: str) -> AbstractContextManager[None]:
+        """Let only this thread commit to the namespace meanwhile; the commits of others wait."""
         ...
 
 

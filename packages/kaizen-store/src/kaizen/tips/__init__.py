@@ -6,15 +6,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from kaizen.tips.changes import deletion_of, recount_tips, tip_changes
+    from kaizen.tips.changes import deletion_of, recount_tips, revert_tips, tip_changes
     from kaizen.tips.checks import GUIDELINE, InvalidTipError, check_tip
-    from kaizen.tips.effect import pin_tips
+    from kaizen.tips.effect import current_effect, is_pinned, pin_tips, served_tools
     from kaizen.tips.evidence import EVIDENCE, StoredSource, TipSource
     from kaizen.tips.instructions import replace_block, tips_block
     from kaizen.tips.markdown import TipsPage
     from kaizen.tips.reading import migrate_tips, newest_evidence, read_evidence, read_tip, read_tips
-    from kaizen.tips.review import ReviewDecision, decide, edit_tip, quarantined, retire_tips
-    from kaizen.tips.serving import recall_document, served_tips
+    from kaizen.tips.review import ReviewDecision, check_revision, decide, edit_tip, quarantined, retire_tips
+    from kaizen.tips.serving import recall_document, served_tip, served_tips
     from kaizen.tips.text import one_line, printable
     from kaizen.tips.tip import (
         CATEGORIES,
@@ -42,10 +42,13 @@ __all__ = [
     "Tip",
     "TipSource",
     "TipsPage",
+    "check_revision",
     "check_tip",
+    "current_effect",
     "decide",
     "deletion_of",
     "edit_tip",
+    "is_pinned",
     "manual_tip",
     "migrate_tips",
     "newest_evidence",
@@ -60,21 +63,24 @@ __all__ = [
     "recount_tips",
     "replace_block",
     "retire_tips",
+    "revert_tips",
+    "served_tip",
     "served_tips",
+    "served_tools",
     "tip_changes",
     "tips_block",
 ]
 
 _NAMES = {
-    "changes": "deletion_of recount_tips tip_changes",
+    "changes": "deletion_of recount_tips revert_tips tip_changes",
     "checks": "GUIDELINE InvalidTipError check_tip",
-    "effect": "pin_tips",
+    "effect": "current_effect is_pinned pin_tips served_tools",
     "instructions": "replace_block tips_block",
     "evidence": "EVIDENCE StoredSource TipSource",
     "markdown": "TipsPage",
     "reading": "migrate_tips newest_evidence read_evidence read_tip read_tips",
-    "review": "ReviewDecision decide edit_tip quarantined retire_tips",
-    "serving": "recall_document served_tips",
+    "review": "ReviewDecision check_revision decide edit_tip quarantined retire_tips",
+    "serving": "recall_document served_tip served_tips",
     "text": "one_line printable",
 }
 _MODULE_OF = {name: module for module, names in _NAMES.items() for name in names.split()}

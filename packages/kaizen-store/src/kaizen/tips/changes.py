@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from kaizen.store import Delete
+from kaizen.store import Delete, apply_revert
 from kaizen.tips.checks import GUIDELINE
 from kaizen.tips.evidence import EVIDENCE, UNSOUND
 from kaizen.tips.reading import read_evidence, read_source, read_tip, read_tips
@@ -14,7 +14,7 @@ from kaizen.tips.tip import NEWEST
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from kaizen.store import Change, Commit, Entity, Store
+    from kaizen.store import Change, Commit, Entity, RevertPlan, Store
     from kaizen.tips.tip import StoredTip
 
 
@@ -69,6 +69,15 @@ def recount_tips(store: Store, namespace_id: str, tip_ids: Iterable[str], *, act
         actor=actor,
         reason="counted the evidence that is stored",
     )
+
+
+def revert_tips(store: Store, namespace_id: str, plan: RevertPlan, *, actor: str, reason: str = "") -> Commit:
+    """Commit a revert that was planned, and let the tips count the evidence that is stored then."""
+    commit = apply_revert(store, namespace_id, plan, actor=actor, reason=reason)
+    if plan.given_up:
+        # What others found for a tip since is still stored.
+        recount_tips(store, namespace_id, plan.given_up, actor=actor)
+    return commit
 
 
 def _without_unsound(store: Store, namespace_id: str, tip: StoredTip) -> StoredTip:

@@ -87,7 +87,9 @@ def with_effect(tip: StoredTip, effect: Mapping[str, Any] | None, reason: str = 
     return tip.with_metadata(status="active") if is_retried and tip.status == "retired" else tip
 
 
-def pin_tips(store: Store, entities: Sequence[Entity], *, pinned: bool, reason: str = "") -> Commit:
+def pin_tips(
+    store: Store, entities: Sequence[Entity], *, pinned: bool, reason: str = "", actor: str = ""
+) -> Commit:
     """Pin the tips, or pin them no more, in one commit. A pinned one is never held out and never retired.
 
     Raises `ConflictError` if one was changed since it was read.
@@ -97,6 +99,6 @@ def pin_tips(store: Store, entities: Sequence[Entity], *, pinned: bool, reason: 
         entities[0].namespace_id,
         [change for tip in changed for change in tip.to_changes()],
         expected={entity.id: entity.revision for entity in entities},
-        actor="kaizen tips pin" if pinned else "kaizen tips unpin",
+        actor=actor or ("kaizen tips pin" if pinned else "kaizen tips unpin"),
         reason=reason or ("pinned by hand" if pinned else "pinned no more"),
     )

@@ -32,6 +32,7 @@ def decide(
     *,
     revisions: Mapping[str, int] | None = None,
     reason: str = "",
+    actor: str = ACTOR,
 ) -> Commit:
     """Take all decisions, by id of the tip, in one commit, which can be reverted like any other.
 
@@ -42,13 +43,7 @@ def decide(
     revisions = revisions or {}
     entities = {tip_id: store.get(namespace_id, tip_id) for tip_id in decisions}
     for tip_id, entity in entities.items():
-        if entity.revision != revisions.get(tip_id, entity.revision):
-            raise ConflictError(
-                f"tip {tip_id} was changed since it was shown (revision {revisions[tip_id]}, now "
-                f"{entity.revision}): look at it again with `kaizen entities review {namespace_id}`",
-                namespace_id=namespace_id,
-                entity_ids=(tip_id,),
-            )
+        check_revision(entity, revisions.get(tip_id))
         if entity.type != GUIDELINE or entity.metadata.get("status") != "quarantined":
             raise InvalidInputError(
                 f"{tip_id} is not a tip that waits for a decision; those that do are listed by "
@@ -62,19 +57,38 @@ def decide(
             for change in _decided(StoredTip.of(entities[tip_id]), how).to_changes()
         ],
         expected={tip_id: entity.revision for tip_id, entity in entities.items()},
-        actor=ACTOR,
+        actor=actor,
         reason=reason or ", ".join(f"{tip_id} {how}" for tip_id, how in decisions.items()),
     )
 
 
+def check_revision(entity: Entity, revision: int | None) -> None:
+    """Raise `ConflictError` if a tip is not at the revision that a person saw, as far as that is known."""
+    if revision is not None and entity.revision != revision:
+        raise ConflictError(
+            f"tip {entity.id} was changed since it was shown (revision {revision}, now {entity.revision}): "
+            "look at it again",
+            namespace_id=entity.namespace_id,
+            entity_ids=(entity.id,),
+        )
+
+
 def edit_tip(
-    store: Store, entity: Entity, *, content: str | None, fields: Mapping[str, Any], reason: str = ""
+    store: Store,
+    entity: Entity,
+    *,
+    content: str | None,
+    fields: Mapping[str, Any],
+    reason: str = "",
+    actor: str = "kaizen tips edit",
 ) -> Commit:
     """Put the tip with this content, unless it is None, and these fields of its metadata.
 
-    It counts as a person's then, so that syncs keep its words. Raises `ConflictError` if it was changed since
-    `entity` was read.
+    It counts as a person's then, so that syncs keep its words. Raises `InvalidInputError` if nothing is to
+    change, `ConflictError` if it was changed since `entity` was read.
     """
+    if content is None and not fields:
+        raise InvalidInputError("say what to change: the content or a field")
     tip = StoredTip.of(entity)
     # An earlier decision stays: a tip that was rejected is not approved by a change of its words.
     review = tip.metadata.get("review") or _review(tip, "edited")
@@ -85,12 +99,14 @@ def edit_tip(
         entity.namespace_id,
         edited.to_changes(),
         expected={entity.id: entity.revision},
-        actor="kaizen tips edit",
+        actor=actor,
         reason=reason or "edited by hand",
     )
 
 
-def retire_tips(store: Store, entities: Sequence[Entity], *, reason: str = "") -> Commit:
+def retire_tips(
+    store: Store, entities: Sequence[Entity], *, reason: str = "", actor: str = "kaizen tips retire"
+) -> Commit:
     """Take the tips out of use, in one commit; no sync learns them anew.
 
     Raises `ConflictError` if one was changed since it was read.
@@ -101,7 +117,7 @@ def retire_tips(store: Store, entities: Sequence[Entity], *, reason: str = "") -
         entities[0].namespace_id,
         [change for tip in retired for change in tip.to_changes()],
         expected={entity.id: entity.revision for entity in entities},
-        actor="kaizen tips retire",
+        actor=actor,
         reason=reason or "retired by hand",
     )
 

@@ -58,7 +58,7 @@ def served_tips(
         if (tip := read_tip(entity)) is not None
     ]
     served = [tip for tip in tips if tip.is_active] + (_tried(tips) if try_candidates else [])
-    return sorted(map(_served, served), key=_rank)
+    return sorted(map(served_tip, served), key=_rank)
 
 
 def _tried(tips: Iterable[StoredTip]) -> list[StoredTip]:
@@ -70,8 +70,8 @@ def _tried(tips: Iterable[StoredTip]) -> list[StoredTip]:
     return list(best.values())
 
 
-def _served(tip: StoredTip) -> dict[str, Any]:
-    """Return the fields of a tip that are not empty."""
+def served_tip(tip: StoredTip) -> dict[str, Any]:
+    """Return what a reader needs of a tip: the fields that are not empty."""
     fields = {
         "id": tip.id,
         "revision": wording_revision(tip),

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from kaizen.sync.__about__ import __version__
 
 if TYPE_CHECKING:
+    from kaizen.sync.checkup import Check, check_proof, check_syncs, problems_of
     from kaizen.sync.durations import parse_duration
     from kaizen.sync.errors import (
         ModelAccessError,
@@ -35,18 +36,22 @@ if TYPE_CHECKING:
         Proof,
         describe_verdict,
         make_verdicts,
+        read_curve,
         read_growth,
         read_proof,
         read_units,
     )
     from kaizen.sync.knowledge.similarity import load_embedder
     from kaizen.sync.knowledge.staleness import Staleness
-    from kaizen.sync.model import OutcomeRules, utc_now
+    from kaizen.sync.model import Message, OutcomeRules, utc_now
+    from kaizen.sync.proof.values import Estimate
+    from kaizen.sync.proof.verdicts import MIN_UNITS_A_SIDE
     from kaizen.sync.redact import Redaction
     from kaizen.sync.run.budget import check_price
     from kaizen.sync.run.pipeline import Sync
     from kaizen.sync.run.preview import Preview
     from kaizen.sync.run.watch import check_watch, watch
+    from kaizen.sync.runs import RunPage, StoredRun, find_runs, get_run, latest_runs, run_id_of
     from kaizen.sync.settings import (
         DEFAULT_MODEL,
         OFFLINE,
@@ -60,6 +65,7 @@ if TYPE_CHECKING:
     from kaizen.sync.sources.phoenix.source import PhoenixSource
     from kaizen.sync.sources.stored import StoredProject
     from kaizen.sync.state.report import Report
+    from kaizen.sync.state.reported import report_outcome
     from kaizen.sync.status import (
         FailedTrace,
         PhoenixStatus,
@@ -74,18 +80,23 @@ if TYPE_CHECKING:
         sync_status,
     )
     from kaizen.sync.stopping import StopFlag
+    from kaizen.sync.suggestions import suggest_tip
     from kaizen.sync.trajectory.tool_definitions import ChangedTool
     from kaizen.sync.undo import UndoneRun, undo_run
 
 __all__ = [
     "DEFAULT_MODEL",
+    "MIN_UNITS_A_SIDE",
     "OFFLINE",
     "Annotator",
     "ChangedTool",
+    "Check",
     "Consolidated",
     "Consolidation",
+    "Estimate",
     "FailedTrace",
     "MeasuredTip",
+    "Message",
     "ModelAccessError",
     "ModelError",
     "ModelRefusalError",
@@ -105,12 +116,14 @@ __all__ = [
     "Redaction",
     "RedactionError",
     "Report",
+    "RunPage",
     "SettingsError",
     "SignatureHistory",
     "SourceError",
     "Staleness",
     "StopFlag",
     "StoredProject",
+    "StoredRun",
     "Sync",
     "SyncError",
     "SyncSettings",
@@ -120,20 +133,30 @@ __all__ = [
     "UnusableAnswerError",
     "__version__",
     "check_price",
+    "check_proof",
+    "check_syncs",
     "check_watch",
     "describe_verdict",
+    "find_runs",
+    "get_run",
+    "latest_runs",
     "load_embedder",
     "make_verdicts",
     "parse_duration",
     "phoenix_status",
     "ping_model",
+    "problems_of",
+    "read_curve",
     "read_growth",
     "read_proof",
     "read_signature_history",
     "read_staleness",
     "read_units",
+    "report_outcome",
     "retry_failed",
+    "run_id_of",
     "stored_projects",
+    "suggest_tip",
     "sync_status",
     "undo_run",
     "utc_now",
@@ -141,25 +164,32 @@ __all__ = [
 ]
 
 _NAMES = {
+    "checkup": "Check check_proof check_syncs problems_of",
     "durations": "parse_duration",
     "knowledge.consolidate": "Consolidated Consolidation",
-    "knowledge.effects": "MeasuredTip Proof describe_verdict make_verdicts read_growth read_proof read_units",
+    "knowledge.effects": "MeasuredTip Proof describe_verdict make_verdicts "
+    "read_curve read_growth read_proof read_units",
     "knowledge.similarity": "load_embedder",
     "knowledge.claim_tests": "SignatureHistory",
     "knowledge.staleness": "Staleness",
-    "model": "OutcomeRules utc_now",
+    "model": "Message OutcomeRules utc_now",
+    "proof.values": "Estimate",
+    "proof.verdicts": "MIN_UNITS_A_SIDE",
     "redact": "Redaction",
     "run.budget": "check_price",
     "run.pipeline": "Sync",
     "run.preview": "Preview",
     "run.watch": "check_watch watch",
+    "runs": "RunPage StoredRun find_runs get_run latest_runs run_id_of",
     "settings": "DEFAULT_MODEL OFFLINE ModelSettings OutcomeSettings PhoenixSettings SyncSettings",
     "sources.base": "Annotator",
     "sources.phoenix.annotate": "PhoenixAnnotator",
     "sources.phoenix.source": "PhoenixSource",
     "sources.stored": "StoredProject",
     "state.report": "Report",
+    "state.reported": "report_outcome",
     "stopping": "StopFlag",
+    "suggestions": "suggest_tip",
     "status": (
         "FailedTrace PhoenixStatus ProjectStatus SyncStatus phoenix_status ping_model "
         "read_signature_history read_staleness "

@@ -81,7 +81,9 @@ def sync_status(store: Store, namespace_id: str, *, max_runs: int = 10, clock: C
     )
 
 
-def retry_failed(store: Store, namespace_id: str, trace_ids: Sequence[str] = ()) -> list[str]:
+def retry_failed(
+    store: Store, namespace_id: str, trace_ids: Sequence[str] = (), *, actor: str = "kaizen sync retry"
+) -> list[str]:
     """Let the next sync try failed traces again, all or those named; return their ids.
 
     Raises `NotFoundError` if a named trace has not failed.
@@ -101,7 +103,7 @@ def retry_failed(store: Store, namespace_id: str, trace_ids: Sequence[str] = ())
             namespace_id,
             [put_again(entity, {**entity.metadata, "attempts": 0})],
             expected={entity.id: entity.revision},
-            actor="kaizen sync retry",
+            actor=actor,
             reason=f"trace {trace_id} is tried again",
         )
     return retried

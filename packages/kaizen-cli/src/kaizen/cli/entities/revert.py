@@ -18,7 +18,8 @@ from kaizen.cli.options import (
     opened,
 )
 from kaizen.cli.output import one_line, print_json
-from kaizen.store import apply_revert, plan_revert
+from kaizen.store import plan_revert
+from kaizen.tips import revert_tips
 
 
 def revert(
@@ -61,13 +62,8 @@ def revert(
         else:
             plan = plan_revert(store, namespace_id, commit_ids=commit or (), force=force)
             done = (
-                None if dry_run else apply_revert(store, namespace_id, plan, actor=actor, reason=reason or "")
+                None if dry_run else revert_tips(store, namespace_id, plan, actor=actor, reason=reason or "")
             )
-            if done and plan.given_up:
-                from kaizen.tips import recount_tips
-
-                # What others found for a tip since is still stored.
-                recount_tips(store, namespace_id, plan.given_up, actor=actor)
             changes, given_up, kept, what = plan.changes, plan.given_up, (), one_line(plan.reason)
     if json:
         value = {

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from kaizen.sync import MeasuredTip
 
 _WIDTH = 41
-_POINTS = 20
 
 
 def show(
@@ -35,7 +34,7 @@ def show(
 
     Raises an error if no run was to be shown the tip as it is worded now.
     """
-    from kaizen.sync import describe_verdict, read_growth, read_proof
+    from kaizen.sync import describe_verdict, read_curve, read_proof
 
     with opened(backend, data_dir, namespace) as (store, namespace_id):
         tip_id = find_entity(store, namespace_id, tip, type=GUIDELINE).id
@@ -45,7 +44,7 @@ def show(
             raise NotFoundError(
                 f"tip {tip_id} was in no run's choice yet, as it is worded now", namespace_id=namespace_id
             )
-        curve = list(_curve(measured, read_growth(store, namespace_id, measured, points=_POINTS)))
+        curve = read_curve(store, namespace_id, measured)
     if json:
         print_json({**measured.to_json(), "curve": curve})
         return
@@ -63,20 +62,6 @@ def show(
         print_text(f"{curve[0]['outcome'].replace('_', ' ')}: how many more of 100 runs are good with it")
         for line in _drawn(curve):
             typer.echo(line)
-
-
-def _curve(measured: MeasuredTip, growth: Sequence[Any]) -> Any:
-    """Yield the interval of the main outcome after each part of the runs."""
-    kind = measured.main.outcome if measured.main else None
-    for trial in growth:
-        if estimate := trial.estimates.get(kind):
-            yield {
-                "outcome": kind,
-                "units": trial.chosen,
-                "gain": estimate.gain,
-                "low": estimate.low,
-                "high": estimate.high,
-            }
 
 
 def _rows(measured: MeasuredTip) -> list[list[str]]:

@@ -48,7 +48,7 @@ def read_document(data: bytes, namespace_id: str, *, pause: Callable[[], None] =
                 fields[name] = value
                 continue
             digest.add(value)
-            if (tip := _tip(value)) is not None:
+            if (tip := read_served_tip(value)) is not None:
                 tips[tip.id] = tip
             pause()
     except (ValueError, RecursionError) as error:
@@ -136,7 +136,7 @@ def _check(fields: Mapping[str, Any], namespace_id: str, digest: str) -> None:
         raise SnapshotError("the digest of the snapshot is wrong: it was cut or changed; export it again")
 
 
-def _tip(value: Any) -> ServedTip | None:
+def read_served_tip(value: Any) -> ServedTip | None:
     """Return the tip with harmless texts; None if a field has a value that it cannot have."""
     if not _is_valid(value):
         return None

@@ -62,14 +62,18 @@ def plan_revert(
     commit_ids: Sequence[str] = (),
     run_id: str | None = None,
     force: bool = False,
+    after_version: int = 0,
 ) -> RevertPlan:
-    """Return what `revert` would do with the same arguments; raise what it would raise; change nothing."""
+    """Return what `revert` would do with the same arguments; raise what it would raise; change nothing.
+
+    `after_version` is one that all the commits come after, so that no history before it is read.
+    """
     if bool(commit_ids) == (run_id is not None):
         raise InvalidInputError("say which commits to revert: either commit ids or one run id")
     before: dict[str, Entity | None] = {}
     after: dict[str, Entity | None] = {}
     changed_between: set[str] = set()
-    for commit in _commits_to_undo(store, namespace_id, commit_ids, run_id):
+    for commit in _commits_to_undo(store, namespace_id, commit_ids, run_id, after_version):
         for applied in commit.changes:
             entity_id = applied.entity_id
             before.setdefault(entity_id, applied.before)
@@ -130,12 +134,12 @@ def read_commits(
 
 
 def _commits_to_undo(
-    store: Store, namespace_id: str, commit_ids: Iterable[str], run_id: str | None
+    store: Store, namespace_id: str, commit_ids: Iterable[str], run_id: str | None, after_version: int
 ) -> Iterator[Commit]:
     """Find the commits of the run, or those with these ids, oldest first."""
     missing = set(commit_ids)
     found = False
-    for commit in read_commits(store, namespace_id, run_id=run_id):
+    for commit in read_commits(store, namespace_id, run_id=run_id, after=after_version):
         if run_id is not None or commit.id in missing:
             found = True
             missing.discard(commit.id)

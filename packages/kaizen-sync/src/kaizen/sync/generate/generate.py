@@ -23,6 +23,7 @@ from kaizen.sync.generate.prompt import (
     load_prompt,
     render_trajectory,
 )
+from kaizen.sync.llm.client import schema_of
 from kaizen.tips.text import overlap, words
 from kaizen.tips.tip import Tip
 
@@ -239,7 +240,7 @@ def ask_about(
     If the prompt is too long for the model, half of the run is shown, then half of that, and so on.
     """
     system = load_prompt(prompt)
-    extra = estimated_tokens(system) + estimated_tokens(json.dumps(answer.model_json_schema()))
+    extra = estimated_tokens(system) + estimated_tokens(json.dumps(schema_of(answer)))
     budget = max(input_tokens(model) - extra, LEAST_TOKENS)
     while True:
         user = render_trajectory(trajectory, budget_tokens=budget, segment=segment, findings=findings)

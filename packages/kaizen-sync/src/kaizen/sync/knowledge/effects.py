@@ -16,6 +16,7 @@ from kaizen.sync.proof.values import ALL_TIPS, Assignment, Unit
 from kaizen.sync.proof.verdicts import VerdictRules, main_estimates, verdicts
 from kaizen.sync.state.exposures import EXPOSURE, ExposureRecord
 from kaizen.sync.state.records import TRAJECTORY
+from kaizen.sync.state.reported import read_reported
 from kaizen.sync.state.trajectories import UNRECORDED_TIPS
 from kaizen.tips.checks import GUIDELINE
 from kaizen.tips.effect import current_effect, with_effect, wording_revision
@@ -166,6 +167,25 @@ def read_growth(store: Store, namespace_id: str, measured: MeasuredTip, *, point
     return trial_growth(read_units(store, namespace_id), tip_id, revision, points=points)
 
 
+def read_curve(
+    store: Store, namespace_id: str, measured: MeasuredTip, *, points: int = 20
+) -> list[dict[str, Any]]:
+    """Return the interval of the tip's main outcome after each part of its runs; `units` are those so far."""
+    kind = measured.main.outcome if measured.main else None
+    growth = read_growth(store, namespace_id, measured, points=points)
+    return [
+        {
+            "outcome": kind,
+            "units": trial.chosen,
+            "gain": estimate.gain,
+            "low": estimate.low,
+            "high": estimate.high,
+        }
+        for trial in growth
+        if (estimate := trial.estimates.get(kind) if kind else None)
+    ]
+
+
 def read_units(store: Store, namespace_id: str) -> Iterator[Unit]:
     """Yield every unit of a namespace that tips were chosen for."""
     tips = {tip.id: tip for tip in read_tips(store.iterate(namespace_id, type=GUIDELINE))}
@@ -231,6 +251,7 @@ def _counted_units(
 ) -> Iterator[tuple[int, Unit]]:
     """Yield each unit, and of how many traces it is."""
     signatures = {tip_id: tip.signature for tip_id, tip in tips.items() if tip.signature}
+    reported = read_reported(store, namespace_id)
 
     @cache
     def is_refused_again(tip_id: str, tool: str, error: str) -> bool:
@@ -247,6 +268,9 @@ def _counted_units(
     for _, entities in groupby(store.iterate(namespace_id, type=EXPOSURE), key=_unit_part):
         [first, *others] = entities
         record = _merged([first, *others]) if others else ExposureRecord.of(first)
+        if record.success is None and reported:
+            trace_ids = (entity.id.rpartition(":")[2] for entity in (first, *others))
+            record = record._replace(success=reported.success(record.unit, trace_ids))
         assignments = _assignments(record)
         yield (
             1 + len(others),

@@ -43,11 +43,13 @@ def call(
     attempts: int,
     timeout_s: float,
     stopping: Event | None = None,
+    admit: Callable[[], AbstractContextManager[Any]] = nullcontext,
     **arguments: Any,
 ) -> T:
     """Call one of LiteLLM's functions, untraced, and again if it failed for a passing reason.
 
-    Each attempt may take `timeout_s` in all, and no more than two may take so long. After `stopping` is set
+    Each attempt is made inside of `admit()`, may take `timeout_s` in all, and no more than two may take so
+    long. After `stopping` is set
     there is no other attempt. Raises what the last attempt raised.
     """
     import tenacity
@@ -57,15 +59,16 @@ def call(
     def attempt() -> T:
         nonlocal timeouts
         try:
-            return _in_time(
-                function,
-                timeout_s,
-                timeout=timeout_s + _LATER_S,
-                max_retries=_NO_RETRIES,
-                # Providers refuse parameters that they do not know.
-                drop_params=True,
-                **arguments,
-            )
+            with admit():
+                return _in_time(
+                    function,
+                    timeout_s,
+                    timeout=timeout_s + _LATER_S,
+                    max_retries=_NO_RETRIES,
+                    # Providers refuse parameters that they do not know.
+                    drop_params=True,
+                    **arguments,
+                )
         except TimeoutError:
             timeouts += 1
             raise

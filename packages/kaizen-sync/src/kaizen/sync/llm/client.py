@@ -6,6 +6,8 @@ import json
 import logging
 import sys
 from collections import Counter
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import cache, cached_property
@@ -48,12 +50,16 @@ _THE_REST = (
 
 @dataclass(slots=True)
 class Meter:
-    """Count what the model calls of one run used; safe for threads."""
+    """Count what the model calls of one run used, and admit each; safe for threads.
+
+    Each attempt at a call is made inside of `admit()`, which may wait, or raise a `ModelError`.
+    """
 
     calls: int = 0
     unpriced_calls: int = 0
     cost_usd: float = 0.0
     usage: Usage = field(default_factory=Usage)
+    admit: Callable[[], AbstractContextManager[Any]] = nullcontext
     _lock: Lock = field(default_factory=Lock, repr=False)
 
     def add(self, usage: Usage, cost_usd: float | None) -> None:
@@ -222,7 +228,7 @@ class Model:
 
     def _reply(self, messages: list[dict[str, str]], answer: type[A], name: str) -> _Reply:
         # LiteLLM may change what it is given, and the schema is made once.
-        schema = deepcopy(_schema(answer))
+        schema = deepcopy(schema_of(answer))
         if self._supports_schema and not self._schema_refused:
             try:
                 wanted = {"name": name, "schema": schema, "strict": True}
@@ -241,11 +247,14 @@ class Model:
                 attempts=self.settings.attempts,
                 timeout_s=self.settings.timeout_s,
                 stopping=self._stopping,
+                admit=self.meter.admit,
                 model=self.name,
                 messages=messages,
                 response_format=response_format,
                 custom_llm_provider=self.settings.custom_llm_provider,
             )
+        except ModelError:  # it was not admitted
+            raise
         except Exception as error:  # litellm's errors share no root, and providers' own come through
             raise model_error(error, self.name) from error
         told = getattr(response, "usage", None)
@@ -273,7 +282,8 @@ def counted_by() -> Literal["cl100k", "characters"]:
 
 
 @cache
-def _schema(answer: type[BaseModel]) -> dict[str, Any]:
+def schema_of(answer: type[BaseModel]) -> dict[str, Any]:
+    """Return the JSON schema of an answer: the same object each time, not to be changed."""
     return answer.model_json_schema()
 
 

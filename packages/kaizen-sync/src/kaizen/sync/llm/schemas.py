@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, field_validator
 
-from kaizen.tips.tip import Category  # noqa: TC001 - pydantic reads it
+from kaizen.tips.tip import Category
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -10,9 +10,11 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
+from itertools import chain, islice
+from typing import TYPE_CHECKING, Any
 
 from kaizen.store import ConflictError, CorruptDataError, UnavailableError, uuid7
 from kaizen.sync.cleaning import clean_trace
@@ -44,6 +46,7 @@ from kaizen.sync.run.rejudge import Rejudging
 from kaizen.sync.run.selection import Selection
 from kaizen.sync.run.stories import Linker
 from kaizen.sync.run.workers import StoryQueue
+from kaizen.sync.slices import Slice, cut_slices
 from kaizen.sync.sources.base import IncompleteSource, StoppableSource
 from kaizen.sync.state.claims import Claims
 from kaizen.sync.state.exposures import EXPOSURE
@@ -53,12 +56,13 @@ from kaizen.sync.state.report import Report
 from kaizen.tips.reading import migrate_tips
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from concurrent.futures import Future
+    from contextlib import AbstractContextManager
 
     from kaizen.store import Entity, Put, Store
     from kaizen.sync.knowledge.reconcile import NewTip, Reconciled
-    from kaizen.sync.model import Annotation, Clock
+    from kaizen.sync.model import Annotation, Clock, IndexedTrace
     from kaizen.sync.run.commits import Result
     from kaizen.sync.run.stories import LinkedStory
     from kaizen.sync.settings import ModelSettings, SyncSettings
@@ -81,7 +85,8 @@ class Sync:
 
     `progress` is called with the report so far whenever traces are committed; `annotator` writes what became
     of each trace into the source; `clock` gives the time in UTC. With `relearn` it learns again from what the
-    store keeps of the project, and asks the source for nothing; several runs may share a `run_id`.
+    store keeps of the project, and asks the source for nothing; several runs may share a `run_id`. Each
+    attempt at a model call is made inside of `admit()`, which may wait, or raise a `ModelError`.
     """
 
     def __init__(
@@ -96,6 +101,7 @@ class Sync:
         clock: Clock = utc_now,
         relearn: bool = False,
         run_id: str = "",
+        admit: Callable[[], AbstractContextManager[Any]] = nullcontext,
     ) -> None:
         namespace_id = settings.namespace_id
         self._relearn = relearn
@@ -109,7 +115,7 @@ class Sync:
         self._progress = progress
         self._annotator = annotator
         self._started = time.monotonic()
-        self._meter = Meter()
+        self._meter = Meter(admit=admit)
         self._budget = Budget(settings, self._meter)
         stopping = self._budget.stopping
         self._tips_model = Model(models.tips_model, models, self._meter, stopping=stopping)
@@ -129,6 +135,7 @@ class Sync:
         self._claims = Claims(
             store, ledger, self.report.run_id, self._run_so_far, clock=clock, dry_run=settings.dry_run
         )
+        self._listed: Iterable[IndexedTrace] | None = None
         self._selection = Selection(
             source, store, settings, ledger, self.report, self._budget, self._claims, clock=clock
         )
@@ -167,6 +174,23 @@ class Sync:
         self._budget.stop()
         if isinstance(self._source, StoppableSource):
             self._source.stop()
+
+    def cut(self, *, size: int, at_most: int) -> list[Slice]:
+        """List the traces that need work; return them cut into slices of about `size`, to be run elsewhere.
+
+        Return nothing if there are no more than `at_most`: then `run` works on them, without listing again.
+        """
+        listing = self._selection.traces()
+        first = list(islice(listing, at_most + 1))
+        if len(first) <= at_most:
+            self._listed = first
+            return []
+        # Whoever works on the slices must find them free.
+        self._claims.close()
+        self._claims.take_no_more()
+        slices = cut_slices((trace.start_time for trace in chain(first, listing)), size)
+        self._queue.close()
+        return slices
 
     def run(self) -> Report:
         """Process every new or changed trace; a `SourceError` or `StoreError` ends the run."""
@@ -227,7 +251,7 @@ class Sync:
             return
         batch: list[Trace | UnpreparedTrace] = []
         try:
-            for trace in self._source.fetch(self._selection.traces()):
+            for trace in self._source.fetch(self._listed_traces()):
                 self.report.traces_read += 1
                 if self._selection.admits(trace):
                     batch.append(_cleaned(trace))
@@ -243,6 +267,9 @@ class Sync:
             yield list(self._prepare(batch, {}))
             raise
         yield list(self._prepare(batch, annotations))
+
+    def _listed_traces(self) -> Iterable[IndexedTrace]:
+        return self._selection.traces() if self._listed is None else self._listed
 
     def _stored_batches(self) -> Iterator[list[PreparedTrace | UnpreparedTrace]]:
         self._selection.reading = "window"

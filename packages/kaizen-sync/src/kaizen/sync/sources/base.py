@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from kaizen.store import EnvironmentSettings
@@ -85,6 +85,19 @@ class ProjectsSource(Protocol):
 
     def projects(self) -> Sequence[str]:
         """Return the names of all projects."""
+        ...
+
+
+@runtime_checkable
+class SharedSource(Protocol):
+    """A source of which one instance gives those of all projects, over the same connections."""
+
+    def for_project(self, project: str) -> Source:
+        """Return the source of that project; it is closed with this one."""
+        ...
+
+    def admit_requests(self, admit: Callable[[], None]) -> None:
+        """Have `admit` called before each request; it may wait."""
         ...
 
 

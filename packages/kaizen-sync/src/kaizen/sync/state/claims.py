@@ -48,7 +48,7 @@ class Claims:
         """Claim those that no other run has under way, and return them; a dry run may look at them all."""
         if self._dry_run:
             return set(trace_ids)
-        while True:
+        for _ in self._ledger.attempts():
             now = self._clock()
             taken = {
                 trace_id
@@ -61,6 +61,11 @@ class Claims:
             if not granted or self._keep(self._held | granted):
                 self._held |= granted
                 return granted
+        raise AssertionError("attempts either return or raise")
+
+    def take_no_more(self) -> None:
+        """Let every trace be looked at from now on, and claim none."""
+        self._dry_run = True
 
     def release(self, trace_id: str) -> None:
         """Give up a trace that is done; the next change of the claim says so."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from kaizen.store import ConflictError
+from kaizen.store import ConflictError, Exclusive
 from kaizen.sync.state.checkpoint import Checkpoint, checkpoint_id
 from kaizen.sync.state.exposures import EXPOSURE
 from kaizen.sync.state.records import (
@@ -40,6 +41,8 @@ T = TypeVar("T")
 # The next sync reads the commits since the checkpoint before it knows the counts, so they stay few.
 _FEW_COMMITS = 200
 _COMMIT_ATTEMPTS = 50
+# Many syncs that only try again when others were faster would seldom come to commit.
+_ATTEMPTS_AMONG_OTHERS = 2
 
 
 class Ledger:
@@ -184,10 +187,16 @@ class Ledger:
     def attempts(self) -> Iterator[int]:
         """Yield the version to plan a commit on, again and again while others are faster.
 
-        Raises `ConflictError` when they have been too often.
+        After a few attempts others have to wait, if the store can do that. Raises `ConflictError` when they
+        have been faster too often.
         """
-        for _ in range(_COMMIT_ATTEMPTS):
+        for _ in range(_ATTEMPTS_AMONG_OTHERS):
             yield self.version
+        store = self._store
+        with store.exclusive(self.namespace_id) if isinstance(store, Exclusive) else nullcontext():
+            for _ in range(_COMMIT_ATTEMPTS - _ATTEMPTS_AMONG_OTHERS):
+                self.refresh()
+                yield self.version
         raise ConflictError(
             f"namespace '{self.namespace_id}' is changed by others faster than this sync can commit; "
             "run it again when they are done",

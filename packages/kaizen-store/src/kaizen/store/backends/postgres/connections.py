@@ -57,6 +57,17 @@ _ENDED_BY_SERVER = (
 )
 
 
+# A lock is a number in PostgreSQL.
+_KEY = "hashtextextended(%s, 0)"
+
+
+class _Held(threading.local):
+    """The names of the locks that a thread holds."""
+
+    def __init__(self) -> None:
+        self.keys: set[str] = set()
+
+
 class Connections:
     """At most `MAX_CONNECTIONS` connections to one database, for any number of threads.
 
@@ -69,6 +80,7 @@ class Connections:
         self.location = _location(dsn)
         self._closed = False
         self._parents: list[psycopg.Connection] = []
+        self._held = _Held()
         self._start_afresh()
 
     def read(self, work: Callable[[psycopg.Connection], Result]) -> Result:
@@ -86,6 +98,34 @@ class Connections:
         nobody knows whether it happened, and the `UnavailableError` says so.
         """
         return self._run(_transaction("ISOLATION LEVEL READ COMMITTED READ WRITE", work), again=True)
+
+    @contextmanager
+    def exclusive(self, key: str) -> Iterator[None]:
+        """Hold the lock of that name, in a connection of its own; see `admit`.
+
+        The pool is not asked, since whoever holds the lock needs a connection of the pool.
+        """
+        if key in self._held.keys:
+            yield
+            return
+        try:
+            connection = self._connect()
+        except psycopg.Error as exc:
+            raise self._wrapped(exc) from exc
+        try:
+            connection.execute(f"SELECT pg_advisory_lock({_KEY})", (key,))
+            self._held.keys.add(key)
+            yield
+        except psycopg.Error as exc:
+            raise self._wrapped(exc) from exc
+        finally:
+            self._held.keys.discard(key)
+            _close(connection)
+
+    def admit(self, connection: psycopg.Connection, key: str) -> None:
+        """Wait until nobody else holds the lock of that name, and keep others from it in this transaction."""
+        if key not in self._held.keys:
+            connection.execute(f"SELECT pg_advisory_xact_lock_shared({_KEY})", (key,))
 
     def close(self) -> None:
         with self._lock:

@@ -19,6 +19,7 @@ from kaizen.store.model import Commit, Entity, Page
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
+    from contextlib import AbstractContextManager
     from typing import Literal
 
     import psycopg
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
     from kaizen.store.model import Namespace, SearchHit
 
 Result = TypeVar("Result")
+
+
+def _commits_to(namespace_id: str) -> str:
+    return f"kaizen commits to {namespace_id}"
 
 
 class PostgresStore(BaseStore):
@@ -53,6 +58,10 @@ class PostgresStore(BaseStore):
     def vector_search(self) -> Literal["hnsw", "exact"]:
         """Return how meanings are compared: by an index of pgvector, or one by one."""
         return self._searching().vector_search()
+
+    def exclusive(self, namespace_id: str) -> AbstractContextManager[None]:
+        """Let only this thread commit to the namespace meanwhile; the commits of others wait."""
+        return self._connections.exclusive(_commits_to(namespace_id))
 
     def _create_namespace(self, namespace_id: str, *, exist_ok: bool, created_at: datetime) -> Namespace:
         if not self._is_there():
@@ -222,6 +231,8 @@ class PostgresStore(BaseStore):
 
     def _locked(self, connection: psycopg.Connection, namespace_id: str) -> tuple[int, Head]:
         """Return the namespace's number and head; nobody else changes it in this transaction."""
+        # Before the row is locked: who holds that lock needs the row.
+        self._connections.admit(connection, _commits_to(namespace_id))
         rows = fetch(
             connection,
             "SELECT n.ns, n.version, n.last_at, c.id FROM kaizen.namespaces n "

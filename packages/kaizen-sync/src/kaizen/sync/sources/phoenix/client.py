@@ -7,7 +7,8 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -62,10 +63,20 @@ class PhoenixClient:
         self._is_hurried = False
         self.server_version = ""
         self.requests = 0
+        # Called before each request; it may wait.
+        self.admit: Callable[[], None] = lambda: None
 
     @property
     def url(self) -> str:
         return self._settings.base_url
+
+    def shared(self) -> PhoenixClient:
+        """Return a client that counts for itself, over the connections of this one, which closes them."""
+        other = copy(self)
+        with self._lock:
+            other._client = self._client = self._client or connected(self._settings, self._deadline)
+        other.requests = 0
+        return other
 
     def close(self) -> None:
         if self._client is not None:
@@ -158,6 +169,7 @@ class PhoenixClient:
         with self._lock:
             client = self._client = self._client or connected(self._settings, self._deadline)
             self.requests += 1
+        self.admit()
         # Phoenix is one CPU-bound process: more at a time would only wait there.
         with self._in_flight:
             response = client.get(self.url + path, params=query)

@@ -22,6 +22,7 @@ from kaizen.sync.sources.phoenix import records
 from kaizen.sync.sources.phoenix.client import OLDEST_SERVER, PhoenixClient, ServerFailedError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
 
     from kaizen.sync.model import Target
@@ -53,6 +54,7 @@ class PhoenixSource:
         self._settings = settings
         self._http = PhoenixClient(settings)
         self._resolved: str | None = None
+        self._known: dict[str, str] = {}
         self._spans_per_answer = _SPANS_AT_FIRST
 
     @property
@@ -93,6 +95,19 @@ class PhoenixSource:
     def projects(self) -> list[str]:
         """Return the names of all projects on the server."""
         return [project["name"] for project in self._projects()]
+
+    def for_project(self, project: str) -> PhoenixSource:
+        """Return the source of that project, over the same connections; it is closed with this one."""
+        if project not in self._known:
+            self._known = {p["name"]: p["id"] for p in self._projects()}
+        source = PhoenixSource(self._settings.model_copy(update={"project": project}))
+        source._http = self._http.shared()
+        source._resolved = self._known.get(project)
+        return source
+
+    def admit_requests(self, admit: Callable[[], None]) -> None:
+        """Have `admit` called before each request, also of the projects' sources; it may wait."""
+        self._http.admit = admit
 
     def annotator(self) -> PhoenixAnnotator:
         """Return what writes into the server what became of traces."""

@@ -1,0 +1,1 @@
+"""`kaizen fleet`: many machines that share the work of the sync."""

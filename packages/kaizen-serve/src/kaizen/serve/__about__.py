@@ -1,0 +1,3 @@
+"""The version of kaizen-serve."""
+
+__version__ = "0.1.0"
