@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from kaizen.sync.generate.offline import mine_tips
-from kaizen.sync.generate.offline.claims import Claim, past_calls
+from kaizen.sync.generate.offline.claims import Claim, PastCall, past_calls
 from kaizen.sync.generate.offline.templates import call_logs
 from kaizen.sync.model import Message, ToolCall, Trajectory
 
@@ -179,3 +179,26 @@ def test_runs_that_differ_in_their_values_make_the_same_claim() -> None:
     runs = [("906", "CUS-000906"), ("CUS-81", "CUS-000081"), ("12345", "CUS-012345")]
     claims = [mine_tips(corrected("id", (one, error.format(one)), (two, "{}")))[0].claim for one, two in runs]
     assert claims[0] == claims[1] == claims[2]
+
+
+@pytest.mark.parametrize(
+    ("how", "value", "is_refused", "verdict"),
+    [
+        ("at most 5 characters", "abcdef", True, "holds"),
+        ("at most 5 characters", "abcdef", False, "broken"),
+        ("at least 5 characters", "abcdef", False, "holds"),
+        ("at most 5 characters", 7, False, "silent"),
+        ("at least 400 characters", "a" * 300, False, "silent"),
+    ],
+)
+def test_a_limit_is_checked_on_other_calls(how: str, value: Any, is_refused: bool, verdict: str) -> None:
+    error = "no such text is allowed" if is_refused else None
+    claim = Claim(
+        kind="size",
+        tool="send",
+        error="no such text is allowed",
+        arguments=("text",),
+        how=how,
+        pattern="a string",
+    )
+    assert claim.check([PastCall("send", {"text": value}, error, {})]) == verdict

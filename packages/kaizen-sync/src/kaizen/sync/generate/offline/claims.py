@@ -278,6 +278,8 @@ def _kept_size(claim: Claim, call: PastCall, _: Sequence[PastCall]) -> bool | No
         return None
     size = len(value) if isinstance(value, str) else value
     _, least_or_most, number, *_ = claim.how.split()
+    if isinstance(value, str) and float(number) >= _ARGUMENT_CHARS:
+        return None  # texts are kept by their beginning
     return bool(size <= float(number) if least_or_most == "most" else size >= float(number))
 
 
