@@ -14,6 +14,8 @@ from kaizen.sync.settings import RedactionSettings
 from kaizen.sync.sources.claude_code.settings import ClaudeCodeSettings
 from kaizen.sync.sources.codex.settings import CodexSettings
 from kaizen.sync.sources.files.settings import FilesSettings
+from kaizen.sync.sources.langfuse.settings import LangfuseSettings
+from kaizen.sync.sources.mlflow.settings import MlflowSettings
 
 TARGET = Path(__file__).resolve().parent.parent / "docs/reference/settings.md"
 
@@ -22,6 +24,8 @@ CLASSES: tuple[type[EnvironmentSettings], ...] = (
     FilesSettings,
     ClaudeCodeSettings,
     CodexSettings,
+    MlflowSettings,
+    LangfuseSettings,
     ModelSettings,
     RedactionSettings,
     OutcomeSettings,

@@ -310,7 +310,9 @@ def settings_page() -> set[str]:
 
 
 def variables_read() -> set[str]:
-    owners = "KAIZEN|PHOENIX|OTEL|OPENINFERENCE|LITELLM|STORE_CONTRACT|SSL|CLAUDE|CODEX"
+    # MLFLOW_EXPERIMENT is a word of MLflow's answers
+    mlflow = r"MLFLOW(?!_EXPERIMENT\W)"
+    owners = f"KAIZEN|PHOENIX|OTEL|OPENINFERENCE|LITELLM|STORE_CONTRACT|SSL|CLAUDE|CODEX|LANGFUSE|{mlflow}"
     pattern = rf"""["']((?:{owners})_[A-Z][A-Z0-9_]*[A-Z0-9])["']"""
     found: set[str] = set()
     for place in (

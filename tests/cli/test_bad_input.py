@@ -39,7 +39,7 @@ def scripted(model_server: ModelServer, monkeypatch: pytest.MonkeyPatch) -> Mode
 @pytest.fixture(autouse=True)
 def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     """How long a sync waits before it tries again is tested in tests/sync."""
-    for module in ("sources.phoenix.client", "llm.calling"):
+    for module in ("sources.http", "llm.calling"):
         monkeypatch.setattr(f"kaizen.sync.{module}._wait", lambda _: 0.0)
 
 

@@ -26,7 +26,7 @@ PROJECTS = page({"id": "1", "name": "shop"})
 @pytest.fixture(autouse=True)
 def healthy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Everything well but for the model, which the tests that need one add."""
-    monkeypatch.setattr("kaizen.sync.sources.phoenix.client._wait", lambda _: 0.0)
+    monkeypatch.setattr("kaizen.sync.sources.http._wait", lambda _: 0.0)
     monkeypatch.setenv("KAIZEN_DATA_DIR", str(tmp_path / "data"))
     monkeypatch.setenv("KAIZEN_TRACING_PROJECT", "shop")
     monkeypatch.setenv("KAIZEN_AUTO_ENABLED", "true")

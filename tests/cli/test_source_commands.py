@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import ClassVar
@@ -11,8 +12,10 @@ from pydantic import Field
 
 from kaizen.store import EnvironmentSettings
 from kaizen.sync.sources import registry
+from kaizen.sync.sources.files.otlp import read_spans
 from tests.support.command import kaizen
 from tests.support.listed import ListedSource, one_call
+from tests.support.played import PlayedMlflow
 from tests.support.spans import START
 from tests.support.traces import result, says, user
 from tests.support.written import append, claude_lines
@@ -168,3 +171,21 @@ def test_the_examples_teach_what_they_are_for(
     assert (ended.json["states"]["learned"], ended.json["unread"]) == (2, {})
     [tip] = kaizen("tips", "list", "--json").json["entities"]
     assert taught in tip["content"]
+
+
+def test_a_server_of_traces_is_synced_and_an_empty_one_is_not_told_of_phoenix(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KAIZEN_CACHE_DIR", str(tmp_path / "cache"))
+    assert "LANGFUSE_PUBLIC_KEY" in kaizen("sync", "langfuse").error
+    with PlayedMlflow() as server:
+        command = ("sync", "mlflow", "--url", server.url, "--project", "p", "--model", "offline")
+        assert kaizen(*command).stderr.strip() == "Project 'p' has no traces yet"
+        lines = (EXAMPLES / "otel.jsonl").read_text(encoding="utf-8").splitlines()
+        server.put(span for line in lines for span in read_spans(json.loads(line)))
+
+        ended = kaizen(*command, "--json")
+
+        assert (ended.json["source"], ended.json["states"]["learned"]) == ("mlflow", 2)
+        [tip] = kaizen("tips", "list", "--json").json["entities"]
+        assert "Multiply `amount` by 100" in tip["content"]

@@ -17,11 +17,18 @@ from kaizen.sync.sources.codex.settings import CodexSettings
 from kaizen.sync.sources.codex.source import CodexSource
 from kaizen.sync.sources.files.settings import FilesSettings
 from kaizen.sync.sources.files.source import FilesSource
+from kaizen.sync.sources.langfuse import source as langfuse_source
+from kaizen.sync.sources.langfuse.settings import LangfuseSettings
+from kaizen.sync.sources.langfuse.source import LangfuseSource
+from kaizen.sync.sources.mlflow import source as mlflow_source
+from kaizen.sync.sources.mlflow.settings import MlflowSettings
+from kaizen.sync.sources.mlflow.source import MlflowSource
 from kaizen.sync.sources.phoenix import source as phoenix_source
 from kaizen.sync.sources.phoenix.source import PhoenixSource
 from kaizen.sync.testing import SourceContract
 from tests.support.ill_phoenix import Answer, IllPhoenix
 from tests.support.listed import ListedSource
+from tests.support.played import PlayedLangfuse, PlayedMlflow, PlayedServer
 from tests.support.played_phoenix import PlayedPhoenix
 from tests.support.polling import wait_until
 from tests.support.slow import only_where_slow
@@ -216,3 +223,48 @@ class TestCodex(SessionContract):
     def remove(self, source: Source, trace_ids: Sequence[str]) -> None:
         for trace_id in trace_ids:
             next(self.sessions.rglob(f"*{trace_id}.jsonl")).unlink()
+
+
+class PlayedContract(SourceContract):
+    """Servers that are played: what is put there is there."""
+
+    many = 11
+    server: PlayedServer
+
+    def put(self, source: Source, spans: Sequence[Span]) -> None:
+        self.server.put(spans)
+
+    def remove(self, source: Source, trace_ids: Sequence[str]) -> None:
+        self.server.remove(trace_ids)
+
+
+class TestMlflow(PlayedContract):
+    @pytest.fixture
+    def source(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MlflowSource]:
+        monkeypatch.setattr(mlflow_source, "_PAGE", 5)
+        with PlayedMlflow() as self.server:
+            settings = MlflowSettings(base_url=self.server.url, project="p", cache_dir=str(tmp_path))
+            with MlflowSource(settings) as source:
+                yield source
+
+    @pytest.fixture
+    def refused(self, source: MlflowSource) -> MlflowSource:
+        self.server.authorization = "Bearer another"
+        return source
+
+
+class TestLangfuse(PlayedContract):
+    @pytest.fixture
+    def source(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LangfuseSource]:
+        monkeypatch.setattr(langfuse_source, "_PAGE", 5)
+        with PlayedLangfuse() as self.server:
+            settings = LangfuseSettings(
+                base_url=self.server.url, public_key="pk-lf-1", secret_key="sk-lf-1", cache_dir=str(tmp_path)
+            )
+            with LangfuseSource(settings) as source:
+                yield source
+
+    @pytest.fixture
+    def refused(self, source: LangfuseSource) -> LangfuseSource:
+        self.server.authorization = "Basic another"
+        return source

@@ -13,7 +13,7 @@ from kaizen.sync.sources import registry
 from kaizen.sync.sources.phoenix.source import PhoenixSource
 from tests.support.listed import ListedSource
 
-OURS = ["claude-code", "codex", "files", "phoenix"]
+OURS = ["claude-code", "codex", "files", "langfuse", "mlflow", "phoenix"]
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The same runs teach the same tips, in whichever of five shapes they come."""
+"""The same runs teach the same tips, in whichever of seven shapes they come."""
 
 from __future__ import annotations
 
@@ -18,7 +18,12 @@ from kaizen.sync.sources.codex.settings import CodexSettings
 from kaizen.sync.sources.codex.source import CodexSource
 from kaizen.sync.sources.files.settings import FilesSettings
 from kaizen.sync.sources.files.source import FilesSource
+from kaizen.sync.sources.langfuse.settings import LangfuseSettings
+from kaizen.sync.sources.langfuse.source import LangfuseSource
+from kaizen.sync.sources.mlflow.settings import MlflowSettings
+from kaizen.sync.sources.mlflow.source import MlflowSource
 from kaizen.sync.sources.phoenix.records import span_of
+from tests.support.played import PlayedLangfuse, PlayedMlflow
 from tests.support.played_phoenix import PlayedPhoenix
 from tests.support.spans import START, llm_span
 from tests.support.traces import result, says, user
@@ -137,7 +142,42 @@ def codex_source(folder: Path) -> Iterator[Source]:
         yield source
 
 
-@pytest.mark.parametrize("shape", [phoenix_source, otlp_source, chat_source, claude_source, codex_source])
+@contextmanager
+def mlflow_source(folder: Path) -> Iterator[Source]:
+    with PlayedMlflow() as server:
+        server.put(span_of(span) for number, run in enumerate(RUNS) for span in spans(number, run))
+        settings = MlflowSettings(base_url=server.url, project="p", cache_dir=str(folder))
+        with MlflowSource(settings) as source:
+            yield source
+
+
+@contextmanager
+def langfuse_source(folder: Path) -> Iterator[Source]:
+    """Observations as Langfuse's own SDK makes them: what went in and out, and no attributes."""
+    with PlayedLangfuse() as server:
+        for number, run in enumerate(RUNS):
+            for span in map(span_of, spans(number, run)):
+                server.put([span])
+                asked = json.loads(span.attributes["input.value"])["messages"]
+                answer = json.loads(span.attributes["output.value"])["choices"][0]["message"]
+                server.observations[span.span_id] = {"input": asked, "output": answer, "metadata": {}}
+        settings = LangfuseSettings(base_url=server.url, public_key="pk", cache_dir=str(folder))
+        with LangfuseSource(settings) as source:
+            yield source
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        phoenix_source,
+        otlp_source,
+        chat_source,
+        claude_source,
+        codex_source,
+        mlflow_source,
+        langfuse_source,
+    ],
+)
 def test_the_same_runs_teach_the_same_tips_in_every_shape(shape: Callable[..., Any], tmp_path: Path) -> None:
     models = ModelSettings(tips_model=OFFLINE, reconcile_model=OFFLINE)
     where = StoreSettings(data_dir=tmp_path / "store", backend="sqlite")

@@ -470,7 +470,7 @@ def test_a_server_that_drips_is_given_up_after_its_time(waits: list[float], faul
 
 @pytest.mark.parametrize("fault", ["drip", "drip body", "hang"])
 def test_a_server_that_does_not_answer_holds_up_no_stop(fault: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("kaizen.sync.sources.phoenix.client._GRACE_S", 0.3)
+    monkeypatch.setattr("kaizen.sync.sources.http._GRACE_S", 0.3)
     ill = Answer(body={"data": ["x" * 10_000]}, fault=fault)
     with IllPhoenix(ill) as server, source(server.url, timeout_s=600) as one:
         threading.Timer(0.2, one.stop).start()
@@ -881,7 +881,7 @@ def test_a_refusal_to_tell_annotations_is_no_silence() -> None:
 def test_a_sync_is_not_held_up_by_a_server_that_does_not_answer(
     fault: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("kaizen.sync.sources.phoenix.client._GRACE_S", 0.3)
+    monkeypatch.setattr("kaizen.sync.sources.http._GRACE_S", 0.3)
     ill = Answer(body={"data": ["x" * 10_000]}, fault=fault)
     with (
         IllPhoenix(PROJECTS, ill) as server,

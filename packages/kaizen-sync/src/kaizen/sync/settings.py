@@ -166,9 +166,13 @@ class PhoenixSettings(_SyncEnvironment):
     @model_validator(mode="after")
     def _complete(self) -> Self:
         given = "base_url" in self.model_fields_set or not self.host
-        url, credentials = _base_url(self.base_url if given else _listening_url(self.host, self.port))
-        key = self.api_key.get_secret_value().strip() if self.api_key else ""
-        bearer = {"authorization": f"Bearer {_header_value(key, 'PHOENIX_API_KEY')}"} if key else {}
+        url, credentials = split_url(
+            self.base_url if given else _listening_url(self.host, self.port),
+            server="a Phoenix server",
+            example=DEFAULT_PHOENIX_URL,
+            variable="PHOENIX_URL",
+        )
+        bearer = bearer_header(self.api_key, "PHOENIX_API_KEY")
         # The model is frozen for its users; this is still its construction.
         self.__dict__.update(base_url=url, headers={**credentials, **self.headers, **bearer})
         return self
@@ -181,7 +185,7 @@ def _listening_url(host: str, port: str) -> str:
     return f"http://{address}:{port}"
 
 
-def _base_url(value: str) -> tuple[str, dict[str, str]]:
+def split_url(value: str, *, server: str, example: str, variable: str) -> tuple[str, dict[str, str]]:
     """Return the URL without user and password, which messages and links would show, and their header."""
     url = value.strip().rstrip("/").removesuffix("/v1/traces").rstrip("/")
     try:
@@ -197,15 +201,25 @@ def _base_url(value: str) -> tuple[str, dict[str, str]]:
         valid = False
     if not valid:
         raise SettingsError(
-            f"'{_USER.sub('', value)}' is not the URL of a Phoenix server; "
-            f"write it like {DEFAULT_PHOENIX_URL} (--url, or PHOENIX_URL in the environment)"
+            f"'{_USER.sub('', value)}' is not the URL of {server}; "
+            f"write it like {example} (--url, or {variable} in the environment)"
         )
     # A password may contain an @: the last one ends it.
     user, at, address = parts.netloc.rpartition("@")
     if not at:
         return url, {}
-    token = b64encode(unquote(user).encode()).decode()
-    return parts._replace(netloc=address).geturl(), {"authorization": f"Basic {token}"}
+    return parts._replace(netloc=address).geturl(), basic_header(unquote(user))
+
+
+def basic_header(user_and_password: str) -> dict[str, str]:
+    """Return the header of a user and a password with a colon between them."""
+    return {"authorization": f"Basic {b64encode(user_and_password.encode()).decode()}"}
+
+
+def bearer_header(key: SecretStr | None, variable: str) -> dict[str, str]:
+    """Return the header of a key, which that variable sets; none if there is no key."""
+    text = key.get_secret_value().strip() if key else ""
+    return {"authorization": f"Bearer {_header_value(text, variable)}"} if text else {}
 
 
 def _headers(text: str) -> dict[str, str]:

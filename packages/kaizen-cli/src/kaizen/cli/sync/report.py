@@ -117,9 +117,11 @@ def _print_next(report: Report) -> None:
     elif not report.traces and report.reading == "window":
         print_note(f"No trace of project '{project}' started between --since and --until.")
     elif not report.traces:
+        how = f"with KAIZEN_AUTO_ENABLED=true and KAIZEN_TRACING_PROJECT={project}"
+        # Only what goes to Phoenix is traced by Kaizen itself.
         print_note(
-            f"Project '{project}' has no traces yet: run an agent with "
-            f"KAIZEN_AUTO_ENABLED=true and KAIZEN_TRACING_PROJECT={project}"
+            f"Project '{project}' has no traces yet"
+            + (f": run an agent {how}" if report.source == "phoenix" else "")
         )
     # A program that reads the output needs no advice.
     elif sys.stdout.isatty():

@@ -19,6 +19,8 @@ _BUILT_IN = {
     "claude-code": "kaizen.sync.sources.claude_code.source:ClaudeCodeSource",
     "codex": "kaizen.sync.sources.codex.source:CodexSource",
     "files": "kaizen.sync.sources.files.source:FilesSource",
+    "langfuse": "kaizen.sync.sources.langfuse.source:LangfuseSource",
+    "mlflow": "kaizen.sync.sources.mlflow.source:MlflowSource",
     "phoenix": "kaizen.sync.sources.phoenix.source:PhoenixSource",
 }
 

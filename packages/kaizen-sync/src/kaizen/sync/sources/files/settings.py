@@ -13,14 +13,14 @@ from kaizen.sync.errors import SettingsError
 
 
 class IndexSettings(EnvironmentSettings):
-    """Say where the index of files is kept."""
+    """Say where the index of a source is kept."""
 
     error_type: ClassVar[type[ValueError]] = SettingsError
 
     cache_dir: str = Field(
         default="~/.cache/kaizen",
         validation_alias="KAIZEN_CACHE_DIR",
-        description="where is kept how far files were read: ids and places, no content",
+        description="where is kept how far sources were read: ids, times and places, no content",
         json_schema_extra={"default": "`~/.cache/kaizen`"},
     )
 

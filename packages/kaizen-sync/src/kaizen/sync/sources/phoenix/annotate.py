@@ -6,7 +6,8 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from kaizen.sync.model import OWN_NAME
-from kaizen.sync.sources.phoenix.client import connected
+from kaizen.sync.sources.http import connected
+from kaizen.sync.sources.phoenix.client import server_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -75,7 +76,7 @@ class PhoenixAnnotator:
     def _connected(self) -> Client:
         """Return Phoenix's client on a connection like ours: its keys, its certificates, its time limits."""
         if self._client is None:
-            self._http = connected(self._settings)
+            self._http = connected(server_of(self._settings))
             # Here and nowhere else: the import takes longer than a sync that finds nothing new.
             from phoenix.client import Client
 

@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from kaizen.sync.errors import SourceError
 from kaizen.sync.model import Anchor, Annotation, IndexedSpan, IndexedTrace, Span, SpanEvent
+from kaizen.sync.sources import parsing
 
 if TYPE_CHECKING:
     from kaizen.sync.model import Target
@@ -19,13 +19,7 @@ T = TypeVar("T")
 
 def parse(read: Callable[[Any], T], value: Any, path: str) -> T:
     """Read a record that came from that path; raises `SourceError` if it is not as expected."""
-    try:
-        return read(value)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise SourceError(
-            f"{path} of Phoenix gave a record that Kaizen does not understand ({error!r}); "
-            "run `kaizen doctor` and report it with the server's version"
-        ) from error
+    return parsing.parse("Phoenix", read, value, path)
 
 
 def anchor(value: Mapping[str, Any]) -> Anchor:

@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from kaizen.sync.errors import ProjectNotFoundError, SourceError
 from kaizen.sync.model import Anchor, Annotation, IndexedTrace, Span, Trace
 from kaizen.sync.settings import PhoenixSettings
+from kaizen.sync.sources.http import ServerFailedError
 from kaizen.sync.sources.phoenix import records
-from kaizen.sync.sources.phoenix.client import OLDEST_SERVER, PhoenixClient, ServerFailedError
+from kaizen.sync.sources.phoenix.client import OLDEST_SERVER, PhoenixClient
 
 if TYPE_CHECKING:
     from collections.abc import Callable

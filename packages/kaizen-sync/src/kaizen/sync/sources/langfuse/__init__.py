@@ -1,0 +1,1 @@
+"""Langfuse as a source of traces, by its public API."""
