@@ -274,13 +274,13 @@ def _kept_size(claim: Claim, call: PastCall, _: Sequence[PastCall]) -> bool | No
     value = call.arguments.get(claim.arguments[0])
     if not claim.pattern:
         return len(value) <= int(claim.how) if isinstance(value, list) and value else None
-    if JSON_TYPES.get(type(value)) != claim.pattern:
+    if value is None or JSON_TYPES.get(type(value)) != claim.pattern:
         return None
-    size = len(value) if isinstance(value, str) else value
-    _, least_or_most, number, *_ = claim.how.split()
+    size = float(len(value) if isinstance(value, str) else value)
+    side, number = claim.how.split()[1:3]
     if isinstance(value, str) and float(number) >= _ARGUMENT_CHARS:
         return None  # texts are kept by their beginning
-    return bool(size <= float(number) if least_or_most == "most" else size >= float(number))
+    return size <= float(number) if side == "most" else size >= float(number)
 
 
 def _kept_source(claim: Claim, call: PastCall, _: Sequence[PastCall]) -> bool | None:
