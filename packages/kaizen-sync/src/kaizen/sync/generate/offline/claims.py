@@ -24,7 +24,7 @@ Kind = Literal[
     "listed",  # pass one of the values that the error lists
     "clause",  # add `how` to an argument
     "command",  # begin a command with `how`, and not with `pattern`
-    "size",  # pass at most `how` entries in an argument
+    "size",  # pass at most `how` entries; or what `how` says of a `pattern`, the type of an argument
     "pass",  # pass arguments that were left out, or under another name, or leave out others
     "source",  # take an argument from the result of another tool
     "instead",  # call another tool that does the same
@@ -245,7 +245,7 @@ def _kept_before(claim: Claim, _: PastCall, before: Sequence[PastCall]) -> bool 
 
 def _kept_form(claim: Claim, call: PastCall, _: Sequence[PastCall]) -> bool | None:
     value = call.arguments.get(claim.arguments[0])
-    if value is None:
+    if value is None or not claim.pattern:
         return None
     if claim.pattern in JSON_TYPES.values():
         return JSON_TYPES.get(type(value)) == claim.pattern
@@ -272,7 +272,15 @@ def _kept_passing(claim: Claim, call: PastCall, _: Sequence[PastCall]) -> bool |
 
 def _kept_size(claim: Claim, call: PastCall, _: Sequence[PastCall]) -> bool | None:
     value = call.arguments.get(claim.arguments[0])
-    return len(value) <= int(claim.how) if isinstance(value, list) and value else None
+    if not claim.pattern:
+        return len(value) <= int(claim.how) if isinstance(value, list) and value else None
+    if value is None or JSON_TYPES.get(type(value)) != claim.pattern:
+        return None
+    size = float(len(value) if isinstance(value, str) else value)
+    side, number = claim.how.split()[1:3]
+    if isinstance(value, str) and float(number) >= _ARGUMENT_CHARS:
+        return None  # texts are kept by their beginning
+    return size <= float(number) if side == "most" else size >= float(number)
 
 
 def _kept_source(claim: Claim, call: PastCall, _: Sequence[PastCall]) -> bool | None:

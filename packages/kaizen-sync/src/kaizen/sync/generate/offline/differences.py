@@ -15,6 +15,7 @@ from kaizen.sync.generate.offline.calls import is_name, is_read_only
 from kaizen.sync.generate.offline.claims import JSON_TYPES, Claim, earlier, holds_value, single_values
 from kaizen.sync.generate.offline.commands import argument_of, retries, rewritten, was_refused
 from kaizen.sync.generate.offline.saying import is_said
+from kaizen.sync.generate.offline.stated import example_for, form, speaks_of, stated
 from kaizen.sync.generate.offline.templates import MASK, holds_word, listed_values, states_rule
 from kaizen.sync.generate.offline.wording import content, word
 from kaizen.sync.trajectory.json_text import as_text
@@ -208,15 +209,17 @@ def _pages(tool: str, helpers: Sequence[Call]) -> tuple[str, ...]:
 def by_rewriting(log: CallLog, recovery: Recovery) -> Claim | None:
     """One argument was written another way, or is now one of those that the error lists."""
     changed = recovery.changed
-    mentioned = [name for name in changed if _names(recovery.error, name)]
-    if not mentioned and any(_names(recovery.error, name) for name in recovery.added):
+    mentioned = [name for name in changed if speaks_of(recovery.error, name)]
+    if not mentioned and any(speaks_of(recovery.error, name) for name in recovery.added):
         return None
     for name in mentioned or (changed if len(changed) == 1 else ()):
         before, after = recovery.before[name], recovery.after[name]
         listed = listed_values(recovery.error)
         if after in listed and before not in listed:
             return _claim(recovery, kind="listed", arguments=(name,))
-        if found := rewrite(before, after, recovery.error):
+        found = rewrite(before, after, recovery.error)
+        # How long a program is, is no rule of the tool that runs it.
+        if found and not (found["kind"] == "size" and recovery.failed.is_program):
             return _claim(recovery, arguments=(name,), **found)
     return None
 
@@ -226,7 +229,7 @@ def by_arguments(log: CallLog, recovery: Recovery) -> Claim | None:
     added, removed = recovery.added, recovery.removed
     if not added + removed or len(added + removed) > _MOST_CHANGED:
         return None
-    if named := tuple(name for name in added if _names(recovery.error, name)):
+    if named := tuple(name for name in added if speaks_of(recovery.error, name)):
         added, removed = named, ()
     elif recovery.changed:
         return None
@@ -241,11 +244,6 @@ def by_arguments(log: CallLog, recovery: Recovery) -> Claim | None:
     if len(added) == 1 and isinstance(switch := recovery.after[added[0]], bool):
         how = f"pass {str(switch).lower()} as"
     return _claim(recovery, kind="pass", arguments=added or removed, how=how)
-
-
-def _names(error: str, name: str) -> bool:
-    """Return whether an error names an argument, as it is or in words: `start_time`, "start time"."""
-    return holds_word(error, name) or holds_word(error.casefold(), name.replace("_", " ").casefold())
 
 
 def by_source(log: CallLog, recovery: Recovery) -> Claim | None:
@@ -309,7 +307,7 @@ def by_change(_: CallLog, recovery: Recovery) -> Claim | None:
     names = recovery.changed + recovery.added + recovery.removed
     if not names or not states_rule(recovery.error) or recovery.failed.is_program:
         return None
-    mentioned = tuple(name for name in names if _names(recovery.error, name))
+    mentioned = tuple(name for name in names if speaks_of(recovery.error, name))
     return _claim(recovery, kind="change", arguments=(mentioned or names)[:_MOST_CHANGED])
 
 
@@ -387,7 +385,10 @@ def find_rules(log: CallLog) -> Iterator[Finding]:
             error = log.error(call)
             if error and states_rule(error) and (call.tool, error) not in found:
                 found.add((call.tool, error))
-                yield Finding(claim=Claim(kind="rule", tool=call.tool, error=error), failed=call)
+                name, how = example_for(call.arguments or {}, error)
+                about = (name,) if name else ()
+                claim = Claim(kind="rule", tool=call.tool, error=error, arguments=about, how=how)
+                yield Finding(claim=claim, failed=call)
 
 
 def rewrite(before: Any, after: Any, error: str = "") -> dict[str, str]:
@@ -396,6 +397,8 @@ def rewrite(before: Any, after: Any, error: str = "") -> dict[str, str]:
         return _shortened(before, after, error)
     if all(_number(value) is not None for value in (before, after)) and (how := _rescaled(before, after)):
         return {"kind": "unit", "how": how}
+    if found := stated(before, after, error):
+        return found
     if type(before) is not type(after):
         return _as_other_type(before, after, error)
     if isinstance(before, str) and isinstance(after, str):
@@ -482,10 +485,12 @@ def _letters(before: str, after: str) -> tuple[str, str] | None:
 def _ends(before: str, after: str, error: str) -> tuple[str, str] | None:
     """Return a beginning or an end that was added or taken away, if it is the tool's and not the run's."""
     for one, other, how in ((after, before, "with"), (before, after, "without")):
-        if other and one != other and one.endswith(other) and _is_tools(part := one[: -len(other)], error):
+        if not other or one == other:
+            continue
+        if one.endswith(other) and _is_whole(part := one[: -len(other)], other, error):
             pattern = rf"^{re.escape(part)}" if how == "with" else rf"^(?!{re.escape(part)})"
             return f"{how} `{part}` in front", pattern
-        if other and one != other and one.startswith(other) and _is_tools(part := one[len(other) :], error):
+        if one.startswith(other) and _is_whole(part := one[len(other) :], other, error, is_end=True):
             pattern = rf"{re.escape(part)}$" if how == "with" else rf"(?<!{re.escape(part)})$"
             return f"{how} `{part}` at the end", pattern
     if after.startswith("/") and not before.startswith("/") and after.endswith(before):
@@ -502,6 +507,13 @@ def _around(before: str, after: str, error: str) -> tuple[str, str] | None:
     if not (_is_tools(first, error) and _is_tools(last, error)):
         return None
     return f"like `{first}{MASK}{last}`", rf"^{re.escape(first)}.*{re.escape(last)}$"
+
+
+def _is_whole(part: str, rest: str, error: str, *, is_end: bool = False) -> bool:
+    """Return whether a part may stand in a tip, and does not end inside a number or a word of the run's."""
+    inner, outer = (part[0], rest[-1]) if is_end else (part[-1], rest[0])
+    is_inside = (inner.isdigit() and outer.isdigit()) or (inner.isalpha() and outer.isalpha())
+    return _is_tools(part, error) and (not is_inside or holds_word(error, part))
 
 
 def _is_tools(part: str, error: str) -> bool:
@@ -555,18 +567,6 @@ def _words(error: str) -> Iterator[str]:
     for size in (1, 2):
         for start in range(len(words) - size + 1):
             yield " ".join(words[start : start + size]).strip("'\"`.,;:()[]")
-
-
-def form(value: str) -> str:
-    """Return an expression for values of the same form, such as `\\d{2}[A-Z]{3}\\d{2}` for 05JAN26."""
-    return "".join(_expression(part) for part in _RUNS.findall(value))
-
-
-def _expression(part: str) -> str:
-    kind = r"\d" if part.isdigit() else "[A-Z]" if part.isupper() else "[a-z]" if part.islower() else ""
-    if not kind:
-        return re.escape(part)
-    return rf"{kind}{{{len(part)}}}" if len(part) <= 4 else rf"{kind}{{5,}}"
 
 
 def example(value: str) -> str:

@@ -48,7 +48,7 @@ _ABOUT_VALUES = re.compile(
     r"|\b[YMDHS]{2,4}(?:[-/:.T][YMDHS]{2,4})+",
     re.IGNORECASE,
 )
-_SENTENCES = re.compile(r"(?<=[.!?])(?<!e\.g\.)(?<!i\.e\.)\s+|\n+")
+_SENTENCES = re.compile(r"(?<=[.!?])(?<!\be\.g\.)(?<!\bi\.e\.)\s+|\n+")
 
 
 class CallLog:

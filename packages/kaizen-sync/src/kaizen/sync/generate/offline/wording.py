@@ -55,6 +55,8 @@ def content(claim: Claim) -> str:
                 f"Install all modules that a project requires with one call of {tool} before running its code"
             )
             return f"{how}: otherwise they turn out to be missing one after the other ({said})."
+        case "rule" if claim.how:
+            return f"{_action(claim)}: otherwise it refuses with {said}. No run has shown it yet."
         case "rule":
             how = f"Make sure that the rule of {tool} is met before calling it: {said}"
             return f"{how}. No run has shown yet how."
@@ -81,7 +83,7 @@ def _first(claim: Claim) -> str:
             return f"read every {names} of {others}"
         case "before" | "outcome":
             return f"call {others}"
-        case "form":
+        case "form" | "rule" if claim.how:
             return (
                 f"write {names} {claim.how}"
                 if not claim.how.startswith("as ")
@@ -96,6 +98,8 @@ def _first(claim: Claim) -> str:
             return f"add `{claim.how}` to {names}"
         case "command":
             return f"write `{claim.how}` and not `{claim.pattern}` in {names}"
+        case "size" if claim.pattern:
+            return f"pass {claim.how} as {names}"
         case "size":
             return f"pass at most {claim.how} entries in {names}"
         case "pass" if claim.how.startswith("instead"):
