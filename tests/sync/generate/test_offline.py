@@ -746,7 +746,7 @@ def test_an_example_has_the_form_and_not_the_value(value: str) -> None:
 
 
 @given(st.text(max_size=300))
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 def test_no_result_makes_the_generator_fail(text: str) -> None:
     for result in (text, f"Error: {text}", f'{{"error": {json.dumps(text)}}}'):
         trajectory = run(("look_up", {"a": text}, result), ("look_up", {"a": 1}, "ok"), (text, {}, result))
