@@ -328,9 +328,9 @@ def test_every_json_document_is_documented_key_by_key(namespace: str) -> None:
     }
     for command, value in done.items():
         assert_documented(command, value)
-    # these need a Phoenix: test_sync_command.py, test_doctor.py; those of `tips` are in test_tips.py
+    # these need a Phoenix or PostgreSQL: test_sync_command.py, test_doctor.py, sync/fleet; `tips`: test_tips
     others = {command for command in JSON_KEYS.keys() - done.keys() if not command.startswith("tips ")}
-    assert others == {"sync phoenix", "sync status", "sync retry", "sync relearn", "doctor"}
+    assert others == {"sync phoenix", "sync status", "sync retry", "sync relearn", "doctor", "fleet status"}
 
 
 @pytest.mark.parametrize(

@@ -39,9 +39,10 @@ FLAGS = [
 ]
 
 
-@pytest.fixture(scope="session")
+# For one module: as long as it is open, its event loop runs in this thread, and no other test could run one.
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    """Chromium, one for all; skips where there is none, except in CI."""
+    """Chromium; skips where there is none, except in CI."""
     if not SLOW:
         pytest.skip("KAIZEN_TEST_SLOW is not true")
     if not CHROMIUM.exists():
@@ -76,7 +77,7 @@ def served(store: Store, where: StoreSettings) -> Iterator[str]:
             thread.join()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def measured_url(tmp_path_factory: pytest.TempPathFactory, browser: object) -> Iterator[str]:
     """A server whose tips were learned from runs and measured; tests decide on copies of its tips only."""
     where = fill_with_runs(tmp_path_factory.mktemp("measured"), runs=240, syncs=4)

@@ -18,6 +18,7 @@ from kaizen.store import StoreSettings, open_store
 from kaizen.sync.fleet import Database, Schedule, Worker, WorkerOptions, read_status, set_schedule
 from kaizen.sync.fleet.accounts import unfinished_jobs
 from kaizen.sync.fleet.jobs import FORM, Job
+from tests.cli.test_commands import assert_documented
 from tests.support.polling import wait_until
 from tests.support.slow import SLOW
 
@@ -96,7 +97,9 @@ def test_a_large_project_is_cut_and_a_small_one_is_synced_at_once(
         assert recorded(url)["replayed-0000"] == 0
         assert drained(worker, slices) == 5
     assert recorded(url)["replayed-0000"] == 120
-    (project,) = read_status(tables).projects
+    status = read_status(tables)
+    assert_documented("fleet status", status.to_json())
+    (project,) = status.projects
     assert (project.traces_today, project.failures) == (120, 0)
 
 
