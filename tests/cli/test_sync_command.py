@@ -224,7 +224,8 @@ def test_all_projects_of_the_server_are_synced(
 ) -> None:
     # Other tests have projects there too, none with traces of that time.
     send_spans(phoenix.url, project, [lesson_span("mine", start=datetime(2031, 1, 1, tzinfo=UTC))])
-    ended = kaizen("sync", "phoenix", "--all-projects", "--since", "2030-01-01", "--json")
+    window = ("--since", "2030-01-01", "--until", "2032-01-01")
+    ended = kaizen("sync", "phoenix", "--all-projects", *window, "--json")
     assert ended.exit_code == 0
     found = {report["project"]: report["traces"] for report in ended.json["projects"]}
     with httpx.Client(base_url=phoenix.url, trust_env=False) as client:
