@@ -105,7 +105,10 @@ def test_killed_at_any_moment_and_run_again_the_store_is_that_of_an_undisturbed_
         time.sleep(delay_s)
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-        kills += ended(forked) == -signal.SIGKILL
+        if ended(forked) == -signal.SIGKILL:
+            kills += 1
+        else:  # It had ended, so it takes less than this now that all is warm.
+            took_s = min(took_s, delay_s)
         sync(forked, data_dir)
         assert ended(forked) == 0
         assert snapshot(data_dir, backend) == expected
