@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import threading
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import parse_qsl, urlsplit
+
+from tests.support.quiet_server import QuietHandler, QuietServer
 
 if TYPE_CHECKING:
     import ssl
@@ -58,7 +59,7 @@ class IllPhoenix:
         self._lock = threading.Lock()
         self.requests: list[Request] = []
         self.stopping = threading.Event()
-        self._http = _Server(self)
+        self._http = QuietServer(self, _Handler)
 
     @property
     def url(self) -> str:
@@ -84,25 +85,8 @@ class IllPhoenix:
         self._http.server_close()
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-
-    def __init__(self, owner: IllPhoenix) -> None:
-        self.owner = owner
-        super().__init__(("127.0.0.1", 0), _Handler)
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that goes away is its own affair."""
-
-
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    wbufsize = -1
-    disable_nagle_algorithm = True
-    server: _Server
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Say nothing: the requests are recorded."""
+class _Handler(QuietHandler):
+    server: QuietServer[IllPhoenix]
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["content-length"]))

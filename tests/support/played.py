@@ -7,10 +7,10 @@ import json
 import re
 import threading
 from datetime import datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+from tests.support.quiet_server import QuietHandler, QuietServer
 from tests.support.written import otlp
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class PlayedServer:
         self.said: dict[str, list[dict[str, Any]]] = {}
         self.authorization = ""
         self.asked: list[Asked] = []
-        self._http = _Server(self)
+        self._http = QuietServer(self, _Handler)
 
     @property
     def url(self) -> str:
@@ -264,25 +264,8 @@ class PlayedLangfuse(PlayedServer):
         return scores
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-
-    def __init__(self, owner: PlayedServer) -> None:
-        self.owner = owner
-        super().__init__(("127.0.0.1", 0), _Handler)
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that goes away is its own affair."""
-
-
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    wbufsize = -1
-    disable_nagle_algorithm = True
-    server: _Server
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Say nothing: the requests are recorded."""
+class _Handler(QuietHandler):
+    server: QuietServer[PlayedServer]
 
     def do_POST(self) -> None:
         self._reply(json.loads(self.rfile.read(int(self.headers["content-length"]))))
