@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from kaizen.demo.model_server import ModelServer, Scenarios
-from kaizen.sync.model import Anchor, IndexedSpan, IndexedTrace, Trace
+from kaizen.sync.model import Anchor, IndexedTrace, Trace
 from tests.support.syncing import make_sync
 from tests.support.traces import llm, result, says, span, system, tool, trace, user
 
@@ -131,12 +131,7 @@ class Traces:
         return f"memory:{trace_id}/{span_id}"
 
     def index(self, *, since: object = None, until: object = None) -> Iterator[IndexedTrace]:
-        for one in self.traces:
-            spans = tuple(
-                IndexedSpan(span_id=each.span_id, parent_id=each.parent_id, end_time=each.end_time)
-                for each in one.spans
-            )
-            yield IndexedTrace(trace_id=one.trace_id, start_time=one.start_time, spans=spans)
+        return map(IndexedTrace.of, self.traces)
 
     def fetch(self, traces: Iterable[IndexedTrace]) -> Iterator[Trace]:
         by_id = {one.trace_id: one for one in self.traces}

@@ -6,7 +6,7 @@ from collections import defaultdict
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from kaizen.sync.model import Anchor, IndexedSpan, IndexedTrace, Span, Trace
+from kaizen.sync.model import Anchor, IndexedTrace, Span, Trace
 from tests.support.spans import START, llm_span
 
 if TYPE_CHECKING:
@@ -47,11 +47,7 @@ class ListedSource:
         for trace in sorted(self.traces.values(), key=lambda one: one.start_time):
             if (since and trace.start_time < since) or (until and trace.start_time >= until):
                 continue
-            spans = tuple(
-                IndexedSpan(span_id=s.span_id, parent_id=s.parent_id, end_time=s.end_time)
-                for s in trace.spans
-            )
-            yield IndexedTrace(trace_id=trace.trace_id, start_time=trace.start_time, spans=spans)
+            yield IndexedTrace.of(trace)
 
     def changed_since(self, anchor: Anchor) -> dict[str, None] | None:
         return None

@@ -73,6 +73,15 @@ class IndexedTrace:
     start_time: datetime
     spans: tuple[IndexedSpan, ...]
 
+    @classmethod
+    def of(cls, trace: Trace) -> IndexedTrace:
+        """Return how an index lists a trace that is known whole."""
+        spans = tuple(
+            IndexedSpan(span_id=span.span_id, parent_id=span.parent_id, end_time=span.end_time)
+            for span in trace.spans
+        )
+        return cls(trace_id=trace.trace_id, start_time=trace.start_time, spans=spans)
+
     @property
     def digest(self) -> str:
         return span_digest(self.spans)

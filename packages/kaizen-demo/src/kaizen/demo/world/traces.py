@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
-from kaizen.sync.sources import Anchor, Annotation, IndexedSpan, IndexedTrace, Span, Target, Trace
+from kaizen.sync.sources import Anchor, Annotation, IndexedTrace, Span, Target, Trace
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 PROJECT = "world"
@@ -49,11 +49,7 @@ class MemorySource:
         for trace in self.traces.values():
             if (since and trace.start_time < since) or (until and trace.start_time >= until):
                 continue
-            spans = tuple(
-                IndexedSpan(span_id=s.span_id, parent_id=s.parent_id, end_time=s.end_time)
-                for s in trace.spans
-            )
-            yield IndexedTrace(trace_id=trace.trace_id, start_time=trace.start_time, spans=spans)
+            yield IndexedTrace.of(trace)
 
     def changed_since(self, anchor: Anchor) -> dict[str, None] | None:
         return dict.fromkeys(list(self.traces)[anchor.row or 0 :])

@@ -11,8 +11,6 @@ if TYPE_CHECKING:
 
     from kaizen.sync.fleet.database import Database
 
-SHORTEST_EVERY_S = 5.0
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Schedule:

@@ -7,13 +7,12 @@ so, by what it lists or by how many spans it counts; otherwise it is fetched to 
 from __future__ import annotations
 
 import json
-from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from itertools import islice
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import TYPE_CHECKING, NamedTuple
 
 from kaizen.sync.model import Anchor, IndexedTrace, Trace
+from kaizen.sync.sources.remote import RemoteSource, fetch_ahead
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
 
 # Spans of a trace arrive later than it starts.
 _LATE = timedelta(hours=1)
-_FETCHES = 2
 
 
 class Listed(NamedTuple):
@@ -67,7 +65,7 @@ class FoundTrace(NamedTuple):
     state: str
 
 
-class ListingSource:
+class ListingSource(RemoteSource["JsonClient"]):
     """What such sources have in common. Subclasses are sources, and say how their server is asked."""
 
     fetched_at_once = 1
@@ -76,36 +74,13 @@ class ListingSource:
         # Sources that are built and not read import no database.
         from kaizen.sync.sources.seen import SeenTraces
 
+        super().__init__(http)
         self.project = project
-        self._http = http
         self._seen = SeenTraces(seen)
 
-    @property
-    def url(self) -> str:
-        return self._http.url
-
-    @property
-    def server_version(self) -> str:
-        return self._http.server_version
-
-    @property
-    def requests(self) -> int:
-        """Return the number of requests made so far."""
-        return self._http.requests
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *raised: object) -> None:
-        self.close()
-
     def close(self) -> None:
-        self._http.close()
+        super().close()
         self._seen.close()
-
-    def stop(self) -> None:
-        """End requests soon and try none again, so that a server which does not answer holds nobody up."""
-        self._http.hurry()
 
     def probe(self) -> Anchor | None:
         totals = self._totals()
@@ -161,20 +136,11 @@ class ListingSource:
         Two requests are under way while the caller works on what came before.
         """
         self._prepare()
-        remaining = iter(traces)
-        running: deque[Future[list[Trace]]] = deque()
-        with ThreadPoolExecutor(_FETCHES, thread_name_prefix="kaizen-fetch") as executor:
-            try:
-                while few := [trace.trace_id for trace in islice(remaining, self.fetched_at_once)]:
-                    running.append(executor.submit(self._fetch, few))
-                    if len(running) == _FETCHES:
-                        yield from running.popleft().result()
-                while running:
-                    yield from running.popleft().result()
-            finally:
-                # Whoever stops reading must not wait for what nobody needs.
-                for future in running:
-                    future.cancel()
+        yield from fetch_ahead(self._batches(trace.trace_id for trace in traces), self._fetch)
+
+    def _batches(self, trace_ids: Iterator[str]) -> Iterator[list[str]]:
+        while few := list(islice(trace_ids, self.fetched_at_once)):
+            yield few
 
     def _fetch(self, trace_ids: Sequence[str]) -> list[Trace]:
         found = self._find(trace_ids)

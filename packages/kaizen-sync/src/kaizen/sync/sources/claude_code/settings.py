@@ -6,30 +6,20 @@ import os
 import re
 from pathlib import Path
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
-from kaizen.sync.sources.files.settings import IndexSettings
+from kaizen.sync.sources.files.settings import DirectorySettings
 
 
-class ClaudeCodeSettings(IndexSettings):
+class ClaudeCodeSettings(DirectorySettings):
     """Say which project of Claude Code to read: the directory that it was started in."""
 
-    project: str = Field(
-        default="",
-        description="directory of the project whose sessions to read; nothing is read without it",
-        json_schema_extra={"option": "--project"},
-    )
     claude_dir: str = Field(
         default="~/.claude",
         validation_alias="CLAUDE_CONFIG_DIR",
         description="where Claude Code keeps its sessions (`--claude-dir`)",
         json_schema_extra={"option": "--claude-dir"},
     )
-
-    @field_validator("project")
-    @classmethod
-    def _absolute(cls, value: str) -> str:
-        return os.path.abspath(Path(value).expanduser()) if value else ""
 
     def sessions_dirs(self) -> list[Path]:
         """Return the directories that may hold the sessions of the project: its path may lead over links."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 from typing import ClassVar
 
@@ -28,6 +29,21 @@ class IndexSettings(EnvironmentSettings):
         """Return the file of the index of a project."""
         name = hashlib.sha256(project.encode(errors="surrogateescape")).hexdigest()[:16]
         return Path(self.cache_dir).expanduser() / "sources" / f"{source}-{name}.sqlite"
+
+
+class DirectorySettings(IndexSettings):
+    """Say which project of a coding agent to read: the directory that it works in."""
+
+    project: str = Field(
+        default="",
+        description="directory of the project whose sessions to read; nothing is read without it",
+        json_schema_extra={"option": "--project"},
+    )
+
+    @field_validator("project")
+    @classmethod
+    def _absolute(cls, value: str) -> str:
+        return os.path.abspath(Path(value).expanduser()) if value else ""
 
 
 class FilesSettings(IndexSettings):

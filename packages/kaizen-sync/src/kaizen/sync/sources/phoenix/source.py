@@ -9,11 +9,9 @@ from __future__ import annotations
 
 import logging
 from array import array
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal
 
 from kaizen.sync.errors import ProjectNotFoundError, SourceError
 from kaizen.sync.model import Anchor, Annotation, IndexedTrace, Span, Trace
@@ -21,6 +19,7 @@ from kaizen.sync.settings import PhoenixSettings
 from kaizen.sync.sources.http import ServerFailedError
 from kaizen.sync.sources.phoenix import records
 from kaizen.sync.sources.phoenix.client import OLDEST_SERVER, PhoenixClient
+from kaizen.sync.sources.remote import RemoteSource, fetch_ahead
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,14 +37,13 @@ _SPANS_PER_FETCH = 1000
 _SPANS_AT_FIRST = 100
 _SPANS_IF_UNKNOWN = 10
 _TRACES_PER_FETCH = 100  # each id takes 42 characters of the URL
-_FETCHES = 2
 _ANNOTATED_PER_REQUEST = 100
 _ANNOTATIONS_PER_PAGE = 1000
 _LISTS_TRACES = (13, 15)  # the version of Phoenix that brought `/traces`
 _READS_BY_TRACE_ID = (13, 9)  # the one that brought `trace_id` for `/spans`
 
 
-class PhoenixSource:
+class PhoenixSource(RemoteSource[PhoenixClient]):
     """One project of one Phoenix server. Every method raises `SourceError` with what to do about it."""
 
     name = "phoenix"
@@ -53,7 +51,7 @@ class PhoenixSource:
 
     def __init__(self, settings: PhoenixSettings) -> None:
         self._settings = settings
-        self._http = PhoenixClient(settings)
+        super().__init__(PhoenixClient(settings))
         self._resolved: str | None = None
         self._known: dict[str, str] = {}
         self._spans_per_answer = _SPANS_AT_FIRST
@@ -61,32 +59,6 @@ class PhoenixSource:
     @property
     def project(self) -> str:
         return self._settings.project
-
-    @property
-    def url(self) -> str:
-        return self._settings.base_url
-
-    @property
-    def server_version(self) -> str:
-        return self._http.server_version
-
-    @property
-    def requests(self) -> int:
-        """Return the number of requests made so far."""
-        return self._http.requests
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *raised: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        self._http.close()
-
-    def stop(self) -> None:
-        """End requests soon and try none again, so that a server which does not answer holds nobody up."""
-        self._http.hurry()
 
     def ping(self) -> str:
         """Ask the server for its projects and return its version."""
@@ -182,20 +154,7 @@ class PhoenixSource:
         """
         self._project_id()
         # The project is known by now, so that the threads do not all look it up.
-        batches = self._batches(iter(traces))
-        running: deque[Future[list[Trace]]] = deque()
-        with ThreadPoolExecutor(_FETCHES, thread_name_prefix="kaizen-fetch") as executor:
-            try:
-                for batch in batches:
-                    running.append(executor.submit(self._fetch, batch))
-                    if len(running) == _FETCHES:
-                        yield from running.popleft().result()
-                while running:
-                    yield from running.popleft().result()
-            finally:
-                # Whoever stops reading must not wait for batches that nobody needs.
-                for future in running:
-                    future.cancel()
+        yield from fetch_ahead(self._batches(iter(traces)), self._fetch)
 
     def annotations(self, target: Target, ids: Sequence[str]) -> dict[str, list[Annotation]]:
         """Return the annotations of those traces, sessions or spans by their ids: one request for a hundred.
